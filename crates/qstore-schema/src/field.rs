@@ -1,0 +1,131 @@
+//! Columns: a name, a type, and whether a value may be missing.
+//!
+//! Only the four types a metric needs; a column never holds a nested value.
+
+use crate::Error;
+use smol_str::SmolStr;
+use std::fmt;
+
+/// What a column of metrics holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DataType {
+    /// `true` or `false`.
+    Bool,
+    /// A signed 64-bit integer.
+    Int64,
+    /// A 64-bit IEEE 754 number, NaN and infinities included.
+    Float64,
+    /// UTF-8 text.
+    Utf8,
+}
+
+impl fmt::Display for DataType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bool => "booleans",
+            Self::Int64 => "64-bit integers",
+            Self::Float64 => "64-bit floats",
+            Self::Utf8 => "text",
+        })
+    }
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Field {
+    /// The column's name, as it stands in the file.
+    pub name: SmolStr,
+    /// What it holds.
+    pub data_type: DataType,
+    /// Whether a row may leave it out.
+    pub nullable: bool,
+}
+
+impl Field {
+    /// A column every row must fill.
+    #[must_use]
+    pub const fn required(name: &'static str, data_type: DataType) -> Self {
+        Self { name: SmolStr::new_static(name), data_type, nullable: false }
+    }
+
+    /// A column a row may leave out.
+    #[must_use]
+    pub const fn nullable(name: &'static str, data_type: DataType) -> Self {
+        Self { name: SmolStr::new_static(name), data_type, nullable: true }
+    }
+}
+
+/// Columns in file order, no two of one name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Schema {
+    fields: Vec<Field>,
+}
+
+impl Schema {
+    /// A schema of these columns, in this order.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateField`] when a name stands twice.
+    pub fn new(fields: Vec<Field>) -> Result<Self, Error> {
+        for (index, field) in fields.iter().enumerate() {
+            if fields[..index].iter().any(|earlier| earlier.name == field.name) {
+                return Err(Error::DuplicateField { name: field.name.clone() });
+            }
+        }
+        Ok(Self { fields })
+    }
+
+    /// Adds a column at the end.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateField`] when the name is taken.
+    pub fn push(&mut self, field: Field) -> Result<(), Error> {
+        if self.index_of(&field.name).is_some() {
+            return Err(Error::DuplicateField { name: field.name });
+        }
+        self.fields.push(field);
+        Ok(())
+    }
+
+    /// The columns in file order.
+    #[must_use]
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// Where the column of this name stands.
+    #[must_use]
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name == name)
+    }
+
+    /// How many columns there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there is no column.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_refuses_a_name_twice() {
+        let loss = Field::required("loss", DataType::Float64);
+        let again = Field::nullable("loss", DataType::Int64);
+        let expected = Error::DuplicateField { name: "loss".into() };
+        assert_eq!(Schema::new(vec![loss.clone(), again.clone()]), Err(expected.clone()));
+        let mut schema = Schema::new(vec![loss]).unwrap();
+        assert_eq!(schema.push(again), Err(expected));
+        assert_eq!(schema.index_of("loss"), Some(0));
+        assert_eq!(schema.index_of("other"), None);
+    }
+}

@@ -1,0 +1,58 @@
+//! The vocabulary every other Q-Store crate speaks: what a column, a row of metrics, a tensor and
+//! the state of a model are.
+//!
+//! What it is **not**: it does no I/O, starts no thread, reads no clock, and knows neither Parquet
+//! nor Zarr. Depend on it alone when you write a sink, a store or a framework adapter of your own.
+//!
+//! | to describe | use |
+//! |---|---|
+//! | one step of training, 18 fixed columns | [`TrainingMetrics`] |
+//! | one step of quantum training, 29 fixed columns | [`QuantumMetrics`] |
+//! | a row whose columns are known only at run time | [`Row`] |
+//! | a row type of your own | the [`Record`] trait |
+//! | one array of numbers | [`Tensor`] |
+//! | a model or an optimiser | [`StateDict`] |
+//!
+//! ```
+//! use qstore_schema::{Row, StateDict, Tensor, TrainingMetrics};
+//!
+//! let step = TrainingMetrics { epoch: 0, step: 17, train_loss: 0.42, ..TrainingMetrics::default() };
+//! assert_eq!(step.shots_per_circuit, 1024);
+//!
+//! let row = Row::from([("accuracy", 0.93), ("temperature_k", 0.015)]);
+//! assert_eq!(row.len(), 2);
+//!
+//! let mut model = StateDict::new();
+//! model.insert("weights", Tensor::from_vec(vec![1.0_f32, 2.0, 3.0, 4.0], [2, 2])?);
+//! assert_eq!(model.tensor("weights").unwrap().shape(), [2, 2]);
+//! # Ok::<(), qstore_schema::Error>(())
+//! ```
+//!
+//! # Features
+//! `half` — `half::f16` and `half::bf16` as tensor elements. Off by default.
+
+#![forbid(unsafe_code)]
+
+#[cfg(target_endian = "big")]
+compile_error!("Q-Store keeps tensor bytes in native order and its formats are little-endian");
+
+mod dtype;
+mod error;
+mod field;
+mod metrics;
+mod record;
+mod row;
+mod state;
+mod tensor;
+mod value;
+
+pub use dtype::{Dtype, Element};
+pub use error::Error;
+pub use field::{DataType, Field, Schema};
+pub use metrics::{QuantumMetrics, TrainingMetrics};
+pub use record::{Cell, FieldVisitor, Record};
+pub use row::Row;
+pub use smol_str::SmolStr;
+pub use state::{Key, State, StateDict};
+pub use tensor::Tensor;
+pub use value::{Value, ValueRef};

@@ -1,0 +1,360 @@
+//! The two fixed row types: a step of training, and a step of quantum training.
+//!
+//! Names, order, types and defaults are the file's contract with everyone who reads it; a new
+//! column goes to the end and is nullable.
+
+use crate::{Cell, Error, Field, FieldVisitor, Record, Value};
+use smol_str::SmolStr;
+
+/// Defines a struct whose fields are its columns, so that the two can never drift apart.
+macro_rules! metrics {
+    ($(#[$meta:meta])* pub struct $name:ident {
+        $($(#[$doc:meta])* $field:ident: $type:ty = $default:expr,)*
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $name {
+            $($(#[$doc])* pub $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl Record for $name {
+            const DECLARED: &'static [Field] = &[$(Field {
+                name: SmolStr::new_static(stringify!($field)),
+                data_type: <$type as Cell>::DATA_TYPE,
+                nullable: <$type as Cell>::NULLABLE,
+            },)*];
+
+            fn visit(&self, visitor: &mut impl FieldVisitor) {
+                let mut index = 0;
+                $(visitor.declared(index, self.$field.value()); index += 1;)*
+                debug_assert_eq!(index, Self::DECLARED.len());
+            }
+        }
+
+        impl $name {
+            /// Sets the column of that name; `Ok(false)` when there is none. A whole number is
+            /// taken where a float is wanted, and null where the column is nullable.
+            ///
+            /// # Errors
+            /// [`Error::TypeMismatch`] when the value does not fit the column.
+            pub fn set(&mut self, column: &str, value: &Value) -> Result<bool, Error> {
+                match column {
+                    $(stringify!($field) => {
+                        self.$field = Assign::assign(value).ok_or_else(|| Error::TypeMismatch {
+                            name: column.into(),
+                            expected: <$type as Cell>::DATA_TYPE,
+                            found: value.as_ref().describe(),
+                        })?;
+                        Ok(true)
+                    })*
+                    _ => Ok(false),
+                }
+            }
+        }
+    };
+}
+
+/// How a dynamic value becomes a field; `None` where it does not fit.
+trait Assign: Sized {
+    fn assign(value: &Value) -> Option<Self>;
+}
+
+impl Assign for i64 {
+    fn assign(value: &Value) -> Option<Self> {
+        match value {
+            Value::Int(v) => Some(*v),
+            // A count computed as a float is still a count, as long as nothing is rounded away.
+            Value::Float(v) if v.fract() == 0.0 && v.abs() <= 9_007_199_254_740_992.0 => {
+                Some(*v as i64)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Assign for f64 {
+    fn assign(value: &Value) -> Option<Self> {
+        match value {
+            Value::Float(v) => Some(*v),
+            Value::Int(v) => Some(*v as f64),
+            _ => None,
+        }
+    }
+}
+
+impl Assign for SmolStr {
+    fn assign(value: &Value) -> Option<Self> {
+        match value {
+            Value::Text(v) => Some(v.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl<T: Assign> Assign for Option<T> {
+    fn assign(value: &Value) -> Option<Self> {
+        match value {
+            Value::Null => Some(None),
+            value => T::assign(value).map(Some),
+        }
+    }
+}
+
+metrics! {
+    /// One row of a training log: 18 columns, in this order.
+    ///
+    /// ```
+    /// use qstore_schema::{Record, TrainingMetrics};
+    /// assert_eq!(TrainingMetrics::DECLARED.len(), 18);
+    /// let row = TrainingMetrics { epoch: 1, step: 20, train_loss: 0.3, ..TrainingMetrics::default() };
+    /// assert_eq!((row.backend.as_str(), row.val_loss), ("simulator", None));
+    /// ```
+    pub struct TrainingMetrics {
+        /// The epoch, counted from 0.
+        epoch: i64 = 0,
+        /// The step within the run; −1 in the row that sums up an epoch.
+        step: i64 = 0,
+        /// When the step ended, in seconds since 1970-01-01 UTC.
+        timestamp: f64 = 0.0,
+        /// The loss on the training batch.
+        train_loss: f64 = 0.0,
+        /// The loss on held-out data, where it was computed.
+        val_loss: Option<f64> = None,
+        /// The norm of the gradient.
+        grad_norm: f64 = 0.0,
+        /// The largest component of the gradient.
+        grad_max: f64 = 0.0,
+        /// The smallest component of the gradient.
+        grad_min: f64 = 0.0,
+        /// Time spent executing circuits, in milliseconds.
+        circuit_execution_time_ms: f64 = 0.0,
+        /// How many circuits were executed.
+        circuits_executed: i64 = 0,
+        /// How many qubits they used.
+        qubits_used: i64 = 0,
+        /// How many shots were taken of each circuit.
+        shots_per_circuit: i64 = 1024,
+        /// What executed them.
+        backend: SmolStr = SmolStr::new_static("simulator"),
+        /// Time spent waiting for the backend, in milliseconds.
+        queue_time_ms: Option<f64> = None,
+        /// What the step cost, in US dollars.
+        cost_usd: Option<f64> = None,
+        /// Provider credits used.
+        credits_used: Option<f64> = None,
+        /// The whole step, in milliseconds.
+        batch_time_ms: f64 = 0.0,
+        /// Training samples per second.
+        throughput_samples_per_sec: f64 = 0.0,
+    }
+}
+
+metrics! {
+    /// One row of a quantum training log: 29 columns, in this order.
+    ///
+    /// Converts to [`TrainingMetrics`], where `cost_usd` falls back on `estimated_cost_usd`.
+    pub struct QuantumMetrics {
+        /// The epoch, counted from 0.
+        epoch: i64 = 0,
+        /// The step within the run; −1 in the row that sums up an epoch.
+        step: i64 = 0,
+        /// When the step ended, in seconds since 1970-01-01 UTC.
+        timestamp: f64 = 0.0,
+        /// The loss on the training batch.
+        train_loss: f64 = 0.0,
+        /// The loss on held-out data, where it was computed.
+        val_loss: Option<f64> = None,
+        /// The norm of the gradient.
+        grad_norm: f64 = 0.0,
+        /// The variance of the gradient's components; near zero on a barren plateau.
+        gradient_variance: f64 = 0.0,
+        /// The gradient's signal-to-noise ratio.
+        gradient_snr: f64 = 0.0,
+        /// Gates on the longest path through the circuit.
+        circuit_depth: i64 = 0,
+        /// How many gates act on more than one qubit.
+        entangling_gates: i64 = 0,
+        /// In how many bases the state was measured.
+        measurement_bases_used: i64 = 1,
+        /// How many shots were taken of each circuit.
+        shots_per_circuit: i64 = 1024,
+        /// How evenly the ansatz covers the state space.
+        expressibility_score: Option<f64> = None,
+        /// Entropy of entanglement between the halves of the register.
+        entanglement_entropy: Option<f64> = None,
+        /// Time spent executing circuits, in milliseconds.
+        circuit_execution_time_ms: f64 = 0.0,
+        /// Useful shots as a share of all shots.
+        measurement_efficiency: f64 = 1.0,
+        /// Circuits answered from a cache, as a share of all circuits.
+        cache_hit_rate: f64 = 0.0,
+        /// How many shots were taken altogether.
+        shots_used: i64 = 0,
+        /// What the step is expected to cost, in US dollars.
+        estimated_cost_usd: f64 = 0.0,
+        /// How many circuits were executed.
+        circuits_executed: i64 = 0,
+        /// How many qubits they used.
+        qubits_used: i64 = 0,
+        /// What executed them.
+        backend: SmolStr = SmolStr::new_static("simulator"),
+        /// Time spent waiting for the backend, in milliseconds.
+        queue_time_ms: Option<f64> = None,
+        /// The largest component of the gradient.
+        grad_max: f64 = 0.0,
+        /// The smallest component of the gradient.
+        grad_min: f64 = 0.0,
+        /// What the step did cost, in US dollars, once it is known.
+        cost_usd: Option<f64> = None,
+        /// Provider credits used.
+        credits_used: Option<f64> = None,
+        /// The whole step, in milliseconds.
+        batch_time_ms: f64 = 0.0,
+        /// Training samples per second.
+        throughput_samples_per_sec: f64 = 0.0,
+    }
+}
+
+impl From<QuantumMetrics> for TrainingMetrics {
+    fn from(quantum: QuantumMetrics) -> Self {
+        Self {
+            epoch: quantum.epoch,
+            step: quantum.step,
+            timestamp: quantum.timestamp,
+            train_loss: quantum.train_loss,
+            val_loss: quantum.val_loss,
+            grad_norm: quantum.grad_norm,
+            grad_max: quantum.grad_max,
+            grad_min: quantum.grad_min,
+            circuit_execution_time_ms: quantum.circuit_execution_time_ms,
+            circuits_executed: quantum.circuits_executed,
+            qubits_used: quantum.qubits_used,
+            shots_per_circuit: quantum.shots_per_circuit,
+            backend: quantum.backend,
+            queue_time_ms: quantum.queue_time_ms,
+            cost_usd: quantum.cost_usd.or(Some(quantum.estimated_cost_usd)),
+            credits_used: quantum.credits_used,
+            batch_time_ms: quantum.batch_time_ms,
+            throughput_samples_per_sec: quantum.throughput_samples_per_sec,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DataType;
+
+    fn columns<R: Record>() -> Vec<String> {
+        R::DECLARED
+            .iter()
+            .map(|field| {
+                let data_type = match field.data_type {
+                    DataType::Bool => "bool",
+                    DataType::Int64 => "int",
+                    DataType::Float64 => "float",
+                    DataType::Utf8 => "text",
+                };
+                format!("{} {data_type}{}", field.name, if field.nullable { "?" } else { "" })
+            })
+            .collect()
+    }
+
+    // Spelled out once more on purpose: these lists are the contract with every reader of a file.
+    #[test]
+    fn training_metrics_are_the_eighteen_columns_of_the_contract() {
+        assert_eq!(
+            columns::<TrainingMetrics>(),
+            [
+                "epoch int",
+                "step int",
+                "timestamp float",
+                "train_loss float",
+                "val_loss float?",
+                "grad_norm float",
+                "grad_max float",
+                "grad_min float",
+                "circuit_execution_time_ms float",
+                "circuits_executed int",
+                "qubits_used int",
+                "shots_per_circuit int",
+                "backend text",
+                "queue_time_ms float?",
+                "cost_usd float?",
+                "credits_used float?",
+                "batch_time_ms float",
+                "throughput_samples_per_sec float",
+            ]
+        );
+    }
+
+    #[test]
+    fn quantum_metrics_are_the_twenty_nine_columns_of_the_contract() {
+        assert_eq!(
+            columns::<QuantumMetrics>(),
+            [
+                "epoch int",
+                "step int",
+                "timestamp float",
+                "train_loss float",
+                "val_loss float?",
+                "grad_norm float",
+                "gradient_variance float",
+                "gradient_snr float",
+                "circuit_depth int",
+                "entangling_gates int",
+                "measurement_bases_used int",
+                "shots_per_circuit int",
+                "expressibility_score float?",
+                "entanglement_entropy float?",
+                "circuit_execution_time_ms float",
+                "measurement_efficiency float",
+                "cache_hit_rate float",
+                "shots_used int",
+                "estimated_cost_usd float",
+                "circuits_executed int",
+                "qubits_used int",
+                "backend text",
+                "queue_time_ms float?",
+                "grad_max float",
+                "grad_min float",
+                "cost_usd float?",
+                "credits_used float?",
+                "batch_time_ms float",
+                "throughput_samples_per_sec float",
+            ]
+        );
+    }
+
+    #[test]
+    fn cost_falls_back_on_the_estimate() {
+        let estimated = QuantumMetrics { estimated_cost_usd: 0.25, ..QuantumMetrics::default() };
+        assert_eq!(TrainingMetrics::from(estimated.clone()).cost_usd, Some(0.25));
+        let billed = QuantumMetrics { cost_usd: Some(0.5), ..estimated };
+        assert_eq!(TrainingMetrics::from(billed).cost_usd, Some(0.5));
+    }
+
+    #[test]
+    fn a_column_is_set_by_name_when_the_value_fits() {
+        let mut row = TrainingMetrics::default();
+        assert_eq!(row.set("val_loss", &Value::Int(2)), Ok(true));
+        assert_eq!(row.val_loss, Some(2.0));
+        assert_eq!(row.set("val_loss", &Value::Null), Ok(true));
+        assert_eq!(row.val_loss, None);
+        assert_eq!(row.set("qubits_used", &Value::Float(4.0)), Ok(true));
+        assert_eq!(row.qubits_used, 4);
+        assert_eq!(row.set("accuracy", &Value::Float(0.9)), Ok(false));
+        assert!(matches!(
+            row.set("qubits_used", &Value::Float(4.5)),
+            Err(Error::TypeMismatch { .. })
+        ));
+        assert!(matches!(row.set("backend", &Value::Float(4.5)), Err(Error::TypeMismatch { .. })));
+        assert!(matches!(row.set("epoch", &Value::Null), Err(Error::TypeMismatch { .. })));
+    }
+}

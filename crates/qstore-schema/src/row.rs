@@ -1,0 +1,102 @@
+//! A row whose columns are known only at run time.
+
+use crate::{Field, FieldVisitor, Record, Value};
+use smol_str::SmolStr;
+
+/// Named values in the order they were set, no name twice.
+///
+/// A column takes its type from the first value it ever gets, so write `1.0`, not `1`, for a
+/// quantity that may later be fractional. A name that a row leaves out reads as null.
+///
+/// ```
+/// use qstore_schema::{Row, Value};
+///
+/// let mut row = Row::from([("loss", 0.5)]);
+/// row.set("backend", "simulator");
+/// assert_eq!(row.get("loss"), Some(&Value::Float(0.5)));
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Row {
+    values: Vec<(SmolStr, Value)>,
+}
+
+impl Row {
+    /// A row without values.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a value, replacing an earlier one of that name.
+    pub fn set(&mut self, name: impl Into<SmolStr>, value: impl Into<Value>) -> &mut Self {
+        let (name, value) = (name.into(), value.into());
+        match self.values.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, slot)) => *slot = value,
+            None => self.values.push((name, value)),
+        }
+        self
+    }
+
+    /// The value of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.values.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// Names and values in the order they were set.
+    #[must_use]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&SmolStr, &Value)> {
+        self.values.iter().map(|(name, value)| (name, value))
+    }
+
+    /// How many values there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is no value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+}
+
+impl<N: Into<SmolStr>, V: Into<Value>> FromIterator<(N, V)> for Row {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(values: I) -> Self {
+        let mut row = Self::new();
+        for (name, value) in values {
+            row.set(name, value);
+        }
+        row
+    }
+}
+
+impl<N: Into<SmolStr>, V: Into<Value>, const COUNT: usize> From<[(N, V); COUNT]> for Row {
+    fn from(values: [(N, V); COUNT]) -> Self {
+        values.into_iter().collect()
+    }
+}
+
+impl Record for Row {
+    const DECLARED: &'static [Field] = &[];
+
+    fn visit(&self, visitor: &mut impl FieldVisitor) {
+        for (name, value) in &self.values {
+            visitor.extra(name, value.as_ref());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_value_replaces_an_earlier_one_in_place() {
+        let mut row = Row::from([("a", 1.0), ("b", 2.0)]);
+        row.set("a", "text");
+        let seen: Vec<_> = row.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        assert_eq!(seen, [("a", Value::Text("text".into())), ("b", Value::Float(2.0))]);
+    }
+}

@@ -1,0 +1,232 @@
+//! An array of numbers that is cheap to hand over: reference-counted bytes with a type and a shape.
+//!
+//! It does no arithmetic and has no strides: elements lie in C order, in the machine's
+//! (little-endian) byte order.
+
+use crate::{Dtype, Element, Error};
+use bytemuck::checked;
+use bytes::Bytes;
+
+/// `dtype`, `shape` and the bytes. Cloning one copies no data.
+///
+/// ```
+/// use qstore_schema::Tensor;
+///
+/// let weights = vec![0.5_f32; 6];
+/// let tensor = Tensor::from_vec(weights, [2, 3])?; // takes the vector, copies nothing
+/// assert_eq!(tensor.as_slice::<f32>()?.len(), 6);
+/// # Ok::<(), qstore_schema::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tensor {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    data: Bytes,
+}
+
+/// Keeps a vector alive as the owner of a tensor's bytes.
+struct Owned<T>(Vec<T>);
+
+impl<T: Element> AsRef<[u8]> for Owned<T> {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::must_cast_slice(&self.0)
+    }
+}
+
+impl Tensor {
+    /// A tensor over bytes that are already there; nothing is copied.
+    ///
+    /// `shape` lists the length of each dimension, outermost first; `[]` is a single element.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] when the bytes are not exactly what the shape takes,
+    /// [`Error::ShapeOverflow`] when no memory could hold it.
+    pub fn new(
+        dtype: Dtype,
+        shape: impl Into<Vec<usize>>,
+        data: impl Into<Bytes>,
+    ) -> Result<Self, Error> {
+        let (shape, data) = (shape.into(), data.into());
+        let expected = byte_len(dtype, &shape)?;
+        if expected != data.len() {
+            return Err(Error::ShapeMismatch { dtype, shape, expected, found: data.len() });
+        }
+        Ok(Self { dtype, shape, data })
+    }
+
+    /// A tensor that takes over a vector; nothing is copied.
+    ///
+    /// # Errors
+    /// As [`Tensor::new`].
+    pub fn from_vec<T: Element>(
+        values: Vec<T>,
+        shape: impl Into<Vec<usize>>,
+    ) -> Result<Self, Error> {
+        Self::new(T::DTYPE, shape, Bytes::from_owner(Owned(values)))
+    }
+
+    /// A tensor with a copy of these elements.
+    ///
+    /// # Errors
+    /// As [`Tensor::new`].
+    pub fn from_slice<T: Element>(
+        values: &[T],
+        shape: impl Into<Vec<usize>>,
+    ) -> Result<Self, Error> {
+        Self::from_vec(values.to_vec(), shape)
+    }
+
+    /// A 0-dimensional tensor: one number.
+    #[must_use]
+    pub fn scalar<T: Element>(value: T) -> Self {
+        Self { dtype: T::DTYPE, shape: Vec::new(), data: Bytes::from_owner(Owned(vec![value])) }
+    }
+
+    /// What the elements are.
+    #[must_use]
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// The length of each dimension, outermost first; empty for a single element.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The elements' bytes in C order.
+    #[must_use]
+    pub fn data(&self) -> &Bytes {
+        &self.data
+    }
+
+    /// How many elements there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.data.len() / self.dtype.size()
+    }
+
+    /// Whether some dimension has length 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    /// The elements, without copying.
+    ///
+    /// # Errors
+    /// [`Error::DtypeMismatch`] for another type, [`Error::Misaligned`] when borrowed bytes start
+    /// at an address `T` cannot be read from (then [`Tensor::to_vec`] still works), and
+    /// [`Error::InvalidElement`] for bytes that are no `T`.
+    pub fn as_slice<T: Element>(&self) -> Result<&[T], Error> {
+        self.expect_dtype(T::DTYPE)?;
+        // A dangling empty buffer has no alignment to speak of, nor any element to misread.
+        if self.data.is_empty() {
+            return Ok(&[]);
+        }
+        checked::try_cast_slice(&self.data).map_err(|error| match error {
+            checked::CheckedCastError::InvalidBitPattern => {
+                Error::InvalidElement { dtype: self.dtype }
+            }
+            checked::CheckedCastError::PodCastError(_) => Error::Misaligned { dtype: self.dtype },
+        })
+    }
+
+    /// A copy of the elements.
+    ///
+    /// # Errors
+    /// [`Error::DtypeMismatch`] for another type, [`Error::InvalidElement`] for bytes that are no
+    /// `T`.
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>, Error> {
+        self.expect_dtype(T::DTYPE)?;
+        self.data
+            .chunks_exact(size_of::<T>())
+            .map(|bytes| checked::try_pod_read_unaligned(bytes))
+            .collect::<Result<_, _>>()
+            .map_err(|_| Error::InvalidElement { dtype: self.dtype })
+    }
+
+    fn expect_dtype(&self, requested: Dtype) -> Result<(), Error> {
+        if self.dtype == requested {
+            Ok(())
+        } else {
+            Err(Error::DtypeMismatch { found: self.dtype, requested })
+        }
+    }
+}
+
+fn byte_len(dtype: Dtype, shape: &[usize]) -> Result<usize, Error> {
+    // An empty dimension makes the tensor empty even where the other lengths would overflow.
+    if shape.contains(&0) {
+        return Ok(0);
+    }
+    shape
+        .iter()
+        .try_fold(dtype.size(), |bytes, length| bytes.checked_mul(*length))
+        .ok_or_else(|| Error::ShapeOverflow { shape: shape.to_vec() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_vector_is_taken_over_without_a_copy() {
+        let values = vec![1.0_f32, 2.0, 3.0];
+        let address = values.as_ptr();
+        let tensor = Tensor::from_vec(values, [3]).unwrap();
+        assert_eq!(tensor.as_slice::<f32>().unwrap().as_ptr(), address);
+        assert_eq!(tensor.clone().as_slice::<f32>().unwrap().as_ptr(), address);
+    }
+
+    #[test]
+    fn a_shape_that_does_not_match_is_refused_with_both_sizes() {
+        let error = Tensor::from_vec(vec![1.0_f32; 5], [2, 3]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a float32 tensor of shape [2, 3] takes 24 bytes, but 20 were given"
+        );
+        assert!(matches!(
+            Tensor::new(Dtype::Float64, [usize::MAX, 2], Vec::new()),
+            Err(Error::ShapeOverflow { .. })
+        ));
+        assert!(Tensor::new(Dtype::Float64, [usize::MAX, 0, 2], Vec::new()).is_ok());
+    }
+
+    #[test]
+    fn a_single_element_and_no_element_are_tensors() {
+        let one = Tensor::scalar(7_i64);
+        assert_eq!((one.shape(), one.len()), (&[][..], 1));
+        let none = Tensor::from_vec(Vec::<f64>::new(), [0, 4]).unwrap();
+        assert!(none.is_empty() && none.as_slice::<f64>().unwrap().is_empty());
+    }
+
+    #[test]
+    fn misaligned_bytes_are_copied_but_not_borrowed() {
+        let bytes = Bytes::from(vec![0_u8; 17]);
+        let start = usize::from((bytes.as_ptr() as usize).is_multiple_of(8));
+        let tensor = Tensor::new(Dtype::Float64, [2], bytes.slice(start..start + 16)).unwrap();
+        assert_eq!(tensor.as_slice::<f64>(), Err(Error::Misaligned { dtype: Dtype::Float64 }));
+        assert_eq!(tensor.to_vec::<f64>().unwrap(), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_bool_of_two_is_no_bool() {
+        let tensor = Tensor::new(Dtype::Bool, [2], vec![1, 2]).unwrap();
+        assert_eq!(tensor.to_vec::<bool>(), Err(Error::InvalidElement { dtype: Dtype::Bool }));
+        assert_eq!(tensor.as_slice::<bool>(), Err(Error::InvalidElement { dtype: Dtype::Bool }));
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out_bit_for_bit(bits in prop::collection::vec(any::<u64>(), 0..64)) {
+            let values: Vec<f64> = bits.iter().copied().map(f64::from_bits).collect();
+            let tensor = Tensor::from_slice(&values, [values.len()]).unwrap();
+            for read in [tensor.to_vec::<f64>().unwrap(), tensor.as_slice().unwrap().to_vec()] {
+                let read: Vec<u64> = read.into_iter().map(f64::to_bits).collect();
+                prop_assert_eq!(&read, &bits);
+            }
+        }
+    }
+}
