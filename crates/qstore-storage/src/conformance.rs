@@ -1,0 +1,110 @@
+//! What every [`Storage`] must do, as a function that any implementation can be given to.
+//!
+//! It does not test durability, which only a simulation can show: see
+//! [`MemoryStorage::power_cut`](crate::MemoryStorage::power_cut).
+
+use crate::{EntryKind, Storage, create_dir_all, read_all, remove_dir_all};
+use std::path::Path;
+
+/// Exercises `storage` below the existing directory `root`, and leaves `root` as it was.
+///
+/// # Panics
+/// Where the implementation does not do what the seam promises.
+pub fn check(storage: &dyn Storage, root: &Path) {
+    let dir = root.join("conformance");
+    create_dir_all(storage, &dir.join("deep/er")).expect("directories can be made");
+    create_dir_all(storage, &dir.join("deep/er")).expect("making them again is no error");
+    files(storage, &dir);
+    names(storage, &dir);
+    directories(storage, &dir);
+    locks(storage, &dir);
+    remove_dir_all(storage, &dir).expect("a tree can be removed");
+    assert!(storage.metadata(&dir).unwrap().is_none(), "a removed tree is gone");
+    remove_dir_all(storage, &dir).expect("removing nothing is no error");
+}
+
+fn files(storage: &dyn Storage, dir: &Path) {
+    let path = dir.join("file");
+    assert!(storage.open(&path).unwrap_err().is_not_found());
+    let file = storage.create_new(&path).expect("a file can be created");
+    assert!(storage.create_new(&path).unwrap_err().is_already_exists());
+    assert!(file.is_empty().unwrap());
+
+    file.write_at(4, b"tail").unwrap();
+    file.write_at(0, b"head").unwrap();
+    file.sync().unwrap();
+    assert_eq!(read_all(storage, &path).unwrap(), b"headtail");
+    let mut part = [0; 4];
+    file.read_at(2, &mut part).unwrap();
+    assert_eq!(&part, b"adta");
+    assert!(file.read_at(5, &mut part).is_err(), "reading past the end is an error");
+    file.set_len(3).unwrap();
+    assert_eq!(file.len().unwrap(), 3);
+    file.set_len(5).unwrap();
+    assert_eq!(read_all(storage, &path).unwrap(), b"hea\0\0");
+    assert!(storage.open(dir).is_err(), "a directory is not opened as a file");
+    storage.remove_file(&path).unwrap();
+    assert_eq!(file.len().unwrap(), 5, "an open file outlives its name");
+    assert!(storage.remove_file(&path).unwrap_err().is_not_found());
+}
+
+fn names(storage: &dyn Storage, dir: &Path) {
+    let write = |name: &str| {
+        let file = storage.create_new(&dir.join(name)).unwrap();
+        file.write_at(0, name.as_bytes()).unwrap();
+    };
+    let read = |name: &str| String::from_utf8(read_all(storage, &dir.join(name)).unwrap()).unwrap();
+    write("one");
+    write("two");
+    storage.exchange(&dir.join("one"), &dir.join("two")).unwrap();
+    assert_eq!((read("one"), read("two")), ("two".into(), "one".into()));
+    assert!(storage.exchange(&dir.join("one"), &dir.join("none")).is_err());
+
+    storage.link(&dir.join("one"), &dir.join("linked")).unwrap();
+    assert!(storage.link(&dir.join("one"), &dir.join("two")).unwrap_err().is_already_exists());
+    storage.rename(&dir.join("one"), &dir.join("linked")).unwrap();
+    assert_eq!(read("linked"), read("one"), "renaming a file onto its other name does nothing");
+
+    storage.rename(&dir.join("two"), &dir.join("one")).unwrap();
+    assert_eq!((read("one"), read("linked")), ("one".into(), "two".into()));
+    assert!(storage.metadata(&dir.join("two")).unwrap().is_none());
+    assert!(storage.rename(&dir.join("none"), &dir.join("one")).unwrap_err().is_not_found());
+    storage.sync_dir(dir).unwrap();
+
+    assert_eq!(storage.resolve(&dir.join("new")).unwrap().file_name(), Some("new".as_ref()));
+    assert!(storage.resolve(&dir.join("missing/new")).unwrap_err().is_not_found());
+}
+
+fn directories(storage: &dyn Storage, dir: &Path) {
+    let mut entries: Vec<_> =
+        storage.list(dir).unwrap().into_iter().map(|entry| (entry.name, entry.kind)).collect();
+    entries.sort_by(|one, other| one.0.cmp(&other.0));
+    let expected =
+        [("deep", EntryKind::Dir), ("linked", EntryKind::File), ("one", EntryKind::File)];
+    assert_eq!(entries, expected.map(|(name, kind)| (name.into(), kind)));
+    let found = storage.metadata(&dir.join("linked")).unwrap().unwrap();
+    assert_eq!((found.kind, found.len), (EntryKind::File, 3));
+
+    assert!(storage.create_dir(&dir.join("deep")).unwrap_err().is_already_exists());
+    assert!(storage.create_dir(&dir.join("no/where")).unwrap_err().is_not_found());
+    assert!(storage.list(&dir.join("no")).unwrap_err().is_not_found());
+    assert!(storage.remove_dir(&dir.join("deep")).is_err(), "a full directory stays");
+    assert!(storage.remove_file(&dir.join("deep")).is_err(), "a directory is no file");
+
+    // A whole directory changes its name and its place at once.
+    storage.create_dir(&dir.join("other")).unwrap();
+    storage.exchange(&dir.join("deep"), &dir.join("other")).unwrap();
+    assert!(storage.metadata(&dir.join("other/er")).unwrap().is_some());
+    storage.rename(&dir.join("other"), &dir.join("deep")).unwrap();
+    assert!(storage.metadata(&dir.join("deep/er")).unwrap().is_some());
+}
+
+fn locks(storage: &dyn Storage, dir: &Path) {
+    let path = dir.join("lock");
+    let held = storage.try_lock(&path).unwrap();
+    assert!(held.is_some(), "a free lock is taken");
+    assert!(storage.try_lock(&path).unwrap().is_none(), "a held lock is refused");
+    drop(held);
+    drop(storage.lock(&path).unwrap());
+    assert!(storage.try_lock(&path).unwrap().is_some(), "a released lock is free");
+}

@@ -1,0 +1,407 @@
+//! A file system in memory that remembers, beside what is visible, what a power cut would leave.
+//!
+//! It is as strict as the standards allow a file system to be: bytes survive only by the sync of
+//! their file, names only by the sync of their directory, and a synced file without a synced name
+//! is lost. Real file systems are often kinder; code that is safe here is safe there.
+
+use crate::error::Context;
+use crate::{Entry, EntryKind, Error, Lock, Metadata, Operation, Result, Storage, StorageFile};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Files in memory. Clones share them; [`MemoryStorage::power_cut`] makes an independent one.
+#[derive(Debug, Clone)]
+pub struct MemoryStorage {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    disk: Mutex<Disk>,
+    unlocked: Condvar,
+}
+
+#[derive(Debug, Clone)]
+struct Disk {
+    /// Never removed, so that an open file stays readable; number 0 is the root directory.
+    inodes: Vec<Inode>,
+    locked: BTreeSet<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+enum Inode {
+    File { live: Vec<u8>, durable: Vec<u8> },
+    Dir { live: Names, durable: Names },
+}
+
+type Names = BTreeMap<OsString, usize>;
+const ROOT: usize = 0;
+
+impl MemoryStorage {
+    /// A file system with an empty root directory.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of(Disk { inodes: vec![Inode::dir()], locked: BTreeSet::new() })
+    }
+
+    /// What is left after a power cut at this moment: only what was synced. Locks are gone.
+    #[must_use]
+    pub fn power_cut(&self) -> Self {
+        let mut disk = self.disk().clone();
+        for inode in &mut disk.inodes {
+            match inode {
+                Inode::File { live, durable } => live.clone_from(durable),
+                Inode::Dir { live, durable } => live.clone_from(durable),
+            }
+        }
+        disk.locked.clear();
+        Self::of(disk)
+    }
+
+    /// What is left after the process was killed at this moment: everything visible. Locks are gone.
+    #[must_use]
+    pub fn process_kill(&self) -> Self {
+        let mut disk = self.disk().clone();
+        disk.locked.clear();
+        Self::of(disk)
+    }
+
+    fn of(disk: Disk) -> Self {
+        Self { shared: Arc::new(Shared { disk: Mutex::new(disk), unlocked: Condvar::new() }) }
+    }
+
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.shared.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryStorage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Inode {
+    fn dir() -> Self {
+        Self::Dir { live: Names::new(), durable: Names::new() }
+    }
+}
+
+impl Disk {
+    fn find(&self, path: &Path) -> io::Result<usize> {
+        let mut inode = ROOT;
+        for component in path.components() {
+            inode = match component {
+                Component::RootDir | Component::CurDir => inode,
+                Component::Normal(name) => {
+                    *self.names(inode)?.get(name).ok_or(io::ErrorKind::NotFound)?
+                }
+                Component::ParentDir | Component::Prefix(_) => {
+                    return Err(io::ErrorKind::InvalidInput.into());
+                }
+            };
+        }
+        Ok(inode)
+    }
+
+    /// The directory a path lies in and its last component.
+    fn split<'p>(&self, path: &'p Path) -> io::Result<(usize, &'p OsStr)> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        Ok((self.find(crate::parent_of(path))?, name))
+    }
+
+    fn names(&self, inode: usize) -> io::Result<&Names> {
+        match &self.inodes[inode] {
+            Inode::Dir { live, .. } => Ok(live),
+            Inode::File { .. } => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
+    fn names_mut(&mut self, inode: usize) -> io::Result<&mut Names> {
+        match &mut self.inodes[inode] {
+            Inode::Dir { live, .. } => Ok(live),
+            Inode::File { .. } => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
+    fn bytes(&self, inode: usize) -> io::Result<&Vec<u8>> {
+        match &self.inodes[inode] {
+            Inode::File { live, .. } => Ok(live),
+            Inode::Dir { .. } => Err(io::ErrorKind::IsADirectory.into()),
+        }
+    }
+
+    fn bytes_mut(&mut self, inode: usize) -> io::Result<&mut Vec<u8>> {
+        match &mut self.inodes[inode] {
+            Inode::File { live, .. } => Ok(live),
+            Inode::Dir { .. } => Err(io::ErrorKind::IsADirectory.into()),
+        }
+    }
+
+    fn insert(&mut self, path: &Path, inode: Inode) -> io::Result<usize> {
+        let (dir, name) = self.split(path)?;
+        if self.names(dir)?.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let number = self.inodes.len();
+        self.inodes.push(inode);
+        self.names_mut(dir)?.insert(name.to_os_string(), number);
+        Ok(number)
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let inode = self.find(from)?;
+        let ((from_dir, from_name), (to_dir, to_name)) = (self.split(from)?, self.split(to)?);
+        if let Some(&replaced) = self.names(to_dir)?.get(to_name) {
+            if replaced == inode {
+                return Ok(()); // two names of one file: POSIX leaves both
+            }
+            match (self.names(inode).is_ok(), self.names(replaced)) {
+                (true, Ok(names)) if names.is_empty() => {}
+                (true, Ok(_)) => return Err(io::ErrorKind::DirectoryNotEmpty.into()),
+                (true, Err(error)) => return Err(error),
+                (false, Ok(_)) => return Err(io::ErrorKind::IsADirectory.into()),
+                (false, Err(_)) => {}
+            }
+        }
+        self.names_mut(from_dir)?.remove(from_name);
+        self.names_mut(to_dir)?.insert(to_name.to_os_string(), inode);
+        Ok(())
+    }
+
+    fn exchange(&mut self, one: &Path, other: &Path) -> io::Result<()> {
+        let (first, second) = (self.find(one)?, self.find(other)?);
+        let ((one_dir, one_name), (other_dir, other_name)) = (self.split(one)?, self.split(other)?);
+        self.names_mut(one_dir)?.insert(one_name.to_os_string(), second);
+        self.names_mut(other_dir)?.insert(other_name.to_os_string(), first);
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &Path, want_dir: bool) -> io::Result<()> {
+        let inode = self.find(path)?;
+        match (want_dir, self.names(inode)) {
+            (true, Ok(names)) if !names.is_empty() => {
+                return Err(io::ErrorKind::DirectoryNotEmpty.into());
+            }
+            (true, Err(error)) => return Err(error),
+            (false, Ok(_)) => return Err(io::ErrorKind::IsADirectory.into()),
+            _ => {}
+        }
+        let (dir, name) = self.split(path)?;
+        self.names_mut(dir)?.remove(name);
+        Ok(())
+    }
+
+    fn kind(&self, inode: usize) -> EntryKind {
+        match self.inodes[inode] {
+            Inode::File { .. } => EntryKind::File,
+            Inode::Dir { .. } => EntryKind::Dir,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct MemoryFile {
+    storage: MemoryStorage,
+    inode: usize,
+    path: PathBuf,
+}
+
+#[derive(Debug)]
+struct MemoryLock {
+    storage: MemoryStorage,
+    path: PathBuf,
+}
+
+impl Lock for MemoryLock {}
+
+impl Drop for MemoryLock {
+    fn drop(&mut self) {
+        self.storage.disk().locked.remove(&self.path);
+        self.storage.shared.unlocked.notify_all();
+    }
+}
+
+impl Storage for MemoryStorage {
+    fn create_new(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+        let empty = Inode::File { live: Vec::new(), durable: Vec::new() };
+        let inode = self.disk().insert(path, empty).context(Operation::Create, path)?;
+        Ok(Box::new(MemoryFile { storage: self.clone(), inode, path: path.to_path_buf() }))
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+        let disk = self.disk();
+        let inode = disk.find(path).context(Operation::Open, path)?;
+        disk.bytes(inode).context(Operation::Open, path)?;
+        Ok(Box::new(MemoryFile { storage: self.clone(), inode, path: path.to_path_buf() }))
+    }
+
+    fn metadata(&self, path: &Path) -> Result<Option<Metadata>> {
+        let disk = self.disk();
+        match disk.find(path) {
+            Ok(inode) => {
+                let len = disk.bytes(inode).map_or(0, |bytes| bytes.len() as u64);
+                Ok(Some(Metadata::new(disk.kind(inode), len)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::new(Operation::Inspect, path, error)),
+        }
+    }
+
+    fn resolve(&self, path: &Path) -> Result<PathBuf> {
+        self.disk().split(path).context(Operation::Inspect, path)?;
+        Ok(path.to_path_buf())
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
+        let disk = self.disk();
+        let names = disk.find(dir).and_then(|inode| disk.names(inode));
+        let entry = |(name, inode): (&OsString, &usize)| Entry {
+            name: name.clone(),
+            kind: disk.kind(*inode),
+        };
+        Ok(names.context(Operation::List, dir)?.iter().map(entry).collect())
+    }
+
+    fn create_dir(&self, dir: &Path) -> Result<()> {
+        self.disk().insert(dir, Inode::dir()).map(drop).context(Operation::CreateDir, dir)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> Result<()> {
+        let mut disk = self.disk();
+        let mut link = || {
+            let inode = disk.find(from)?;
+            disk.bytes(inode)?;
+            let (dir, name) = disk.split(to)?;
+            if disk.names(dir)?.contains_key(name) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            disk.names_mut(dir)?.insert(name.to_os_string(), inode);
+            Ok(())
+        };
+        link().context(Operation::Link, to)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.disk().rename(from, to).context(Operation::Rename, to)
+    }
+
+    fn exchange(&self, one: &Path, other: &Path) -> Result<()> {
+        self.disk().exchange(one, other).context(Operation::Exchange, other)
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        self.disk().remove(path, false).context(Operation::Remove, path)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> Result<()> {
+        self.disk().remove(dir, true).context(Operation::Remove, dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<()> {
+        let mut disk = self.disk();
+        let inode = disk.find(dir).context(Operation::SyncDir, dir)?;
+        match &mut disk.inodes[inode] {
+            Inode::Dir { live, durable } => durable.clone_from(live),
+            Inode::File { .. } => {
+                let reason = io::ErrorKind::NotADirectory.into();
+                return Err(Error::new(Operation::SyncDir, dir, reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
+        let mut disk = self.disk();
+        disk.split(path).context(Operation::Lock, path)?;
+        let lock = || -> Box<dyn Lock> {
+            Box::new(MemoryLock { storage: self.clone(), path: path.to_path_buf() })
+        };
+        Ok(disk.locked.insert(path.to_path_buf()).then(lock))
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
+        loop {
+            if let Some(lock) = self.try_lock(path)? {
+                return Ok(lock);
+            }
+            let is_held = |disk: &mut Disk| disk.locked.contains(path);
+            drop(self.shared.unlocked.wait_while(self.disk(), is_held));
+        }
+    }
+}
+
+impl StorageFile for MemoryFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let mut disk = self.storage.disk();
+        let live = disk.bytes_mut(self.inode).context(Operation::Write, &self.path)?;
+        let start = offset as usize;
+        let end = start + bytes.len();
+        if live.len() < end {
+            live.resize(end, 0);
+        }
+        live[start..end].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let disk = self.storage.disk();
+        let live = disk.bytes(self.inode).context(Operation::Read, &self.path)?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let found = start.checked_add(buffer.len()).and_then(|end| live.get(start..end));
+        let found = found.ok_or_else(|| io::ErrorKind::UnexpectedEof.into());
+        buffer.copy_from_slice(found.context(Operation::Read, &self.path)?);
+        Ok(())
+    }
+
+    fn len(&self) -> Result<u64> {
+        let disk = self.storage.disk();
+        disk.bytes(self.inode).map(|live| live.len() as u64).context(Operation::Inspect, &self.path)
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        let mut disk = self.storage.disk();
+        let live = disk.bytes_mut(self.inode).context(Operation::Resize, &self.path)?;
+        live.resize(len as usize, 0);
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        if let Inode::File { live, durable } = &mut self.storage.disk().inodes[self.inode] {
+            durable.clone_from(live);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::read_all;
+
+    #[test]
+    fn the_memory_conforms() {
+        let memory = MemoryStorage::new();
+        crate::conformance::check(&memory, Path::new("/"));
+    }
+
+    #[test]
+    fn a_power_cut_takes_what_was_not_synced() {
+        let memory = MemoryStorage::new();
+        let file = memory.create_new(Path::new("/file")).unwrap();
+        file.write_at(0, b"synced").unwrap();
+        file.sync().unwrap();
+        assert!(memory.power_cut().metadata(Path::new("/file")).unwrap().is_none());
+
+        memory.sync_dir(Path::new("/")).unwrap();
+        file.write_at(0, b"UNSYNCED").unwrap();
+        memory.rename(Path::new("/file"), Path::new("/moved")).unwrap();
+        let cut = memory.power_cut();
+        assert_eq!(read_all(&cut, Path::new("/file")).unwrap(), b"synced");
+        assert!(cut.metadata(Path::new("/moved")).unwrap().is_none());
+        assert_eq!(read_all(&memory.process_kill(), Path::new("/moved")).unwrap(), b"UNSYNCED");
+    }
+}

@@ -1,0 +1,183 @@
+//! The seam: what a file system must be able to do for Q-Store, and what holds afterwards.
+//!
+//! Two notions of safety run through it. After `Ok` every operation is *visible* to all readers at
+//! once; it *survives a power cut* only after the sync that covers it: [`StorageFile::sync`] for a
+//! file's bytes and length, [`Storage::sync_dir`] for the names in a directory.
+
+use crate::Result;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A file system. All methods may block and are called from background threads only.
+pub trait Storage: fmt::Debug + Send + Sync {
+    /// Creates an empty file and opens it for reading and writing.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when the name is taken, by whatever it is; nothing has changed then.
+    fn create_new(&self, path: &Path) -> Result<Box<dyn StorageFile>>;
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; an error when it is not a plain file.
+    fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>>;
+
+    /// What the name stands for, a link for itself; `None` when it stands for nothing.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    fn metadata(&self, path: &Path) -> Result<Option<Metadata>>;
+
+    /// Where the path leads once links are followed. The last component need not exist.
+    ///
+    /// # Errors
+    /// `NotFound` when the directory it lies in does not exist.
+    fn resolve(&self, path: &Path) -> Result<PathBuf>;
+
+    /// What lies directly in a directory, in no particular order.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such directory.
+    fn list(&self, dir: &Path) -> Result<Vec<Entry>>;
+
+    /// Creates one directory.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when the name is taken, `NotFound` when the directory above is missing.
+    fn create_dir(&self, dir: &Path) -> Result<()>;
+
+    /// Makes `to` a second name of the file `from`.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when `to` is taken.
+    fn link(&self, from: &Path, to: &Path) -> Result<()>;
+
+    /// Moves `from` to `to` in one step, replacing a file that is there: every reader sees the old
+    /// or the new one, never neither.
+    ///
+    /// # Errors
+    /// After an error both names are as they were.
+    fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+
+    /// Lets two existing names change places in one step.
+    ///
+    /// # Errors
+    /// `Unsupported` where the system cannot; after an error both names are as they were.
+    fn exchange(&self, one: &Path, other: &Path) -> Result<()>;
+
+    /// Removes a name that is no directory. Open files stay readable.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none.
+    fn remove_file(&self, path: &Path) -> Result<()>;
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// An error when it is missing or not empty.
+    fn remove_dir(&self, dir: &Path) -> Result<()>;
+
+    /// Makes the names in a directory, as they are now, survive a power cut.
+    ///
+    /// # Errors
+    /// After an error nothing is known about what would survive.
+    fn sync_dir(&self, dir: &Path) -> Result<()>;
+
+    /// Takes the lock of that name if nobody holds it, `None` otherwise. The lock file appears with
+    /// the lock and disappears with it; one left by a killed process locks nothing.
+    ///
+    /// # Errors
+    /// When the lock file cannot be made.
+    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>>;
+
+    /// Takes the lock of that name, waiting as long as somebody else holds it.
+    ///
+    /// # Errors
+    /// When the lock file cannot be made.
+    fn lock(&self, path: &Path) -> Result<Box<dyn Lock>>;
+}
+
+/// An open file. Offsets are bytes from its beginning; there is no cursor.
+pub trait StorageFile: fmt::Debug + Send + Sync {
+    /// Writes all the bytes at that offset, extending the file where needed.
+    ///
+    /// # Errors
+    /// After an error any part of the bytes may have been written.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Fills the buffer from that offset.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the file ends before the buffer is full.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()>;
+
+    /// The file's length in bytes.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    fn len(&self) -> Result<u64>;
+
+    /// Whether the file has no bytes.
+    ///
+    /// # Errors
+    /// As [`StorageFile::len`].
+    fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Cuts the file to that length, or extends it with zeros.
+    ///
+    /// # Errors
+    /// After an error the length is the old or the new one.
+    fn set_len(&self, len: u64) -> Result<()>;
+
+    /// Makes the file's bytes and length, as they are now, survive a power cut; not its name.
+    ///
+    /// # Errors
+    /// After an error the file must not be trusted: the system may have dropped the bytes, and a
+    /// later `Ok` does not bring them back. Write them to a new file.
+    fn sync(&self) -> Result<()>;
+}
+
+/// A lock that is held until it is dropped.
+#[must_use = "dropping the lock releases it"]
+pub trait Lock: fmt::Debug + Send + Sync {}
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metadata {
+    /// A file, a directory, or something else.
+    pub kind: EntryKind,
+    /// Length of a file in bytes.
+    pub len: u64,
+}
+
+impl Metadata {
+    /// The metadata of something of that kind and length.
+    #[must_use]
+    pub const fn new(kind: EntryKind, len: u64) -> Self {
+        Self { kind, len }
+    }
+}
+
+/// A name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name, without the directory.
+    pub name: OsString,
+    /// What it stands for.
+    pub kind: EntryKind,
+}
+
+/// What a name can stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EntryKind {
+    /// A plain file.
+    File,
+    /// A directory.
+    Dir,
+    /// A link, a device, a pipe: Q-Store neither reads nor follows it.
+    Other,
+}

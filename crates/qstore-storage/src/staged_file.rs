@@ -1,0 +1,128 @@
+//! A file that gets its public name only when it is complete and durable.
+
+use crate::{Result, Storage, StorageFile, parent_of};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A file under a temporary name, written from front to back, then [committed](Self::commit).
+///
+/// Dropped without a commit, it removes itself; after a kill the temporary name is left over, and it
+/// is its owner's job to collect it.
+pub struct StagedFile {
+    storage: Arc<dyn Storage>,
+    file: Option<Box<dyn StorageFile>>,
+    temporary: PathBuf,
+    len: u64,
+}
+
+impl StagedFile {
+    /// An empty file under a temporary name in the same file system as its later public name.
+    ///
+    /// # Errors
+    /// When the file cannot be created, above all because the name is taken.
+    pub fn create(storage: &Arc<dyn Storage>, temporary: &Path) -> Result<Self> {
+        let file = storage.create_new(temporary)?;
+        Ok(Self {
+            storage: Arc::clone(storage),
+            file: Some(file),
+            temporary: temporary.to_path_buf(),
+            len: 0,
+        })
+    }
+
+    /// Writes at the end.
+    ///
+    /// # Errors
+    /// After an error the file can only be dropped.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file().write_at(self.len, bytes)?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes written so far, and where the next ones go.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing was written yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Publishes the file: its bytes are synced, then it takes the public name in one step,
+    /// replacing what was there, then that name is synced. Returns the open file.
+    ///
+    /// # Errors
+    /// When the last sync fails, the public name already shows the new file but may show the old one
+    /// again after a power cut. After any other error the public name is as it was.
+    pub fn commit(mut self, public: &Path) -> Result<Box<dyn StorageFile>> {
+        self.file().sync()?;
+        self.storage.rename(&self.temporary, public)?;
+        let file = self.file.take().expect("a staged file is open until it is committed");
+        self.storage.sync_dir(parent_of(public))?;
+        Ok(file)
+    }
+
+    fn file(&self) -> &dyn StorageFile {
+        self.file.as_deref().expect("a staged file is open until it is committed")
+    }
+}
+
+impl Drop for StagedFile {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            // Best effort: whoever owns the name collects leftovers when he next opens.
+            let _ = self.storage.remove_file(&self.temporary);
+        }
+    }
+}
+
+impl fmt::Debug for StagedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StagedFile")
+            .field("temporary", &self.temporary)
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MemoryStorage, read_all};
+
+    fn replace(storage: &Arc<dyn Storage>, bytes: &[u8]) -> Result<()> {
+        let mut staged = StagedFile::create(storage, Path::new("/.file.tmp"))?;
+        staged.append(&bytes[..1])?;
+        staged.append(&bytes[1..])?;
+        staged.commit(Path::new("/file")).map(drop)
+    }
+
+    #[test]
+    fn a_commit_survives_a_power_cut() {
+        let memory = MemoryStorage::new();
+        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        for text in [&b"first"[..], b"second"] {
+            replace(&storage, text).unwrap();
+            let cut = memory.power_cut();
+            assert_eq!(read_all(&cut, Path::new("/file")).unwrap(), text);
+            assert_eq!(cut.list(Path::new("/")).unwrap().len(), 1, "no temporary name is left");
+        }
+    }
+
+    #[test]
+    fn without_a_commit_nothing_is_left() {
+        let memory = MemoryStorage::new();
+        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        replace(&storage, b"old").unwrap();
+        let mut staged = StagedFile::create(&storage, Path::new("/.file.tmp")).unwrap();
+        staged.append(b"new").unwrap();
+        drop(staged);
+        assert_eq!(read_all(&memory, Path::new("/file")).unwrap(), b"old");
+        assert_eq!(memory.list(Path::new("/")).unwrap().len(), 1);
+    }
+}
