@@ -1,0 +1,31 @@
+//! What happens when a buffer is full: nothing waits, and every dropped item is counted.
+//!
+//! Run it with `cargo run -p qstore-buffer --example overflow`.
+
+use qstore_buffer::{AsyncBuffer, Error, PushError};
+use std::time::Duration;
+
+fn main() -> Result<(), Error> {
+    let buffer = AsyncBuffer::with_name(5, "overflow")?;
+
+    for step in 0..8 {
+        match buffer.push(step) {
+            Ok(()) => println!("step {step}: stored"),
+            Err(PushError::Full(step)) => println!("step {step}: the ring is full, dropped"),
+            Err(PushError::Closed(step)) => println!("step {step}: the ring is closed"),
+        }
+    }
+
+    let oldest = buffer.pop(Some(Duration::ZERO));
+    println!("\ntaken out: {oldest:?}; now there is room again");
+    println!("step 8: {:?}", buffer.push(8));
+
+    buffer.close();
+    println!("step 9, after the close: {:?}", buffer.push(9));
+    print!("still inside:");
+    while let Some(step) = buffer.pop(None) {
+        print!(" {step}");
+    }
+    println!("\n\n{:#?}", buffer.stats());
+    Ok(())
+}

@@ -1,0 +1,401 @@
+//! The background thread between a buffer and its sink; the only place that starts one.
+//!
+//! The thread sleeps until half the ring is full or the linger is over, hands what is there to the
+//! sink, lets it do what is due, and sleeps again. An error is latched and the work goes on after a
+//! pause; a panic closes the buffer, so that pushes are refused instead of silently kept.
+
+use crate::{AsyncBuffer, DrainError, Sink};
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How a drain behaves.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DrainSettings {
+    /// The thread's name. Default `qstore-drain`.
+    pub thread_name: String,
+    /// How long an item may wait in a ring that is not half full. Default 5 ms.
+    pub linger: Duration,
+    /// The longest a dropped drain waits for its sink to close. Default 5 s.
+    pub drop_timeout: Duration,
+}
+
+impl Default for DrainSettings {
+    fn default() -> Self {
+        Self {
+            thread_name: "qstore-drain".into(),
+            linger: Duration::from_millis(5),
+            drop_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl DrainSettings {
+    /// The thread's name.
+    #[must_use]
+    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
+        self.thread_name = name.into();
+        self
+    }
+
+    /// How long an item may wait in a ring that is not half full.
+    #[must_use]
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.linger = linger;
+        self
+    }
+
+    /// The longest a dropped drain waits for its sink to close.
+    #[must_use]
+    pub fn drop_timeout(mut self, timeout: Duration) -> Self {
+        self.drop_timeout = timeout;
+        self
+    }
+}
+
+/// A running background thread. [`stop`](Self::stop) is its real ending; dropping it does the same
+/// with a bounded wait and nobody to report to.
+#[must_use = "dropping a drain stops it"]
+pub struct Drain<T, S: Sink<T>> {
+    buffer: AsyncBuffer<T>,
+    control: Arc<Control<S::Error>>,
+    thread: Option<JoinHandle<()>>,
+    drop_timeout: Duration,
+}
+
+/// What the handle and the thread tell each other.
+struct Control<E> {
+    state: Mutex<State<E>>,
+    changed: Condvar,
+}
+
+struct State<E> {
+    flushes_wanted: u64,
+    flushes_done: u64,
+    last_flush: Result<(), DrainError<E>>,
+    first_error: Option<DrainError<E>>,
+    errors: u64,
+    /// Until when a failing close is tried again.
+    give_up_at: Option<Instant>,
+    end: Option<Result<(), DrainError<E>>>,
+}
+
+impl<T: Send + 'static, S: Sink<T>> Drain<T, S> {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// [`DrainError::Spawn`] when the system has no thread left.
+    pub fn spawn(
+        buffer: AsyncBuffer<T>,
+        sink: S,
+        settings: &DrainSettings,
+    ) -> Result<Self, DrainError<S::Error>> {
+        let control = Arc::new(Control {
+            state: Mutex::new(State {
+                flushes_wanted: 0,
+                flushes_done: 0,
+                last_flush: Ok(()),
+                first_error: None,
+                errors: 0,
+                give_up_at: None,
+                end: None,
+            }),
+            changed: Condvar::new(),
+        });
+        let mut worker = Worker {
+            buffer: buffer.clone(),
+            sink,
+            control: Arc::clone(&control),
+            linger: settings.linger,
+            batch: Vec::new(),
+            backoff: Backoff::default(),
+        };
+        let run = move || {
+            let end = catch_unwind(AssertUnwindSafe(|| worker.run()))
+                .unwrap_or_else(|panic| Err(DrainError::Panicked { message: message_of(&*panic) }));
+            worker.buffer.close();
+            let Worker { control, sink, .. } = worker;
+            // The sink goes first: when `stop` returns, its files and locks are released.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(sink)));
+            control.finish(end);
+        };
+        let thread = thread::Builder::new()
+            .name(settings.thread_name.clone())
+            .spawn(run)
+            .map_err(|error| DrainError::Spawn(Arc::new(error)))?;
+        let drop_timeout = settings.drop_timeout;
+        Ok(Self { buffer, control, thread: Some(thread), drop_timeout })
+    }
+}
+
+impl<T, S: Sink<T>> Drain<T, S> {
+    /// Waits until everything that was pushed before this call is flushed by the sink: all of it,
+    /// and in any case not less.
+    ///
+    /// # Errors
+    /// [`DrainError::Sink`] when the sink could not flush, [`DrainError::TimedOut`] when the time
+    /// was not enough, [`DrainError::Stopped`] or [`DrainError::Panicked`] when the thread is gone.
+    pub fn flush(&self, timeout: Duration) -> Result<(), DrainError<S::Error>> {
+        let mut state = self.control.lock();
+        state.flushes_wanted += 1;
+        let mine = state.flushes_wanted;
+        drop(state);
+        self.buffer.wake();
+        let is_pending =
+            |state: &mut State<S::Error>| state.flushes_done < mine && state.end.is_none();
+        let state = self.control.wait_while(timeout, is_pending);
+        if state.flushes_done >= mine {
+            return state.last_flush.clone();
+        }
+        Err(match &state.end {
+            None => DrainError::TimedOut { waited: timeout },
+            Some(Ok(())) => DrainError::Stopped,
+            Some(Err(error)) => error.clone(),
+        })
+    }
+
+    /// Closes the buffer, hands everything in it to the sink, closes the sink and ends the thread.
+    /// A sink that fails to close is asked again until the time is up. Stopping again repeats the
+    /// answer.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush). After [`DrainError::TimedOut`] the thread goes on by itself.
+    pub fn stop(&mut self, timeout: Duration) -> Result<(), DrainError<S::Error>> {
+        self.control.lock().give_up_at = Instant::now().checked_add(timeout);
+        self.buffer.close();
+        // A little longer than the sink has: its last answer is worth more than "timed out".
+        let patience = timeout.saturating_add(Duration::from_millis(100));
+        let state = self.control.wait_while(patience, |state| state.end.is_none());
+        let Some(end) = state.end.clone() else {
+            return Err(DrainError::TimedOut { waited: timeout });
+        };
+        drop(state);
+        if let Some(thread) = self.thread.take() {
+            // It has nothing left to do but return, and it catches its own panics.
+            let _ = thread.join();
+        }
+        end
+    }
+
+    /// The first error since the start, if there was one; it stays even when a later try succeeded.
+    #[must_use]
+    pub fn first_error(&self) -> Option<DrainError<S::Error>> {
+        self.control.lock().first_error.clone()
+    }
+
+    /// How many errors there were.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.control.lock().errors
+    }
+
+    /// The buffer that is drained.
+    #[must_use]
+    pub fn buffer(&self) -> &AsyncBuffer<T> {
+        &self.buffer
+    }
+}
+
+impl<T, S: Sink<T>> Drop for Drain<T, S> {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            let _ = self.stop(self.drop_timeout);
+        }
+    }
+}
+
+impl<T, S: Sink<T>> fmt::Debug for Drain<T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Drain").field("buffer", &self.buffer).finish_non_exhaustive()
+    }
+}
+
+impl<E> Control<E> {
+    fn lock(&self) -> MutexGuard<'_, State<E>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_while(
+        &self,
+        timeout: Duration,
+        is_pending: impl FnMut(&mut State<E>) -> bool,
+    ) -> MutexGuard<'_, State<E>> {
+        let waited = self.changed.wait_timeout_while(self.lock(), timeout, is_pending);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn latch(&self, error: E) -> DrainError<E> {
+        let error = DrainError::Sink(Arc::new(error));
+        let mut state = self.lock();
+        state.errors += 1;
+        state.first_error.get_or_insert_with(|| error.clone());
+        error
+    }
+
+    fn finish(&self, end: Result<(), DrainError<E>>) {
+        let mut state = self.lock();
+        if let Err(error @ DrainError::Panicked { .. }) = &end {
+            state.errors += 1;
+            let error = error.clone();
+            state.first_error.get_or_insert(error);
+        }
+        state.end = Some(end);
+        self.changed.notify_all();
+    }
+}
+
+/// What the thread owns.
+struct Worker<T, S: Sink<T>> {
+    buffer: AsyncBuffer<T>,
+    sink: S,
+    control: Arc<Control<S::Error>>,
+    linger: Duration,
+    batch: Vec<T>,
+    backoff: Backoff,
+}
+
+impl<T, S: Sink<T>> Worker<T, S> {
+    fn run(&mut self) -> Result<(), DrainError<S::Error>> {
+        loop {
+            // Read first: what is pushed after it need not be in the last drain.
+            let was_closed = self.buffer.is_closed();
+            self.drain(usize::MAX);
+            let now = Instant::now();
+            if self.backoff.is_over(now) {
+                let outcome = self.sink.tick(now);
+                let _ = self.note(outcome);
+            }
+            self.answer_flush();
+            if was_closed {
+                return self.close();
+            }
+            // A sink that takes nothing is waited for, not the items it leaves in the ring.
+            let wanted = match self.sink.capacity() {
+                0 => usize::MAX,
+                _ => (self.buffer.maxsize() / 2).max(1),
+            };
+            self.buffer.wait(wanted, self.linger, || {
+                let state = self.control.lock();
+                state.flushes_wanted > state.flushes_done
+            });
+        }
+    }
+
+    /// Hands up to `max` items to the sink, as far as it takes them; returns how many.
+    fn drain(&mut self, max: usize) -> usize {
+        let mut count = 0;
+        while count < max {
+            let room = self.sink.capacity().min(max - count).min(self.buffer.maxsize());
+            if self.buffer.pop_into(&mut self.batch, room) == 0 {
+                break;
+            }
+            count += self.batch.len();
+            let outcome = self.sink.receive(&mut self.batch, Instant::now());
+            debug_assert!(self.batch.is_empty(), "a sink takes the whole batch");
+            self.batch.clear();
+            if let Err(error) = outcome {
+                self.control.latch(error);
+            }
+        }
+        count
+    }
+
+    fn answer_flush(&mut self) {
+        let wanted = {
+            let state = self.control.lock();
+            if state.flushes_wanted == state.flushes_done {
+                return;
+            }
+            state.flushes_wanted
+        };
+        let outcome = self.flush();
+        let mut state = self.control.lock();
+        state.flushes_done = wanted;
+        state.last_flush = outcome;
+        self.control.changed.notify_all();
+    }
+
+    /// Everything that is in the ring now goes through the sink, however little it takes at once.
+    fn flush(&mut self) -> Result<(), DrainError<S::Error>> {
+        // A closed ring is emptied to the last item, an open one may be filled faster than that.
+        let mut left = if self.buffer.is_closed() { usize::MAX } else { self.buffer.len() };
+        loop {
+            let drained = self.drain(left);
+            let outcome = self.sink.flush();
+            self.note(outcome)?;
+            left -= drained;
+            let is_done = left == 0 || self.buffer.is_empty();
+            if is_done || (drained == 0 && self.sink.capacity() == 0) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn close(&mut self) -> Result<(), DrainError<S::Error>> {
+        loop {
+            let outcome = self.flush().and_then(|()| {
+                let closed = self.sink.close();
+                self.note(closed)
+            });
+            let Err(error) = outcome else { return Ok(()) };
+            let pause = self.backoff.pause;
+            let give_up_at = self.control.lock().give_up_at;
+            // Nobody asked for a stop: the last handle is gone, or the buffer was closed by hand.
+            let give_up_at = give_up_at.unwrap_or_else(Instant::now);
+            if Instant::now() + pause > give_up_at {
+                return Err(error);
+            }
+            thread::sleep(pause); // nothing can wake it: intake has ended, only the disk can change
+        }
+    }
+
+    fn note(&mut self, outcome: Result<(), S::Error>) -> Result<(), DrainError<S::Error>> {
+        match outcome {
+            Ok(()) => {
+                self.backoff = Backoff::default();
+                Ok(())
+            }
+            Err(error) => {
+                self.backoff.extend(Instant::now());
+                Err(self.control.latch(error))
+            }
+        }
+    }
+}
+
+/// The pause after an error: 10 ms, doubled each time, at most 1 s.
+struct Backoff {
+    pause: Duration,
+    until: Option<Instant>,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { pause: Duration::from_millis(10), until: None }
+    }
+}
+
+impl Backoff {
+    fn is_over(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| now >= until)
+    }
+
+    fn extend(&mut self, now: Instant) {
+        if self.until.is_some() {
+            self.pause = (self.pause * 2).min(Duration::from_secs(1));
+        }
+        self.until = Some(now + self.pause);
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! The drain with sinks that succeed, fail, refuse, hang and panic.
+
+use super::*;
+use std::sync::mpsc;
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[error("the disk is on fire")]
+struct OnFire;
+
+/// What a test sink has done, shared with the test.
+#[derive(Debug, Default)]
+struct Log {
+    received: Vec<u64>,
+    published: usize,
+    is_closed: bool,
+    /// Calls of flush or close that still fail.
+    failures_left: u32,
+}
+
+#[derive(Clone, Default)]
+struct Recorder {
+    log: Arc<Mutex<Log>>,
+    room: Option<usize>,
+}
+
+impl Recorder {
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap()
+    }
+
+    fn failing(times: u32) -> Self {
+        let recorder = Self::default();
+        recorder.log().failures_left = times;
+        recorder
+    }
+}
+
+impl Sink<u64> for Recorder {
+    type Error = OnFire;
+
+    fn capacity(&self) -> usize {
+        let log = self.log();
+        self.room.map_or(usize::MAX, |room| room - (log.received.len() - log.published))
+    }
+
+    fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
+        assert!(batch.len() <= self.capacity());
+        self.log().received.append(batch);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), OnFire> {
+        let mut log = self.log();
+        if log.failures_left > 0 {
+            log.failures_left -= 1;
+            return Err(OnFire);
+        }
+        log.published = log.received.len();
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), OnFire> {
+        self.flush()?;
+        self.log().is_closed = true;
+        Ok(())
+    }
+}
+
+fn spawn<S: Sink<u64>>(buffer: &AsyncBuffer<u64>, sink: S) -> Drain<u64, S> {
+    Drain::spawn(buffer.clone(), sink, &DrainSettings::default()).unwrap()
+}
+
+#[test]
+fn stop_loses_nothing_of_a_full_buffer() {
+    let buffer = AsyncBuffer::new(10_000).unwrap();
+    for item in 0..10_000 {
+        buffer.push(item).unwrap();
+    }
+    let recorder = Recorder::default();
+    let mut drain = spawn(&buffer, recorder.clone());
+    drain.stop(LONG).unwrap();
+    let log = recorder.log();
+    assert!(log.is_closed);
+    assert_eq!(log.published, 10_000);
+    assert!(log.received.iter().copied().eq(0..10_000));
+}
+
+#[test]
+fn flush_covers_everything_pushed_before_even_where_the_sink_takes_little() {
+    for room in [None, Some(1), Some(3)] {
+        let buffer = AsyncBuffer::new(64).unwrap();
+        let recorder = Recorder { room, ..Recorder::default() };
+        let drain = spawn(&buffer, recorder.clone());
+        for round in 0..50_u64 {
+            for item in 0..7 {
+                buffer.push(round * 7 + item).unwrap();
+            }
+            drain.flush(LONG).unwrap();
+            assert_eq!(recorder.log().published as u64, (round + 1) * 7);
+        }
+    }
+}
+
+#[test]
+fn a_failing_sink_is_asked_again_and_the_first_error_stays_visible() {
+    let buffer = AsyncBuffer::new(8).unwrap();
+    let recorder = Recorder::failing(2);
+    let mut drain = spawn(&buffer, recorder.clone());
+    buffer.push(1).unwrap();
+    assert!(matches!(drain.flush(LONG), Err(DrainError::Sink(error)) if *error == OnFire));
+    drain.stop(LONG).unwrap();
+    assert_eq!((recorder.log().published, drain.errors()), (1, 2));
+    assert!(matches!(drain.first_error(), Some(DrainError::Sink(_))));
+}
+
+#[test]
+fn a_sink_that_never_recovers_ends_the_stop_with_its_error() {
+    let buffer = AsyncBuffer::new(8).unwrap();
+    let mut drain = spawn(&buffer, Recorder::failing(u32::MAX));
+    buffer.push(1).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(drain.stop(Duration::from_millis(30)), Err(DrainError::Sink(_))));
+    }
+}
+
+#[test]
+fn dropping_the_drain_stops_it() {
+    let buffer = AsyncBuffer::new(8).unwrap();
+    let recorder = Recorder::default();
+    let drain = spawn(&buffer, recorder.clone());
+    buffer.push(1).unwrap();
+    drop(drain);
+    assert!(recorder.log().is_closed && recorder.log().published == 1);
+    assert!(buffer.push(2).is_err());
+}
+
+struct Panics;
+
+impl Sink<u64> for Panics {
+    type Error = OnFire;
+
+    fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
+        panic!("cannot stand {batch:?}");
+    }
+
+    fn flush(&mut self) -> Result<(), OnFire> {
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), OnFire> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_panicking_sink_poisons_the_drain_and_closes_the_buffer() {
+    let buffer = AsyncBuffer::new(8).unwrap();
+    let mut drain = spawn(&buffer, Panics);
+    buffer.push(7).unwrap();
+    let is_panic =
+        |error| matches!(error, DrainError::Panicked { message } if message == "cannot stand [7]");
+    assert!(is_panic(drain.flush(LONG).unwrap_err()));
+    assert!(is_panic(drain.stop(LONG).unwrap_err()));
+    assert!(is_panic(drain.first_error().unwrap()));
+    assert!(buffer.is_closed());
+}
+
+/// A sink that stands still until the test lets it go.
+struct Stuck(mpsc::Receiver<()>);
+
+impl Sink<u64> for Stuck {
+    type Error = OnFire;
+
+    fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
+        let _ = self.0.recv();
+        batch.clear();
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), OnFire> {
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), OnFire> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_hanging_sink_stops_nobody_else() {
+    let buffer = AsyncBuffer::new(8).unwrap();
+    let (release, gate) = mpsc::channel();
+    let settings = DrainSettings::default().drop_timeout(Duration::from_millis(10));
+    let mut drain = Drain::spawn(buffer.clone(), Stuck(gate), &settings).unwrap();
+    let mut dropped = 0;
+    for item in 0..1_000 {
+        dropped += u64::from(buffer.push(item).is_err());
+    }
+    assert!(dropped >= 1_000 - 2 * 8, "at most one batch was taken out");
+    assert_eq!(buffer.stats().dropped, dropped);
+    let short = Duration::from_millis(5);
+    assert!(matches!(drain.flush(short), Err(DrainError::TimedOut { .. })));
+    assert!(matches!(drain.stop(short), Err(DrainError::TimedOut { .. })));
+    drop(release);
+    drain.stop(LONG).unwrap();
+}

@@ -1,0 +1,44 @@
+//! A bounded ring whose push never waits, and the one thread that empties it.
+//!
+//! [`AsyncBuffer`] takes items from any number of threads. A push stores the item or, when the ring
+//! is full, hands it back and counts it: it never blocks, never allocates and takes no lock.
+//! [`Drain`] is the background thread that passes the items on, in order, to whatever implements
+//! [`Sink`].
+//!
+//! What it is **not**: it is lock-free, not wait-free (a push can briefly spin while another thread
+//! is half-way through the same slot); it keeps no item across a crash; it knows nothing of rows,
+//! files or formats. Depend on it alone when you have a sink of your own.
+//!
+//! ```
+//! use qstore_buffer::{AsyncBuffer, PushError};
+//! use std::time::Duration;
+//!
+//! let buffer = AsyncBuffer::new(2)?;
+//! buffer.push("first").unwrap();
+//! buffer.push("second").unwrap();
+//! assert_eq!(buffer.push("third"), Err(PushError::Full("third")));
+//!
+//! assert_eq!(buffer.pop(Some(Duration::ZERO)), Some("first"));
+//! let stats = buffer.stats();
+//! assert_eq!((stats.pushed, stats.popped, stats.dropped), (2, 1, 1));
+//! # Ok::<(), qstore_buffer::Error>(())
+//! ```
+//!
+//! # Accounting
+//! Whenever no call is in progress, `pushed == popped + cleared + size` and
+//! `pushed + dropped + refused ==` the number of pushes, closing included.
+
+#![forbid(unsafe_code)]
+
+mod drain;
+mod error;
+mod ring;
+mod sink;
+mod stats;
+mod wake;
+
+pub use drain::{Drain, DrainSettings};
+pub use error::{DrainError, Error, PushError};
+pub use ring::AsyncBuffer;
+pub use sink::Sink;
+pub use stats::BufferStats;
