@@ -15,6 +15,9 @@ struct Sum {
 
 impl Sink<u64> for Sum {
     type Error = Infallible;
+    type Stats = ();
+
+    fn stats(&self) {}
 
     fn receive(&mut self, batch: &mut Vec<u64>, _now: Instant) -> Result<(), Infallible> {
         self.count += batch.len() as u64;

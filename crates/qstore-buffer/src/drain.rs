@@ -62,18 +62,20 @@ impl DrainSettings {
 #[must_use = "dropping a drain stops it"]
 pub struct Drain<T, S: Sink<T>> {
     buffer: AsyncBuffer<T>,
-    control: Arc<Control<S::Error>>,
+    control: Arc<Control<S::Error, S::Stats>>,
     thread: Option<JoinHandle<()>>,
     drop_timeout: Duration,
 }
 
 /// What the handle and the thread tell each other.
-struct Control<E> {
-    state: Mutex<State<E>>,
+struct Control<E, C> {
+    state: Mutex<State<E, C>>,
     changed: Condvar,
 }
 
-struct State<E> {
+struct State<E, C> {
+    /// The sink's counters after its last round.
+    stats: C,
     flushes_wanted: u64,
     flushes_done: u64,
     last_flush: Result<(), DrainError<E>>,
@@ -96,6 +98,7 @@ impl<T: Send + 'static, S: Sink<T>> Drain<T, S> {
     ) -> Result<Self, DrainError<S::Error>> {
         let control = Arc::new(Control {
             state: Mutex::new(State {
+                stats: sink.stats(),
                 flushes_wanted: 0,
                 flushes_done: 0,
                 last_flush: Ok(()),
@@ -145,8 +148,9 @@ impl<T, S: Sink<T>> Drain<T, S> {
         let mine = state.flushes_wanted;
         drop(state);
         self.buffer.wake();
-        let is_pending =
-            |state: &mut State<S::Error>| state.flushes_done < mine && state.end.is_none();
+        let is_pending = |state: &mut State<S::Error, S::Stats>| {
+            state.flushes_done < mine && state.end.is_none()
+        };
         let state = self.control.wait_while(timeout, is_pending);
         if state.flushes_done >= mine {
             return state.last_flush.clone();
@@ -187,6 +191,13 @@ impl<T, S: Sink<T>> Drain<T, S> {
         self.control.lock().first_error.clone()
     }
 
+    /// The sink's counters, as of its last round: at most a linger old, and exact after a flush or a
+    /// stop.
+    #[must_use]
+    pub fn stats(&self) -> S::Stats {
+        self.control.lock().stats.clone()
+    }
+
     /// How many errors there were.
     #[must_use]
     pub fn errors(&self) -> u64 {
@@ -214,16 +225,16 @@ impl<T, S: Sink<T>> fmt::Debug for Drain<T, S> {
     }
 }
 
-impl<E> Control<E> {
-    fn lock(&self) -> MutexGuard<'_, State<E>> {
+impl<E, C> Control<E, C> {
+    fn lock(&self) -> MutexGuard<'_, State<E, C>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait_while(
         &self,
         timeout: Duration,
-        is_pending: impl FnMut(&mut State<E>) -> bool,
-    ) -> MutexGuard<'_, State<E>> {
+        is_pending: impl FnMut(&mut State<E, C>) -> bool,
+    ) -> MutexGuard<'_, State<E, C>> {
         let waited = self.changed.wait_timeout_while(self.lock(), timeout, is_pending);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
@@ -252,7 +263,7 @@ impl<E> Control<E> {
 struct Worker<T, S: Sink<T>> {
     buffer: AsyncBuffer<T>,
     sink: S,
-    control: Arc<Control<S::Error>>,
+    control: Arc<Control<S::Error, S::Stats>>,
     linger: Duration,
     batch: Vec<T>,
     backoff: Backoff,
@@ -269,9 +280,12 @@ impl<T, S: Sink<T>> Worker<T, S> {
                 let outcome = self.sink.tick(now);
                 let _ = self.note(outcome);
             }
+            self.report();
             self.answer_flush();
             if was_closed {
-                return self.close();
+                let end = self.close();
+                self.report();
+                return end;
             }
             // A sink that takes nothing is waited for, not the items it leaves in the ring.
             let wanted = match self.sink.capacity() {
@@ -304,6 +318,10 @@ impl<T, S: Sink<T>> Worker<T, S> {
         count
     }
 
+    fn report(&self) {
+        self.control.lock().stats = self.sink.stats();
+    }
+
     fn answer_flush(&mut self) {
         let wanted = {
             let state = self.control.lock();
@@ -313,6 +331,7 @@ impl<T, S: Sink<T>> Worker<T, S> {
             state.flushes_wanted
         };
         let outcome = self.flush();
+        self.report();
         let mut state = self.control.lock();
         state.flushes_done = wanted;
         state.last_flush = outcome;

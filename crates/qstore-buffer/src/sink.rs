@@ -11,6 +11,9 @@ pub trait Sink<T>: Send + 'static {
     /// What can go wrong.
     type Error: Error + Send + Sync + 'static;
 
+    /// What it counts; `()` if nothing.
+    type Stats: Clone + Send + 'static;
+
     /// How many items it takes now; 0 leaves them in the ring, for example while the disk is full.
     /// After a flush that succeeded it is more than 0.
     fn capacity(&self) -> usize {
@@ -45,4 +48,7 @@ pub trait Sink<T>: Send + 'static {
     /// # Errors
     /// When it could not be published; the drain tries again while it has time.
     fn close(&mut self) -> Result<(), Self::Error>;
+
+    /// Its counters now. The drain asks after every round and hands the answer to whoever holds it.
+    fn stats(&self) -> Self::Stats;
 }

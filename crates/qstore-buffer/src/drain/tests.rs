@@ -39,6 +39,9 @@ impl Recorder {
 
 impl Sink<u64> for Recorder {
     type Error = OnFire;
+    type Stats = ();
+
+    fn stats(&self) {}
 
     fn capacity(&self) -> usize {
         let log = self.log();
@@ -140,6 +143,9 @@ struct Panics;
 
 impl Sink<u64> for Panics {
     type Error = OnFire;
+    type Stats = ();
+
+    fn stats(&self) {}
 
     fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
         panic!("cannot stand {batch:?}");
@@ -172,6 +178,9 @@ struct Stuck(mpsc::Receiver<()>);
 
 impl Sink<u64> for Stuck {
     type Error = OnFire;
+    type Stats = ();
+
+    fn stats(&self) {}
 
     fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
         let _ = self.0.recv();

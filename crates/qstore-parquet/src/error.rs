@@ -1,0 +1,105 @@
+//! What can go wrong with a metrics file: which file, what, and what to do about it.
+
+use qstore_buffer::DrainError;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything this crate refuses or fails at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting that makes no sense.
+    #[error("{setting} is {value}: {advice}")]
+    Setting {
+        /// Its name.
+        setting: &'static str,
+        /// What it was set to.
+        value: String,
+        /// What it may be.
+        advice: &'static str,
+    },
+    /// A codec nobody knows.
+    #[error(
+        "`{name}` is no compression; choose gzip, zstd, lz4, snappy or none, with a level as in `zstd:3`"
+    )]
+    UnknownCompression {
+        /// What was asked for.
+        name: String,
+    },
+    /// The path cannot be a metrics file.
+    #[error("{} cannot be a metrics file: {reason}", path.display())]
+    BadPath {
+        /// The path.
+        path: PathBuf,
+        /// Why not, and what to do.
+        reason: &'static str,
+    },
+    /// Another writer has the file open.
+    #[error("{} is being written by another writer; stop that one or choose another path", path.display())]
+    AlreadyOpen {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file exists but is not a whole Parquet file.
+    #[error("{} exists but is no Parquet file: {reason}; it was left as it is, move it away or choose another path", path.display())]
+    NotParquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file exists but its columns do not go with these rows.
+    #[error("{} holds other columns: {reason}; it was left as it is, choose another path", path.display())]
+    SchemaConflict {
+        /// The file.
+        path: PathBuf,
+        /// Which column, and how it differs.
+        reason: String,
+    },
+    /// A row type that cannot be a file.
+    #[error("the row type cannot be stored: {0}")]
+    Schema(#[from] qstore_schema::Error),
+    /// The file system refused.
+    #[error(transparent)]
+    Storage(#[from] qstore_storage::Error),
+    /// The Parquet library refused; a bug, here or there.
+    #[error("{} could not be encoded or decoded: {source}", path.display())]
+    Codec {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: parquet::errors::ParquetError,
+    },
+    /// An error of the background thread, which several callers may be told of.
+    #[error("{0}")]
+    Background(Arc<Error>),
+    /// The background thread panicked; the buffer is closed and what was in it is lost. What was
+    /// flushed is in the file.
+    #[error("the background writer panicked: {message}")]
+    Panicked {
+        /// What it said.
+        message: String,
+    },
+    /// The time allowed was not enough.
+    #[error("the background writer was not done after {waited:?}; it goes on by itself")]
+    TimedOut {
+        /// The time that was allowed.
+        waited: Duration,
+    },
+    /// The writer has already been stopped.
+    #[error("the writer has already been stopped; start a new one on the same path to go on")]
+    Stopped,
+}
+
+impl From<DrainError<Error>> for Error {
+    fn from(error: DrainError<Error>) -> Self {
+        match error {
+            DrainError::Sink(error) => Self::Background(error),
+            DrainError::Panicked { message } => Self::Panicked { message },
+            DrainError::TimedOut { waited } => Self::TimedOut { waited },
+            DrainError::Stopped => Self::Stopped,
+            other => Self::Panicked { message: other.to_string() },
+        }
+    }
+}

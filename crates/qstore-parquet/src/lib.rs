@@ -1,0 +1,54 @@
+//! One ordinary Parquet file that a writer keeps appending to and anybody can read at any moment.
+//!
+//! Parquet has its footer at the end, so a file that is being written is not readable and a crash
+//! leaves none at all. This crate never writes to a file that readers can see: each flush publishes a
+//! new version in one atomic step, and the version before it stays whole until then.
+//! `pandas.read_parquet(path)` works during the run, after it, and after a `kill -9`, without any
+//! recovery step.
+//!
+//! What it is **not**: it is no general Parquet library (columns are flat: booleans, 64-bit integers
+//! and floats, text) and no database; one file has one writer at a time. Depend on it alone when you
+//! have a buffer and rows, and no use for the training vocabulary of `qstore-logger`.
+//!
+//! ```
+//! use qstore_buffer::AsyncBuffer;
+//! use qstore_parquet::{AsyncMetricsWriter, WriterSettings};
+//! use qstore_schema::Row;
+//! use std::time::Duration;
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("metrics.parquet");
+//! let buffer = AsyncBuffer::new(10_000)?;
+//! let mut writer = AsyncMetricsWriter::start(buffer.clone(), &path, WriterSettings::default())?;
+//! for step in 0..250_i64 {
+//!     // Never waits; a full buffer hands the row back.
+//!     buffer.push(Row::from([("loss", 1.0 / (1 + step) as f64)]))?;
+//! }
+//! let summary = writer.stop(Duration::from_secs(10))?;
+//! assert_eq!(summary.rows_written, 250);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod columns;
+mod compression;
+mod error;
+mod footer;
+mod log;
+mod open;
+mod publish;
+mod published;
+mod row_group;
+mod rows;
+mod settings;
+mod stack;
+mod stats;
+mod writer;
+
+pub use compression::Compression;
+pub use error::Error;
+pub use log::MetricsLog;
+pub use settings::WriterSettings;
+pub use stats::WriterStats;
+pub use writer::AsyncMetricsWriter;

@@ -1,0 +1,135 @@
+//! Opens a path: takes its lock, clears away what a killed writer left, and checks what is there.
+//!
+//! Nothing that is stored is changed here, whatever is wrong with it.
+
+use crate::published::{Published, ReadAt};
+use crate::{Error, columns, footer};
+use qstore_schema::Field;
+use qstore_storage::{EntryKind, Lock, Storage, parent_of};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The names that belong to one metrics file. The hidden ones lie beside it, in the same directory.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    /// What readers open.
+    pub(crate) public: PathBuf,
+    /// A version being written.
+    pub(crate) temporary: PathBuf,
+    /// Held as long as a writer is open.
+    pub(crate) lock: PathBuf,
+}
+
+/// A path that was opened for writing.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) names: Names,
+    pub(crate) lock: Box<dyn Lock>,
+    /// What is published; `None` for a new file.
+    pub(crate) published: Option<Published>,
+}
+
+/// Opens `path` for rows that declare these columns.
+pub(crate) fn open(
+    storage: &dyn Storage,
+    path: &Path,
+    declared: &[Field],
+) -> Result<Opened, Error> {
+    let names = names(storage, path)?;
+    let Some(lock) = storage.try_lock(&names.lock)? else {
+        return Err(Error::AlreadyOpen { path: names.public });
+    };
+    if storage.metadata(&names.temporary)?.is_some() {
+        storage.remove_file(&names.temporary)?;
+    }
+    let published = published(storage, &names.public)?;
+    if let Some(published) = &published {
+        check_columns(&published.fields, declared)
+            .map_err(|reason| Error::SchemaConflict { path: names.public.clone(), reason })?;
+    }
+    Ok(Opened { names, lock, published })
+}
+
+fn names(storage: &dyn Storage, path: &Path) -> Result<Names, Error> {
+    let bad = |reason| Error::BadPath { path: path.to_path_buf(), reason };
+    if path.file_name().is_none() {
+        return Err(bad("it names no file"));
+    }
+    // Links are followed once and for all: publishing renames, which would replace the link.
+    let public = storage.resolve(path).map_err(|error| {
+        if error.is_not_found() {
+            bad("its directory does not exist; create it first")
+        } else {
+            error.into()
+        }
+    })?;
+    match storage.metadata(&public)?.map(|found| found.kind) {
+        None | Some(EntryKind::File) => {}
+        Some(EntryKind::Dir) => return Err(bad("it is a directory; name a file in it")),
+        Some(EntryKind::Other) => return Err(bad("it is neither a file nor a link to one")),
+    }
+    let name = public.file_name().ok_or_else(|| bad("it names no file"))?;
+    let hidden = |suffix: &str| {
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        hidden.push(suffix);
+        parent_of(&public).join(hidden)
+    };
+    Ok(Names { temporary: hidden(".tmp"), lock: hidden(".lock"), public })
+}
+
+fn published(storage: &dyn Storage, public: &Path) -> Result<Option<Published>, Error> {
+    match storage.metadata(public)? {
+        // Somebody made room for a file, as `tempfile` does; there is nothing in it to lose.
+        None => return Ok(None),
+        Some(found) if found.len == 0 => return Ok(None),
+        Some(_) => {}
+    }
+    let damaged = |reason| Error::NotParquet { path: public.to_path_buf(), reason };
+    let file: Arc<_> = storage.open(public)?.into();
+    let reader = ReadAt::new(Arc::clone(&file)).map_err(|error| damaged(error.to_string()))?;
+    let footer = footer::read(&reader).map_err(damaged)?;
+    let fields = columns::read(footer.metadata.file_metadata().schema_descr())
+        .map_err(|reason| Error::SchemaConflict { path: public.to_path_buf(), reason })?;
+    Ok(Some(Published::found(file, footer, fields)))
+}
+
+/// Whether rows that declare these columns can be added to a file with those.
+fn check_columns(stored: &[Field], declared: &[Field]) -> Result<(), String> {
+    for field in declared {
+        let Some(found) = stored.iter().find(|stored| stored.name == field.name) else { continue };
+        if found.data_type != field.data_type {
+            return Err(format!(
+                "column `{}` holds {} there and {} here",
+                field.name, found.data_type, field.data_type
+            ));
+        }
+        if field.nullable && !found.nullable {
+            return Err(format!("column `{}` may be null here but not there", field.name));
+        }
+    }
+    // Rows without declared columns may turn out to have what the file demands.
+    let is_known =
+        |name: &str| declared.is_empty() || declared.iter().any(|field| field.name == name);
+    match stored.iter().find(|stored| !stored.nullable && !is_known(&stored.name)) {
+        Some(missing) => {
+            Err(format!("every row there has a `{}`, none has one here", missing.name))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The columns of the file from now on: the stored ones, then those that are declared for the first
+/// time, which are null in the rows that are there.
+pub(crate) fn merged(published: Option<&Published>, declared: &[Field]) -> Vec<Field> {
+    let Some(published) = published else { return declared.to_vec() };
+    let mut fields = published.fields.clone();
+    for field in declared {
+        if !fields.iter().any(|stored| stored.name == field.name) {
+            let nullable = field.nullable || published.rows() > 0;
+            fields.push(Field { nullable, ..field.clone() });
+        }
+    }
+    fields
+}

@@ -1,0 +1,186 @@
+//! Encodes held rows as one row group: its bytes, and the metadata that will point into them.
+//!
+//! The bytes are position-independent until [`EncodedGroup::place`] says where in the file they go.
+//! Floats are split into byte streams and integers into deltas, which compresses metrics best; a
+//! dictionary pays only for text, which repeats.
+
+use crate::rows::{Column, Values};
+use parquet::basic::{Compression, Encoding};
+use parquet::data_type::{
+    BoolType, ByteArray, ByteArrayType, DataType as ParquetType, DoubleType, Int64Type,
+};
+use parquet::errors::Result;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::types::{ColumnPath, SchemaDescPtr};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Smaller groups carry no statistics: they are merged soon, and statistics are most of a footer.
+const STATISTICS_ROWS_MIN: usize = 4_096;
+
+/// Where the library starts the first group of a file, behind the magic bytes.
+const FIRST_OFFSET: u64 = 4;
+
+/// A row group without a place.
+#[derive(Debug)]
+pub(crate) struct EncodedGroup {
+    file: Vec<u8>,
+    end: usize,
+    pub(crate) columns: Vec<ColumnChunkMetaData>,
+    rows: usize,
+}
+
+/// Encodes `rows` of these columns; `schema` describes exactly them.
+pub(crate) fn encode(
+    columns: &[Column],
+    rows: &Range<usize>,
+    schema: &SchemaDescPtr,
+    compression: Compression,
+) -> Result<EncodedGroup> {
+    let properties = Arc::new(properties(columns, rows.len(), compression));
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema.root_schema_ptr(), properties)?;
+    let mut group = writer.next_row_group()?;
+    for column in columns {
+        write_column(&mut group, column, rows)?;
+    }
+    let metadata = group.close()?;
+    let end = writer.bytes_written();
+    // A maximum of NaN, or one that leaves NaN out, misleads one reader or the other.
+    let columns = metadata.columns().iter().zip(columns).map(|(chunk, column)| {
+        let builder = chunk.clone().into_builder();
+        if has_nan(column, rows) { builder.clear_statistics() } else { builder }.build()
+    });
+    let columns = columns.collect::<Result<_>>()?;
+    Ok(EncodedGroup { file: writer.into_inner()?, end, columns, rows: rows.len() })
+}
+
+impl EncodedGroup {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.file[FIRST_OFFSET as usize..self.end]
+    }
+
+    /// The bytes of the column chunk with that number.
+    pub(crate) fn chunk(&self, column: usize) -> &[u8] {
+        let (start, len) = self.columns[column].byte_range();
+        &self.file[start as usize..(start + len) as usize]
+    }
+
+    /// The metadata once the bytes stand at `offset` of the file, as row group number `ordinal`.
+    pub(crate) fn place(
+        &self,
+        offset: u64,
+        ordinal: usize,
+        schema: &SchemaDescPtr,
+    ) -> Result<RowGroupMetaData> {
+        let shift = offset as i64 - FIRST_OFFSET as i64;
+        let columns = self.columns.iter().map(|chunk| shifted(chunk, shift));
+        assemble(columns.collect::<Result<_>>()?, self.rows, offset, ordinal, schema)
+    }
+}
+
+/// A row group of these placed chunks.
+pub(crate) fn assemble(
+    columns: Vec<ColumnChunkMetaData>,
+    rows: usize,
+    offset: u64,
+    ordinal: usize,
+    schema: &SchemaDescPtr,
+) -> Result<RowGroupMetaData> {
+    RowGroupMetaData::builder(Arc::clone(schema))
+        .set_num_rows(rows as i64)
+        .set_total_byte_size(columns.iter().map(ColumnChunkMetaData::uncompressed_size).sum())
+        .set_column_metadata(columns)
+        .set_file_offset(offset as i64)
+        // The format keeps it in 16 bits and allows to leave it out.
+        .set_ordinal(i32::try_from(ordinal).unwrap_or(i32::MAX).min(i16::MAX.into()))
+        .build()
+}
+
+/// The same chunk, `shift` bytes further on in the file. What lay outside the chunk (bloom filters,
+/// page indexes) is let go.
+pub(crate) fn shifted(chunk: &ColumnChunkMetaData, shift: i64) -> Result<ColumnChunkMetaData> {
+    let dictionary = chunk.dictionary_page_offset().map(|offset| offset + shift);
+    let index_page = chunk.index_page_offset().map(|offset| offset + shift);
+    chunk
+        .clone()
+        .into_builder()
+        .set_data_page_offset(chunk.data_page_offset() + shift)
+        .set_dictionary_page_offset(dictionary)
+        .set_index_page_offset(index_page)
+        .set_bloom_filter_offset(None)
+        .set_bloom_filter_length(None)
+        .set_column_index_offset(None)
+        .set_column_index_length(None)
+        .set_offset_index_offset(None)
+        .set_offset_index_length(None)
+        .build()
+}
+
+fn properties(columns: &[Column], rows: usize, compression: Compression) -> WriterProperties {
+    let statistics = if rows >= STATISTICS_ROWS_MIN {
+        EnabledStatistics::Chunk
+    } else {
+        EnabledStatistics::None
+    };
+    let mut builder = WriterProperties::builder()
+        .set_compression(compression)
+        .set_statistics_enabled(statistics)
+        .set_offset_index_disabled(true)
+        .set_dictionary_enabled(false);
+    for column in columns {
+        let path = ColumnPath::from(column.field.name.as_str());
+        builder = match column.values {
+            Values::Bool(_) => builder.set_column_encoding(path, Encoding::RLE),
+            Values::Int64(_) => builder.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+            Values::Float64(_) => builder.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT),
+            Values::Utf8(_) => builder.set_column_dictionary_enabled(path, true),
+        };
+    }
+    builder.build()
+}
+
+fn write_column(
+    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    column: &Column,
+    rows: &Range<usize>,
+) -> Result<()> {
+    let levels = column.field.nullable.then(|| &column.levels[rows.clone()]);
+    let range = column.values_of(rows);
+    match &column.values {
+        Values::Bool(values) => write::<BoolType>(group, &values[range], levels),
+        Values::Int64(values) => write::<Int64Type>(group, &values[range], levels),
+        Values::Float64(values) => write::<DoubleType>(group, &values[range], levels),
+        Values::Utf8(values) => {
+            let mut shared: Option<ByteArray> = None;
+            let texts = values[range].iter().map(|text| {
+                let repeated = shared.take().filter(|last| last.data() == text.as_bytes());
+                let text = repeated.unwrap_or_else(|| ByteArray::from(text.as_str()));
+                shared = Some(text.clone());
+                text
+            });
+            write::<ByteArrayType>(group, &texts.collect::<Vec<_>>(), levels)
+        }
+    }
+}
+
+fn write<T: ParquetType>(
+    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    values: &[T::T],
+    levels: Option<&[i16]>,
+) -> Result<()> {
+    let mut column =
+        group.next_column()?.expect("the schema describes as many columns as there are");
+    column.typed::<T>().write_batch(values, levels, None)?;
+    column.close()
+}
+
+fn has_nan(column: &Column, rows: &Range<usize>) -> bool {
+    match &column.values {
+        Values::Float64(values) => {
+            values[column.values_of(rows)].iter().any(|value| value.is_nan())
+        }
+        _ => false,
+    }
+}

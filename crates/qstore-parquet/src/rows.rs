@@ -1,0 +1,349 @@
+//! The rows held in memory, column by column: those that wait for their first flush and those whose
+//! row group is not full yet.
+//!
+//! A row is taken whole or not at all: when one of its values does not fit, what the row had already
+//! added is taken back.
+
+use qstore_schema::{DataType, Field, FieldVisitor, Record, SmolStr, ValueRef};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// The most columns a file grows to; names beyond are turned away. A file of metrics has tens, and
+/// every column costs every reader something in every row group.
+pub(crate) const COLUMNS_MAX: usize = 256;
+
+/// The largest integer every smaller one of which is a float, too.
+const EXACT_MAX: i64 = 1 << 53;
+
+/// One column's values of the rows held.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub(crate) field: Field,
+    /// Of an undeclared column the type may still widen.
+    is_declared: bool,
+    /// The values that are there, without gaps.
+    pub(crate) values: Values,
+    /// One level per row, 1 where there is a value; empty if the column is not nullable.
+    pub(crate) levels: Vec<i16>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Values {
+    Bool(Vec<bool>),
+    Int64(Vec<i64>),
+    Float64(Vec<f64>),
+    Utf8(Vec<SmolStr>),
+}
+
+/// Why a row was rejected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Rejection {
+    #[error("the row has no value, and the file has no column yet to be null in")]
+    Empty,
+    #[error("column `{name}` holds {expected}, but the row has {found} there")]
+    Clash { name: SmolStr, expected: DataType, found: &'static str },
+    #[error("column `{name}` must have a value, but the row has none")]
+    Missing { name: SmolStr },
+    #[error("column `{name}` stands twice in the row")]
+    Twice { name: SmolStr },
+    #[error(
+        "column `{name}` holds integers; one of them, {number}, is too large to become a float as the row asks for"
+    )]
+    NotExact { name: SmolStr, number: i64 },
+}
+
+/// All columns of the rows held.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    columns: Vec<Column>,
+    by_name: HashMap<SmolStr, usize>,
+    /// Where the record's declared columns stand in this file.
+    declared: Vec<usize>,
+    len: usize,
+    names_turned_away: u64,
+}
+
+impl Rows {
+    /// No rows yet, in a file with these columns, for records that declare those.
+    pub(crate) fn new(fields: &[Field], declared: &[Field]) -> Self {
+        let columns: Vec<_> = fields
+            .iter()
+            .map(|field| Column::new(field.clone(), declared.iter().any(|d| d.name == field.name)))
+            .collect();
+        let by_name: HashMap<_, _> =
+            fields.iter().enumerate().map(|(index, field)| (field.name.clone(), index)).collect();
+        let declared = declared.iter().map(|field| by_name[&field.name]).collect();
+        Self { columns, by_name, declared, len: 0, names_turned_away: 0 }
+    }
+
+    pub(crate) fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    pub(crate) fn fields(&self) -> Vec<Field> {
+        self.columns.iter().map(|column| column.field.clone()).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// How many values were left out because their name came after the last column allowed.
+    pub(crate) fn names_turned_away(&self) -> u64 {
+        self.names_turned_away
+    }
+
+    /// Adds a row. `largest_stored` tells the largest integer, by magnitude, that the published
+    /// file has in a column; it is asked only when the column is to become a float.
+    pub(crate) fn push(
+        &mut self,
+        record: &impl Record,
+        largest_stored: &mut dyn FnMut(usize) -> i64,
+    ) -> Result<(), Rejection> {
+        let known = self.columns.len();
+        let mut visit = Visit { rows: self, largest_stored, rejection: None };
+        record.visit(&mut visit);
+        let rejection = visit.rejection;
+        match rejection.map_or_else(|| self.fill(), Err) {
+            Ok(()) => {
+                self.len += 1;
+                Ok(())
+            }
+            Err(rejection) => {
+                self.take_back(known);
+                Err(rejection)
+            }
+        }
+    }
+
+    /// Forgets the oldest rows.
+    pub(crate) fn forget(&mut self, rows: usize) {
+        for column in &mut self.columns {
+            column.forget(rows);
+        }
+        self.len -= rows;
+    }
+
+    /// Gives every column that the new row left out a null.
+    fn fill(&mut self) -> Result<(), Rejection> {
+        if self.columns.is_empty() {
+            return Err(Rejection::Empty);
+        }
+        let wanted = self.len + 1;
+        for column in &mut self.columns {
+            if column.len() < wanted {
+                column.push_null()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_back(&mut self, columns: usize) {
+        for column in self.columns.drain(columns..) {
+            self.by_name.remove(&column.field.name);
+        }
+        for column in &mut self.columns {
+            column.truncate(self.len);
+        }
+    }
+
+    fn set(
+        &mut self,
+        index: usize,
+        value: ValueRef<'_>,
+        largest_stored: &mut dyn FnMut(usize) -> i64,
+    ) -> Result<(), Rejection> {
+        let column = &mut self.columns[index];
+        if column.len() > self.len {
+            return Err(Rejection::Twice { name: column.field.name.clone() });
+        }
+        let becomes_float =
+            matches!((&column.values, value), (Values::Int64(_), ValueRef::Float(_)));
+        if becomes_float && !column.is_declared {
+            column.widen(largest_stored(index))?;
+        }
+        column.push(value)
+    }
+
+    fn add_column(&mut self, name: &SmolStr, data_type: DataType) -> Option<usize> {
+        if self.columns.len() >= COLUMNS_MAX {
+            self.names_turned_away += 1;
+            return None;
+        }
+        let index = self.columns.len();
+        let field = Field { name: name.clone(), data_type, nullable: true };
+        let mut column = Column::new(field, false);
+        column.levels.resize(self.len, 0);
+        self.columns.push(column);
+        self.by_name.insert(name.clone(), index);
+        Some(index)
+    }
+}
+
+/// Adds the values of one record; after the first that does not fit it only listens.
+struct Visit<'a> {
+    rows: &'a mut Rows,
+    largest_stored: &'a mut dyn FnMut(usize) -> i64,
+    rejection: Option<Rejection>,
+}
+
+impl Visit<'_> {
+    fn set(&mut self, index: usize, value: ValueRef<'_>) {
+        if self.rejection.is_none() {
+            self.rejection = self.rows.set(index, value, self.largest_stored).err();
+        }
+    }
+}
+
+impl FieldVisitor for Visit<'_> {
+    fn declared(&mut self, index: usize, value: ValueRef<'_>) {
+        self.set(self.rows.declared[index], value);
+    }
+
+    fn extra(&mut self, name: &SmolStr, value: ValueRef<'_>) {
+        let known = self.rows.by_name.get(name).copied();
+        let index = match (known, value.data_type()) {
+            (Some(index), _) => Some(index),
+            (None, Some(data_type)) => self.rows.add_column(name, data_type),
+            // A null of a column that never had a value: there is no column yet.
+            (None, None) => None,
+        };
+        if let Some(index) = index {
+            self.set(index, value);
+        }
+    }
+}
+
+impl Column {
+    fn new(field: Field, is_declared: bool) -> Self {
+        let values = match field.data_type {
+            DataType::Bool => Values::Bool(Vec::new()),
+            DataType::Int64 => Values::Int64(Vec::new()),
+            DataType::Utf8 => Values::Utf8(Vec::new()),
+            _ => Values::Float64(Vec::new()),
+        };
+        Self { field, is_declared, values, levels: Vec::new() }
+    }
+
+    /// A column without any value.
+    pub(crate) fn nulls(field: Field, rows: usize) -> Self {
+        let mut column = Self::new(field, false);
+        column.levels.resize(rows, 0);
+        column
+    }
+
+    fn len(&self) -> usize {
+        if self.field.nullable { self.levels.len() } else { self.values.len() }
+    }
+
+    /// Which of the values belong to these rows.
+    pub(crate) fn values_of(&self, rows: &Range<usize>) -> Range<usize> {
+        if self.field.nullable {
+            self.values_before(rows.start)..self.values_before(rows.end)
+        } else {
+            rows.clone()
+        }
+    }
+
+    fn values_before(&self, row: usize) -> usize {
+        self.levels[..row].iter().map(|level| *level as usize).sum()
+    }
+
+    fn push(&mut self, value: ValueRef<'_>) -> Result<(), Rejection> {
+        match (&mut self.values, value) {
+            (_, ValueRef::Null) => return self.push_null(),
+            (Values::Bool(values), ValueRef::Bool(value)) => values.push(value),
+            (Values::Int64(values), ValueRef::Int(value)) => values.push(value),
+            (Values::Float64(values), ValueRef::Float(value)) => values.push(value),
+            (Values::Float64(values), ValueRef::Int(value)) if is_exact(value) => {
+                values.push(value as f64);
+            }
+            (Values::Utf8(values), ValueRef::Text(value)) => {
+                // `backend` says the same thing for hours: share the text instead of copying it.
+                let repeated = values.last().filter(|last| *last == value).cloned();
+                values.push(repeated.unwrap_or_else(|| value.into()));
+            }
+            (_, value) => {
+                return Err(Rejection::Clash {
+                    name: self.field.name.clone(),
+                    expected: self.field.data_type,
+                    found: value.describe(),
+                });
+            }
+        }
+        if self.field.nullable {
+            self.levels.push(1);
+        }
+        Ok(())
+    }
+
+    fn push_null(&mut self) -> Result<(), Rejection> {
+        if !self.field.nullable {
+            return Err(Rejection::Missing { name: self.field.name.clone() });
+        }
+        self.levels.push(0);
+        Ok(())
+    }
+
+    /// Turns integers into floats, if none of them, here or stored, would change its value.
+    fn widen(&mut self, largest_stored: i64) -> Result<(), Rejection> {
+        let Values::Int64(values) = &self.values else { return Ok(()) };
+        let not_exact = values.iter().chain([&largest_stored]).find(|value| !is_exact(**value));
+        if let Some(number) = not_exact {
+            return Err(Rejection::NotExact { name: self.field.name.clone(), number: *number });
+        }
+        self.values = Values::Float64(values.iter().map(|value| *value as f64).collect());
+        self.field.data_type = DataType::Float64;
+        Ok(())
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        if self.len() <= rows {
+            return;
+        }
+        let values = self.values_of(&(0..rows)).end;
+        self.values.truncate(values);
+        self.levels.truncate(rows);
+    }
+
+    fn forget(&mut self, rows: usize) {
+        let values = self.values_of(&(0..rows)).end;
+        self.values.forget(values);
+        if self.field.nullable {
+            self.levels.drain(..rows);
+        }
+    }
+}
+
+pub(crate) fn is_exact(value: i64) -> bool {
+    (-EXACT_MAX..=EXACT_MAX).contains(&value)
+}
+
+/// Does the same with whatever the values are.
+macro_rules! each {
+    ($values:expr, $list:ident => $do:expr) => {
+        match $values {
+            Values::Bool($list) => $do,
+            Values::Int64($list) => $do,
+            Values::Float64($list) => $do,
+            Values::Utf8($list) => $do,
+        }
+    };
+}
+
+impl Values {
+    pub(crate) fn len(&self) -> usize {
+        each!(self, list => list.len())
+    }
+
+    fn truncate(&mut self, len: usize) {
+        each!(self, list => list.truncate(len));
+    }
+
+    fn forget(&mut self, count: usize) {
+        each!(self, list => drop(list.drain(..count)));
+    }
+}
+
+#[cfg(test)]
+mod tests;
