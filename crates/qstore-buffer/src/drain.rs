@@ -8,6 +8,8 @@ use crate::{AsyncBuffer, DrainError, Sink};
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -69,6 +71,8 @@ pub struct Drain<T, S: Sink<T>> {
 
 /// What the handle and the thread tell each other.
 struct Control<E, C> {
+    /// Whether the first error waits for somebody to be told; the one thing a push may look at.
+    has_news: AtomicBool,
     state: Mutex<State<E, C>>,
     changed: Condvar,
 }
@@ -97,6 +101,7 @@ impl<T: Send + 'static, S: Sink<T>> Drain<T, S> {
         settings: &DrainSettings,
     ) -> Result<Self, DrainError<S::Error>> {
         let control = Arc::new(Control {
+            has_news: AtomicBool::new(false),
             state: Mutex::new(State {
                 stats: sink.stats(),
                 flushes_wanted: 0,
@@ -198,6 +203,17 @@ impl<T, S: Sink<T>> Drain<T, S> {
         self.control.lock().stats.clone()
     }
 
+    /// The first error, once: to be told by the next call after it. Costs one load while there is
+    /// none.
+    #[inline]
+    #[must_use]
+    pub fn take_news(&self) -> Option<DrainError<S::Error>> {
+        if !self.control.has_news.load(Relaxed) || !self.control.has_news.swap(false, AcqRel) {
+            return None;
+        }
+        self.first_error()
+    }
+
     /// How many errors there were.
     #[must_use]
     pub fn errors(&self) -> u64 {
@@ -241,18 +257,22 @@ impl<E, C> Control<E, C> {
 
     fn latch(&self, error: E) -> DrainError<E> {
         let error = DrainError::Sink(Arc::new(error));
-        let mut state = self.lock();
-        state.errors += 1;
-        state.first_error.get_or_insert_with(|| error.clone());
+        self.latch_as_is(&mut self.lock(), &error);
         error
+    }
+
+    fn latch_as_is(&self, state: &mut State<E, C>, error: &DrainError<E>) {
+        state.errors += 1;
+        if state.first_error.is_none() {
+            state.first_error = Some(error.clone());
+            self.has_news.store(true, Release);
+        }
     }
 
     fn finish(&self, end: Result<(), DrainError<E>>) {
         let mut state = self.lock();
         if let Err(error @ DrainError::Panicked { .. }) = &end {
-            state.errors += 1;
-            let error = error.clone();
-            state.first_error.get_or_insert(error);
+            self.latch_as_is(&mut state, error);
         }
         state.end = Some(end);
         self.changed.notify_all();

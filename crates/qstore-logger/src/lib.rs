@@ -1,1 +1,46 @@
-//! Placeholder.
+//! Training metrics, logged in one line and written in the background.
+//!
+//! [`AsyncMetricsLogger`] stamps the time, puts the row into a ring and returns; a background thread
+//! does the rest. The 18 columns of [`TrainingMetrics`](qstore_schema::TrainingMetrics) are always
+//! there, and any other metric you log becomes a column of its own.
+//!
+//! What it is **not**: it draws nothing, keeps no history in memory and talks to no server. It is
+//! generic over the sink and names no file format in its core; the feature `parquet` adds
+//! `AsyncMetricsLogger::open`, which takes a path.
+//!
+#![cfg_attr(feature = "parquet", doc = "```")]
+#![cfg_attr(not(feature = "parquet"), doc = "```ignore")]
+//! use qstore_logger::{AsyncMetricsLogger, MetricsRow};
+//! use std::time::Duration;
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("metrics.parquet");
+//! let mut logger = AsyncMetricsLogger::open(&path)?;
+//! for step in 0..20 {
+//!     let loss = 1.0 / (1 + step) as f64;
+//!     logger.log_step(MetricsRow::step(0, step, loss).with("learning_rate", 0.01))?;
+//! }
+//! logger.log_epoch(0, [("loss", 0.2), ("accuracy", 0.9)], [("loss", 0.3), ("accuracy", 0.85)])?;
+//!
+//! let summary = logger.stop(Duration::from_secs(10))?;
+//! assert_eq!((summary.writer.rows_written, summary.buffer.dropped), (21, 0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Features
+//! `parquet` (default) — `AsyncMetricsLogger::open`.
+
+#![forbid(unsafe_code)]
+
+mod epoch;
+mod error;
+mod logger;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod row;
+
+pub use error::LogError;
+pub use logger::{AsyncMetricsLogger, LoggerSettings, LoggerStats};
+#[cfg(feature = "parquet")]
+pub use parquet::ParquetMetricsLogger;
+pub use row::MetricsRow;

@@ -115,6 +115,7 @@ fn a_failing_sink_is_asked_again_and_the_first_error_stays_visible() {
     assert!(matches!(drain.flush(LONG), Err(DrainError::Sink(error)) if *error == OnFire));
     drain.stop(LONG).unwrap();
     assert_eq!((recorder.log().published, drain.errors()), (1, 2));
+    assert!(drain.take_news().is_some() && drain.take_news().is_none(), "told once");
     assert!(matches!(drain.first_error(), Some(DrainError::Sink(_))));
 }
 

@@ -1,0 +1,81 @@
+//! How the metrics of an epoch become one row.
+
+use crate::{LogError, MetricsRow};
+use qstore_schema::{Row, SmolStr, TrainingMetrics, Value};
+
+/// The step of a row that sums up an epoch.
+const EPOCH_STEP: i64 = -1;
+
+/// One row with step −1. Of `train`, `loss` is `train_loss` and `circuit_time_ms` is
+/// `circuit_execution_time_ms`; of `val`, every name gets the prefix `val_` unless it has it. What
+/// then is a fixed column is set, everything else is kept as an extra metric.
+pub(crate) fn row<E>(epoch: i64, train: &Row, val: &Row) -> Result<MetricsRow, LogError<E>> {
+    let metrics = TrainingMetrics { epoch, step: EPOCH_STEP, ..TrainingMetrics::default() };
+    let mut row = MetricsRow::from(metrics);
+    let mut taken: Vec<SmolStr> = Vec::new();
+    let named = train.iter().map(|(name, value)| (train_column(name), value));
+    let named = named.chain(val.iter().map(|(name, value)| (val_column(name), value)));
+    for (name, value) in named {
+        if taken.contains(&name) {
+            return Err(LogError::Duplicate { name });
+        }
+        row = set(row, &name, value)?;
+        taken.push(name);
+    }
+    Ok(row)
+}
+
+fn set<E>(mut row: MetricsRow, name: &SmolStr, value: &Value) -> Result<MetricsRow, LogError<E>> {
+    let is_fixed = row.metrics.set(name, value)?;
+    Ok(if is_fixed { row } else { row.with(name.clone(), value.clone()) })
+}
+
+fn train_column(name: &SmolStr) -> SmolStr {
+    match name.as_str() {
+        "loss" => SmolStr::new_static("train_loss"),
+        "circuit_time_ms" => SmolStr::new_static("circuit_execution_time_ms"),
+        _ => name.clone(),
+    }
+}
+
+fn val_column(name: &SmolStr) -> SmolStr {
+    if name.starts_with("val_") { name.clone() } else { SmolStr::from_iter(["val_", name]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+
+    fn row(train: &Row, val: &Row) -> Result<MetricsRow, LogError<Infallible>> {
+        super::row(3, train, val)
+    }
+
+    #[test]
+    fn every_key_is_kept() {
+        let mut train = Row::from([("loss", 0.5), ("accuracy", 0.8), ("circuit_time_ms", 12.0)]);
+        train.set("qubits_used", 4_i64).set("backend", "ion_trap").set("note", "warm");
+        let val = Row::from([("loss", 0.6), ("accuracy", 0.7), ("val_f1", 0.65)]);
+        let row = row(&train, &val).unwrap();
+        let metrics = &row.metrics;
+        assert_eq!((metrics.epoch, metrics.step), (3, -1));
+        assert_eq!((metrics.train_loss, metrics.val_loss), (0.5, Some(0.6)));
+        assert_eq!((metrics.circuit_execution_time_ms, metrics.qubits_used), (12.0, 4));
+        assert_eq!(metrics.backend, "ion_trap");
+        let extra: [(SmolStr, Value); 4] = [
+            ("accuracy".into(), 0.8.into()),
+            ("note".into(), "warm".into()),
+            ("val_accuracy".into(), 0.7.into()),
+            ("val_f1".into(), 0.65.into()),
+        ];
+        assert_eq!(row.extra(), extra);
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_an_error() {
+        let twice = row(&Row::from([("val_f1", 0.1)]), &Row::from([("f1", 0.2)]));
+        assert!(matches!(twice, Err(LogError::Duplicate { name }) if name == "val_f1"));
+        let clash = row(&Row::from([("loss", "low")]), &Row::new());
+        assert!(matches!(clash, Err(LogError::Metric(_))));
+    }
+}

@@ -1,0 +1,162 @@
+//! The logger: a ring, a drain and a clock.
+
+use crate::{LogError, MetricsRow, epoch};
+use qstore_buffer::{AsyncBuffer, BufferStats, Drain, DrainError, DrainSettings, PushError, Sink};
+use qstore_schema::Row;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How a logger behaves.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LoggerSettings {
+    /// Rows the ring holds, at least 1. Default 1 000.
+    pub buffer_size: usize,
+}
+
+impl Default for LoggerSettings {
+    fn default() -> Self {
+        Self { buffer_size: 1_000 }
+    }
+}
+
+impl LoggerSettings {
+    /// Rows the ring holds.
+    #[must_use]
+    pub fn buffer_size(mut self, rows: usize) -> Self {
+        self.buffer_size = rows;
+        self
+    }
+}
+
+/// What a logger has taken and passed on; `C` are the sink's own counters.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LoggerStats<C> {
+    /// The ring: rows accepted are `pushed`, rows that found it full are `dropped`.
+    pub buffer: BufferStats,
+    /// The sink.
+    pub writer: C,
+    /// Errors of the background thread.
+    pub errors: u64,
+    /// The first of them, in words.
+    pub first_error: Option<String>,
+}
+
+/// Logs rows from any thread; a background thread hands them to the sink.
+///
+/// No call waits for the sink: a row that finds the ring full is dropped, counted and reported.
+/// [`stop`](Self::stop) is the logger's real ending; dropping it does the same within 5 s and tells
+/// nobody.
+#[must_use = "dropping a logger stops it"]
+pub struct AsyncMetricsLogger<S: Sink<MetricsRow>> {
+    drain: Drain<MetricsRow, S>,
+}
+
+impl<S: Sink<MetricsRow>> AsyncMetricsLogger<S> {
+    /// A logger that writes to this sink.
+    ///
+    /// # Errors
+    /// [`LogError::Buffer`] for a `buffer_size` of 0, [`LogError::Background`] when no thread can be
+    /// started.
+    pub fn with_sink(sink: S, settings: &LoggerSettings) -> Result<Self, LogError<S::Error>> {
+        let buffer = AsyncBuffer::with_name(settings.buffer_size, "metrics")?;
+        let settings = DrainSettings::default().thread_name("qstore-metrics");
+        Ok(Self { drain: Drain::spawn(buffer, sink, &settings)? })
+    }
+
+    /// Logs one step, stamped with the time of this call.
+    ///
+    /// # Errors
+    /// [`LogError::Dropped`] and [`LogError::Stopped`] when the row was not taken;
+    /// [`LogError::Background`], once, when it was taken but the writer has failed since the start.
+    #[inline]
+    pub fn log_step(&self, row: impl Into<MetricsRow>) -> Result<(), LogError<S::Error>> {
+        let mut row = row.into();
+        row.metrics.timestamp = now();
+        self.log(row)
+    }
+
+    /// Logs one row that sums up an epoch: its step is −1, `loss` becomes `train_loss` and
+    /// `val_loss`, fixed columns are set by name, and every other metric becomes a column, those of
+    /// the validation with the prefix `val_`.
+    ///
+    /// # Errors
+    /// [`LogError::Metric`] and [`LogError::Duplicate`] when a metric cannot be kept, in which case
+    /// nothing is logged; otherwise as [`log_step`](Self::log_step).
+    pub fn log_epoch(
+        &self,
+        epoch: i64,
+        train_metrics: impl Into<Row>,
+        val_metrics: impl Into<Row>,
+    ) -> Result<(), LogError<S::Error>> {
+        self.log_step(epoch::row(epoch, &train_metrics.into(), &val_metrics.into())?)
+    }
+
+    /// Logs a whole row as it is, its own timestamp included.
+    ///
+    /// # Errors
+    /// As [`log_step`](Self::log_step).
+    #[inline]
+    pub fn log(&self, row: impl Into<MetricsRow>) -> Result<(), LogError<S::Error>> {
+        match self.drain.buffer().push(row.into()) {
+            Ok(()) => self.drain.take_news().map_or(Ok(()), |error| Err(error.into())),
+            Err(PushError::Full(_)) => Err(LogError::Dropped),
+            // After a panic the buffer is closed, too, and the panic is the better answer.
+            Err(PushError::Closed(_)) => {
+                Err(self.drain.take_news().map_or(LogError::Stopped, Into::into))
+            }
+        }
+    }
+
+    /// Waits until every row this thread logged before is published: readable, and safe from a crash
+    /// of the process.
+    ///
+    /// # Errors
+    /// When it could not be published, or not in time.
+    pub fn flush(&self, timeout: Duration) -> Result<(), LogError<S::Error>> {
+        Ok(self.drain.flush(timeout)?)
+    }
+
+    /// Refuses further rows, writes those there are, closes the sink, ends the thread, and tells
+    /// what was written.
+    ///
+    /// # Errors
+    /// When rows could not be written, or not in time.
+    pub fn stop(&mut self, timeout: Duration) -> Result<LoggerStats<S::Stats>, LogError<S::Error>> {
+        self.drain.stop(timeout)?;
+        Ok(self.stats())
+    }
+
+    /// The counters at this moment.
+    pub fn stats(&self) -> LoggerStats<S::Stats> {
+        LoggerStats {
+            buffer: self.drain.buffer().stats(),
+            writer: self.drain.stats(),
+            errors: self.drain.errors(),
+            first_error: self.drain.first_error().map(|error| error.to_string()),
+        }
+    }
+
+    /// Whether the background thread has been well since the start.
+    ///
+    /// # Errors
+    /// Its first error, even when a later try succeeded.
+    pub fn health(&self) -> Result<(), DrainError<S::Error>> {
+        self.drain.first_error().map_or(Ok(()), Err)
+    }
+}
+
+impl<S: Sink<MetricsRow>> fmt::Debug for AsyncMetricsLogger<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncMetricsLogger").field("drain", &self.drain).finish()
+    }
+}
+
+/// Seconds since 1970-01-01 UTC; a clock before that reads as 0.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! A variational quantum classifier learns to tell Iris species apart, and Q-Store records it.
+//!
+//! This is the driver: it reads the options, runs the epochs, and hands every figure to the
+//! recorder. What is trained and how lies in the other modules; all of the storage is `recorder.rs`.
+//!
+//! Run it with `cargo xtask demo`, or `cargo run --release -p qstore --example quantum_iris`.
+
+#![forbid(unsafe_code)]
+
+mod adam;
+mod circuit;
+mod classifier;
+mod data;
+mod device;
+mod gate;
+mod journal;
+mod measurement;
+mod options;
+mod random;
+mod recorder;
+mod simulator;
+mod snapshot;
+mod summary;
+mod training;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use options::Options;
+use recorder::Recorder;
+use summary::Table;
+use training::{Settings, Trainer};
+
+/// A checkpoint after every so many epochs, and after the last one.
+const CHECKPOINT_EVERY: u64 = 5;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let Some(options) = Options::parse()? else { return Ok(()) };
+    let mut recorder = Recorder::open(&options.out, options.journal.as_deref())?;
+    let (settings, first_epoch, mut trainer) = begin(&options, &recorder)?;
+
+    let data = data::split(settings.seed, settings.test_per_species);
+    let steps_per_epoch = data.train.len().div_ceil(settings.batch_size) as u64;
+    let progress = progress_bar(first_epoch * steps_per_epoch, settings.epochs * steps_per_epoch)?;
+    let mut test = trainer.evaluate(&data.test, first_epoch);
+    let mut steps = 0;
+    let started = Instant::now();
+    for epoch in first_epoch..settings.epochs {
+        let order = data::epoch_order(data.train.len(), settings.seed, epoch);
+        for (batch, number) in order.chunks(settings.batch_size).zip(0..) {
+            let metrics = trainer.step(&data.train, batch, epoch, number);
+            recorder.step(epoch, epoch * steps_per_epoch + number, &metrics)?;
+            steps += 1;
+            progress.inc(1);
+        }
+        let train = trainer.evaluate(&data.train, epoch);
+        test = trainer.evaluate(&data.test, epoch);
+        recorder.epoch(epoch, &train, &test)?;
+        progress.set_message(format!(
+            "loss {:.3}, test {:.0} %",
+            train.loss,
+            test.accuracy * 100.0
+        ));
+        if (epoch + 1) % CHECKPOINT_EVERY == 0 || epoch + 1 == settings.epochs {
+            let (state, seed) = (trainer.state(), settings.seed);
+            recorder.checkpoint(epoch, state, settings.learning_rate, seed, test.accuracy)?;
+        }
+    }
+    let training = started.elapsed();
+    progress.finish_and_clear();
+
+    let summary = recorder.finish()?;
+    print!("{}", Table { summary: &summary, steps, test, training, out: &options.out });
+    Ok(())
+}
+
+/// A new training, or the one in the latest checkpoint.
+fn begin(
+    options: &Options,
+    recorder: &Recorder,
+) -> Result<(Settings, u64, Trainer), Box<dyn Error>> {
+    let mut settings = Settings { epochs: options.epochs, ..Settings::default() };
+    settings.seed = options.seed.unwrap_or(settings.seed);
+    let restored = if options.resume { recorder.restore()? } else { None };
+    let Some(restored) = restored else {
+        // Also after a kill that came before the first checkpoint: the run starts over.
+        return Ok((settings, 0, Trainer::new(settings)));
+    };
+    if options.seed.is_some_and(|seed| seed != restored.seed) {
+        return Err(format!("the run has seed {}; leave --seed out", restored.seed).into());
+    }
+    settings.seed = restored.seed;
+    println!("resuming after epoch {}", restored.next_epoch - 1);
+    Ok((settings, restored.next_epoch, Trainer::resume(settings, restored.state)?))
+}
+
+fn progress_bar(done: u64, all: u64) -> Result<ProgressBar, Box<dyn Error>> {
+    let style = "training {bar:40} {pos}/{len} steps, {eta} left  {msg}";
+    let bar = ProgressBar::new(all).with_style(ProgressStyle::with_template(style)?);
+    bar.set_position(done);
+    Ok(bar)
+}

@@ -1,0 +1,86 @@
+//! What the demo can be told on its command line.
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lexopt::prelude::*;
+
+/// Printed by `--help`.
+const HELP: &str = "\
+Trains a variational quantum classifier on the Iris data and records the run.
+
+  --out DIR       where the run is recorded; a new DIR unless --resume is given
+  --runs DIR      where numbered runs are recorded if there is no --out  [target/demo]
+  --epochs N      passes over the training data                          [25]
+  --seed S        decides every random choice of the run                 [42]
+  --resume        goes on from the latest checkpoint in --out, or of the latest run
+  --journal FILE  also writes every row and every saved number to FILE at once, as
+                  plain JSON lines: slow, and what the tests compare the run with";
+
+/// The choices, all defaults filled in.
+#[derive(Debug)]
+pub struct Options {
+    /// The run's directory.
+    pub out: PathBuf,
+    /// Passes over the training data.
+    pub epochs: u64,
+    /// Decides every random choice; `None` where it was not given.
+    pub seed: Option<u64>,
+    /// Whether to go on with what is in `out`.
+    pub resume: bool,
+    /// Where to keep a plain second record.
+    pub journal: Option<PathBuf>,
+}
+
+impl Options {
+    /// Reads the command line; `None` when only help was asked for.
+    ///
+    /// # Errors
+    /// An unknown option, a value that is no number, a run that is already there.
+    pub fn parse() -> Result<Option<Self>, Box<dyn Error>> {
+        let (mut out, mut runs) = (None, PathBuf::from("target/demo"));
+        let (mut epochs, mut seed, mut resume, mut journal) = (25, None, false, None);
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("out") => out = Some(PathBuf::from(parser.value()?)),
+                Long("runs") => runs = parser.value()?.into(),
+                Long("epochs") => epochs = parser.value()?.parse()?,
+                Long("seed") => seed = Some(parser.value()?.parse()?),
+                Long("resume") => resume = true,
+                Long("journal") => journal = Some(parser.value()?.into()),
+                Long("help") | Short('h') => {
+                    println!("{HELP}");
+                    return Ok(None);
+                }
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        let out = match out {
+            Some(out) => out,
+            None => numbered(&runs, resume)?,
+        };
+        if !resume && out.join("metrics.parquet").exists() {
+            let out = out.display();
+            return Err(
+                format!("{out} already holds a run: add --resume, or choose another").into()
+            );
+        }
+        fs::create_dir_all(&out)?;
+        Ok(Some(Self { out, epochs, seed, resume, journal }))
+    }
+}
+
+/// The latest `run_NNN` below `runs`, or the one after it.
+fn numbered(runs: &Path, latest: bool) -> Result<PathBuf, Box<dyn Error>> {
+    let numbers = fs::read_dir(runs).into_iter().flatten().filter_map(|entry| {
+        entry.ok()?.file_name().to_str()?.strip_prefix("run_")?.parse::<u32>().ok()
+    });
+    let number = match (numbers.max(), latest) {
+        (Some(number), true) => number,
+        (None, true) => return Err(format!("there is no run in {} yet", runs.display()).into()),
+        (number, false) => number.unwrap_or(0) + 1,
+    };
+    Ok(runs.join(format!("run_{number:03}")))
+}

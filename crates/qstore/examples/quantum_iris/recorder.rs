@@ -1,0 +1,235 @@
+//! Everything the demo asks of Q-Store: a logger, a checkpoint manager, and a stopwatch on both.
+//!
+//! Nothing here knows how the model is trained, and nothing in the training knows of this file.
+
+use std::error::Error;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use qstore::logger::LogError;
+use qstore::{
+    AsyncMetricsLogger, CheckpointManager, CheckpointSettings, LoggerSettings, MetricsRow,
+    ParquetMetricsLogger, Row, SaveTicket, StateDict, TrainingMetrics, WriterSettings,
+};
+
+use crate::journal::Journal;
+use crate::snapshot;
+use crate::summary::Summary;
+use crate::training::{Evaluation, State, StepMetrics};
+
+/// What a shot would cost on a device; the simulator's are free, the column shows what they stand
+/// for. Trapped-ion machines are offered at prices of this order.
+const USD_PER_SHOT: f64 = 0.000_3;
+const BACKEND: &str = "state_vector";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A run being recorded.
+pub struct Recorder {
+    logger: ParquetMetricsLogger,
+    manager: CheckpointManager,
+    /// Saves that are not known to be durable yet.
+    tickets: Vec<(u64, SaveTicket)>,
+    journal: Option<Journal>,
+    /// What the epoch's steps add up to.
+    epoch: Totals,
+    in_storage_calls: Duration,
+}
+
+/// Where to go on.
+pub struct Restored {
+    /// The first epoch that is not in the checkpoint.
+    pub next_epoch: u64,
+    /// The seed of the run.
+    pub seed: u64,
+    /// The training state after the epoch before.
+    pub state: State,
+}
+
+#[derive(Default)]
+struct Totals {
+    steps: u32,
+    circuits: i64,
+    circuit_time_ms: f64,
+    batch_time_ms: f64,
+    samples: f64,
+    cost_usd: f64,
+    gradient_norm: f64,
+}
+
+impl Recorder {
+    /// Opens the metrics file and the checkpoints of a run, new or not.
+    pub fn open(out: &Path, journal: Option<&Path>) -> Result<Self, Box<dyn Error>> {
+        let logger = LoggerSettings::default();
+        // A short run: publish often, so that there is something to look at while it goes on.
+        let writer = WriterSettings::default().flush_interval(20);
+        let checkpoints = CheckpointSettings::default().keep_last(3);
+        Ok(Self {
+            logger: AsyncMetricsLogger::open_with(out.join("metrics.parquet"), &logger, writer)?,
+            manager: CheckpointManager::open(out.join("checkpoints"), checkpoints)?,
+            tickets: Vec::new(),
+            journal: journal.map(Journal::open).transpose()?,
+            epoch: Totals::default(),
+            in_storage_calls: Duration::ZERO,
+        })
+    }
+
+    /// The latest checkpoint, if there is one.
+    pub fn restore(&self) -> Result<Option<Restored>, Box<dyn Error>> {
+        let Some(epoch) = self.manager.latest_checkpoint()? else { return Ok(None) };
+        let checkpoint = self.manager.load(epoch)?;
+        let optimizer = checkpoint.optimizer_state.ok_or("the checkpoint has no optimiser")?;
+        let seed = checkpoint.metadata.int("seed").ok_or("the checkpoint has no seed")?;
+        Ok(Some(Restored {
+            next_epoch: epoch + 1,
+            seed: u64::try_from(seed)?,
+            state: snapshot::restore(&checkpoint.model_state, &optimizer)?,
+        }))
+    }
+
+    /// Logs one step.
+    pub fn step(&mut self, epoch: u64, step: u64, m: &StepMetrics) -> Result<(), Box<dyn Error>> {
+        let cost_usd = m.total_shots as f64 * USD_PER_SHOT;
+        self.epoch.add(m, cost_usd);
+        self.log(MetricsRow::from(TrainingMetrics {
+            epoch: i64::try_from(epoch)?,
+            step: i64::try_from(step)?,
+            timestamp: 0.0, // stamped by the logger
+            train_loss: m.train_loss,
+            val_loss: None,
+            grad_norm: m.gradient_norm,
+            grad_max: m.gradient_max_abs,
+            grad_min: m.gradient_min_abs,
+            circuit_execution_time_ms: m.circuit_execution_time_ms,
+            circuits_executed: m.circuits_executed,
+            qubits_used: m.qubits_used,
+            shots_per_circuit: m.shots_per_circuit,
+            backend: BACKEND.into(),
+            queue_time_ms: Some(0.0), // a local simulator has no queue
+            cost_usd: Some(cost_usd),
+            credits_used: Some(0.0), // and asks for no credits
+            batch_time_ms: m.batch_time_ms,
+            throughput_samples_per_sec: m.throughput_samples_per_sec,
+        }))
+    }
+
+    /// Logs one row that sums up an epoch; the accuracies become columns of their own.
+    pub fn epoch(
+        &mut self,
+        epoch: u64,
+        train: &Evaluation,
+        test: &Evaluation,
+    ) -> Result<(), Box<dyn Error>> {
+        let totals = std::mem::take(&mut self.epoch);
+        let mut metrics = Row::from([("loss", train.loss), ("accuracy", train.accuracy)]);
+        metrics
+            .set("grad_norm", totals.gradient_norm / f64::from(totals.steps))
+            .set("circuit_time_ms", totals.circuit_time_ms)
+            .set("circuits_executed", totals.circuits)
+            .set("qubits_used", crate::circuit::QUBITS as i64)
+            .set("backend", BACKEND)
+            .set("cost_usd", totals.cost_usd)
+            .set("batch_time_ms", totals.batch_time_ms)
+            .set("throughput_samples_per_sec", totals.samples / (totals.batch_time_ms / 1e3));
+        let val = Row::from([("loss", test.loss), ("accuracy", test.accuracy)]);
+        let epoch = i64::try_from(epoch)?;
+        if let Some(journal) = &mut self.journal {
+            journal.epoch(epoch, &metrics, &val)?;
+        }
+        let started = Instant::now();
+        let logged = self.logger.log_epoch(epoch, metrics, val);
+        self.in_storage_calls += started.elapsed();
+        tolerate_drop(logged)?;
+        self.note_progress()
+    }
+
+    /// Saves a checkpoint; returns as soon as the state is handed over.
+    pub fn checkpoint(
+        &mut self,
+        epoch: u64,
+        state: &State,
+        learning_rate: f64,
+        seed: u64,
+        accuracy: f64,
+    ) -> Result<(), Box<dyn Error>> {
+        if let Some(journal) = &mut self.journal {
+            journal.saving(epoch, state)?;
+        }
+        let started = Instant::now();
+        let model = snapshot::model(state)?;
+        let optimizer = snapshot::optimizer(&state.adam, learning_rate)?;
+        let mut metadata = StateDict::from_iter([("seed", i64::try_from(seed)?)]);
+        metadata.insert("test_accuracy", accuracy);
+        let ticket = self.manager.save(epoch, model, Some(optimizer), Some(metadata))?;
+        self.in_storage_calls += started.elapsed();
+        self.tickets.push((epoch, ticket));
+        Ok(())
+    }
+
+    /// Ends the recording and tells how it went.
+    pub fn finish(mut self) -> Result<Summary, Box<dyn Error>> {
+        for (epoch, ticket) in std::mem::take(&mut self.tickets) {
+            ticket.wait(PATIENCE)?;
+            if let Some(journal) = &mut self.journal {
+                journal.durable(epoch)?;
+            }
+        }
+        let logger = self.logger.stop(PATIENCE)?;
+        self.manager.close(PATIENCE)?;
+        if let Some(journal) = &mut self.journal {
+            journal.written(logger.writer.rows_written)?;
+        }
+        Ok(Summary {
+            rows_accepted: logger.buffer.pushed,
+            rows_written: logger.writer.rows_written,
+            rows_dropped: logger.buffer.dropped,
+            rows_in_file: logger.writer.file_rows,
+            checkpoints: self.manager.list_checkpoints()?,
+            in_storage_calls: self.in_storage_calls,
+        })
+    }
+
+    fn log(&mut self, row: MetricsRow) -> Result<(), Box<dyn Error>> {
+        if let Some(journal) = &mut self.journal {
+            journal.row(&row)?;
+        }
+        let started = Instant::now();
+        let logged = self.logger.log_step(row);
+        self.in_storage_calls += started.elapsed();
+        tolerate_drop(logged)?;
+        self.note_progress()
+    }
+
+    /// Writes down what is safe by now.
+    fn note_progress(&mut self) -> Result<(), Box<dyn Error>> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        journal.written(self.logger.stats().writer.rows_written)?;
+        while self.tickets.first().is_some_and(|(_, ticket)| ticket.is_done()) {
+            let (epoch, ticket) = self.tickets.remove(0);
+            ticket.wait(PATIENCE)?;
+            journal.durable(epoch)?;
+        }
+        Ok(())
+    }
+}
+
+impl Totals {
+    fn add(&mut self, step: &StepMetrics, cost_usd: f64) {
+        self.steps += 1;
+        self.circuits += step.circuits_executed;
+        self.circuit_time_ms += step.circuit_execution_time_ms;
+        self.batch_time_ms += step.batch_time_ms;
+        self.samples += step.throughput_samples_per_sec * step.batch_time_ms / 1e3;
+        self.cost_usd += cost_usd;
+        self.gradient_norm += step.gradient_norm;
+    }
+}
+
+/// A dropped row is counted and shown at the end; it is no reason to stop training.
+fn tolerate_drop(
+    logged: Result<(), LogError<qstore::parquet::Error>>,
+) -> Result<(), Box<dyn Error>> {
+    match logged {
+        Ok(()) | Err(LogError::Dropped) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

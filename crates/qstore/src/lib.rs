@@ -1,0 +1,69 @@
+//! Storage that never makes training wait, and never loses what it was told is safe.
+//!
+//! This crate holds no code of its own: it gathers the set under short names. Depend on it to have
+//! everything, or on one of its crates to have just that one.
+//!
+//! | you want | take | or just the crate |
+//! |---|---|---|
+//! | to log metrics in one line | [`AsyncMetricsLogger`] | `qstore-logger` |
+//! | to write rows to one Parquet file | [`AsyncMetricsWriter`] | `qstore-parquet` |
+//! | to save and load checkpoints | [`CheckpointManager`] | `qstore-zarr` |
+//! | a ring whose push never waits | [`AsyncBuffer`] | `qstore-buffer` |
+//! | rows, tensors, nested state | [`schema`] | `qstore-schema` |
+//! | durable files, and a power cut to test with | [`storage`] | `qstore-storage` |
+//!
+//! ```
+//! use qstore::{AsyncMetricsLogger, CheckpointManager, CheckpointSettings, MetricsRow};
+//! use qstore::{StateDict, Tensor};
+//! use std::time::Duration;
+//!
+//! # let run = tempfile::tempdir()?;
+//! # let run = run.path();
+//! const PATIENCE: Duration = Duration::from_secs(30);
+//! let mut logger = AsyncMetricsLogger::open(run.join("metrics.parquet"))?;
+//! let checkpoints = run.join("checkpoints");
+//! let mut manager = CheckpointManager::open(&checkpoints, CheckpointSettings::default())?;
+//!
+//! let mut weights = vec![0.0_f32; 1024];
+//! for epoch in 0..3_u32 {
+//!     weights.iter_mut().for_each(|weight| *weight += 0.1); // stands for training
+//!     logger.log_step(MetricsRow::step(epoch.into(), 0, 0.5).with("accuracy", 0.9))?;
+//!
+//!     let model = StateDict::from_iter([("weights", Tensor::from_slice(&weights, [32, 32])?)]);
+//!     let _ticket = manager.save(epoch.into(), model, None, None)?; // returns at once
+//! }
+//!
+//! logger.stop(PATIENCE)?;
+//! manager.close(PATIENCE)?;
+//! let restored = manager.load(2)?;
+//! assert_eq!(restored.model_state.tensor("weights").unwrap().as_slice::<f32>()?, weights);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Features
+//! `metrics` and `checkpoints`, both on by default.
+
+#![forbid(unsafe_code)]
+
+pub use qstore_buffer as buffer;
+pub use qstore_schema as schema;
+pub use qstore_storage as storage;
+
+pub use qstore_buffer::{AsyncBuffer, BufferStats, PushError};
+pub use qstore_schema::{
+    Dtype, QuantumMetrics, Record, Row, State, StateDict, Tensor, TrainingMetrics, Value,
+};
+
+#[cfg(feature = "metrics")]
+pub use qstore_logger as logger;
+#[cfg(feature = "metrics")]
+pub use qstore_logger::{AsyncMetricsLogger, LoggerSettings, MetricsRow, ParquetMetricsLogger};
+#[cfg(feature = "metrics")]
+pub use qstore_parquet as parquet;
+#[cfg(feature = "metrics")]
+pub use qstore_parquet::{AsyncMetricsWriter, WriterSettings, WriterStats};
+
+#[cfg(feature = "checkpoints")]
+pub use qstore_zarr as zarr;
+#[cfg(feature = "checkpoints")]
+pub use qstore_zarr::{CheckpointManager, CheckpointSettings, SaveTicket};

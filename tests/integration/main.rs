@@ -1,0 +1,18 @@
+//! What can only be tested across crates, one topic a module.
+
+#![forbid(unsafe_code)]
+
+/// Nonsense in, a clear error out, and nothing that was stored is touched.
+mod bad_input;
+/// The demo from outside: what it recorded, that it learns, that it resumes.
+mod demo_run;
+/// Every storage operation of a run fails, or is the last one before a power cut.
+mod faults;
+/// `kill -9`, at any moment.
+mod kill;
+/// What the files of a demo must hold; used by `demo_run` and `kill`.
+mod recorded;
+/// What readers that are not ours find in our files.
+mod readers;
+/// Nothing that was pushed is lost by stopping.
+mod stop;

@@ -1,0 +1,215 @@
+//! pandas, pyarrow, polars and DuckDB on our Parquet files, to the last bit of every value.
+
+use qstore::logger::MetricsRow;
+use qstore::parquet::{Compression, MetricsLog};
+use qstore::schema::{Record, TrainingMetrics};
+use qstore::{AsyncBuffer, AsyncMetricsWriter, QuantumMetrics, Row, WriterSettings};
+use qstore_tests::{plain, readers};
+use serde_json::json;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const CODECS: [&str; 5] = ["gzip", "zstd:3", "lz4", "snappy", "none"];
+
+/// Appends rows, flushing every `flush` of them, and closes the file.
+fn write<R: Record + Send + 'static>(path: &Path, rows: &[R], flush: usize, codec: &str) {
+    use qstore::buffer::Sink;
+    let codec: Compression = codec.parse().unwrap();
+    let mut log = MetricsLog::open(path, WriterSettings::default().compression(codec)).unwrap();
+    for chunk in rows.chunks(flush) {
+        for row in chunk {
+            log.append(row, Instant::now());
+        }
+        log.flush().unwrap();
+    }
+    log.close().unwrap();
+    assert_eq!(log.stats().rejected_rows, 0, "{:?}", log.stats().last_rejection);
+}
+
+fn check<R: Record>(path: &Path, columns: &[&str], rows: &[R]) {
+    let rows: Vec<_> = rows.iter().map(plain::row).collect();
+    let expected = json!({ "columns": columns, "rows": rows });
+    let expected = readers::expect(path.parent().unwrap(), &expected);
+    readers::run("metrics.py", &[path, &expected]);
+}
+
+/// Floats that lesser formats and readers bend: NaNs with a payload, infinities, the two zeros.
+fn float(random: &mut fastrand::Rng) -> f64 {
+    match random.u8(..12) {
+        0 => f64::from_bits(0x7ff8_0000_0000_0000 | random.u64(..1 << 51)),
+        1 => f64::INFINITY,
+        2 => f64::NEG_INFINITY,
+        3 => -0.0,
+        4 => 0.0,
+        5 => f64::MIN_POSITIVE / 2.0,
+        _ => random.f64() * 10.0 - 5.0,
+    }
+}
+
+fn training_rows(count: i64) -> Vec<MetricsRow> {
+    let mut random = fastrand::Rng::with_seed(7);
+    let row = |step: i64| {
+        let metrics = TrainingMetrics {
+            epoch: step / 100,
+            step,
+            timestamp: 1.7e9 + step as f64,
+            train_loss: float(&mut random),
+            val_loss: random.bool().then(|| float(&mut random)),
+            grad_norm: random.f64(),
+            circuits_executed: random.i64(..),
+            backend: ["simulator", "ion_trap", "", "a backend with a long Ünicode näme"]
+                [random.usize(..4)]
+            .into(),
+            cost_usd: random.bool().then(|| random.f64()),
+            ..TrainingMetrics::default()
+        };
+        let row = MetricsRow::from(metrics);
+        // A metric that appears late, and one that comes and goes.
+        let row = if step > 600 { row.with("accuracy", float(&mut random)) } else { row };
+        if step % 3 == 0 { row.with("is_best", random.bool()).with("rank", step) } else { row }
+    };
+    (0..count).map(row).collect()
+}
+
+const TRAINING_COLUMNS: [&str; 18] = [
+    "epoch",
+    "step",
+    "timestamp",
+    "train_loss",
+    "val_loss",
+    "grad_norm",
+    "grad_max",
+    "grad_min",
+    "circuit_execution_time_ms",
+    "circuits_executed",
+    "qubits_used",
+    "shots_per_circuit",
+    "backend",
+    "queue_time_ms",
+    "cost_usd",
+    "credits_used",
+    "batch_time_ms",
+    "throughput_samples_per_sec",
+];
+
+#[test]
+fn training_metrics_are_read_alike_by_everybody_in_every_codec() {
+    // More than enough rows for a sealed group with statistics in it.
+    let rows = training_rows(6_000);
+    let columns = [&TRAINING_COLUMNS[..], &["is_best", "rank", "accuracy"]].concat();
+    for codec in CODECS {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.parquet");
+        // Two sessions: the second one copies the groups of the first.
+        let (first, second) = rows.split_at(5_000);
+        write(&path, first, 450, codec);
+        write(&path, second, 130, codec);
+        check(&path, &columns, &rows);
+    }
+}
+
+#[test]
+fn quantum_metrics_and_dynamic_rows_are_read_alike_by_everybody() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("quantum.parquet");
+    let mut random = fastrand::Rng::with_seed(8);
+    let rows: Vec<_> = (0..300)
+        .map(|step| QuantumMetrics {
+            step,
+            gradient_snr: float(&mut random),
+            expressibility_score: random.bool().then(|| float(&mut random)),
+            circuit_depth: random.i64(..),
+            ..QuantumMetrics::default()
+        })
+        .collect();
+    write(&path, &rows, 50, "gzip");
+    let columns: Vec<_> =
+        QuantumMetrics::DECLARED.iter().map(|field| field.name.as_str()).collect();
+    assert_eq!(columns.len(), 29);
+    check(&path, &columns, &rows);
+
+    let path = dir.path().join("dynamic.parquet");
+    let rows: Vec<_> = (0..300_i64)
+        .map(|n| match n % 4 {
+            0 => Row::from([("a", float(&mut random))]),
+            1 => Row::from([("b", n)]),
+            2 => Row::from([("c", "text")]),
+            _ => Row::from([("a", Some(0.5)), ("d", None)]),
+        })
+        .collect();
+    write(&path, &rows, 7, "zstd");
+    check(&path, &["a", "b", "c"], &rows);
+}
+
+/// Files of other writers are continued, and still read by everybody afterwards.
+#[test]
+fn a_file_of_pandas_and_one_of_polars_are_continued() {
+    let dir = tempfile::tempdir().unwrap();
+    for library in ["pandas", "polars"] {
+        let path = dir.path().join(format!("{library}.parquet"));
+        readers::run("foreign.py", &[library.as_ref(), &path]);
+        let mut rows: Vec<_> = (0..500_i64)
+            .map(|n| {
+                let mut row = Row::from([("step", n)]);
+                let loss = if n % 7 == 0 { f64::NAN } else { n as f64 / 8.0 };
+                row.set("loss", loss).set("backend", "other").set("is_best", n % 2 == 0);
+                row
+            })
+            .collect();
+        let ours: Vec<_> = (500..900_i64)
+            .map(|n| {
+                let mut row = Row::from([("step", n)]);
+                row.set("loss", 0.25).set("backend", "ours").set("is_best", true).set("new", n);
+                row
+            })
+            .collect();
+        write(&path, &ours, 100, "gzip");
+        rows.extend(ours);
+        check(&path, &["step", "loss", "backend", "is_best", "new"], &rows);
+    }
+}
+
+/// Four readers loop while a writer publishes as fast as it can.
+#[test]
+fn the_file_can_be_read_at_any_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("metrics.parquet");
+    let settings = WriterSettings::default()
+        .flush_interval(1)
+        .publish_pause_min(Duration::from_millis(5))
+        .row_group_rows_max(5_000);
+    let buffer = AsyncBuffer::new(1_000).unwrap();
+    let mut writer = AsyncMetricsWriter::start(buffer.clone(), &path, settings).unwrap();
+    let push = |n: i64| {
+        while buffer.push(Row::from([("n", n)])).is_err() {
+            std::thread::yield_now();
+        }
+    };
+    push(0);
+    writer.flush(PATIENCE).unwrap();
+    let mut reader = readers::spawn("watch.py", &[&path]);
+    // Once it has imported its libraries it says so, with its first read.
+    let mut said = BufReader::new(reader.stdout.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert_eq!(line.trim(), "reading");
+
+    let started = Instant::now();
+    let mut n = 1;
+    while started.elapsed() < Duration::from_secs(5) {
+        push(n);
+        n += 1;
+        if n % 20 == 0 {
+            writer.flush(PATIENCE).unwrap();
+        }
+    }
+    let summary = writer.stop(PATIENCE).unwrap();
+    readers::finish("watch.py", reader);
+    line.clear();
+    said.read_line(&mut line).unwrap();
+    assert!(line.ends_with(&format!(" {n} rows at the end\n")), "{line}");
+    assert_eq!(summary.file_rows, n as u64);
+    println!("{} flushes, {}", summary.flushes, line.trim());
+}

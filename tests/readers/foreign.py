@@ -1,0 +1,29 @@
+"""Writes a metrics file as somebody without Q-Store would.
+
+foreign.py LIBRARY FILE
+"""
+
+import sys
+
+import pandas
+import polars
+
+COLUMNS = {
+    "step": list(range(500)),
+    "loss": [float("nan") if n % 7 == 0 else n / 8 for n in range(500)],
+    "backend": ["other"] * 500,
+    "is_best": [n % 2 == 0 for n in range(500)],
+}
+
+library, path = sys.argv[1:]
+if library == "pandas":
+    # Without this, pandas turns NaN into null on the way to Parquet.
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.Table.from_pandas(pandas.DataFrame(COLUMNS), preserve_index=False)
+    columns = {name: pyarrow.array(values) for name, values in COLUMNS.items()}
+    columns = pyarrow.table(columns).replace_schema_metadata(table.schema.metadata)
+    pyarrow.parquet.write_table(columns, path, row_group_size=200, write_page_index=True)
+else:
+    polars.DataFrame(COLUMNS).write_parquet(path, row_group_size=200)

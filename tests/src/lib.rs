@@ -1,0 +1,12 @@
+//! The kit of the integration tests: readers that are not ours, a storage that fails on demand, the
+//! demo as a child process.
+//!
+//! Nothing here tests anything; the tests are in `integration/`, one file a topic.
+
+#![forbid(unsafe_code)]
+
+pub mod demo;
+pub mod fault;
+pub mod parquet;
+pub mod plain;
+pub mod readers;

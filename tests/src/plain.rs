@@ -1,0 +1,40 @@
+//! Rows and tensors as plain JSON, the language in which a test tells a reader what to expect.
+//!
+//! Floats stand as the hexadecimal digits of their bits: a reader must find exactly those.
+
+use qstore::schema::{Field, FieldVisitor, Record, SmolStr, ValueRef};
+use serde_json::{Map, Value, json};
+
+/// A record's values by column.
+pub fn row<R: Record>(record: &R) -> Value {
+    let mut row = Row { declared: R::DECLARED, values: Map::new() };
+    record.visit(&mut row);
+    Value::Object(row.values)
+}
+
+/// A float as its bits.
+pub fn float(number: f64) -> Value {
+    json!({ "bits": format!("{:016x}", number.to_bits()) })
+}
+
+struct Row {
+    declared: &'static [Field],
+    values: Map<String, Value>,
+}
+
+impl FieldVisitor for Row {
+    fn declared(&mut self, index: usize, value: ValueRef<'_>) {
+        self.extra(&self.declared[index].name.clone(), value);
+    }
+
+    fn extra(&mut self, name: &SmolStr, value: ValueRef<'_>) {
+        let value = match value {
+            ValueRef::Bool(value) => json!(value),
+            ValueRef::Int(value) => json!(value),
+            ValueRef::Float(value) => float(value),
+            ValueRef::Text(value) => json!(value),
+            _ => Value::Null,
+        };
+        self.values.insert(name.to_string(), value);
+    }
+}

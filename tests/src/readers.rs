@@ -1,0 +1,68 @@
+//! Runs the Python scripts in `tests/readers/`, which open our files with other people's libraries.
+//!
+//! The interpreter is the one `cargo xtask test` made, with pandas, pyarrow, polars, DuckDB and
+//! zarr-python at pinned versions.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// Runs a script to its end.
+///
+/// # Panics
+/// When it finds something wrong, with what it says; when there is no interpreter.
+pub fn run(script: &str, arguments: &[&Path]) -> String {
+    finish(script, spawn(script, arguments))
+}
+
+/// Starts a script; it can be told to end by closing its standard input.
+///
+/// # Panics
+/// When there is no interpreter.
+pub fn spawn(script: &str, arguments: &[&Path]) -> Child {
+    Command::new(interpreter())
+        .arg(here().join("readers").join(script))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the readers' interpreter can be started")
+}
+
+/// Closes a script's standard input and waits for its end.
+///
+/// # Panics
+/// When it finds something wrong, with what it says.
+pub fn finish(script: &str, mut child: Child) -> String {
+    drop(child.stdin.take());
+    let Output { status, stdout, stderr } = child.wait_with_output().expect("it can be waited for");
+    let (said, wrong) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{script} found something wrong:\n{said}{wrong}");
+    said.into_owned()
+}
+
+/// Writes what a script is to find into a file beside the one it reads.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn expect(dir: &Path, expected: &Value) -> PathBuf {
+    let path = dir.join("expected.json");
+    std::fs::write(&path, expected.to_string()).expect("a temporary directory can be written to");
+    path
+}
+
+fn interpreter() -> PathBuf {
+    let made_by_xtask = here().join("../target/readers-venv/bin/python");
+    let path = std::env::var_os("QSTORE_READERS").map_or(made_by_xtask, PathBuf::from);
+    assert!(
+        path.exists(),
+        "{} is not there: run `cargo xtask test` once, it makes the readers' environment",
+        path.display()
+    );
+    path
+}
+
+fn here() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

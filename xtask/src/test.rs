@@ -1,0 +1,162 @@
+//! `cargo xtask test`: everything, on a machine that has only Rust, a C compiler and Python 3.
+//!
+//! | step | what |
+//! |---|---|
+//! | readers | the Python environment with pandas, pyarrow, polars, DuckDB and zarr |
+//! | build | every test, binary and example, so that the next step's time is the tests' own |
+//! | tests | unit, property and integration tests, under cargo-nextest when it is installed |
+//! | doctests | the examples in the documentation |
+//! | consumers | programs outside the workspace that take a single crate |
+//!
+//! A step that fails does not stop the ones after it, except that nothing can run unbuilt: one run
+//! tells everything that is broken. The last line is always `N passed, N failed`.
+
+mod consumers;
+mod readers;
+mod report;
+mod tally;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+
+use crate::error::{Error, Result};
+use crate::process;
+use crate::workspace::Workspace;
+use report::Report;
+use tally::Tally;
+
+pub(crate) const ARGUMENTS: &str = "[--python PYTHON] [FILTER…]";
+pub(crate) const ABOUT: &str =
+    "readers, tests, doctests, consumers; or only tests whose name contains a FILTER";
+
+/// Tells the tests where the Python is that has the reader libraries.
+const READERS: &str = "QSTORE_READERS";
+
+/// How cargo-nextest ends when no test was chosen.
+const NEXTEST_RAN_NONE: i32 = 4;
+
+#[derive(Default)]
+struct Options {
+    python: Option<OsString>,
+    filters: Vec<String>,
+}
+
+/// Runs what the command line asks for.
+pub(crate) fn run(workspace: &Workspace, arguments: lexopt::Parser) -> Result {
+    run_steps(workspace, &options(arguments)?)
+}
+
+/// Runs everything.
+pub(crate) fn all(workspace: &Workspace) -> Result {
+    run_steps(workspace, &Options::default())
+}
+
+fn options(mut arguments: lexopt::Parser) -> Result<Options> {
+    use lexopt::Arg::{Long, Value};
+
+    let mut options = Options::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("python") => options.python = Some(arguments.value()?),
+            Value(filter) => options.filters.push(filter.to_string_lossy().into_owned()),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(options)
+}
+
+fn run_steps(workspace: &Workspace, options: &Options) -> Result {
+    let target = workspace.target()?;
+    let mut report = Report::default();
+
+    // Without its readers the run has failed, but the other steps are still worth their time.
+    let mut python = None;
+    report.step("readers", || {
+        python = Some(readers::prepare(workspace.root(), &target, options.python.as_deref())?);
+        Ok(Tally::default())
+    });
+    let built = report.step("build", || {
+        process::run(workspace.cargo().args(["test", "--workspace", "--no-run"]))?;
+        Ok(Tally::default())
+    });
+    if built {
+        report.step("tests", || cases(workspace, python.as_deref(), &options.filters));
+    }
+    if built && options.filters.is_empty() {
+        report.step("doctests", || doctests(workspace));
+        report.step("consumers", || Ok(consumers::check(workspace, &target)));
+    }
+    report.close()
+}
+
+/// Unit and integration tests, each in its own process when cargo-nextest is there.
+fn cases(workspace: &Workspace, python: Option<&Path>, filters: &[String]) -> Result<Tally> {
+    let mut cargo = workspace.cargo();
+    match python {
+        Some(python) => cargo.env(READERS, python),
+        None => cargo.env_remove(READERS),
+    };
+    let (status, tally) = if has_nextest(workspace) {
+        cargo.args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(filters);
+        count(&mut cargo, Tally::hear_nextest)?
+    } else {
+        cargo.args(["test", "--workspace", "--tests", "--no-fail-fast", "--"]).args(filters);
+        count(&mut cargo, Tally::hear_libtest)?
+    };
+    let ran_none = tally.passed + tally.failed == 0;
+    let nothing_broke = status.success() || status.code() == Some(NEXTEST_RAN_NONE);
+    if ran_none && nothing_broke && !filters.is_empty() {
+        return Err(Error::Failed(format!("no test has `{}` in its name", filters.join("` or `"))));
+    }
+    judge(&cargo, status, tally)
+}
+
+fn doctests(workspace: &Workspace) -> Result<Tally> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
+    let (status, tally) = count(&mut cargo, Tally::hear_libtest)?;
+    judge(&cargo, status, tally)
+}
+
+fn has_nextest(workspace: &Workspace) -> bool {
+    process::output(workspace.cargo().args(["nextest", "--version"]))
+        .is_ok_and(|output| output.status.success())
+}
+
+/// Runs a test runner and adds up what it says on both its streams.
+fn count(runner: &mut Command, hear: fn(&mut Tally, &str)) -> Result<(ExitStatus, Tally)> {
+    let (status, [out, err]) = process::overhear(runner, hear)?;
+    Ok((status, out + err))
+}
+
+/// A runner that fails must have named a failed test; otherwise it is the runner that broke.
+fn judge(runner: &Command, status: ExitStatus, tally: Tally) -> Result<Tally> {
+    if status.success() || tally.failed > 0 {
+        return Ok(tally);
+    }
+    Err(Error::Failed(format!(
+        "`{}` ended with {status} without naming a failed test; see above",
+        process::line(runner)
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_and_the_interpreter_may_come_in_any_order() {
+        let options =
+            options(lexopt::Parser::from_args(["ring", "--python", "python3.12", "drain"]))
+                .unwrap();
+        assert_eq!(options.python.unwrap(), "python3.12");
+        assert_eq!(options.filters, ["ring", "drain"]);
+    }
+
+    #[test]
+    fn an_unknown_option_is_a_usage_error() {
+        let error = options(lexopt::Parser::from_args(["--release"])).err().unwrap();
+        assert_eq!(error.exit_code(), 2);
+    }
+}

@@ -1,0 +1,124 @@
+//! The workspace as the rules see it, read once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::manifest::Manifest;
+use super::metadata::Metadata;
+use super::source::Source;
+use crate::error::{Error, Result};
+use crate::process;
+use crate::workspace::{Workspace, cargo_here};
+
+/// The manifest of the workspace.
+pub(super) const ROOT_MANIFEST: &str = "Cargo.toml";
+
+/// Where Rust files are looked for.
+const HOMES: &[&str] = &["benches", "crates", "tests", "xtask"];
+
+/// Everything the rules look at.
+pub(super) struct Tree {
+    root: PathBuf,
+    /// The names at the top level.
+    pub(super) top_level: Vec<String>,
+    pub(super) root_manifest: Manifest,
+    /// The manifests of the members.
+    pub(super) manifests: Vec<Manifest>,
+    pub(super) sources: Vec<Source>,
+    pub(super) metadata: Metadata,
+}
+
+impl Tree {
+    /// Reads the workspace from disk and asks cargo about it.
+    pub(super) fn read(workspace: &Workspace) -> Result<Self> {
+        let root = workspace.root();
+        let metadata = Metadata::new(&workspace.metadata(&[
+            "--all-features",
+            // Without it cargo would download what only other platforms need.
+            "--filter-platform",
+            &host()?,
+        ])?);
+        let manifests: Result<_> = metadata
+            .members
+            .iter()
+            .map(|package| Ok(Manifest::new(&package.manifest, &read(root, &package.manifest)?)))
+            .collect();
+        Ok(Self {
+            root: root.to_path_buf(),
+            top_level: names(root)?,
+            root_manifest: Manifest::new(ROOT_MANIFEST, &read(root, ROOT_MANIFEST)?),
+            manifests: manifests?,
+            sources: sources(root)?,
+            metadata,
+        })
+    }
+
+    /// Is there a file or directory of this path?
+    pub(super) fn exists(&self, path: &str) -> bool {
+        self.root.join(path).exists()
+    }
+}
+
+/// The platform we run on, as cargo calls it.
+fn host() -> Result<String> {
+    let version = process::read(cargo_here().args(["--version", "--verbose"]))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned)
+        .ok_or_else(|| Error::Failed("`cargo --version --verbose` names no host".into()))
+}
+
+fn sources(root: &Path) -> Result<Vec<Source>> {
+    let mut paths = Vec::new();
+    for home in HOMES {
+        collect(root, home, &mut paths)?;
+    }
+    let mut sources = Vec::new();
+    for path in paths {
+        sources.push(Source::new(&path, &read(root, &path)?));
+    }
+    // A module that is declared for tests only is test code, although its own file does not say so.
+    let modules: Vec<String> = sources.iter().flat_map(Source::test_modules).collect();
+    for source in &mut sources {
+        let is_within = |module: &String| {
+            let rest = source.path.strip_prefix(module.as_str());
+            rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+        };
+        if modules.iter().any(is_within) {
+            source.mark_as_test();
+        }
+    }
+    Ok(sources)
+}
+
+/// Adds the Rust files below a directory; a directory that does not exist is another rule's matter.
+fn collect(root: &Path, directory: &str, paths: &mut Vec<String>) -> Result {
+    if !root.join(directory).is_dir() {
+        return Ok(());
+    }
+    for name in names(&root.join(directory))? {
+        let path = format!("{directory}/{name}");
+        if root.join(&path).is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                collect(root, &path, paths)?;
+            }
+        } else if Path::new(&name).extension().is_some_and(|extension| extension == "rs") {
+            paths.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn names(directory: &Path) -> Result<Vec<String>> {
+    let cannot = |error| Error::Failed(format!("cannot list {}: {error}", directory.display()));
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).map_err(cannot)? {
+        names.push(entry.map_err(cannot)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn read(root: &Path, path: &str) -> Result<String> {
+    fs::read_to_string(root.join(path))
+        .map_err(|error| Error::Failed(format!("cannot read {path}: {error}")))
+}
