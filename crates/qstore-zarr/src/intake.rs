@@ -1,0 +1,182 @@
+//! Between the training loop and the background thread: the ring, the policy when it is busy, and
+//! the sink that saves.
+//!
+//! The ring holds one job and the sink works on another: that is all there ever is. No method here
+//! waits for a disk, but a push under [`Busy::Wait`], which waits for room.
+
+use crate::directory::CheckpointDir;
+use crate::save::{Snapshot, save_checkpoint};
+use crate::ticket::{Completion, Outcome, SaveTicket, ticket};
+use crate::{Busy, CheckpointSettings, Error};
+use qstore_buffer::{AsyncBuffer, PushError, Sink};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A save that is asked for.
+pub(crate) struct Job {
+    snapshot: Snapshot,
+    completion: Completion,
+}
+
+/// Where jobs come in.
+#[derive(Clone)]
+pub(crate) struct Intake {
+    ring: AsyncBuffer<Job>,
+    gate: Arc<Gate>,
+}
+
+#[derive(Default)]
+struct Gate {
+    /// A failure that the next save reports. The lock also keeps pushes apart from each other.
+    failure: Mutex<Option<Arc<Error>>>,
+    /// The sink has taken a job out of the ring, or is gone.
+    room: Condvar,
+    /// Saves whose tickets are not resolved.
+    open: Arc<AtomicUsize>,
+}
+
+impl Gate {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Error>>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn make_room(&self) {
+        // Under the lock, so that it cannot fall between a waiting push's look and its sleep.
+        drop(self.lock());
+        self.room.notify_all();
+    }
+}
+
+impl Intake {
+    pub(crate) fn new() -> Self {
+        let ring = AsyncBuffer::with_name(1, "checkpoints").expect("one is more than none");
+        Self { ring, gate: Arc::default() }
+    }
+
+    pub(crate) fn ring(&self) -> &AsyncBuffer<Job> {
+        &self.ring
+    }
+
+    /// Saves whose tickets are not resolved.
+    pub(crate) fn open(&self) -> usize {
+        self.gate.open.load(Ordering::SeqCst)
+    }
+
+    /// Takes a job, as the policy has it. `None` when nothing is taken any more.
+    /// Takes a job, as the policy has it. `None` when nothing is taken any more.
+    pub(crate) fn push(&self, snapshot: Snapshot, busy: Busy) -> Result<Option<SaveTicket>, Error> {
+        let epoch = snapshot.epoch;
+        let mut superseded = Vec::new();
+        let pushed = self.push_under_lock(snapshot, busy, &mut superseded);
+        // Outside the lock: whoever awaits these tickets is woken, and may save again at once.
+        for job in superseded {
+            job.completion.resolve(Outcome::Superseded { by: epoch });
+        }
+        pushed
+    }
+
+    fn push_under_lock(
+        &self,
+        snapshot: Snapshot,
+        busy: Busy,
+        superseded: &mut Vec<Job>,
+    ) -> Result<Option<SaveTicket>, Error> {
+        let mut failure = self.gate.lock();
+        if let Some(source) = failure.take() {
+            return Err(Error::EarlierSaveFailed { source });
+        }
+        let is_busy = self.open() > 0;
+        let (ticket, completion) = ticket(snapshot.epoch, &self.gate.open);
+        if busy == Busy::Skip && is_busy {
+            completion.resolve(Outcome::Skipped);
+            return Ok(Some(ticket));
+        }
+        let mut job = Job { snapshot, completion };
+        loop {
+            job = match self.ring.push(job) {
+                Ok(()) => return Ok(Some(ticket)),
+                Err(PushError::Closed(_)) => return Ok(None),
+                Err(PushError::Full(job)) => job,
+            };
+            if busy == Busy::CoalesceLatest {
+                // Nothing if the background thread was quicker; then there is room as well.
+                superseded.extend(self.ring.pop(Some(Duration::ZERO)));
+            } else {
+                failure = self.gate.room.wait(failure).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}
+
+/// Saves jobs one after the other.
+pub(crate) struct SaveSink {
+    dir: CheckpointDir,
+    settings: CheckpointSettings,
+    intake: Intake,
+}
+
+impl SaveSink {
+    pub(crate) fn new(dir: CheckpointDir, settings: CheckpointSettings, intake: Intake) -> Self {
+        Self { dir, settings, intake }
+    }
+
+    fn save(&self, job: Job) -> Result<(), Error> {
+        let Job { snapshot, completion } = job;
+        let epoch = snapshot.epoch;
+        let saved = save_checkpoint(&self.dir, &self.settings, &snapshot);
+        // The memory goes before the news: whoever hears it may need the room.
+        drop(snapshot);
+        match saved {
+            Ok(saved) => {
+                completion.resolve(Outcome::Saved(saved));
+                Ok(())
+            }
+            Err(error) => {
+                let source = Arc::new(error);
+                let failed = || Error::SaveFailed { epoch, source: Arc::clone(&source) };
+                *self.intake.gate.lock() = Some(Arc::new(failed()));
+                completion.resolve(Outcome::Failed(Arc::clone(&source)));
+                Err(failed())
+            }
+        }
+    }
+}
+
+impl Sink<Job> for SaveSink {
+    type Error = Error;
+    type Stats = ();
+
+    fn capacity(&self) -> usize {
+        1
+    }
+
+    fn receive(&mut self, batch: &mut Vec<Job>, _: Instant) -> Result<(), Error> {
+        self.intake.gate.make_room();
+        let mut outcome = Ok(());
+        for job in batch.drain(..) {
+            outcome = outcome.and(self.save(job));
+        }
+        outcome
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(()) // what was received is durable already
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn stats(&self) {}
+}
+
+impl Drop for SaveSink {
+    fn drop(&mut self) {
+        // Only after a panic is anything left: its tickets must not stay open, and whoever waits for
+        // room must find the ring closed.
+        self.intake.ring.close();
+        self.intake.ring.clear();
+        self.intake.gate.make_room();
+    }
+}

@@ -1,0 +1,211 @@
+//! The checkpoint manager: the asynchronous shell around saving, and the way to load.
+
+use crate::directory::CheckpointDir;
+use crate::intake::{Intake, Job, SaveSink};
+use crate::load::{self, Checkpoint, CheckpointInfo, Latest};
+use crate::save::Snapshot;
+use crate::{CheckpointSettings, Error, SaveTicket, staging};
+use qstore_buffer::{Drain, DrainError, DrainSettings};
+use qstore_schema::StateDict;
+use qstore_storage::{LocalStorage, Storage};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Saves checkpoints in the background and loads them.
+///
+/// One manager saves one checkpoint at a time. Several managers, in one process or in several, may
+/// work on one directory.
+///
+/// ```
+/// use qstore_schema::{StateDict, Tensor};
+/// use qstore_zarr::{CheckpointManager, CheckpointSettings};
+/// use std::time::Duration;
+///
+/// # let tmp = tempfile::tempdir()?;
+/// # let dir = tmp.path().join("checkpoints");
+/// let mut manager = CheckpointManager::open(&dir, CheckpointSettings::default())?;
+/// let model = StateDict::from_iter([("w", Tensor::from_vec(vec![1.0_f32, 2.0], [2])?)]);
+/// let ticket = manager.save(0, model.clone(), None, None)?; // returns at once
+/// ticket.wait(Duration::from_secs(60))?; // now it survives a power cut
+/// assert_eq!(manager.load(0)?.model_state, model);
+/// manager.close(Duration::from_secs(60))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping a manager waits for its saves"]
+pub struct CheckpointManager {
+    dir: CheckpointDir,
+    settings: CheckpointSettings,
+    intake: Intake,
+    drain: Drain<Job, SaveSink>,
+}
+
+impl CheckpointManager {
+    /// Opens a directory of the machine's file system, which is made where it does not exist, and
+    /// starts the background thread.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a setting, [`Error::NotADirectory`], [`Error::Storage`] when the
+    /// directory cannot be made or written to, [`Error::Spawn`].
+    pub fn open(dir: impl AsRef<Path>, settings: CheckpointSettings) -> Result<Self, Error> {
+        Self::open_in(Arc::new(LocalStorage::new()), dir, settings)
+    }
+
+    /// As [`open`](Self::open), in a storage of your choice.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_in(
+        storage: Arc<dyn Storage>,
+        dir: impl AsRef<Path>,
+        settings: CheckpointSettings,
+    ) -> Result<Self, Error> {
+        settings.validate()?;
+        let dir = CheckpointDir::open(storage, dir.as_ref())?;
+        staging::collect(&dir);
+        let intake = Intake::new();
+        let sink = SaveSink::new(dir.clone(), settings.clone(), intake.clone());
+        let how = DrainSettings::default()
+            .thread_name("qstore-checkpoints")
+            .drop_timeout(settings.drop_timeout);
+        let drain = match Drain::spawn(intake.ring().clone(), sink, &how) {
+            Ok(drain) => drain,
+            Err(DrainError::Spawn(source)) => return Err(Error::Spawn { source }),
+            Err(error) => return Err(Error::Closed { reason: error.to_string() }),
+        };
+        Ok(Self { dir, settings, intake, drain })
+    }
+
+    /// Saves a state in the background. The snapshot is the state as it is now: tensors are shared,
+    /// not copied, and whatever the caller does afterwards does not reach the file.
+    ///
+    /// Returns at once, but for [`Busy::Wait`](crate::Busy::Wait) when one save runs and another
+    /// waits. A checkpoint of the same epoch is replaced as a whole when this one is durable.
+    ///
+    /// # Errors
+    /// [`Error::EmptyName`], [`Error::TooDeep`], [`Error::TensorInMetadata`] and [`Error::Encode`]
+    /// for a state that cannot be saved; [`Error::EarlierSaveFailed`], once, after a failure in the
+    /// background; [`Error::Closed`]. After an error nothing was begun.
+    pub fn save(
+        &self,
+        epoch: u64,
+        model_state: StateDict,
+        optimizer_state: Option<StateDict>,
+        metadata: Option<StateDict>,
+    ) -> Result<SaveTicket, Error> {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let snapshot = Snapshot {
+            epoch,
+            timestamp: since_1970.map_or(0.0, |since| since.as_secs_f64()),
+            model: model_state,
+            optimizer: optimizer_state,
+            metadata: metadata.unwrap_or_default(),
+        };
+        snapshot.check()?;
+        self.intake.push(snapshot, self.settings.busy)?.ok_or_else(|| Error::Closed {
+            reason: match self.drain.first_error() {
+                Some(error @ DrainError::Panicked { .. }) => error.to_string(),
+                _ => "it was closed".into(),
+            },
+        })
+    }
+
+    /// Loads a checkpoint, every byte of it verified.
+    ///
+    /// # Errors
+    /// [`Error::EpochNotFound`], [`Error::Damaged`], [`Error::UnsupportedVersion`],
+    /// [`Error::Storage`].
+    pub fn load(&self, epoch: u64) -> Result<Checkpoint, Error> {
+        load::load_checkpoint(&self.dir, epoch, self.settings.workers)
+    }
+
+    /// Loads the newest checkpoint that can be loaded, and says which ones were skipped and why;
+    /// `None` when there is none at all.
+    ///
+    /// # Errors
+    /// [`Error::NoneValid`] when there are some, all of them damaged; [`Error::Storage`].
+    pub fn load_latest(&self) -> Result<Option<Latest>, Error> {
+        load::load_latest(&self.dir, self.settings.workers)
+    }
+
+    /// The epochs of the checkpoints, sorted. Files without a valid manifest are not listed.
+    ///
+    /// # Errors
+    /// When the directory or one of its checkpoints cannot be read.
+    pub fn list_checkpoints(&self) -> Result<Vec<u64>, Error> {
+        Ok(self.dir.valid()?.into_iter().map(|saved| saved.epoch).collect())
+    }
+
+    /// The epoch that was saved last, whatever its number; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`list_checkpoints`](Self::list_checkpoints).
+    pub fn latest_checkpoint(&self) -> Result<Option<u64>, Error> {
+        let newest = self.dir.valid()?.into_iter().max_by_key(|saved| saved.save_seq);
+        Ok(newest.map(|saved| saved.epoch))
+    }
+
+    /// What is known about a checkpoint without reading its tensors.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn get_checkpoint_info(&self, epoch: u64) -> Result<CheckpointInfo, Error> {
+        load::checkpoint_info(&self.dir, epoch)
+    }
+
+    /// Reads a checkpoint as [`load`](Self::load) does and checks everything, but keeps nothing.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn verify(&self, epoch: u64) -> Result<CheckpointInfo, Error> {
+        load::verify_checkpoint(&self.dir, epoch, self.settings.workers)
+    }
+
+    /// Whether everything went well so far.
+    ///
+    /// # Errors
+    /// The first failure in the background, for as long as the manager lives.
+    pub fn health(&self) -> Result<(), Error> {
+        self.drain.first_error().map_or(Ok(()), |error| Err(background(error, Duration::ZERO)))
+    }
+
+    /// How many saves are running or waiting.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.intake.open()
+    }
+
+    /// Ends the intake, waits for the saves that were taken, and ends the background thread. What is
+    /// there can still be loaded.
+    ///
+    /// # Errors
+    /// [`Error::CloseTimedOut`] when the time was not enough; otherwise as [`health`](Self::health).
+    pub fn close(&mut self, timeout: Duration) -> Result<(), Error> {
+        self.drain.stop(timeout).map_err(|error| background(error, timeout))?;
+        self.health()
+    }
+}
+
+fn background(error: DrainError<Error>, waited: Duration) -> Error {
+    match error {
+        DrainError::Sink(error) => match &*error {
+            Error::SaveFailed { epoch, source } => {
+                Error::SaveFailed { epoch: *epoch, source: Arc::clone(source) }
+            }
+            _ => Error::EarlierSaveFailed { source: error },
+        },
+        DrainError::TimedOut { .. } => Error::CloseTimedOut { waited },
+        error => Error::Closed { reason: error.to_string() },
+    }
+}
+
+impl fmt::Debug for CheckpointManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CheckpointManager")
+            .field("dir", &self.dir.dir)
+            .field("settings", &self.settings)
+            .field("pending", &self.pending())
+            .finish_non_exhaustive()
+    }
+}
