@@ -52,7 +52,10 @@ fn paths() {
     let dir = dir.path();
     let default = WriterSettings::default;
     let at = |path: &str| start(&dir.join(path), default());
-    check(at("no/metrics.parquet"), &["no/metrics.parquet", "directory does not exist", "create it"]);
+    check(
+        at("no/metrics.parquet"),
+        &["no/metrics.parquet", "directory does not exist", "create it"],
+    );
     check(start(dir, default()), &["it is a directory", "name a file"]);
     check(start(Path::new("/proc/metrics.parquet"), default()), &["/proc", "could not"]);
 
@@ -60,7 +63,8 @@ fn paths() {
     check(at("notes.txt"), &["notes.txt", "no Parquet file", "left as it is"]);
     assert_eq!(fs::read(dir.join("notes.txt")).unwrap(), b"these are my notes");
 
-    let manager = |path: &str| CheckpointManager::open(dir.join(path), CheckpointSettings::default());
+    let manager =
+        |path: &str| CheckpointManager::open(dir.join(path), CheckpointSettings::default());
     check(manager("notes.txt"), &["notes.txt", "not a directory"]);
     let in_proc = CheckpointManager::open("/proc/checkpoints", CheckpointSettings::default());
     check(in_proc, &["/proc", "could not"]);

@@ -40,7 +40,10 @@ fn ten_kills_at_random_cost_nothing_that_was_flushed_and_no_checkpoint() {
         let listed = recorded::check_checkpoints(&demo, &saving);
         let latest = listed.last().copied().unwrap_or(0);
         assert!(latest >= durable, "epoch {latest} is the latest, but {durable} was durable");
-        println!("killed after {} rows: {new} in the file, checkpoints {listed:?}", journal.rows.len());
+        println!(
+            "killed after {} rows: {new} in the file, checkpoints {listed:?}",
+            journal.rows.len()
+        );
     }
 
     // What is left can be continued to its end.

@@ -10,9 +10,9 @@ mod demo_run;
 mod faults;
 /// `kill -9`, at any moment.
 mod kill;
-/// What the files of a demo must hold; used by `demo_run` and `kill`.
-mod recorded;
 /// What readers that are not ours find in our files.
 mod readers;
+/// What the files of a demo must hold; used by `demo_run` and `kill`.
+mod recorded;
 /// Nothing that was pushed is lost by stopping.
 mod stop;

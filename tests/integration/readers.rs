@@ -171,7 +171,8 @@ fn a_file_of_pandas_and_one_of_polars_are_continued() {
     }
 }
 
-/// Four readers loop while a writer publishes as fast as it can.
+/// Four readers loop while a writer publishes as fast as it can. polars and DuckDB open the path
+/// twice for one read; they failed in one of 25 until merged groups stayed behind as dead bytes.
 #[test]
 fn the_file_can_be_read_at_any_moment() {
     let dir = tempfile::tempdir().unwrap();
@@ -205,11 +206,17 @@ fn the_file_can_be_read_at_any_moment() {
             writer.flush(PATIENCE).unwrap();
         }
     }
-    let summary = writer.stop(PATIENCE).unwrap();
+    writer.flush(PATIENCE).unwrap();
     readers::finish("watch.py", reader);
     line.clear();
     said.read_line(&mut line).unwrap();
     assert!(line.ends_with(&format!(" {n} rows at the end\n")), "{line}");
+    // Closing compacts the file: the dead bytes are gone, every row is there.
+    let before = std::fs::metadata(&path).unwrap().len();
+    let summary = writer.stop(PATIENCE).unwrap();
+    assert!(std::fs::metadata(&path).unwrap().len() < before / 2);
     assert_eq!(summary.file_rows, n as u64);
+    let bytes = std::fs::read(&path).unwrap();
+    assert_eq!(qstore_tests::parquet::integers(&bytes, "n"), (0..n).collect::<Vec<_>>());
     println!("{} flushes, {}", summary.flushes, line.trim());
 }

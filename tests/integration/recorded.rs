@@ -65,7 +65,8 @@ pub(crate) fn check_rows(demo: &Demo, rows: &[Value]) {
 
 /// Every checkpoint that is listed holds what was saved last under its epoch; returns the list.
 pub(crate) fn check_checkpoints(demo: &Demo, saving: &[Value]) -> Vec<u64> {
-    let manager = CheckpointManager::open(demo.checkpoints(), CheckpointSettings::default()).unwrap();
+    let manager =
+        CheckpointManager::open(demo.checkpoints(), CheckpointSettings::default()).unwrap();
     let epochs = manager.list_checkpoints().unwrap();
     let checkpoint = |epoch: &u64| {
         manager.verify(*epoch).unwrap();

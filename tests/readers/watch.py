@@ -15,14 +15,7 @@ import polars
 import pyarrow.parquet
 
 def read_duckdb(path):
-    # DuckDB opens the path twice in one query; when a version is published in between, what it
-    # planned with the first does not fit the second, and it says so. It never shows wrong values.
-    while True:
-        try:
-            rows = duckdb.execute("select n from read_parquet(?)", [path]).fetchall()
-            return [n for (n,) in rows]
-        except duckdb.Error as error:
-            print(f"duckdb asks again: {error}", file=sys.stderr)
+    return [n for (n,) in duckdb.execute("select n from read_parquet(?)", [path]).fetchall()]
 
 
 READERS = [

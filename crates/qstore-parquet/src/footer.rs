@@ -23,6 +23,7 @@ const TAIL: u64 = 8;
 
 /// The version of what `qstore.*` says in a footer.
 pub(crate) const FORMAT_VERSION: &str = "1";
+pub(crate) const FORMAT_VERSION_KEY: &str = "qstore.format_version";
 
 /// The bytes of a footer for these row groups.
 pub(crate) fn encode(
@@ -84,6 +85,7 @@ pub(crate) fn read(file: &ReadAt) -> std::result::Result<Footer, String> {
 }
 
 fn check_ranges(metadata: &ParquetMetaData, footer_start: u64) -> std::result::Result<(), String> {
+    let mut all = 0_u64;
     for (number, group) in metadata.row_groups().iter().enumerate() {
         if group.num_rows() < 0 {
             return Err(format!("row group {number} claims {} rows", group.num_rows()));
@@ -92,7 +94,8 @@ fn check_ranges(metadata: &ParquetMetaData, footer_start: u64) -> std::result::R
             let (start, len) = chunk.byte_range();
             let is_inside = start >= MAGIC.len() as u64
                 && start.checked_add(len).is_some_and(|end| end <= footer_start);
-            if !is_inside {
+            all = all.saturating_add(len);
+            if !is_inside || all > footer_start - MAGIC.len() as u64 {
                 let column = chunk.column_path();
                 return Err(format!("column {column} of row group {number} lies outside the file"));
             }

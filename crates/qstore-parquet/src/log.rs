@@ -167,6 +167,7 @@ impl<R: Record> MetricsLog<R> {
             new_rows: plan.rows,
             keys: self.keys(closed),
             compression: self.codec,
+            compact: closed,
         };
         let (temporary, public) = (&self.names.temporary, &self.names.public);
         let (published, took) = publish::publish(version, &self.storage, temporary, public)?;
@@ -202,7 +203,7 @@ impl<R: Record> MetricsLog<R> {
         let mut keys: Vec<_> = stored.filter(is_kept).cloned().collect();
         let rows_written = self.stats.rows_written + self.pending as u64;
         for (name, value) in [
-            ("qstore.format_version", footer::FORMAT_VERSION.to_owned()),
+            (footer::FORMAT_VERSION_KEY, footer::FORMAT_VERSION.to_owned()),
             ("qstore.closed", closed.to_string()),
             ("qstore.rows_written", rows_written.to_string()),
             ("qstore.rows_rejected", self.stats.rejected_rows.to_string()),

@@ -1,10 +1,15 @@
 //! Publishes a new version of the file by copy and rename.
 //!
-//! The stored row groups that stay are copied byte for byte, the new ones and a footer are written
-//! behind them, and the copy takes the public name once it is durable. A reader therefore always
-//! opens a whole file, the old one or the new one, and one that is already open never changes.
+//! The stored bytes are copied as they are, the new row group and a footer are written behind them,
+//! and the copy takes the public name once it is durable. A reader therefore always opens a whole
+//! file, the old one or the new one, and one that is already open never changes.
+//!
+//! Some readers open the path twice, once for the footer and once for the data, and a version may be
+//! published in between. What a footer points to must therefore still be there in the versions after
+//! it: groups that were merged stay behind as dead bytes, and only when these outweigh the living,
+//! when columns change, or when the file is closed, is it written anew without them.
 
-use crate::published::Published;
+use crate::published::{Published, stored_bytes};
 use crate::row_group::{self, EncodedGroup};
 use crate::rows::{Column, Rows, Values};
 use crate::{Error, footer};
@@ -15,6 +20,9 @@ use qstore_storage::{StagedFile, Storage, StorageFile};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Dead bytes that are no reason to compact, however small the file is.
+const DEAD_BYTES_FREE: u64 = 1 << 20;
 
 /// How much of a file is copied at a time.
 const BLOCK: u64 = 1 << 20;
@@ -30,6 +38,8 @@ pub(crate) struct Version<'a> {
     pub(crate) new_rows: usize,
     pub(crate) keys: Vec<KeyValue>,
     pub(crate) compression: Compression,
+    /// Whether no dead bytes are to be left.
+    pub(crate) compact: bool,
 }
 
 /// Writes the version under `temporary` and gives it the name `public`; also tells how long that
@@ -57,15 +67,22 @@ pub(crate) fn publish(
         staged: StagedFile::create(storage, temporary)?,
         schema,
         groups: Vec::new(),
-        ends: Vec::new(),
+        dead_bytes: 0,
         public,
     };
-    target.staged.append(footer::MAGIC)?;
-    if let Some(old) = version.old {
-        if old.fields == fields {
-            target.copy(old, version.kept)?;
-        } else {
-            target.evolve(old, version.kept, &version)?;
+    match version.old {
+        None => target.staged.append(footer::MAGIC)?,
+        Some(old) => {
+            let living: u64 = old.groups[..version.kept].iter().map(stored_bytes).sum();
+            let merged: u64 = old.groups[version.kept..].iter().map(stored_bytes).sum();
+            let dead = old.dead_bytes + merged;
+            let is_wasteful = dead > living + DEAD_BYTES_FREE || (version.compact && dead > 0);
+            if is_wasteful || old.fields != fields {
+                target.rewrite(old, &version)?;
+            } else {
+                target.copy(old, version.kept)?;
+                target.dead_bytes = dead;
+            }
         }
     }
     if let Some(group) = encoded {
@@ -80,7 +97,7 @@ struct Target<'a> {
     staged: StagedFile,
     schema: SchemaDescPtr,
     groups: Vec<RowGroupMetaData>,
-    ends: Vec<u64>,
+    dead_bytes: u64,
     public: &'a Path,
 }
 
@@ -89,12 +106,10 @@ impl Target<'_> {
         Error::Codec { path: self.public.to_path_buf(), source }
     }
 
-    /// Takes over the first row groups unchanged, where they stand.
+    /// Takes over all bytes where they stand, and the first row groups.
     fn copy(&mut self, old: &Published, kept: usize) -> Result<(), Error> {
-        let start = self.staged.len();
-        self.copy_range(&*old.file, start, old.end_of(kept))?;
+        self.copy_range(&*old.file, 0, old.data_end)?;
         self.groups.extend_from_slice(&old.groups[..kept]);
-        self.ends.extend_from_slice(&old.ends[..kept]);
         Ok(())
     }
 
@@ -115,14 +130,14 @@ impl Target<'_> {
         let placed = placed.map_err(|error| self.codec(error))?;
         self.staged.append(group.bytes())?;
         self.groups.push(placed);
-        self.ends.push(self.staged.len());
         Ok(())
     }
 
-    /// Takes over the first row groups of a file with fewer columns, or with integers where there
-    /// are floats now: known chunks are copied, new columns become all null.
-    fn evolve(&mut self, old: &Published, kept: usize, version: &Version<'_>) -> Result<(), Error> {
-        for (number, group) in old.groups[..kept].iter().enumerate() {
+    /// Takes over the first row groups and nothing else, one behind the other. Their chunks are
+    /// copied; a column that is new becomes all null, one that was widened is encoded again.
+    fn rewrite(&mut self, old: &Published, version: &Version<'_>) -> Result<(), Error> {
+        self.staged.append(footer::MAGIC)?;
+        for (number, group) in old.groups[..version.kept].iter().enumerate() {
             let (start, rows) = (self.staged.len(), group.num_rows() as usize);
             let mut chunks = Vec::with_capacity(version.rows.columns().len());
             for (index, column) in version.rows.columns().iter().enumerate() {
@@ -145,7 +160,6 @@ impl Target<'_> {
             let ordinal = self.groups.len();
             let group = row_group::assemble(chunks, rows, start, ordinal, &self.schema);
             self.groups.push(group.map_err(|error| self.codec(error))?);
-            self.ends.push(self.staged.len());
         }
         Ok(())
     }
@@ -188,9 +202,11 @@ impl Target<'_> {
     ) -> Result<Published, Error> {
         let bytes = footer::encode(self.groups.clone(), &self.schema, keys.clone());
         let bytes = bytes.map_err(|error| self.codec(error))?;
+        let data_end = self.staged.len();
         self.staged.append(&bytes)?;
-        let file = self.staged.commit(self.public)?;
-        Ok(Published { file: file.into(), fields, groups: self.groups, ends: self.ends, keys })
+        let file = self.staged.commit(self.public)?.into();
+        let Self { groups, dead_bytes, .. } = self;
+        Ok(Published { file, fields, groups, data_end, dead_bytes, keys })
     }
 }
 

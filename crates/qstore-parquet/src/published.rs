@@ -19,9 +19,10 @@ pub(crate) struct Published {
     pub(crate) file: Arc<dyn StorageFile>,
     pub(crate) fields: Vec<Field>,
     pub(crate) groups: Vec<RowGroupMetaData>,
-    /// Where each row group ends. Of a file written by something else, all end where the footer
-    /// begins: between groups and footer it may keep page indexes, and its groups stay together.
-    pub(crate) ends: Vec<u64>,
+    /// Where the footer begins.
+    pub(crate) data_end: u64,
+    /// Bytes of merged row groups that are still there although the footer does not mention them.
+    pub(crate) dead_bytes: u64,
     /// What its footer says beside the metadata.
     pub(crate) keys: Vec<KeyValue>,
 }
@@ -30,23 +31,20 @@ impl Published {
     /// Takes over a file that was found.
     pub(crate) fn found(file: Arc<dyn StorageFile>, footer: Footer, fields: Vec<Field>) -> Self {
         let Footer { metadata, start } = footer;
-        let info = metadata.file_metadata();
-        Self {
-            file,
-            fields,
-            ends: vec![start; metadata.num_row_groups()],
-            keys: info.key_value_metadata().cloned().unwrap_or_default(),
-            groups: metadata.row_groups().to_vec(),
-        }
+        let keys = metadata.file_metadata().key_value_metadata().cloned().unwrap_or_default();
+        let groups = metadata.row_groups().to_vec();
+        // Between the groups and the footer others keep page indexes, we nothing but the dead.
+        let is_ours = keys.iter().any(|key| key.key == footer::FORMAT_VERSION_KEY);
+        let dead_bytes = if is_ours {
+            start - footer::MAGIC.len() as u64 - groups.iter().map(stored_bytes).sum::<u64>()
+        } else {
+            0
+        };
+        Self { file, fields, data_end: start, dead_bytes, keys, groups }
     }
 
     pub(crate) fn rows(&self) -> u64 {
         self.groups.iter().map(|group| group.num_rows() as u64).sum()
-    }
-
-    /// Where the first `groups` row groups end.
-    pub(crate) fn end_of(&self, groups: usize) -> u64 {
-        groups.checked_sub(1).map_or(footer::MAGIC.len() as u64, |last| self.ends[last])
     }
 
     /// All integers stored in one column of one row group, and a level per row if it is nullable.
@@ -74,6 +72,11 @@ impl Published {
     pub(crate) fn reader(&self) -> Result<SerializedFileReader<ReadAt>> {
         SerializedFileReader::new(ReadAt::new(Arc::clone(&self.file))?)
     }
+}
+
+/// Bytes of a row group's column chunks.
+pub(crate) fn stored_bytes(group: &RowGroupMetaData) -> u64 {
+    group.columns().iter().map(|chunk| chunk.byte_range().1).sum()
 }
 
 impl fmt::Debug for Published {

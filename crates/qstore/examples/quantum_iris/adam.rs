@@ -1,8 +1,8 @@
 //! The Adam optimiser (Kingma and Ba 2015, "Adam: a method for stochastic optimization").
 //!
 //! The whole state is three plain fields, `step`, `m` and `v`. Saved and restored exactly, together
-//! with the parameters, they continue a run as if it had never stopped. There is no weight decay and
-//! no learning-rate schedule.
+//! with the parameters, they continue a run as if it had never stopped. There is no weight decay
+//! and no learning-rate schedule.
 
 /// Decay rate of the first moment; the value the paper recommends.
 const BETA_1: f64 = 0.9;
@@ -46,6 +46,7 @@ impl Adam {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "an untouched parameter keeps its bits")]
 mod tests {
     use super::*;
 

@@ -1,8 +1,8 @@
 //! The simulated quantum device: runs one circuit after another and keeps the bill.
 //!
-//! It owns the state vector, so a run of many circuits allocates once, and it counts and times every
-//! circuit where it happens: the figures in the log are measured, not derived. It does not know what
-//! a circuit's result means to the classifier.
+//! It owns the state vector, so a run of many circuits allocates once, and it counts and times
+//! every circuit where it happens: the figures in the log are measured, not derived. It does not
+//! know what a circuit's result means to the classifier.
 
 use std::time::{Duration, Instant};
 
@@ -64,6 +64,7 @@ impl Device {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "all shots agree, so the mean is exact")]
 mod tests {
     use super::*;
 

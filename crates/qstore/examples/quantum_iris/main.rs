@@ -6,6 +6,8 @@
 //! Run it with `cargo xtask demo`, or `cargo run --release -p qstore --example quantum_iris`.
 
 #![forbid(unsafe_code)]
+// In a program, `pub` means: for its other files.
+#![allow(unreachable_pub)]
 
 mod adam;
 mod circuit;
@@ -18,6 +20,7 @@ mod measurement;
 mod options;
 mod random;
 mod recorder;
+mod settings;
 mod simulator;
 mod snapshot;
 mod summary;
@@ -30,8 +33,9 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use options::Options;
 use recorder::Recorder;
+use settings::Settings;
 use summary::Table;
-use training::{Settings, Trainer};
+use training::Trainer;
 
 /// A checkpoint after every so many epochs, and after the last one.
 const CHECKPOINT_EVERY: u64 = 5;

@@ -1,8 +1,9 @@
 //! Measuring ⟨Z⟩ of every qubit: estimated from a finite number of shots, or exactly.
 //!
 //! A shot reads all qubits at once, as hardware does, so one set of shots serves all of them. Each
-//! estimate is the mean of values ±1: its standard error is at most 1/√shots. The exact value, which
-//! only a simulator can give, serves as the reference in tests. Measuring does not change the state.
+//! estimate is the mean of values ±1: its standard error is at most 1/√shots. The exact value,
+//! which only a simulator can give, serves as the reference in tests. Measuring does not change the
+//! state.
 
 use fastrand::Rng;
 
@@ -51,6 +52,7 @@ fn expectations(weights: impl Iterator<Item = f64>) -> [f64; QUBITS] {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "equal seeds give equal bits")]
 mod tests {
     use super::*;
     use crate::gate::ry;

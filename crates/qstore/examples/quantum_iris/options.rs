@@ -13,7 +13,7 @@ Trains a variational quantum classifier on the Iris data and records the run.
   --out DIR       where the run is recorded; a new DIR unless --resume is given
   --runs DIR      where numbered runs are recorded if there is no --out  [target/demo]
   --epochs N      passes over the training data                          [25]
-  --seed S        decides every random choice of the run                 [42]
+  --seed S        decides every random choice of the run                 [7]
   --resume        goes on from the latest checkpoint in --out, or of the latest run
   --journal FILE  also writes every row and every saved number to FILE at once, as
                   plain JSON lines: slow, and what the tests compare the run with";
