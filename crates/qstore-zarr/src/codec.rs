@@ -16,6 +16,7 @@ use zarrs::array::codec::{
     blosc_compress_bytes, blosc_decompress_bytes, blosc_validate,
 };
 use zarrs::array::{ArrayBuilder, ArrayMetadataV3, FillValue};
+use zarrs::metadata::v3::MetadataV3;
 
 const CHECKSUM_LEN: usize = 4;
 
@@ -209,7 +210,7 @@ fn chunk_grid(metadata: &ArrayMetadataV3, shape: &[usize], dtype: Dtype) -> Resu
 }
 
 fn chunk_codec(metadata: &ArrayMetadataV3, dtype: Dtype) -> Result<Codec, String> {
-    let names: Vec<_> = metadata.codecs.iter().map(|codec| codec.name()).collect();
+    let names: Vec<_> = metadata.codecs.iter().map(MetadataV3::name).collect();
     match names.as_slice() {
         ["bytes", "crc32c"] => Ok(Codec { blosc: None }),
         ["bytes", "blosc", "crc32c"] => {

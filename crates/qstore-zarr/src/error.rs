@@ -244,6 +244,17 @@ pub enum Damage {
 }
 
 impl Error {
+    /// A failed save's error once more, for whoever asks again.
+    pub(crate) fn again(self: &Arc<Self>) -> Self {
+        match &**self {
+            Self::SaveFailed { epoch, source } => {
+                Self::SaveFailed { epoch: *epoch, source: Arc::clone(source) }
+            }
+            Self::Lost { epoch } => Self::Lost { epoch: *epoch },
+            _ => Self::EarlierSaveFailed { source: Arc::clone(self) },
+        }
+    }
+
     /// What is wrong with the checkpoint's bytes, if that is what this error is about.
     #[must_use]
     pub fn damage(&self) -> Option<&Damage> {

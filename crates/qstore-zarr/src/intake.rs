@@ -9,6 +9,7 @@ use crate::save::{Snapshot, save_checkpoint};
 use crate::ticket::{Completion, Outcome, SaveTicket, ticket};
 use crate::{Busy, CheckpointSettings, Error};
 use qstore_buffer::{AsyncBuffer, PushError, Sink};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,17 +29,26 @@ pub(crate) struct Intake {
 
 #[derive(Default)]
 struct Gate {
-    /// A failure that the next save reports. The lock also keeps pushes apart from each other.
-    failure: Mutex<Option<Arc<Error>>>,
+    /// The lock also keeps pushes apart from each other.
+    failures: Mutex<Failures>,
     /// The sink has taken a job out of the ring, or is gone.
     room: Condvar,
     /// Saves whose tickets are not resolved.
     open: Arc<AtomicUsize>,
 }
 
+/// What went wrong in the background. Known here before the ticket says it.
+#[derive(Default)]
+struct Failures {
+    /// The first one, for ever.
+    first: Option<Arc<Error>>,
+    /// The latest one, until a save has reported it.
+    unreported: Option<Arc<Error>>,
+}
+
 impl Gate {
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Error>>> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn make_room(&self) {
@@ -63,7 +73,11 @@ impl Intake {
         self.gate.open.load(Ordering::SeqCst)
     }
 
-    /// Takes a job, as the policy has it. `None` when nothing is taken any more.
+    /// The first failure in the background.
+    pub(crate) fn first_failure(&self) -> Option<Arc<Error>> {
+        self.gate.lock().first.clone()
+    }
+
     /// Takes a job, as the policy has it. `None` when nothing is taken any more.
     pub(crate) fn push(&self, snapshot: Snapshot, busy: Busy) -> Result<Option<SaveTicket>, Error> {
         let epoch = snapshot.epoch;
@@ -82,8 +96,8 @@ impl Intake {
         busy: Busy,
         superseded: &mut Vec<Job>,
     ) -> Result<Option<SaveTicket>, Error> {
-        let mut failure = self.gate.lock();
-        if let Some(source) = failure.take() {
+        let mut failures = self.gate.lock();
+        if let Some(source) = failures.unreported.take() {
             return Err(Error::EarlierSaveFailed { source });
         }
         let is_busy = self.open() > 0;
@@ -103,7 +117,7 @@ impl Intake {
                 // Nothing if the background thread was quicker; then there is room as well.
                 superseded.extend(self.ring.pop(Some(Duration::ZERO)));
             } else {
-                failure = self.gate.room.wait(failure).unwrap_or_else(PoisonError::into_inner);
+                failures = self.gate.room.wait(failures).unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
@@ -124,20 +138,33 @@ impl SaveSink {
     fn save(&self, job: Job) -> Result<(), Error> {
         let Job { snapshot, completion } = job;
         let epoch = snapshot.epoch;
-        let saved = save_checkpoint(&self.dir, &self.settings, &snapshot);
+        let saved = catch_unwind(AssertUnwindSafe(|| {
+            save_checkpoint(&self.dir, &self.settings, &snapshot)
+        }));
         // The memory goes before the news: whoever hears it may need the room.
         drop(snapshot);
         match saved {
-            Ok(saved) => {
+            Ok(Ok(saved)) => {
                 completion.resolve(Outcome::Saved(saved));
                 Ok(())
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 let source = Arc::new(error);
                 let failed = || Error::SaveFailed { epoch, source: Arc::clone(&source) };
-                *self.intake.gate.lock() = Some(Arc::new(failed()));
+                let failure = Arc::new(failed());
+                let mut failures = self.intake.gate.lock();
+                failures.first.get_or_insert_with(|| Arc::clone(&failure));
+                failures.unreported = Some(failure);
+                drop(failures);
                 completion.resolve(Outcome::Failed(Arc::clone(&source)));
                 Err(failed())
+            }
+            Err(panic) => {
+                let lost = || Arc::new(Error::Lost { epoch });
+                self.intake.gate.lock().first.get_or_insert_with(lost);
+                self.intake.ring.close();
+                drop(completion);
+                resume_unwind(panic) // the drain keeps what it says
             }
         }
     }

@@ -103,12 +103,16 @@ impl CheckpointManager {
             metadata: metadata.unwrap_or_default(),
         };
         snapshot.check()?;
-        self.intake.push(snapshot, self.settings.busy)?.ok_or_else(|| Error::Closed {
-            reason: match self.drain.first_error() {
-                Some(error @ DrainError::Panicked { .. }) => error.to_string(),
-                _ => "it was closed".into(),
-            },
-        })
+        self.intake.push(snapshot, self.settings.busy)?.ok_or_else(|| self.closed())
+    }
+
+    fn closed(&self) -> Error {
+        let reason = match (self.drain.first_error(), self.intake.first_failure().as_deref()) {
+            (Some(error @ DrainError::Panicked { .. }), _) => error.to_string(),
+            (_, Some(Error::Lost { .. })) => "the background writer panicked".into(),
+            _ => "it was closed".into(),
+        };
+        Error::Closed { reason }
     }
 
     /// Loads a checkpoint, every byte of it verified.
@@ -167,7 +171,7 @@ impl CheckpointManager {
     /// # Errors
     /// The first failure in the background, for as long as the manager lives.
     pub fn health(&self) -> Result<(), Error> {
-        self.drain.first_error().map_or(Ok(()), |error| Err(background(error, Duration::ZERO)))
+        self.intake.first_failure().map_or(Ok(()), |failure| Err(failure.again()))
     }
 
     /// How many saves are running or waiting.
@@ -182,21 +186,11 @@ impl CheckpointManager {
     /// # Errors
     /// [`Error::CloseTimedOut`] when the time was not enough; otherwise as [`health`](Self::health).
     pub fn close(&mut self, timeout: Duration) -> Result<(), Error> {
-        self.drain.stop(timeout).map_err(|error| background(error, timeout))?;
-        self.health()
-    }
-}
-
-fn background(error: DrainError<Error>, waited: Duration) -> Error {
-    match error {
-        DrainError::Sink(error) => match &*error {
-            Error::SaveFailed { epoch, source } => {
-                Error::SaveFailed { epoch: *epoch, source: Arc::clone(source) }
-            }
-            _ => Error::EarlierSaveFailed { source: error },
-        },
-        DrainError::TimedOut { .. } => Error::CloseTimedOut { waited },
-        error => Error::Closed { reason: error.to_string() },
+        match self.drain.stop(timeout) {
+            Ok(()) => self.health(),
+            Err(DrainError::TimedOut { .. }) => Err(Error::CloseTimedOut { waited: timeout }),
+            Err(error) => Err(Error::Closed { reason: error.to_string() }),
+        }
     }
 }
 

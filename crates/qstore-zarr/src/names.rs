@@ -18,15 +18,15 @@ pub(crate) struct Siblings {
 impl Siblings {
     /// The name for that key.
     pub(crate) fn name_for(&mut self, key: &str) -> String {
-        let name = encode(key);
-        if self.taken.insert(name.to_ascii_lowercase()) {
-            return name;
-        }
+        let encoded = encode(key);
+        let mut name = encoded.clone();
+        let mut number = 1_u64;
         // `~` never comes out of the encoding, so a suffix meets only other suffixes.
-        (2..)
-            .map(|number: u64| format!("{name}~{number}"))
-            .find(|name| self.taken.insert(name.to_ascii_lowercase()))
-            .expect("there are more numbers than siblings")
+        while !self.taken.insert(name.to_ascii_lowercase()) {
+            number += 1;
+            name = format!("{encoded}~{number}");
+        }
+        name
     }
 }
 
@@ -65,11 +65,15 @@ fn is_reserved(key: &str) -> bool {
         return true;
     }
     let stem = lower.split('.').next().unwrap_or_default();
-    match stem.as_bytes() {
-        b"con" | b"prn" | b"aux" | b"nul" => true,
-        [b'c', b'o', b'm', b'0'..=b'9'] | [b'l', b'p', b't', b'0'..=b'9'] => true,
-        _ => false,
-    }
+    matches!(
+        stem.as_bytes(),
+        b"con"
+            | b"prn"
+            | b"aux"
+            | b"nul"
+            | [b'c', b'o', b'm', b'0'..=b'9']
+            | [b'l', b'p', b't', b'0'..=b'9']
+    )
 }
 
 /// Cuts a name that is too long and makes up for it with a checksum of the whole key.

@@ -141,7 +141,6 @@ impl Check {
             return Err(Error::TooDeep { at: self.at(), limit: DEPTH_MAX });
         }
         match node {
-            State::Null | State::Bool(_) | State::Int(_) | State::Float(_) | State::Text(_) => {}
             State::Tensor(_) if self.part == Part::Metadata => {
                 return Err(Error::TensorInMetadata { at: self.at() });
             }
@@ -149,7 +148,12 @@ impl Check {
                 let reason = format!("it has more than {DIMENSIONS_MAX} dimensions");
                 return Err(Error::Encode { tensor: self.at(), reason });
             }
-            State::Tensor(_) => {}
+            State::Null
+            | State::Bool(_)
+            | State::Int(_)
+            | State::Float(_)
+            | State::Text(_)
+            | State::Tensor(_) => {}
             State::List(list) => {
                 for (number, node) in list.iter().enumerate() {
                     self.node(format_smolstr!("{number}"), node)?;

@@ -108,7 +108,7 @@ impl fmt::Debug for SaveTicket {
         f.debug_struct("SaveTicket")
             .field("epoch", &self.shared.epoch)
             .field("outcome", &self.shared.lock().outcome)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -14,8 +14,8 @@ pub(crate) struct Entry {
 }
 
 const ALIGNMENT: u64 = 64;
-/// Made on Unix, by version 4.5 of the format.
-const MADE_BY: u16 = 3 << 8 | 45;
+/// Made on Unix (3), by version 4.5 of the format.
+const MADE_BY: u16 = u16::from_le_bytes([45, 3]);
 const NEEDED: u16 = 20;
 const NEEDED_ZIP64: u16 = 45;
 /// Names are UTF-8.

@@ -1,0 +1,226 @@
+//! Saves that come too fast, background failures, panics, closing. Nothing here sleeps: the storage
+//! holds the background thread at a gate.
+
+use crate::states::{model, seed_of};
+use crate::watched::{Gate, Watched};
+use qstore_schema::StateDict;
+use qstore_storage::{MemoryStorage, Operation};
+use qstore_zarr::{Busy, CheckpointManager, CheckpointSettings, Error, SaveTicket};
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::mpsc::{TryRecvError, channel};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_mins(1);
+
+/// A manager whose first save is held at the gate.
+fn held(busy: Busy) -> (CheckpointManager, Arc<Gate>, SaveTicket) {
+    let (manager, gate) = gated(busy);
+    let ticket = save(&manager, 1);
+    gate.wait_for_somebody();
+    (manager, gate, ticket)
+}
+
+fn gated(busy: Busy) -> (CheckpointManager, Arc<Gate>) {
+    let watched = Watched::new(&MemoryStorage::new());
+    let settings = CheckpointSettings::default().busy(busy);
+    let manager = CheckpointManager::open_in(watched.shared(), Path::new("/c"), settings).unwrap();
+    let gate = Arc::new(Gate::default());
+    let at = Arc::clone(&gate);
+    watched.set(move |_, operation, _| {
+        if operation == Operation::Create {
+            at.pass();
+        }
+        Ok(())
+    });
+    (manager, gate)
+}
+
+fn save(manager: &CheckpointManager, epoch: u64) -> SaveTicket {
+    manager.save(epoch, model(epoch), None, None).unwrap()
+}
+
+#[test]
+fn skip_does_not_begin_a_save_while_another_runs() {
+    let (manager, gate, first) = held(Busy::Skip);
+    let second = save(&manager, 2);
+    assert!(second.is_done());
+    assert!(matches!(second.wait(Duration::ZERO), Err(Error::Skipped { epoch: 2 })));
+    gate.open();
+    assert_eq!(first.wait(LONG).unwrap().epoch, 1);
+    assert_eq!(save(&manager, 3).wait(LONG).unwrap().epoch, 3);
+    assert_eq!(manager.list_checkpoints().unwrap(), [1, 3]);
+    assert!(manager.health().is_ok(), "a skipped save is no failure");
+}
+
+#[test]
+fn coalesce_saves_the_latest_and_never_waits() {
+    let (manager, gate, first) = held(Busy::CoalesceLatest);
+    let others: Vec<_> = (2..=5).map(|epoch| save(&manager, epoch)).collect();
+    assert_eq!(manager.pending(), 2, "one runs and one waits");
+    for (ticket, by) in others[..3].iter().zip(3..) {
+        let error = ticket.wait(Duration::ZERO).unwrap_err();
+        assert!(matches!(error, Error::Superseded { by: found, .. } if found == by), "{error}");
+    }
+    gate.open();
+    assert_eq!(first.wait(LONG).unwrap().epoch, 1);
+    assert_eq!(others[3].wait(LONG).unwrap().epoch, 5);
+    assert_eq!(manager.list_checkpoints().unwrap(), [1, 5]);
+}
+
+#[test]
+fn wait_saves_everything_and_holds_at_most_two() {
+    let (manager, gate, first) = held(Busy::Wait);
+    let second = save(&manager, 2);
+    let (returned, returns) = channel();
+    thread::scope(|scope| {
+        let manager = &manager;
+        scope.spawn(move || returned.send(save(manager, 3)).unwrap());
+        assert!(matches!(returns.try_recv(), Err(TryRecvError::Empty)));
+        assert!(!first.is_done() && !second.is_done());
+        gate.open();
+        let third = returns.recv_timeout(LONG).unwrap();
+        for ticket in [first, second, third] {
+            ticket.wait(LONG).unwrap();
+        }
+    });
+    assert_eq!(manager.list_checkpoints().unwrap(), [1, 2, 3]);
+}
+
+#[test]
+fn the_snapshot_is_the_state_at_the_call() {
+    let (manager, gate) = gated(Busy::Wait);
+    let mut state = model(1);
+    let ticket = manager.save(1, state.clone(), None, None).unwrap();
+    gate.wait_for_somebody();
+    state = model(2);
+    gate.open();
+    ticket.wait(LONG).unwrap();
+    assert_eq!(seed_of(&manager.load(1).unwrap().model_state), 1);
+    assert_eq!(seed_of(&state), 2);
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        match Pin::new(&mut future).poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+#[test]
+fn a_ticket_can_be_awaited() {
+    let (manager, gate, ticket) = held(Busy::Wait);
+    thread::scope(|scope| {
+        let awaiting = scope.spawn(|| block_on(ticket.clone()));
+        gate.open();
+        assert_eq!(awaiting.join().unwrap().unwrap().epoch, 1);
+    });
+    assert_eq!(block_on(ticket).unwrap().epoch, 1);
+    assert_eq!(manager.list_checkpoints().unwrap(), [1]);
+}
+
+#[test]
+fn a_failure_is_told_by_the_ticket_by_health_and_once_by_the_next_save() {
+    let watched = Watched::new(&MemoryStorage::new());
+    let settings = CheckpointSettings::default();
+    let mut manager =
+        CheckpointManager::open_in(watched.shared(), Path::new("/c"), settings).unwrap();
+    watched.set(|_, operation, _| match operation {
+        Operation::Sync => Err(std::io::ErrorKind::StorageFull.into()),
+        _ => Ok(()),
+    });
+    let ticket = save(&manager, 1);
+    let error = ticket.wait(LONG).unwrap_err().to_string();
+    assert!(error.contains("epoch 1") && error.contains("free some space"), "{error}");
+    assert_eq!(ticket.wait(LONG).unwrap_err().to_string(), error);
+    watched.set(|_, _, _| Ok(()));
+
+    let told = manager.save(2, model(2), None, None).unwrap_err();
+    assert!(matches!(&told, Error::EarlierSaveFailed { source } if source.to_string() == error));
+    assert_eq!(save(&manager, 2).wait(LONG).unwrap().epoch, 2);
+    assert_eq!(manager.health().unwrap_err().to_string(), error);
+    assert_eq!(manager.close(LONG).unwrap_err().to_string(), error);
+    assert_eq!(manager.list_checkpoints().unwrap(), [2]);
+}
+
+#[test]
+fn after_a_panic_every_ticket_resolves_and_nothing_more_is_taken() {
+    let watched = Watched::new(&MemoryStorage::new());
+    let settings = CheckpointSettings::default();
+    let mut manager =
+        CheckpointManager::open_in(watched.shared(), Path::new("/c"), settings).unwrap();
+    let gate = Arc::new(Gate::default());
+    let at = Arc::clone(&gate);
+    watched.set(move |_, operation, _| {
+        if operation == Operation::Create {
+            at.pass();
+            panic!("on purpose");
+        }
+        Ok(())
+    });
+    let first = save(&manager, 1);
+    gate.wait_for_somebody();
+    let second = save(&manager, 2);
+    gate.open();
+    for ticket in [first, second] {
+        assert!(matches!(ticket.wait(LONG), Err(Error::Lost { .. })));
+        assert!(manager.health().is_err(), "health knows it no later than the ticket");
+        assert!(matches!(manager.save(3, model(3), None, None), Err(Error::Closed { .. })));
+    }
+    let error = manager.close(LONG).unwrap_err();
+    assert!(matches!(&error, Error::Closed { reason } if reason.contains("on purpose")), "{error}");
+    let error = manager.save(3, model(3), None, None).unwrap_err();
+    assert!(matches!(&error, Error::Closed { reason } if reason.contains("on purpose")), "{error}");
+    assert_eq!(manager.pending(), 0);
+}
+
+#[test]
+fn close_waits_for_what_was_taken_as_long_as_it_may() {
+    let (mut manager, gate, first) = held(Busy::Wait);
+    let second = save(&manager, 2);
+    let error = manager.close(Duration::ZERO).unwrap_err();
+    assert!(matches!(error, Error::CloseTimedOut { .. }), "{error}");
+    gate.open();
+    manager.close(LONG).unwrap();
+    assert!(first.is_done() && second.is_done());
+    assert_eq!(manager.list_checkpoints().unwrap(), [1, 2]);
+}
+
+#[test]
+fn a_manager_that_is_dropped_finishes_its_saves() {
+    let memory = MemoryStorage::new();
+    let open = || {
+        let settings = CheckpointSettings::default();
+        CheckpointManager::open_in(Arc::new(memory.clone()), Path::new("/c"), settings).unwrap()
+    };
+    let manager = open();
+    let tickets = [save(&manager, 1), save(&manager, 2)];
+    drop(manager);
+    assert!(tickets.iter().all(|ticket| ticket.wait(Duration::ZERO).is_ok()));
+    assert_eq!(open().list_checkpoints().unwrap(), [1, 2]);
+}
+
+#[test]
+fn an_empty_state_is_a_checkpoint() {
+    let (manager, gate) = gated(Busy::Wait);
+    gate.open();
+    let ticket = manager.save(0, StateDict::new(), None, None).unwrap();
+    ticket.wait(LONG).unwrap();
+    let loaded = manager.load(0).unwrap();
+    assert!(loaded.model_state.is_empty() && loaded.optimizer_state.is_none());
+}

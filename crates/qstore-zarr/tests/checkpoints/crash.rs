@@ -1,0 +1,117 @@
+//! Power cuts and kills before every storage operation of a run: whatever is left opens, lists only
+//! whole checkpoints, the latest of which is at least as new as the last acknowledged one, and takes
+//! a new save at once.
+
+use crate::states::{model, seed_of};
+use crate::watched::Watched;
+use qstore_storage::{MemoryStorage, Storage};
+use qstore_zarr::{CheckpointManager, CheckpointSettings};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_mins(1);
+const DIR: &str = "/run/checkpoints";
+
+fn settings(keep_last: usize) -> CheckpointSettings {
+    CheckpointSettings::default().keep_last(keep_last).workers(1)
+}
+
+/// What was left at one moment, and what had been promised by then.
+struct Remains {
+    storage: MemoryStorage,
+    what: String,
+    acknowledged: u64,
+}
+
+/// Saves these epochs one after the other, the first with seed 1, the next with seed 2 and so on;
+/// returns what would be left before each storage operation.
+fn run(epochs: &[u64], keep_last: usize) -> Vec<Remains> {
+    let memory = MemoryStorage::new();
+    memory.create_dir(Path::new("/run")).unwrap();
+    memory.sync_dir(Path::new("/")).unwrap();
+    let watched = Watched::new(&memory);
+    let remains = Arc::new(Mutex::new(Vec::new()));
+    let acknowledged = Arc::new(AtomicU64::new(0));
+    let (seen, promised, disk) = (Arc::clone(&remains), Arc::clone(&acknowledged), memory.clone());
+    watched.set(move |number, operation, path| {
+        let acknowledged = promised.load(Ordering::SeqCst);
+        for (how, storage) in [("cut", disk.power_cut()), ("killed", disk.process_kill())] {
+            let what = format!("{how} before operation {number}: {operation} {}", path.display());
+            seen.lock().unwrap().push(Remains { storage, what, acknowledged });
+        }
+        Ok(())
+    });
+    let mut manager =
+        CheckpointManager::open_in(watched.shared(), Path::new(DIR), settings(keep_last)).unwrap();
+    for (seed, epoch) in (1..).zip(epochs) {
+        let ticket = manager.save(*epoch, model(seed), None, None).unwrap();
+        ticket.wait(LONG).unwrap();
+        acknowledged.store(seed, Ordering::SeqCst);
+    }
+    manager.close(LONG).unwrap();
+    watched.set(|_, _, _| Ok(()));
+    std::mem::take(&mut remains.lock().unwrap())
+}
+
+fn check(epochs: &[u64], keep_last: usize) -> usize {
+    let remains = run(epochs, keep_last);
+    let count = remains.len();
+    for Remains { storage, what, acknowledged } in remains {
+        let storage: Arc<dyn Storage> = Arc::new(storage);
+        let open = || {
+            CheckpointManager::open_in(Arc::clone(&storage), Path::new(DIR), settings(keep_last))
+                .unwrap_or_else(|error| panic!("{what}: {error}"))
+        };
+        let mut manager = open();
+        // Every listed checkpoint is whole, and of a seed that was saved under that epoch.
+        let listed = manager.list_checkpoints().unwrap();
+        for epoch in &listed {
+            let seed = seed_of(&manager.load(*epoch).unwrap().model_state);
+            assert_eq!(epochs[seed as usize - 1], *epoch, "{what}");
+        }
+        // The latest is the last acknowledged or newer, and nothing had to be passed over.
+        let latest = manager.load_latest().unwrap();
+        let newest = latest.as_ref().map_or(0, |latest| seed_of(&latest.checkpoint.model_state));
+        assert!(newest >= acknowledged, "{what}: {newest} is older than {acknowledged}");
+        assert!(latest.is_none_or(|latest| latest.skipped.is_empty()), "{what}");
+        // What was acknowledged under an epoch is there in that form or a newer one, unless enough
+        // newer saves had been begun to take its place.
+        for (seed, epoch) in (1..=acknowledged).zip(epochs) {
+            let is_kept = keep_last == 0 || seed + keep_last as u64 > acknowledged + 1;
+            if is_kept {
+                assert!(listed.contains(epoch), "{what}: epoch {epoch} is gone");
+                assert!(seed_of(&manager.load(*epoch).unwrap().model_state) >= seed, "{what}");
+            }
+        }
+        assert!(storage.list(&Path::new(DIR).join(".staging")).is_err(), "{what}: leftovers");
+        // A new save works at once and is the latest; opening again changes nothing.
+        manager.save(999, model(77), None, None).unwrap().wait(LONG).unwrap();
+        manager.close(LONG).unwrap();
+        let manager = open();
+        assert_eq!(manager.latest_checkpoint().unwrap(), Some(999), "{what}");
+        assert_eq!(seed_of(&manager.load(999).unwrap().model_state), 77);
+    }
+    count
+}
+
+#[test]
+fn the_first_save() {
+    assert!(check(&[1], 5) > 40);
+}
+
+#[test]
+fn the_third_save_with_keep_last_2() {
+    assert!(check(&[1, 2, 3], 2) > 150);
+}
+
+#[test]
+fn an_epoch_saved_again() {
+    check(&[4, 4, 4], 5);
+}
+
+#[test]
+fn a_small_number_after_a_large_one() {
+    check(&[12, 3, 12], 1);
+}

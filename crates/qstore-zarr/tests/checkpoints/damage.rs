@@ -1,0 +1,117 @@
+//! Every byte of a file changed, every length cut: an error, or exactly what was saved; never a
+//! panic, never other values.
+
+use crate::states::{is_same, model, optimizer};
+use qstore_schema::{StateDict, Tensor};
+use qstore_storage::{MemoryStorage, Storage, StorageFile, read_all};
+use qstore_zarr::{Checkpoint, CheckpointManager, CheckpointSettings, Compression, Error};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const FILE: &str = "/c/epoch_0001.zarr.zip";
+
+struct Victim {
+    memory: MemoryStorage,
+    manager: CheckpointManager,
+    bytes: Vec<u8>,
+    whole: Checkpoint,
+}
+
+impl Victim {
+    fn new(compression: Compression) -> Self {
+        let memory = MemoryStorage::new();
+        let settings =
+            CheckpointSettings::default().workers(1).chunk_bytes(64).compression(compression);
+        let manager =
+            CheckpointManager::open_in(Arc::new(memory.clone()), Path::new("/c"), settings)
+                .unwrap();
+        let mut state = model(1);
+        state.insert("empty", Tensor::from_vec(Vec::<u8>::new(), [0, 3]).unwrap());
+        let metadata = StateDict::from_iter([("loss", f64::NAN)]);
+        let ticket = manager.save(1, state, Some(optimizer()), Some(metadata)).unwrap();
+        ticket.wait(Duration::from_mins(1)).unwrap();
+        let bytes = read_all(&memory, Path::new(FILE)).unwrap();
+        let whole = manager.load(1).unwrap();
+        Self { memory, manager, bytes, whole }
+    }
+
+    fn file(&self) -> Box<dyn StorageFile> {
+        self.memory.open(Path::new(FILE)).unwrap()
+    }
+
+    /// Reads the file as it is now; says whether that was refused.
+    fn is_refused(&self, what: &str) -> bool {
+        let verified = self.manager.verify(1);
+        match self.manager.load(1) {
+            Ok(loaded) => {
+                assert!(verified.is_ok(), "{what}: loaded, but not verified");
+                let same = |one: &StateDict, other: &StateDict| {
+                    is_same(&one.clone().into(), &other.clone().into())
+                };
+                assert!(same(&loaded.model_state, &self.whole.model_state), "{what}");
+                let optimizers = (&loaded.optimizer_state, &self.whole.optimizer_state);
+                let (Some(one), Some(other)) = optimizers else { panic!("{what}: no optimizer") };
+                assert!(same(one, other), "{what}");
+                assert!(same(&loaded.metadata, &self.whole.metadata), "{what}");
+                false
+            }
+            Err(error) => {
+                assert!(verified.is_err(), "{what}: verified, but not loaded");
+                let is_typed =
+                    matches!(error, Error::Damaged { .. } | Error::UnsupportedVersion { .. });
+                assert!(is_typed, "{what}: {error}");
+                true
+            }
+        }
+    }
+}
+
+#[test]
+fn a_changed_byte_is_always_noticed() {
+    for compression in [Compression::Zstd, Compression::None] {
+        let victim = Victim::new(compression);
+        let file = victim.file();
+        for (position, byte) in victim.bytes.iter().enumerate() {
+            for changed in [byte ^ (1 << (position % 8)), !byte] {
+                file.write_at(position as u64, &[changed]).unwrap();
+                let what = format!("byte {position} of {compression}");
+                assert!(victim.is_refused(&what), "{what}: not noticed");
+            }
+            file.write_at(position as u64, &[*byte]).unwrap();
+        }
+        assert!(!victim.is_refused("the whole file"));
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_or_extended_is_refused() {
+    let victim = Victim::new(Compression::Lz4);
+    let file = victim.file();
+    let len = victim.bytes.len() as u64;
+    for cut in (0..len).rev() {
+        file.set_len(cut).unwrap();
+        assert!(victim.is_refused(&format!("cut to {cut}")));
+        assert_eq!(victim.manager.list_checkpoints().unwrap(), [0_u64; 0]);
+    }
+    file.write_at(0, &victim.bytes).unwrap();
+    file.set_len(len + 1).unwrap();
+    assert!(victim.is_refused("extended by a byte"));
+    file.set_len(len).unwrap();
+    assert!(!victim.is_refused("the whole file"));
+}
+
+#[test]
+fn the_tensor_that_is_hit_is_named() {
+    let victim = Victim::new(Compression::Zstd);
+    let file = victim.file();
+    // The first entry is the first chunk of the model's first tensor; its data begins at 64.
+    file.write_at(66, &[victim.bytes[66] ^ 1]).unwrap();
+    let error = victim.manager.load(1).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/c/epoch_0001.zarr.zip is damaged: entry `model/w/c/0/0` of tensor `model/w` does not \
+         match its checksum; restore the file or load another epoch"
+    );
+    assert_eq!(victim.manager.list_checkpoints().unwrap(), [1], "listing reads no tensors");
+}

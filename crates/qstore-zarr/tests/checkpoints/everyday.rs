@@ -1,0 +1,218 @@
+//! Save, load, list, info, overwrite, retention, foreign files, settings.
+
+use crate::states::{assert_same, model, optimizer, seed_of};
+use qstore_schema::{State, StateDict, Tensor};
+use qstore_storage::MemoryStorage;
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Damage, Error};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_mins(1);
+
+fn save(manager: &CheckpointManager, epoch: u64, seed: u64) -> qstore_zarr::Saved {
+    manager.save(epoch, model(seed), None, None).unwrap().wait(LONG).unwrap()
+}
+
+#[test]
+fn a_checkpoint_is_saved_listed_described_and_loaded() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path().join("run_001/checkpoints");
+    let mut manager = CheckpointManager::open(&dir, CheckpointSettings::default()).unwrap();
+    assert_eq!(manager.list_checkpoints().unwrap(), [0_u64; 0]);
+    assert_eq!(manager.latest_checkpoint().unwrap(), None);
+    assert!(manager.load_latest().unwrap().is_none());
+
+    let metadata = StateDict::from_iter([("val_loss", State::from(0.25)), ("tag", "best".into())]);
+    let ticket = manager.save(7, model(1), Some(optimizer()), Some(metadata.clone())).unwrap();
+    let saved = ticket.wait(LONG).unwrap();
+    assert_eq!((saved.epoch, saved.save_seq, saved.removed), (7, 1, vec![]));
+    let file = dir.join("epoch_0007.zarr.zip");
+    assert_eq!(fs::metadata(&file).unwrap().len(), saved.stored_bytes);
+
+    assert_eq!(manager.list_checkpoints().unwrap(), [7]);
+    let info = manager.get_checkpoint_info(7).unwrap();
+    assert_eq!((info.epoch, info.save_seq, info.stored_bytes), (7, 1, saved.stored_bytes));
+    assert_eq!(info.tensor_bytes, 160 + 8 + 4 + 48);
+    assert!((info.model_size_mb - 168e-6).abs() < 1e-12);
+    assert!(info.timestamp > 1.7e9 && info.save_duration_ms > 0.0);
+    assert_same(&info.metadata, &metadata);
+
+    let loaded = manager.load(7).unwrap();
+    assert_eq!((loaded.epoch, seed_of(&loaded.model_state)), (7, 1));
+    assert_same(&loaded.optimizer_state.clone().unwrap(), &optimizer());
+    assert_same(&loaded.metadata, &metadata);
+    assert_eq!(loaded.info, info);
+    manager.close(LONG).unwrap();
+    assert!(manager.load(7).is_ok(), "a closed manager still loads");
+    assert!(matches!(manager.save(8, model(1), None, None), Err(Error::Closed { .. })));
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing but the checkpoint is left");
+}
+
+#[test]
+fn a_missing_epoch_names_the_directory_and_what_is_there() {
+    let manager = open_in_memory(CheckpointSettings::default());
+    save(&manager, 1, 1);
+    save(&manager, 12, 2);
+    let error = manager.load(7).unwrap_err();
+    assert_eq!(error.to_string(), "/c has no checkpoint of epoch 7; it has [1, 12]");
+    assert!(matches!(manager.get_checkpoint_info(7), Err(Error::EpochNotFound { epoch: 7, .. })));
+    assert!(matches!(manager.verify(7), Err(Error::EpochNotFound { .. })));
+}
+
+fn open_in_memory(settings: CheckpointSettings) -> CheckpointManager {
+    CheckpointManager::open_in(Arc::new(MemoryStorage::new()), Path::new("/c"), settings).unwrap()
+}
+
+#[test]
+fn an_epoch_saved_again_is_replaced() {
+    let manager = open_in_memory(CheckpointSettings::default());
+    save(&manager, 3, 1);
+    let again = save(&manager, 3, 2);
+    assert_eq!((again.save_seq, again.removed.len()), (2, 0));
+    assert_eq!(manager.list_checkpoints().unwrap(), [3]);
+    assert_eq!(seed_of(&manager.load(3).unwrap().model_state), 2);
+}
+
+// The original removed by number: saving epoch 3 after 12 deleted the new epoch 3.
+#[test]
+fn the_newest_save_stays_whatever_its_number() {
+    let manager = open_in_memory(CheckpointSettings::default().keep_last(2));
+    save(&manager, 11, 1);
+    save(&manager, 12, 2);
+    let saved = save(&manager, 3, 3);
+    assert_eq!(saved.removed, [11]);
+    assert_eq!(manager.list_checkpoints().unwrap(), [3, 12]);
+    assert_eq!(manager.latest_checkpoint().unwrap(), Some(3));
+    assert_eq!(manager.load_latest().unwrap().unwrap().checkpoint.epoch, 3);
+}
+
+#[test]
+fn keep_last_0_keeps_everything() {
+    let manager = open_in_memory(CheckpointSettings::default().keep_last(0));
+    for epoch in 0..9 {
+        save(&manager, epoch, epoch);
+    }
+    assert_eq!(manager.list_checkpoints().unwrap(), (0..9).collect::<Vec<_>>());
+}
+
+// The original raised in `list_checkpoints` when somebody had made a directory `epoch_best`.
+#[test]
+fn what_is_foreign_is_not_listed_and_never_touched() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path();
+    fs::create_dir(dir.join("epoch_best")).unwrap();
+    fs::create_dir_all(dir.join("epoch_0001.zarr.zip/inside")).unwrap();
+    fs::write(dir.join("epoch_0002.zarr.zip"), "no checkpoint").unwrap();
+    fs::write(dir.join("epoch_3.zarr.zip"), "x").unwrap();
+    fs::write(dir.join("notes.txt"), "x").unwrap();
+    symlink("epoch_0010.zarr.zip", dir.join("epoch_0004.zarr.zip")).unwrap();
+    symlink("nowhere", dir.join("epoch_0005.zarr.zip")).unwrap();
+    fs::create_dir(dir.join(".staging")).unwrap();
+    fs::write(dir.join(".staging/mine.tmp"), "x").unwrap();
+
+    let manager = CheckpointManager::open(dir, CheckpointSettings::default().keep_last(1)).unwrap();
+    save(&manager, 9, 9);
+    save(&manager, 10, 10);
+    assert_eq!(manager.list_checkpoints().unwrap(), [10]);
+    for foreign in [
+        "epoch_best",
+        "epoch_0001.zarr.zip/inside",
+        "epoch_0002.zarr.zip",
+        "epoch_3.zarr.zip",
+        "notes.txt",
+        ".staging/mine.tmp",
+    ] {
+        assert!(dir.join(foreign).exists(), "{foreign} was touched");
+    }
+    assert!(fs::symlink_metadata(dir.join("epoch_0005.zarr.zip")).is_ok());
+    assert!(matches!(manager.load(4), Err(Error::EpochNotFound { .. })), "links are not followed");
+    assert!(matches!(manager.load(1), Err(Error::EpochNotFound { .. })));
+    let damaged = manager.load(2).unwrap_err();
+    assert!(matches!(damaged.damage(), Some(Damage::Archive { .. })), "{damaged}");
+}
+
+#[test]
+fn the_latest_that_can_be_loaded_is_loaded_and_the_others_are_named() {
+    let tmp = tempfile::tempdir().unwrap();
+    let manager = CheckpointManager::open(tmp.path(), CheckpointSettings::default()).unwrap();
+    for epoch in [1, 2, 3] {
+        save(&manager, epoch, epoch);
+    }
+    let file = |epoch: u64| tmp.path().join(format!("epoch_{epoch:04}.zarr.zip"));
+    // Epoch 3 loses its end, epoch 2 a bit of its first chunk.
+    let three = fs::read(file(3)).unwrap();
+    fs::write(file(3), &three[..three.len() - 10]).unwrap();
+    let mut two = fs::read(file(2)).unwrap();
+    two[70] ^= 1;
+    fs::write(file(2), two).unwrap();
+
+    assert_eq!(manager.list_checkpoints().unwrap(), [1, 2], "epoch 3 has no valid manifest");
+    let latest = manager.load_latest().unwrap().unwrap();
+    assert_eq!(seed_of(&latest.checkpoint.model_state), 1);
+    let skipped: Vec<u64> = latest.skipped.iter().map(|(epoch, _)| *epoch).collect();
+    assert_eq!(skipped, [2, 3]);
+    assert_eq!(latest.skipped[0].1.damage().unwrap().tensor(), Some("model/w"));
+
+    let mut one = fs::read(file(1)).unwrap();
+    one[70] ^= 1;
+    fs::write(file(1), one).unwrap();
+    let error = manager.load_latest().unwrap_err();
+    assert!(matches!(&error, Error::NoneValid { skipped, .. } if skipped.len() == 3));
+    assert!(error.to_string().contains("tensor `model/w` does not match its checksum"), "{error}");
+    assert_eq!(save(&manager, 3, 4).epoch, 3, "a damaged epoch can be saved again");
+    assert_eq!(seed_of(&manager.load_latest().unwrap().unwrap().checkpoint.model_state), 4);
+}
+
+#[test]
+fn a_checkpoint_under_the_name_of_another_epoch_is_refused() {
+    let tmp = tempfile::tempdir().unwrap();
+    let manager = CheckpointManager::open(tmp.path(), CheckpointSettings::default()).unwrap();
+    save(&manager, 1, 1);
+    fs::copy(tmp.path().join("epoch_0001.zarr.zip"), tmp.path().join("epoch_0002.zarr.zip"))
+        .unwrap();
+    assert_eq!(manager.list_checkpoints().unwrap(), [1]);
+    assert!(manager.load(2).unwrap_err().to_string().contains("it is that of epoch 1"));
+}
+
+#[test]
+fn a_place_that_is_no_directory_or_cannot_be_written_is_refused() {
+    let tmp = tempfile::tempdir().unwrap();
+    let file = tmp.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let open = |path: &Path| CheckpointManager::open(path, CheckpointSettings::default());
+    assert!(matches!(open(&file), Err(Error::NotADirectory { dir }) if dir == file));
+    let error = open(&file.join("below")).unwrap_err();
+    assert!(matches!(error, Error::Storage(_)), "{error}");
+    assert_eq!(fs::read(&file).unwrap(), b"x");
+
+    let real = tmp.path().join("real");
+    fs::create_dir(&real).unwrap();
+    symlink(&real, tmp.path().join("link")).unwrap();
+    let manager = open(&tmp.path().join("link")).unwrap();
+    save(&manager, 1, 1);
+    assert!(real.join("epoch_0001.zarr.zip").exists(), "a link to a directory will do");
+
+    let settings = CheckpointSettings::default().compression_level(0);
+    let error = CheckpointManager::open(tmp.path().join("new"), settings).unwrap_err();
+    assert!(matches!(error, Error::OutOfRange { setting: "compression_level", .. }));
+    assert!(!tmp.path().join("new").exists(), "a wrong setting leaves nothing behind");
+}
+
+#[test]
+fn a_state_that_cannot_be_saved_is_refused_at_once_and_nothing_is_begun() {
+    let manager = open_in_memory(CheckpointSettings::default());
+    let unnamed = StateDict::from_iter([("", Tensor::scalar(1_u8))]);
+    assert!(matches!(manager.save(1, unnamed.clone(), None, None), Err(Error::EmptyName { .. })));
+    let optimizer = StateDict::from_iter([("state", unnamed)]);
+    let error = manager.save(1, model(1), Some(optimizer), None).unwrap_err();
+    assert!(matches!(error, Error::EmptyName { at } if at == "optimizer.state"));
+    let metadata = StateDict::from_iter([("w", Tensor::scalar(1_u8))]);
+    let error = manager.save(1, model(1), None, Some(metadata)).unwrap_err();
+    assert!(matches!(error, Error::TensorInMetadata { at } if at == "metadata.w"));
+    assert_eq!(manager.pending(), 0);
+    assert_eq!(manager.list_checkpoints().unwrap(), [0_u64; 0]);
+    save(&manager, 1, 1);
+}

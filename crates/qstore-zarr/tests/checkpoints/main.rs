@@ -1,0 +1,31 @@
+//! Checkpoints through the public API: what goes in comes out, whatever happens in between.
+
+/// A storage that can be cut off, made to fail, or held at any operation.
+mod watched;
+
+/// States for tests, random and hostile ones, and their comparison bit by bit.
+mod states;
+
+/// Save, load, list, info, overwrite, retention, foreign files, settings.
+mod everyday;
+
+/// Names that try to get out.
+mod names;
+
+/// What a random state is when it comes back.
+mod round_trip;
+
+/// Power cuts and kills before every storage operation.
+mod crash;
+
+/// Every storage operation fails once.
+mod faults;
+
+/// Every byte of a file changed, every length cut.
+mod damage;
+
+/// Saves that come too fast, background failures, panics, closing.
+mod background;
+
+/// Several managers on one directory.
+mod neighbours;

@@ -1,0 +1,77 @@
+//! Several managers on one directory, in threads and in turns: nobody takes the other's files, save
+//! numbers are given once, and every acknowledged save is there.
+
+use crate::states::{model, seed_of};
+use crate::watched::{Gate, Watched};
+use qstore_storage::{MemoryStorage, Operation};
+use qstore_zarr::{CheckpointManager, CheckpointSettings};
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_mins(1);
+
+#[test]
+fn two_managers_share_a_directory() {
+    let tmp = tempfile::tempdir().unwrap();
+    let turns = 12;
+    let open = || {
+        let settings = CheckpointSettings::default().keep_last(0).workers(1);
+        CheckpointManager::open(tmp.path(), settings).unwrap()
+    };
+    let save_all = |writer: u64| {
+        let mut numbers = Vec::new();
+        for turn in 0..turns {
+            let manager = open(); // which collects leftovers, while the other one writes
+            let epoch = turn * 2 + writer;
+            let saved = manager.save(epoch, model(epoch), None, None).unwrap().wait(LONG).unwrap();
+            numbers.push(saved.save_seq);
+            assert!(manager.list_checkpoints().unwrap().contains(&epoch));
+        }
+        assert!(numbers.is_sorted());
+        numbers
+    };
+    let numbers: Vec<u64> = thread::scope(|scope| {
+        let writers = [0, 1].map(|writer| scope.spawn(move || save_all(writer)));
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+    });
+    let distinct: HashSet<_> = numbers.iter().collect();
+    assert_eq!((distinct.len() as u64, numbers.iter().max()), (2 * turns, Some(&(2 * turns))));
+    let manager = open();
+    assert_eq!(manager.list_checkpoints().unwrap(), (0..2 * turns).collect::<Vec<_>>());
+    for epoch in 0..2 * turns {
+        assert_eq!(seed_of(&manager.load(epoch).unwrap().model_state), epoch);
+    }
+    assert!(!tmp.path().join(".staging").exists());
+}
+
+#[test]
+fn a_file_that_is_being_written_is_nobodys_leftover() {
+    let memory = MemoryStorage::new();
+    let watched = Watched::new(&memory);
+    let settings = CheckpointSettings::default();
+    let manager =
+        CheckpointManager::open_in(watched.shared(), Path::new("/c"), settings.clone()).unwrap();
+    let gate = Arc::new(Gate::default());
+    let at = Arc::clone(&gate);
+    watched.set(move |_, operation, _| {
+        if operation == Operation::Sync {
+            at.pass();
+        }
+        Ok(())
+    });
+    let ticket = manager.save(1, model(1), None, None).unwrap();
+    gate.wait_for_somebody();
+    // The neighbour opens the directory while the file is complete but for its name. It does not
+    // save: the first one holds the directory's lock by now.
+    let neighbour =
+        CheckpointManager::open_in(Arc::new(memory), Path::new("/c"), settings).unwrap();
+    assert_eq!(neighbour.list_checkpoints().unwrap(), [0_u64; 0]);
+    gate.open();
+    ticket.wait(LONG).unwrap();
+    assert_eq!(neighbour.list_checkpoints().unwrap(), [1]);
+    neighbour.save(2, model(2), None, None).unwrap().wait(LONG).unwrap();
+    assert_eq!(manager.latest_checkpoint().unwrap(), Some(2));
+}
