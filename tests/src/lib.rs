@@ -10,3 +10,8 @@ pub mod fault;
 pub mod parquet;
 pub mod plain;
 pub mod readers;
+
+/// The Rust code of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
