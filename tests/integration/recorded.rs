@@ -100,7 +100,7 @@ pub(crate) fn number(value: &Value) -> f64 {
 }
 
 fn little_endian(value: &Value) -> String {
-    number(value).to_le_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:016x}", u64::from_be_bytes(number(value).to_le_bytes()))
 }
 
 fn seconds_since_1970() -> f64 {

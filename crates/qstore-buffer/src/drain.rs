@@ -294,7 +294,8 @@ impl<T, S: Sink<T>> Worker<T, S> {
         loop {
             // Read first: what is pushed after it need not be in the last drain.
             let was_closed = self.buffer.is_closed();
-            self.drain(usize::MAX);
+            // No more than a ringful at a time: what is due comes first, however fast the pushes are.
+            self.drain(self.buffer.maxsize());
             let now = Instant::now();
             if self.backoff.is_over(now) {
                 let outcome = self.sink.tick(now);

@@ -174,6 +174,49 @@ fn a_panicking_sink_poisons_the_drain_and_closes_the_buffer() {
     assert!(buffer.is_closed());
 }
 
+/// Pushes itself one more item for each it receives, as a producer that is faster than the sink.
+struct Fountain(AsyncBuffer<u64>, Arc<Mutex<u64>>);
+
+impl Sink<u64> for Fountain {
+    type Error = OnFire;
+    type Stats = ();
+
+    fn stats(&self) {}
+
+    fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
+        for item in batch.drain(..) {
+            let _ = self.0.push(item);
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, _: Instant) -> Result<(), OnFire> {
+        *self.1.lock().unwrap() += 1;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), OnFire> {
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), OnFire> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_due_is_done_although_the_ring_is_never_empty() {
+    let buffer = AsyncBuffer::new(4).unwrap();
+    let ticks = Arc::new(Mutex::new(0));
+    buffer.push(1).unwrap();
+    let mut drain = spawn(&buffer, Fountain(buffer.clone(), Arc::clone(&ticks)));
+    drain.flush(LONG).unwrap();
+    while *ticks.lock().unwrap() < 3 {
+        thread::yield_now();
+    }
+    drain.stop(LONG).unwrap();
+}
+
 /// A sink that stands still until the test lets it go.
 struct Stuck(mpsc::Receiver<()>);
 
