@@ -3,7 +3,7 @@
 //! Reading never trusts the file: lengths and offsets are checked against its size, and a panic of
 //! the library on malformed input becomes an error.
 
-use crate::published::ReadAt;
+use crate::read_at::{ReadAt, contain};
 use parquet::basic::ColumnOrder;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{
@@ -12,7 +12,6 @@ use parquet::file::metadata::{
 };
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::SchemaDescPtr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// The first and the last four bytes of every Parquet file.
@@ -102,14 +101,4 @@ fn check_ranges(metadata: &ParquetMetaData, footer_start: u64) -> std::result::R
         }
     }
     Ok(())
-}
-
-/// Turns a panic of the library, which malformed input can cause, into an error.
-pub(crate) fn contain<T, E: ToString>(
-    parse: impl FnOnce() -> std::result::Result<T, E>,
-) -> std::result::Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(parse)) {
-        Ok(parsed) => parsed.map_err(|error| error.to_string()),
-        Err(_) => Err("it makes no sense to the Parquet library".into()),
-    }
 }

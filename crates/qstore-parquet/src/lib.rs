@@ -39,6 +39,7 @@ mod log;
 mod open;
 mod publish;
 mod published;
+mod read_at;
 mod row_group;
 mod rows;
 mod settings;

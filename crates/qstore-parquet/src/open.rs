@@ -2,7 +2,8 @@
 //!
 //! Nothing that is stored is changed here, whatever is wrong with it.
 
-use crate::published::{Published, ReadAt};
+use crate::published::Published;
+use crate::read_at::ReadAt;
 use crate::{Error, columns, footer};
 use qstore_schema::Field;
 use qstore_storage::{EntryKind, Lock, Storage, parent_of};

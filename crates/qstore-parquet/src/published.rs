@@ -1,17 +1,16 @@
 //! The file as readers see it now: open, immutable, and described by its metadata.
 
 use crate::footer::{self, Footer};
-use bytes::{Buf, Bytes};
+use crate::read_at::{ReadAt, contain};
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::Int64Type;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{KeyValue, RowGroupMetaData};
-use parquet::file::reader::{ChunkReader, FileReader, Length};
+use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
 use qstore_schema::Field;
 use qstore_storage::StorageFile;
 use std::fmt;
-use std::io::Read;
 use std::sync::Arc;
 
 /// A published file. It is never written; a flush replaces it.
@@ -53,7 +52,7 @@ impl Published {
         group: usize,
         column: usize,
     ) -> std::result::Result<(Vec<i64>, Vec<i16>), String> {
-        footer::contain(|| {
+        contain(|| {
             let rows = self.groups[group].num_rows() as usize;
             let nullable = self.fields[column].nullable;
             let (mut values, mut levels) = (Vec::with_capacity(rows), Vec::new());
@@ -86,68 +85,4 @@ impl fmt::Debug for Published {
             .field("rows", &self.rows())
             .finish_non_exhaustive()
     }
-}
-
-/// Lets the Parquet library read through the storage seam.
-#[derive(Debug, Clone)]
-pub(crate) struct ReadAt {
-    file: Arc<dyn StorageFile>,
-    len: u64,
-}
-
-impl ReadAt {
-    pub(crate) fn new(file: Arc<dyn StorageFile>) -> Result<Self> {
-        let len = file.len().map_err(external)?;
-        Ok(Self { file, len })
-    }
-}
-
-impl Length for ReadAt {
-    fn len(&self) -> u64 {
-        self.len
-    }
-}
-
-impl ChunkReader for ReadAt {
-    type T = Cursor;
-
-    fn get_read(&self, start: u64) -> Result<Cursor> {
-        Ok(Cursor { from: self.clone(), offset: start, block: Bytes::new() })
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        // Checked before anything is allocated: the length comes out of the file.
-        if start.checked_add(length as u64).is_none_or(|end| end > self.len) {
-            return Err(ParquetError::EOF(format!("{length} bytes at {start} of {}", self.len)));
-        }
-        let mut bytes = vec![0; length];
-        self.file.read_at(start, &mut bytes).map_err(external)?;
-        Ok(bytes.into())
-    }
-}
-
-/// Reads forwards in blocks; page headers are parsed from it byte by byte.
-#[derive(Debug)]
-pub(crate) struct Cursor {
-    from: ReadAt,
-    offset: u64,
-    block: Bytes,
-}
-
-impl Read for Cursor {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        const BLOCK: u64 = 8 * 1024;
-        if self.block.is_empty() {
-            let length = self.from.len.saturating_sub(self.offset).min(BLOCK);
-            self.block = self.from.get_bytes(self.offset, length as usize)?;
-            self.offset += length;
-        }
-        let count = buffer.len().min(self.block.len());
-        self.block.copy_to_slice(&mut buffer[..count]);
-        Ok(count)
-    }
-}
-
-fn external(error: qstore_storage::Error) -> ParquetError {
-    ParquetError::External(Box::new(error))
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Compression;
-use crate::published::ReadAt;
+use crate::read_at::ReadAt;
 use parquet::column::reader::{ColumnReader, get_typed_column_reader};
 use parquet::data_type::{BoolType, ByteArrayType, DataType as ParquetType, DoubleType, Int64Type};
 use parquet::file::reader::FileReader;

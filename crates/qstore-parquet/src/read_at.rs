@@ -1,0 +1,83 @@
+//! How the Parquet library reads: through the storage seam, and without its panics.
+
+use bytes::{Buf, Bytes};
+use parquet::errors::{ParquetError, Result};
+use parquet::file::reader::{ChunkReader, Length};
+use qstore_storage::StorageFile;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// Lets the Parquet library read through the storage seam.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadAt {
+    file: Arc<dyn StorageFile>,
+    len: u64,
+}
+
+impl ReadAt {
+    pub(crate) fn new(file: Arc<dyn StorageFile>) -> Result<Self> {
+        let len = file.len().map_err(external)?;
+        Ok(Self { file, len })
+    }
+}
+
+impl Length for ReadAt {
+    fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+impl ChunkReader for ReadAt {
+    type T = Cursor;
+
+    fn get_read(&self, start: u64) -> Result<Cursor> {
+        Ok(Cursor { from: self.clone(), offset: start, block: Bytes::new() })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        // Checked before anything is allocated: the length comes out of the file.
+        if start.checked_add(length as u64).is_none_or(|end| end > self.len) {
+            return Err(ParquetError::EOF(format!("{length} bytes at {start} of {}", self.len)));
+        }
+        let mut bytes = vec![0; length];
+        self.file.read_at(start, &mut bytes).map_err(external)?;
+        Ok(bytes.into())
+    }
+}
+
+/// Reads forwards in blocks; page headers are parsed from it byte by byte.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    from: ReadAt,
+    offset: u64,
+    block: Bytes,
+}
+
+impl Read for Cursor {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        const BLOCK: u64 = 8 * 1024;
+        if self.block.is_empty() {
+            let length = self.from.len.saturating_sub(self.offset).min(BLOCK);
+            self.block = self.from.get_bytes(self.offset, length as usize)?;
+            self.offset += length;
+        }
+        let count = buffer.len().min(self.block.len());
+        self.block.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
+    }
+}
+
+fn external(error: qstore_storage::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}
+
+/// Turns a panic of the library, which malformed input can cause, into an error.
+pub(crate) fn contain<T, E: ToString>(
+    parse: impl FnOnce() -> std::result::Result<T, E>,
+) -> std::result::Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(parse)) {
+        Ok(parsed) => parsed.map_err(|error| error.to_string()),
+        Err(_) => Err("it makes no sense to the Parquet library".into()),
+    }
+}
