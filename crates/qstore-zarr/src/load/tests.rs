@@ -59,7 +59,7 @@ fn refusal(dir: &CheckpointDir) -> String {
 }
 
 /// Replaces one value in the root's metadata and expects the load to say why not.
-fn check(pointer: &str, value: Value, reason: &str) {
+fn check(pointer: &str, value: &Value, reason: &str) {
     let dir = saved();
     rewrite(&dir, |entries| {
         let (_, root) = entries.last_mut().unwrap();
@@ -82,48 +82,48 @@ fn a_rewritten_checkpoint_that_says_the_truth_is_read() {
 #[test]
 fn shapes_and_chunks_that_cannot_be_are_refused() {
     let shape = format!("{ARRAY}/shape");
-    check(&shape, json!([1_u64 << 62, 10]), "not contiguous, or too large");
-    check(&shape, json!([1_000_000_000, 10]), "`model/w/c/1/0` of tensor `model/w` is missing");
-    check(&shape, json!([u64::MAX, u64::MAX]), "not contiguous, or too large");
-    check(&shape, json!([10]), "not contiguous");
-    check(&shape, json!([0, 10]), "`model/w/c/0/0` of tensor `model/w` is not in the manifest");
+    check(&shape, &json!([1_u64 << 62, 10]), "not contiguous, or too large");
+    check(&shape, &json!([1_000_000_000, 10]), "`model/w/c/1/0` of tensor `model/w` is missing");
+    check(&shape, &json!([u64::MAX, u64::MAX]), "not contiguous, or too large");
+    check(&shape, &json!([10]), "not contiguous");
+    check(&shape, &json!([0, 10]), "`model/w/c/0/0` of tensor `model/w` is not in the manifest");
     let chunk_shape = format!("{ARRAY}/chunk_grid/configuration/chunk_shape");
-    check(&chunk_shape, json!([1 << 24, 10]), "its length cannot be that of a chunk");
-    check(&chunk_shape, json!([1_u64 << 40, 10]), "too large");
-    check(&chunk_shape, json!([10, 5]), "not contiguous");
-    check(&chunk_shape, json!([20, 10]), "does not have the length of a chunk");
-    check(&chunk_shape, json!([0, 10]), "makes no sense");
+    check(&chunk_shape, &json!([1 << 24, 10]), "its length cannot be that of a chunk");
+    check(&chunk_shape, &json!([1_u64 << 40, 10]), "too large");
+    check(&chunk_shape, &json!([10, 5]), "not contiguous");
+    check(&chunk_shape, &json!([20, 10]), "does not have the length of a chunk");
+    check(&chunk_shape, &json!([0, 10]), "makes no sense");
 }
 
 #[test]
 fn types_and_codecs_that_are_not_ours_are_refused() {
     let array = |field: &str| format!("{ARRAY}/{field}");
-    check(&array("data_type"), json!("string"), "is no tensor element type");
-    check(&array("data_type"), json!("float64"), "length of a chunk");
-    check(&array("attributes"), json!({"qstore_dtype": "bfloat16"}), "not stored as float32");
-    check(&array("codecs"), json!(["bytes"]), "the codecs");
-    check(&array("codecs"), json!([]), "makes no sense");
-    check(&array("chunk_grid/name"), json!("rectilinear"), "not regular");
-    check(ARRAY, json!(null), "makes no sense");
+    check(&array("data_type"), &json!("string"), "is no tensor element type");
+    check(&array("data_type"), &json!("float64"), "length of a chunk");
+    check(&array("attributes"), &json!({"qstore_dtype": "bfloat16"}), "not stored as float32");
+    check(&array("codecs"), &json!(["bytes"]), "the codecs");
+    check(&array("codecs"), &json!([]), "makes no sense");
+    check(&array("chunk_grid/name"), &json!("rectilinear"), "not regular");
+    check(ARRAY, &json!(null), "makes no sense");
 }
 
 #[test]
 fn structures_that_lie_are_refused() {
     let model = format!("{ROOT}/model");
     let leaf = json!({"tensor": "model/w"});
-    check(&model, json!({"keys": ["a", "b"], "nodes": [leaf, leaf]}), "stands twice");
-    check(&model, json!({"keys": [], "nodes": []}), "is not in the manifest");
-    check(&model, json!([leaf]), "does not begin with a dict");
+    check(&model, &json!({"keys": ["a", "b"], "nodes": [leaf, leaf]}), "stands twice");
+    check(&model, &json!({"keys": [], "nodes": []}), "is not in the manifest");
+    check(&model, &json!([leaf]), "does not begin with a dict");
     check(
         &model,
-        json!({"keys": ["a"], "nodes": [{"tensor": "gone"}]}),
+        &json!({"keys": ["a"], "nodes": [{"tensor": "gone"}]}),
         "`gone/zarr.json` is missing",
     );
-    check(&format!("{ROOT}/optimizer"), json!(7), "does not begin with a dict");
-    check(&format!("{ROOT}/metadata"), json!("x"), "does not begin with a dict");
-    check("/attributes/epoch", json!(2), "another epoch");
-    check("/attributes/timestamp", json!("now"), "makes no sense");
-    check("/consolidated_metadata/metadata", json!({}), "`model/w/zarr.json` is missing");
+    check(&format!("{ROOT}/optimizer"), &json!(7), "does not begin with a dict");
+    check(&format!("{ROOT}/metadata"), &json!("x"), "does not begin with a dict");
+    check("/attributes/epoch", &json!(2), "another epoch");
+    check("/attributes/timestamp", &json!("now"), "makes no sense");
+    check("/consolidated_metadata/metadata", &json!({}), "`model/w/zarr.json` is missing");
 }
 
 #[test]
