@@ -35,21 +35,30 @@ impl ArchiveWriter {
         Self { staged, entries: Vec::new(), scratch: Vec::new() }
     }
 
-    /// Appends one entry, whose CRC-32 the caller has computed, on as many threads as it likes.
-    pub(crate) fn append(&mut self, name: String, crc32: u32, data: &[u8]) -> Result<(), Error> {
-        let len = u32::try_from(data.len()).expect("a chunk is at most 1 GiB, a document smaller");
+    /// Appends one entry, given in parts, whose CRC-32 the caller has computed, on as many threads
+    /// as it likes. Returns its length.
+    pub(crate) fn append(
+        &mut self,
+        name: String,
+        crc32: u32,
+        parts: &[&[u8]],
+    ) -> Result<usize, Error> {
+        let total = parts.iter().map(|part| part.len()).sum();
+        let len = u32::try_from(total).expect("a chunk is at most 1 GiB, a document smaller");
         let entry = Entry { name, crc32, len, header_offset: self.staged.len() };
         self.scratch.clear();
         zip_format::local_header(&entry, &mut self.scratch);
         self.staged.append(&self.scratch)?;
-        self.staged.append(data)?;
+        for part in parts {
+            self.staged.append(part)?;
+        }
         self.entries.push(entry);
-        Ok(())
+        Ok(total)
     }
 
     /// Appends one entry.
     pub(crate) fn append_document(&mut self, name: String, data: &[u8]) -> Result<(), Error> {
-        self.append(name, crc32fast::hash(data), data)
+        self.append(name, crc32fast::hash(data), &[data]).map(drop)
     }
 
     /// Appends the central directory; the file is complete and can be committed.

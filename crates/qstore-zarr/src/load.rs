@@ -403,3 +403,6 @@ impl AsRef<[u8]> for Memory {
         bytemuck::must_cast_slice(&self.words)
     }
 }
+
+#[cfg(test)]
+mod tests;

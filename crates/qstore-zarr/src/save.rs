@@ -125,9 +125,9 @@ struct Output {
 }
 
 /// A chunk on its way from a compressing thread to the archive.
-struct Chunk {
+struct Chunk<'a> {
     name: String,
-    encoded: Encoded,
+    encoded: Encoded<'a>,
 }
 
 impl Plan {
@@ -175,12 +175,12 @@ impl Plan {
     }
 
     fn write_chunks(&self, workers: usize, output: &mut Output) -> Result<(), Error> {
-        let append = |chunk: Chunk| output.chunk(chunk);
+        let append = |chunk: Chunk<'_>| output.chunk(chunk);
         in_order(workers, self.chunks, |index| self.chunk(index), append)
     }
 
     /// Chunk number `index` of all chunks of all arrays, compressed.
-    fn chunk(&self, index: usize) -> Result<Chunk, Error> {
+    fn chunk(&self, index: usize) -> Result<Chunk<'_>, Error> {
         // Arrays without elements share their number with the next one; the last of them has it.
         let array = self.first_chunks.partition_point(|first| *first <= index) - 1;
         let index = index - self.first_chunks[array];
@@ -190,7 +190,7 @@ impl Plan {
             data.to_mut().resize(grid.chunk_len(), 0);
         }
         let encoded =
-            codec.encode(&data).map_err(|reason| Error::Encode { tensor: path.clone(), reason })?;
+            codec.encode(data).map_err(|reason| Error::Encode { tensor: path.clone(), reason })?;
         Ok(Chunk { name: format!("{path}/{}", grid.key(index)), encoded })
     }
 
@@ -216,17 +216,17 @@ impl Plan {
 }
 
 impl Output {
-    fn chunk(&mut self, chunk: Chunk) -> Result<(), Error> {
+    fn chunk(&mut self, chunk: Chunk<'_>) -> Result<(), Error> {
         let Chunk { name, encoded } = chunk;
-        self.archive.append(name.clone(), encoded.crc32, &encoded.bytes)?;
-        self.manifest.note(name, &encoded.bytes, encoded.crc32c);
+        let len = self.archive.append(name.clone(), encoded.crc32, &encoded.parts())?;
+        self.manifest.note(name, len, encoded.crc32c);
         Ok(())
     }
 
     fn document(&mut self, name: String, content: &Value) -> Result<(), Error> {
         let bytes = content.to_string().into_bytes();
         self.archive.append_document(name.clone(), &bytes)?;
-        self.manifest.note(name, &bytes, crc32c::crc32c(&bytes));
+        self.manifest.note(name, bytes.len(), crc32c::crc32c(&bytes));
         Ok(())
     }
 

@@ -23,6 +23,8 @@ struct Remains {
     storage: MemoryStorage,
     what: String,
     acknowledged: u64,
+    /// Whether the last save had been acknowledged, retention included, and no other begun.
+    is_settled: bool,
 }
 
 /// Saves these epochs one after the other, the first with seed 1, the next with seed 2 and so on;
@@ -39,7 +41,8 @@ fn run(epochs: &[u64], keep_last: usize) -> Vec<Remains> {
         let acknowledged = promised.load(Ordering::SeqCst);
         for (how, storage) in [("cut", disk.power_cut()), ("killed", disk.process_kill())] {
             let what = format!("{how} before operation {number}: {operation} {}", path.display());
-            seen.lock().unwrap().push(Remains { storage, what, acknowledged });
+            let is_settled = false;
+            seen.lock().unwrap().push(Remains { storage, what, acknowledged, is_settled });
         }
         Ok(())
     });
@@ -49,6 +52,11 @@ fn run(epochs: &[u64], keep_last: usize) -> Vec<Remains> {
         let ticket = manager.save(*epoch, model(seed), None, None).unwrap();
         ticket.wait(LONG).unwrap();
         acknowledged.store(seed, Ordering::SeqCst);
+        for (how, storage) in [("cut", memory.power_cut()), ("killed", memory.process_kill())] {
+            let what = format!("{how} after save {seed}");
+            let rest = Remains { storage, what, acknowledged: seed, is_settled: true };
+            remains.lock().unwrap().push(rest);
+        }
     }
     manager.close(LONG).unwrap();
     watched.set(|_, _, _| Ok(()));
@@ -58,7 +66,7 @@ fn run(epochs: &[u64], keep_last: usize) -> Vec<Remains> {
 fn check(epochs: &[u64], keep_last: usize) -> usize {
     let remains = run(epochs, keep_last);
     let count = remains.len();
-    for Remains { storage, what, acknowledged } in remains {
+    for Remains { storage, what, acknowledged, is_settled } in remains {
         let storage: Arc<dyn Storage> = Arc::new(storage);
         let open = || {
             CheckpointManager::open_in(Arc::clone(&storage), Path::new(DIR), settings(keep_last))
@@ -70,6 +78,10 @@ fn check(epochs: &[u64], keep_last: usize) -> usize {
         for epoch in &listed {
             let seed = seed_of(&manager.load(*epoch).unwrap().model_state);
             assert_eq!(epochs[seed as usize - 1], *epoch, "{what}");
+        }
+        if keep_last > 0 {
+            let most = if is_settled { keep_last } else { keep_last + 1 };
+            assert!(listed.len() <= most, "{what}: {listed:?}");
         }
         // The latest is the last acknowledged or newer, and nothing had to be passed over.
         let latest = manager.load_latest().unwrap();

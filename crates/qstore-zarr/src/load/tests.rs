@@ -1,0 +1,161 @@
+//! Checkpoints whose checksums are all right and whose content is a lie: an error, soon, and nothing
+//! allocated on the liar's word.
+
+use super::*;
+use crate::CheckpointSettings;
+use crate::archive::ArchiveWriter;
+use crate::manifest::Manifest;
+use crate::save::{Snapshot, save_checkpoint};
+use qstore_storage::{MemoryStorage, StagedFile};
+use serde_json::json;
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+
+const EPOCH: u64 = 1;
+const ROOT: &str = "/attributes/qstore/structure";
+const ARRAY: &str = "/consolidated_metadata/metadata/model~1w";
+
+fn saved() -> CheckpointDir {
+    let storage = Arc::new(MemoryStorage::new());
+    let dir = CheckpointDir::open(storage, Path::new("/c")).unwrap();
+    let tensor = Tensor::from_vec(vec![1.0_f32; 100], [10, 10]).unwrap();
+    let snapshot = Snapshot {
+        epoch: EPOCH,
+        timestamp: 0.0,
+        model: StateDict::from_iter([("w", tensor)]),
+        optimizer: None,
+        metadata: StateDict::new(),
+    };
+    save_checkpoint(&dir, &CheckpointSettings::default(), &snapshot).unwrap();
+    dir
+}
+
+/// Writes the checkpoint again with other entries, and with a manifest that agrees with them.
+fn rewrite(dir: &CheckpointDir, change: impl Fn(&mut Vec<(String, Vec<u8>)>)) {
+    let sealed = dir.open_epoch(EPOCH).unwrap();
+    let names = sealed.archive.entries().iter().map(|entry| entry.name.clone());
+    let names = names.filter(|name| name != MANIFEST);
+    let mut entries: Vec<_> =
+        names.map(|name| (name.clone(), sealed.document(&name).unwrap())).collect();
+    change(&mut entries);
+    let staged = StagedFile::create(&dir.storage, Path::new("/tmp")).unwrap();
+    let mut archive = ArchiveWriter::new(staged);
+    let mut manifest = Manifest::new(EPOCH);
+    for (name, data) in entries {
+        archive.append_document(name.clone(), &data).unwrap();
+        manifest.note(name, data.len(), crc32c::crc32c(&data));
+    }
+    archive.append_document(MANIFEST.into(), &manifest.seal()).unwrap();
+    archive.finish().unwrap().commit(&dir.file_of(EPOCH)).unwrap();
+}
+
+fn refusal(dir: &CheckpointDir) -> String {
+    let error = load_checkpoint(dir, EPOCH, 2).unwrap_err();
+    let verified = verify_checkpoint(dir, EPOCH, 2).unwrap_err();
+    assert_eq!(error.to_string(), verified.to_string());
+    assert!(error.damage().is_some(), "{error}");
+    error.to_string()
+}
+
+/// Replaces one value in the root's metadata and expects the load to say why not.
+fn check(pointer: &str, value: &Value, reason: &str) {
+    let dir = saved();
+    rewrite(&dir, |entries| {
+        let (_, root) = entries.last_mut().unwrap();
+        let mut document: Value = serde_json::from_slice(root).unwrap();
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        document.pointer_mut(parent).unwrap()[key.replace("~1", "/")] = value.clone();
+        *root = document.to_string().into_bytes();
+    });
+    let refusal = refusal(&dir);
+    assert!(refusal.contains(reason), "{pointer} = {value}: {refusal}");
+}
+
+#[test]
+fn a_rewritten_checkpoint_that_says_the_truth_is_read() {
+    let dir = saved();
+    rewrite(&dir, |_| {});
+    assert_eq!(load_checkpoint(&dir, EPOCH, 2).unwrap().model_state.tensor_bytes(), 400);
+}
+
+#[test]
+fn shapes_and_chunks_that_cannot_be_are_refused() {
+    let shape = format!("{ARRAY}/shape");
+    check(&shape, &json!([1_u64 << 62, 10]), "not contiguous, or too large");
+    check(&shape, &json!([1_000_000_000, 10]), "`model/w/c/1/0` of tensor `model/w` is missing");
+    check(&shape, &json!([u64::MAX, u64::MAX]), "not contiguous, or too large");
+    check(&shape, &json!([10]), "not contiguous");
+    check(&shape, &json!([0, 10]), "`model/w/c/0/0` of tensor `model/w` is not in the manifest");
+    let chunk_shape = format!("{ARRAY}/chunk_grid/configuration/chunk_shape");
+    check(&chunk_shape, &json!([1 << 24, 10]), "its length cannot be that of a chunk");
+    check(&chunk_shape, &json!([1_u64 << 40, 10]), "too large");
+    check(&chunk_shape, &json!([10, 5]), "not contiguous");
+    check(&chunk_shape, &json!([20, 10]), "does not have the length of a chunk");
+    check(&chunk_shape, &json!([0, 10]), "makes no sense");
+}
+
+#[test]
+fn types_and_codecs_that_are_not_ours_are_refused() {
+    let array = |field: &str| format!("{ARRAY}/{field}");
+    check(&array("data_type"), &json!("string"), "is no tensor element type");
+    check(&array("data_type"), &json!("float64"), "length of a chunk");
+    check(&array("attributes"), &json!({"qstore_dtype": "bfloat16"}), "not stored as float32");
+    check(&array("codecs"), &json!(["bytes"]), "the codecs");
+    check(&array("codecs"), &json!([]), "makes no sense");
+    check(&array("chunk_grid/name"), &json!("rectilinear"), "not regular");
+    check(ARRAY, &json!(null), "makes no sense");
+}
+
+#[test]
+fn structures_that_lie_are_refused() {
+    let model = format!("{ROOT}/model");
+    let leaf = json!({"tensor": "model/w"});
+    check(&model, &json!({"keys": ["a", "b"], "nodes": [leaf, leaf]}), "stands twice");
+    check(&model, &json!({"keys": [], "nodes": []}), "is not in the manifest");
+    check(&model, &json!([leaf]), "does not begin with a dict");
+    check(
+        &model,
+        &json!({"keys": ["a"], "nodes": [{"tensor": "gone"}]}),
+        "`gone/zarr.json` is missing",
+    );
+    check(&format!("{ROOT}/optimizer"), &json!(7), "does not begin with a dict");
+    check(&format!("{ROOT}/metadata"), &json!("x"), "does not begin with a dict");
+    check("/attributes/epoch", &json!(2), "another epoch");
+    check("/attributes/timestamp", &json!("now"), "makes no sense");
+    check("/consolidated_metadata/metadata", &json!({}), "`model/w/zarr.json` is missing");
+}
+
+#[test]
+fn a_root_that_is_no_json_is_refused_however_deep_it_is() {
+    for root in [Vec::new(), b"{}".to_vec(), vec![b'['; 1 << 20], vec![0xff; 100]] {
+        let dir = saved();
+        rewrite(&dir, |entries| entries.last_mut().unwrap().1.clone_from(&root));
+        assert!(refusal(&dir).contains("`zarr.json` makes no sense"));
+    }
+}
+
+// The manifest agrees that the chunk is gone, as it would if somebody had made both.
+#[test]
+fn a_chunk_that_is_gone_is_an_error_never_zeros() {
+    let dir = saved();
+    rewrite(&dir, |entries| entries.retain(|(name, _)| !name.contains("/c/")));
+    assert!(refusal(&dir).contains("entry `model/w/c/0/0` of tensor `model/w` is missing"));
+    let dir = saved();
+    rewrite(&dir, |entries| entries.insert(0, ("model/w/c/9/9".into(), vec![1])));
+    assert!(refusal(&dir).contains("entry `model/w/c/9/9` of tensor `model/w` is not in"));
+}
+
+#[test]
+fn a_chunk_of_another_tensor_is_refused_by_its_length() {
+    let dir = saved();
+    rewrite(&dir, |entries| entries[0].1.truncate(3));
+    assert!(refusal(&dir).contains("does not match its checksum"));
+    let dir = saved();
+    rewrite(&dir, |entries| {
+        let codec =
+            crate::codec::Codec::new(crate::Compression::Zstd, 3, qstore_schema::Dtype::Float32);
+        entries[0].1 = codec.encode(Cow::Borrowed(&[1; 800])).unwrap().parts().concat();
+    });
+    assert!(refusal(&dir).contains("does not have the length of a chunk"));
+}
