@@ -219,7 +219,8 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
     type Stats = WriterStats;
 
     fn capacity(&self) -> usize {
-        self.settings.row_group_rows_max - self.rows.len()
+        // More only if `append` was called beyond it; then nothing is taken until the next flush.
+        self.settings.row_group_rows_max.saturating_sub(self.rows.len())
     }
 
     fn receive(&mut self, batch: &mut Vec<R>, now: Instant) -> Result<(), Error> {

@@ -40,6 +40,8 @@ pub(crate) enum Values {
 pub(crate) enum Rejection {
     #[error("the row has no value, and the file has no column yet to be null in")]
     Empty,
+    #[error("a value has no name; every metric needs one")]
+    Unnamed,
     #[error("column `{name}` holds {expected}, but the row has {found} there")]
     Clash { name: SmolStr, expected: DataType, found: &'static str },
     #[error("column `{name}` must have a value, but the row has none")]
@@ -201,6 +203,10 @@ impl FieldVisitor for Visit<'_> {
     }
 
     fn extra(&mut self, name: &SmolStr, value: ValueRef<'_>) {
+        if name.is_empty() {
+            self.rejection.get_or_insert(Rejection::Unnamed);
+            return;
+        }
         let known = self.rows.by_name.get(name).copied();
         let index = match (known, value.data_type()) {
             (Some(index), _) => Some(index),

@@ -97,6 +97,14 @@ fn a_column_that_stands_twice_is_refused() {
 }
 
 #[test]
+fn a_value_without_a_name_is_refused() {
+    let mut rows = Rows::new(&[], &[]);
+    let unnamed = Row::from([("a", 1.0), ("", 2.0)]);
+    assert_eq!(push(&mut rows, unnamed), Err(Rejection::Unnamed));
+    assert_eq!((rows.len(), rows.columns().len()), (0, 0));
+}
+
+#[test]
 fn names_beyond_the_last_column_are_left_out_and_counted() {
     let mut rows = Rows::new(&[], &[]);
     let wide: Row = (0..COLUMNS_MAX + 3).map(|n| (n.to_string(), 1.0)).collect();
