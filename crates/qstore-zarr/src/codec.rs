@@ -65,8 +65,7 @@ impl Codec {
         let mut crc32 = crc32fast::Hasher::new();
         crc32.update(&body);
         crc32.update(&checksum);
-        let (crc32, crc32c) = (crc32.finalize(), crc32c::crc32c_append(own, &checksum));
-        Ok(Encoded { body, checksum, crc32, crc32c })
+        Ok(Encoded { body, checksum, crc32: crc32.finalize(), crc32c: own })
     }
 
     /// Whether stored bytes of that length can be a chunk of `chunk_len` bytes at all. Asked before
@@ -82,7 +81,7 @@ impl Codec {
     }
 
     /// Fills `out` with the beginning of a chunk of `chunk_len` bytes. `crc32c` is the checksum that
-    /// the manifest has for the stored bytes; it costs nothing beside the codec's own.
+    /// the manifest has; it costs nothing beside the codec's own.
     pub(crate) fn decode(
         self,
         stored: &[u8],
@@ -92,7 +91,7 @@ impl Codec {
     ) -> Result<(), ChunkError> {
         let (data, checksum) = stored.split_last_chunk().ok_or(ChunkError::Checksum)?;
         let own = crc32c::crc32c(data);
-        if crc32c::crc32c_append(own, checksum) != crc32c || own.to_le_bytes() != *checksum {
+        if own != crc32c || own.to_le_bytes() != *checksum {
             return Err(ChunkError::Checksum);
         }
         let copy = |chunk: &[u8], out: &mut [u8]| {
@@ -121,7 +120,8 @@ pub(crate) struct Encoded<'a> {
     checksum: [u8; CHECKSUM_LEN],
     /// Of both, as the zip archive wants it.
     pub(crate) crc32: u32,
-    /// Of both, as the manifest wants it.
+    /// Of the body alone, as the manifest wants it: bytes that end with their own crc32c all have the
+    /// same one, which would tell no chunk from another.
     pub(crate) crc32c: u32,
 }
 

@@ -4,8 +4,9 @@
 //! {"format":"qstore-checkpoint","version":1,"epoch":3,"save_seq":17,
 //!  "entries":[["model/w/c/0",1234,305419896], …],"crc32c":"89abcdef"}
 //! ```
-//! Each entry has its name, its length in bytes and the crc32c of its bytes, in the order of the
-//! archive. The last field is the crc32c of all bytes before its own digits. `save_seq` counts the
+//! Each entry has its name, its length in bytes and a crc32c, in the order of the archive: of a chunk
+//! the one it ends with, which covers what is before it; of any other entry that of all its bytes. The
+//! last field is the crc32c of all bytes before its own digits. `save_seq` counts the
 //! saves into one directory, whatever their epoch or the clock.
 
 use crate::archive::Archive;

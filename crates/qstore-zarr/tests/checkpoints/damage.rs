@@ -115,3 +115,31 @@ fn the_tensor_that_is_hit_is_named() {
     );
     assert_eq!(victim.manager.list_checkpoints().unwrap(), [1], "listing reads no tensors");
 }
+
+/// The crc32c of bytes that end with their own crc32c is the same number for all of them. The manifest
+/// once noted that, so a chunk that came to lie in another one's place passed for it: both checksums
+/// were right, and the tensors had each other's values.
+#[test]
+fn a_chunk_in_the_place_of_another_is_noticed() {
+    let memory = MemoryStorage::new();
+    let settings = CheckpointSettings::default().compression(Compression::None);
+    let storage = Arc::new(memory.clone());
+    let manager = CheckpointManager::open_in(storage, Path::new("/c"), settings).unwrap();
+    let tensor = |byte| Tensor::from_vec(vec![byte; 1_000], [1_000]).unwrap();
+    let state = StateDict::from_iter([("one", tensor(1_u8)), ("other", tensor(2_u8))]);
+    manager.save(1, state, None, None).unwrap().wait(Duration::from_mins(1)).unwrap();
+
+    let bytes = read_all(&memory, Path::new(FILE)).unwrap();
+    let chunk_of = |byte: u8| {
+        let start = bytes.windows(1_000).position(|window| window.iter().all(|b| *b == byte));
+        let start = start.unwrap();
+        (start as u64, &bytes[start..start + 1_004])
+    };
+    let ((one_at, one), (other_at, other)) = (chunk_of(1), chunk_of(2));
+    let file = memory.open(Path::new(FILE)).unwrap();
+    file.write_at(one_at, other).unwrap();
+    file.write_at(other_at, one).unwrap();
+    let error = manager.load(1).map(drop).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("one"), "the tensor is named: {error}");
+}
