@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn every_clone_is_woken_and_told() {
         let open = Arc::default();
-        let (mut ticket, completion) = super::ticket(7, &open);
+        let (mut ticket, completion) = ticket(7, &open);
         let mut clone = ticket.clone();
         let count = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&count));
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_completion_that_is_dropped_says_lost_and_a_wait_has_an_end() {
-        let (ticket, completion) = super::ticket(7, &Arc::default());
+        let (ticket, completion) = ticket(7, &Arc::default());
         let timed_out = ticket.wait(Duration::ZERO).unwrap_err();
         assert!(matches!(timed_out, Error::TimedOut { epoch: 7, .. }));
         std::thread::scope(|scope| {
