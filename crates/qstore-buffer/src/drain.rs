@@ -174,7 +174,9 @@ impl<T, S: Sink<T>> Drain<T, S> {
     /// # Errors
     /// As [`flush`](Self::flush). After [`DrainError::TimedOut`] the thread goes on by itself.
     pub fn stop(&mut self, timeout: Duration) -> Result<(), DrainError<S::Error>> {
+        // A limit beyond the clock's end is none.
         self.control.lock().give_up_at = Instant::now().checked_add(timeout);
+        self.control.changed.notify_all();
         self.buffer.close();
         // A little longer than the sink has: its last answer is worth more than "timed out".
         let patience = timeout.saturating_add(Duration::from_millis(100));
@@ -384,12 +386,12 @@ impl<T, S: Sink<T>> Worker<T, S> {
             let Err(error) = outcome else { return Ok(()) };
             let pause = self.backoff.pause;
             let give_up_at = self.control.lock().give_up_at;
-            // Nobody asked for a stop: the last handle is gone, or the buffer was closed by hand.
-            let give_up_at = give_up_at.unwrap_or_else(Instant::now);
-            if Instant::now() + pause > give_up_at {
+            // Without a limit the buffer was closed by hand: a stop will follow and set one.
+            if give_up_at.is_some_and(|end| Instant::now() + pause > end) {
                 return Err(error);
             }
-            thread::sleep(pause); // nothing can wake it: intake has ended, only the disk can change
+            self.report();
+            drop(self.control.wait_while(pause, |state| state.give_up_at == give_up_at));
         }
     }
 

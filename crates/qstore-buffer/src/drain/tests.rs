@@ -130,6 +130,20 @@ fn a_sink_that_never_recovers_ends_the_stop_with_its_error() {
 }
 
 #[test]
+fn a_buffer_closed_by_hand_waits_for_the_sink_to_recover() {
+    let buffer = AsyncBuffer::new(8).unwrap();
+    let recorder = Recorder::failing(4);
+    let mut drain = spawn(&buffer, recorder.clone());
+    buffer.push(1).unwrap();
+    buffer.close();
+    while drain.errors() == 0 {
+        thread::yield_now();
+    }
+    drain.stop(LONG).unwrap();
+    assert_eq!(recorder.log().published, 1);
+}
+
+#[test]
 fn dropping_the_drain_stops_it() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let recorder = Recorder::default();
