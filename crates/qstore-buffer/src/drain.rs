@@ -4,6 +4,7 @@
 //! sink, lets it do what is due, and sleeps again. An error is latched and the work goes on after a
 //! pause; a panic closes the buffer, so that pushes are refused instead of silently kept.
 
+use crate::ring::later;
 use crate::{AsyncBuffer, DrainError, Sink};
 use std::any::Any;
 use std::fmt;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 pub struct DrainSettings {
     /// The thread's name. Default `qstore-drain`.
     pub thread_name: String,
-    /// How long an item may wait in a ring that is not half full. Default 5 ms.
+    /// How long an item may wait in a ring that is not half full. Default 5 ms, at least 1 ms.
     pub linger: Duration,
     /// The longest a dropped drain waits for its sink to close. Default 5 s.
     pub drop_timeout: Duration,
@@ -118,7 +119,7 @@ impl<T: Send + 'static, S: Sink<T>> Drain<T, S> {
             buffer: buffer.clone(),
             sink,
             control: Arc::clone(&control),
-            linger: settings.linger,
+            linger: settings.linger.max(Duration::from_millis(1)),
             batch: Vec::new(),
             backoff: Backoff::default(),
         };
@@ -146,7 +147,7 @@ impl<T, S: Sink<T>> Drain<T, S> {
     ///
     /// # Errors
     /// [`DrainError::Sink`] when the sink could not flush, [`DrainError::TimedOut`] when the time
-    /// was not enough, [`DrainError::Stopped`] or [`DrainError::Panicked`] when the thread is gone.
+    /// was not enough, [`DrainError::Panicked`] when the thread is gone.
     pub fn flush(&self, timeout: Duration) -> Result<(), DrainError<S::Error>> {
         let mut state = self.control.lock();
         state.flushes_wanted += 1;
@@ -162,7 +163,8 @@ impl<T, S: Sink<T>> Drain<T, S> {
         }
         Err(match &state.end {
             None => DrainError::TimedOut { waited: timeout },
-            Some(Ok(())) => DrainError::Stopped,
+            // Stopped, and with that everything was flushed.
+            Some(Ok(())) => return Ok(()),
             Some(Err(error)) => error.clone(),
         })
     }
@@ -174,8 +176,7 @@ impl<T, S: Sink<T>> Drain<T, S> {
     /// # Errors
     /// As [`flush`](Self::flush). After [`DrainError::TimedOut`] the thread goes on by itself.
     pub fn stop(&mut self, timeout: Duration) -> Result<(), DrainError<S::Error>> {
-        // A limit beyond the clock's end is none.
-        self.control.lock().give_up_at = Instant::now().checked_add(timeout);
+        self.control.lock().give_up_at = Some(later(Instant::now(), timeout));
         self.control.changed.notify_all();
         self.buffer.close();
         // A little longer than the sink has: its last answer is worth more than "timed out".
@@ -371,8 +372,11 @@ impl<T, S: Sink<T>> Worker<T, S> {
             self.note(outcome)?;
             left -= drained;
             let is_done = left == 0 || self.buffer.is_empty();
-            if is_done || (drained == 0 && self.sink.capacity() == 0) {
+            if is_done {
                 return Ok(());
+            }
+            if drained == 0 && self.sink.capacity() == 0 {
+                return Err(DrainError::NoRoom { left: self.buffer.len() });
             }
         }
     }

@@ -51,9 +51,12 @@ pub enum DrainError<E> {
         /// The time that was allowed.
         waited: Duration,
     },
-    /// The thread has already ended.
-    #[error("the background writer has already been stopped")]
-    Stopped,
+    /// The sink says that it flushed, and takes nothing all the same: a mistake in the sink.
+    #[error("the sink has no room after a flush that succeeded; {left} items stay in the buffer")]
+    NoRoom {
+        /// Items it did not take.
+        left: usize,
+    },
     /// The system would not start the thread.
     #[error("the background thread could not be started: {0}")]
     Spawn(Arc<std::io::Error>),
@@ -66,7 +69,7 @@ impl<E> Clone for DrainError<E> {
             Self::Sink(error) => Self::Sink(Arc::clone(error)),
             Self::Panicked { message } => Self::Panicked { message: message.clone() },
             Self::TimedOut { waited } => Self::TimedOut { waited: *waited },
-            Self::Stopped => Self::Stopped,
+            Self::NoRoom { left } => Self::NoRoom { left: *left },
             Self::Spawn(error) => Self::Spawn(Arc::clone(error)),
         }
     }

@@ -6,15 +6,17 @@
 //! Counting the pushes in progress would cost every push; instead a closed ring is *filled*. Whoever
 //! pops after the close stuffs all free slots with seals and then takes items out by exchanging the
 //! oldest slot for a seal, so the ring stays full: a late push either got in before, and is found,
-//! or fails. One revolution over nothing but seals proves that no item is left.
+//! or fails. One revolution over nothing but seals proves that no item is left, once no other consumer
+//! is still taking items out in the belief that the ring is open; those are counted and waited for.
 
 use crate::wake::Wakeup;
 use crate::{BufferStats, Error, PushError};
 use crossbeam_queue::ArrayQueue;
 use std::fmt;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// A bounded ring shared by any number of producers and consumers; clones are handles to the same
@@ -27,9 +29,13 @@ struct Ring<T> {
     queue: ArrayQueue<Slot<T>>,
     wake: Wakeup,
     is_closed: AtomicBool,
-    /// Seals in the queue; changed only under `sealing`, but for a pop that overtakes a close.
+    /// Seals in the queue; changed only under `sealing`, but for a pop that meets a close.
     seals: AtomicUsize,
     sealing: Mutex<()>,
+    /// Consumers that are taking items out of what they found to be an open ring.
+    popping: AtomicUsize,
+    /// The most that `pushed` was ever reported as.
+    pushed_seen: AtomicU64,
     popped: AtomicU64,
     cleared: AtomicU64,
     dropped: AtomicU64,
@@ -69,6 +75,8 @@ impl<T> AsyncBuffer<T> {
             is_closed: AtomicBool::new(false),
             seals: AtomicUsize::new(0),
             sealing: Mutex::new(()),
+            popping: AtomicUsize::new(0),
+            pushed_seen: AtomicU64::new(0),
             popped: AtomicU64::new(0),
             cleared: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -111,9 +119,10 @@ impl<T> AsyncBuffer<T> {
         loop {
             // Read before the ring: what is pushed after a close is nobody's loss.
             let was_closed = self.is_closed();
-            if let Some(item) = ring.take() {
-                ring.popped.fetch_add(1, Relaxed);
-                return Some(item);
+            let mut popped = None;
+            if ring.take(1, |item| popped = Some(item)) == 1 {
+                ring.popped.fetch_add(1, Release);
+                return popped;
             }
             if was_closed {
                 return None;
@@ -132,24 +141,15 @@ impl<T> AsyncBuffer<T> {
     /// Moves up to `max` of the oldest items to the end of `batch`, without waiting; returns how
     /// many.
     pub fn pop_into(&self, batch: &mut Vec<T>, max: usize) -> usize {
-        let ring = &*self.ring;
-        let before = batch.len();
-        while batch.len() - before < max {
-            let Some(item) = ring.take() else { break };
-            batch.push(item);
-        }
-        let count = batch.len() - before;
-        ring.popped.fetch_add(count as u64, Relaxed);
+        let count = self.ring.take(max, |item| batch.push(item));
+        self.ring.popped.fetch_add(count as u64, Release);
         count
     }
 
     /// Throws all items away and returns how many; the other counters stay.
     pub fn clear(&self) -> usize {
-        let mut count = 0;
-        while self.ring.take().is_some() {
-            count += 1;
-        }
-        self.ring.cleared.fetch_add(count as u64, Relaxed);
+        let count = self.ring.take(usize::MAX, drop);
+        self.ring.cleared.fetch_add(count as u64, Release);
         count
     }
 
@@ -194,11 +194,14 @@ impl<T> AsyncBuffer<T> {
     #[must_use]
     pub fn stats(&self) -> BufferStats {
         let ring = &*self.ring;
+        // The size comes last: an item that moves in between is then counted once or not yet, never
+        // twice, so that the greatest sum ever seen is a true one.
+        let (popped, cleared) = (ring.popped.load(Acquire), ring.cleared.load(Acquire));
         let (size, maxsize) = (self.len(), self.maxsize());
-        let (popped, cleared) = (ring.popped.load(Relaxed), ring.cleared.load(Relaxed));
         let dropped = ring.dropped.load(Relaxed);
         // Derived, because counting it would cost every push.
         let pushed = popped + cleared + size as u64;
+        let pushed = ring.pushed_seen.fetch_max(pushed, Relaxed).max(pushed);
         let attempts = pushed + dropped;
         BufferStats {
             name: ring.name.clone(),
@@ -241,25 +244,43 @@ impl<T> Ring<T> {
         }
     }
 
-    fn take(&self) -> Option<T> {
+    /// Gives away up to `max` of the oldest items; returns how many.
+    fn take(&self, max: usize, mut give: impl FnMut(T)) -> usize {
+        let mut count = 0;
+        let popping = Popping::begin(&self.popping);
         if !self.is_closed.load(SeqCst) {
-            match self.queue.pop() {
-                Some(Slot::Item(item)) => return Some(item),
-                None => return None,
-                // Closed and sealed in the meantime: the slot that was just freed is sealed again
-                // below, before anybody concludes that the ring is empty.
-                Some(Slot::Seal) => {
-                    self.seals.fetch_sub(1, SeqCst);
+            while count < max {
+                match self.queue.pop() {
+                    Some(Slot::Item(item)) => give(item),
+                    None => break,
+                    // Closed and sealed in the meantime.
+                    Some(Slot::Seal) => {
+                        self.seals.fetch_sub(1, SeqCst);
+                        break;
+                    }
                 }
+                count += 1;
             }
         }
-        self.take_sealed()
+        drop(popping);
+        if self.is_closed.load(SeqCst) {
+            while count < max {
+                let Some(item) = self.take_sealed() else { break };
+                give(item);
+                count += 1;
+            }
+        }
+        count
     }
 
     /// Takes an item out of a closed ring while keeping it full.
     #[cold]
     fn take_sealed(&self) -> Option<T> {
         let _guard = self.sealing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever begins after this sees that the ring is closed, and comes here, too.
+        while self.popping.load(SeqCst) > 0 {
+            thread::yield_now();
+        }
         while self.queue.push(Slot::Seal).is_ok() {
             self.seals.fetch_add(1, SeqCst);
         }
@@ -279,8 +300,24 @@ impl<T> Ring<T> {
     }
 }
 
+/// Counts a consumer for as long as it may free slots of a ring it believes to be open.
+struct Popping<'a>(&'a AtomicUsize);
+
+impl<'a> Popping<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Popping<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
 /// A moment so far away that it overflows the clock is as good as for ever.
-fn later(now: Instant, timeout: Duration) -> Instant {
+pub(crate) fn later(now: Instant, timeout: Duration) -> Instant {
     const FOR_EVER: Duration = Duration::from_hours(24 * 365);
     now.checked_add(timeout).unwrap_or_else(|| now + FOR_EVER)
 }

@@ -6,6 +6,9 @@ use qstore_schema::{Row, SmolStr, TrainingMetrics, Value};
 /// The step of a row that sums up an epoch.
 const EPOCH_STEP: i64 = -1;
 
+/// Columns that say which row it is, and no metric may say otherwise.
+const RESERVED: [&str; 3] = ["epoch", "step", "timestamp"];
+
 /// One row with step −1. Of `train`, `loss` is `train_loss` and `circuit_time_ms` is
 /// `circuit_execution_time_ms`; of `val`, every name gets the prefix `val_` unless it has it. What
 /// then is a fixed column is set, everything else is kept as an extra metric.
@@ -16,6 +19,9 @@ pub(crate) fn row<E>(epoch: i64, train: &Row, val: &Row) -> Result<MetricsRow, L
     let named = train.iter().map(|(name, value)| (train_column(name), value));
     let named = named.chain(val.iter().map(|(name, value)| (val_column(name), value)));
     for (name, value) in named {
+        if RESERVED.contains(&name.as_str()) {
+            return Err(LogError::Reserved { name });
+        }
         if taken.contains(&name) {
             return Err(LogError::Duplicate { name });
         }
@@ -75,6 +81,8 @@ mod tests {
     fn what_cannot_be_kept_is_an_error() {
         let twice = row(&Row::from([("val_f1", 0.1)]), &Row::from([("f1", 0.2)]));
         assert!(matches!(twice, Err(LogError::Duplicate { name }) if name == "val_f1"));
+        let reserved = row(&Row::from([("step", 7_i64)]), &Row::new());
+        assert!(matches!(reserved, Err(LogError::Reserved { name }) if name == "step"));
         let clash = row(&Row::from([("loss", "low")]), &Row::new());
         assert!(matches!(clash, Err(LogError::Metric(_))));
     }

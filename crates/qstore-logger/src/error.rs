@@ -29,6 +29,12 @@ pub enum LogError<E> {
     /// A metric does not fit its fixed column; nothing was logged.
     #[error(transparent)]
     Metric(#[from] qstore_schema::Error),
+    /// The row of an epoch has this column by itself; nothing was logged.
+    #[error("`{name}` is set by log_epoch itself; rename that metric")]
+    Reserved {
+        /// The column.
+        name: SmolStr,
+    },
     /// Two metrics of one epoch would share a column; nothing was logged.
     #[error("two metrics of this epoch would be column `{name}`; rename one of them")]
     Duplicate {
@@ -39,9 +45,6 @@ pub enum LogError<E> {
 
 impl<E> From<DrainError<E>> for LogError<E> {
     fn from(error: DrainError<E>) -> Self {
-        match error {
-            DrainError::Stopped => Self::Stopped,
-            error => Self::Background(error),
-        }
+        Self::Background(error)
     }
 }

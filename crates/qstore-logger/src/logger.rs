@@ -82,8 +82,8 @@ impl<S: Sink<MetricsRow>> AsyncMetricsLogger<S> {
     /// the validation with the prefix `val_`.
     ///
     /// # Errors
-    /// [`LogError::Metric`] and [`LogError::Duplicate`] when a metric cannot be kept, in which case
-    /// nothing is logged; otherwise as [`log_step`](Self::log_step).
+    /// [`LogError::Metric`], [`LogError::Reserved`] and [`LogError::Duplicate`] when a metric cannot be
+    /// kept, in which case nothing is logged; otherwise as [`log_step`](Self::log_step).
     pub fn log_epoch(
         &self,
         epoch: i64,

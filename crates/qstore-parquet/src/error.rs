@@ -87,9 +87,6 @@ pub enum Error {
         /// The time that was allowed.
         waited: Duration,
     },
-    /// The writer has already been stopped.
-    #[error("the writer has already been stopped; start a new one on the same path to go on")]
-    Stopped,
 }
 
 impl From<DrainError<Error>> for Error {
@@ -98,7 +95,6 @@ impl From<DrainError<Error>> for Error {
             DrainError::Sink(error) => Self::Background(error),
             DrainError::Panicked { message } => Self::Panicked { message },
             DrainError::TimedOut { waited } => Self::TimedOut { waited },
-            DrainError::Stopped => Self::Stopped,
             other => Self::Panicked { message: other.to_string() },
         }
     }

@@ -60,6 +60,9 @@ macro_rules! metrics {
     };
 }
 
+/// Up to here every integer is a float, too: 2^53.
+const EXACT_MAX: u64 = 1 << 53;
+
 /// How a dynamic value becomes a field; `None` where it does not fit.
 trait Assign: Sized {
     fn assign(value: &Value) -> Option<Self>;
@@ -70,9 +73,7 @@ impl Assign for i64 {
         match value {
             Value::Int(v) => Some(*v),
             // A count computed as a float is still a count, as long as nothing is rounded away.
-            Value::Float(v) if v.fract() == 0.0 && v.abs() <= 9_007_199_254_740_992.0 => {
-                Some(*v as i64)
-            }
+            Value::Float(v) if v.fract() == 0.0 && v.abs() <= EXACT_MAX as f64 => Some(*v as i64),
             _ => None,
         }
     }
@@ -82,7 +83,7 @@ impl Assign for f64 {
     fn assign(value: &Value) -> Option<Self> {
         match value {
             Value::Float(v) => Some(*v),
-            Value::Int(v) => Some(*v as f64),
+            Value::Int(v) if v.unsigned_abs() <= EXACT_MAX => Some(*v as f64),
             _ => None,
         }
     }
@@ -355,6 +356,8 @@ mod tests {
             Err(Error::TypeMismatch { .. })
         ));
         assert!(matches!(row.set("backend", &Value::Float(4.5)), Err(Error::TypeMismatch { .. })));
+        let large = Value::Int((1 << 53) + 1);
+        assert!(matches!(row.set("val_loss", &large), Err(Error::TypeMismatch { .. })));
         assert!(matches!(row.set("epoch", &Value::Null), Err(Error::TypeMismatch { .. })));
     }
 }

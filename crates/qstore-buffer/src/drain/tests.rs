@@ -120,6 +120,27 @@ fn a_failing_sink_is_asked_again_and_the_first_error_stays_visible() {
 }
 
 #[test]
+fn a_stop_without_a_limit_waits_for_the_sink_to_recover() {
+    let buffer = AsyncBuffer::new(8).unwrap();
+    let recorder = Recorder::failing(2);
+    let mut drain = spawn(&buffer, recorder.clone());
+    buffer.push(1).unwrap();
+    drain.stop(Duration::MAX).unwrap();
+    assert_eq!(recorder.log().published, 1);
+    drain.flush(LONG).unwrap();
+}
+
+#[test]
+fn a_sink_without_room_is_an_error_and_no_silent_loss() {
+    let buffer = AsyncBuffer::new(8).unwrap();
+    let mut drain = spawn(&buffer, Recorder { room: Some(0), ..Recorder::default() });
+    buffer.push(1).unwrap();
+    assert!(matches!(drain.flush(LONG), Err(DrainError::NoRoom { left: 1 })));
+    let short = Duration::from_millis(20);
+    assert!(matches!(drain.stop(short), Err(DrainError::NoRoom { left: 1 })));
+}
+
+#[test]
 fn a_sink_that_never_recovers_ends_the_stop_with_its_error() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let mut drain = spawn(&buffer, Recorder::failing(u32::MAX));

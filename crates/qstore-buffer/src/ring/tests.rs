@@ -4,7 +4,6 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Barrier;
-use std::thread;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
@@ -213,6 +212,82 @@ fn an_accepted_item_is_never_left_behind_by_a_close() {
         assert_eq!(stats.pushed, accepted);
         assert_eq!(stats.pushed + stats.dropped + stats.refused, attempts);
     }
+}
+
+/// The same with consumers that pop once and leave, while a batch consumer empties the ring.
+#[test]
+fn consumers_that_come_and_go_leave_nothing_behind_either() {
+    for round in 0..300 {
+        let buffer = AsyncBuffer::new(2 + round % 3).unwrap();
+        let start = Barrier::new(5);
+        let (accepted, taken) = thread::scope(|scope| {
+            let producers: Vec<_> = (0..2)
+                .map(|_| {
+                    scope.spawn(|| {
+                        start.wait();
+                        let mut accepted = 0_u64;
+                        loop {
+                            match buffer.push(()) {
+                                Ok(()) => accepted += 1,
+                                Err(PushError::Full(())) => {}
+                                Err(PushError::Closed(())) => return accepted,
+                            }
+                        }
+                    })
+                })
+                .collect();
+            let passer_by = scope.spawn(|| {
+                start.wait();
+                let mut taken = 0;
+                while !buffer.is_closed() {
+                    taken += u64::from(buffer.pop(NOW).is_some());
+                }
+                taken
+            });
+            let drain = scope.spawn(|| {
+                start.wait();
+                let (mut taken, mut batch) = (0, Vec::new());
+                loop {
+                    let was_closed = buffer.is_closed();
+                    taken += buffer.pop_into(&mut batch, usize::MAX) as u64;
+                    if was_closed {
+                        return taken;
+                    }
+                }
+            });
+            start.wait();
+            thread::yield_now();
+            buffer.close();
+            let accepted: u64 = producers.into_iter().map(|p| p.join().unwrap()).sum();
+            (accepted, passer_by.join().unwrap() + drain.join().unwrap())
+        });
+        assert_eq!((accepted, buffer.len()), (taken, 0), "round {round}");
+    }
+}
+
+#[test]
+fn what_was_pushed_never_becomes_less() {
+    let buffer = AsyncBuffer::new(64).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for item in 0..200_000 {
+                let _ = buffer.push(item);
+            }
+            buffer.close();
+        });
+        scope.spawn(|| {
+            let mut batch = Vec::new();
+            while !buffer.is_closed() {
+                buffer.pop_into(&mut batch, 64);
+            }
+        });
+        let mut seen = 0;
+        while !buffer.is_closed() {
+            let pushed = buffer.stats().pushed;
+            assert!(pushed >= seen, "{pushed} after {seen}");
+            seen = pushed;
+        }
+    });
 }
 
 #[test]
