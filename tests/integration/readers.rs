@@ -145,13 +145,13 @@ fn quantum_metrics_and_dynamic_rows_are_read_alike_by_everybody() {
 
 /// Files of other writers are continued, and still read by everybody afterwards.
 #[test]
-fn a_file_of_pandas_and_one_of_polars_are_continued() {
+fn files_of_pandas_and_polars_are_continued_and_so_is_an_empty_table() {
     let dir = tempfile::tempdir().unwrap();
-    for library in ["pandas", "polars"] {
+    for (library, count) in [("pandas", 500), ("polars", 500), ("empty", 0)] {
         let path = dir.path().join(format!("{library}.parquet"));
         readers::run("foreign.py", &[library.as_ref(), &path]);
-        let mut rows: Vec<_> = (0..500_i64)
-            .map(|n| {
+        let mut rows: Vec<_> = (0..count)
+            .map(|n: i64| {
                 let mut row = Row::from([("step", n)]);
                 let loss = if n % 7 == 0 { f64::NAN } else { n as f64 / 8.0 };
                 row.set("loss", loss).set("backend", "other").set("is_best", n % 2 == 0);

@@ -16,7 +16,14 @@ COLUMNS = {
 }
 
 library, path = sys.argv[1:]
-if library == "pandas":
+if library == "empty":
+    import pyarrow
+    import pyarrow.parquet
+
+    # One row group without rows, whose chunks have no place in the file.
+    columns = {name: pyarrow.array(values)[:0] for name, values in COLUMNS.items()}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+elif library == "pandas":
     # Without this, pandas turns NaN into null on the way to Parquet.
     import pyarrow
     import pyarrow.parquet

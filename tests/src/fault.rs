@@ -18,6 +18,13 @@ pub enum Fault {
     Never,
     /// The one with this number, counted from 0.
     Once(usize),
+    /// So many, beginning with the one with this number.
+    Burst {
+        /// The first that fails.
+        at: usize,
+        /// How many fail.
+        length: usize,
+    },
     /// The one with this number and all after it, as if the machine had stopped there.
     From(usize),
 }
@@ -54,6 +61,7 @@ impl Plan {
         let fails = match self.fault {
             Fault::Never => false,
             Fault::Once(at) => number == at,
+            Fault::Burst { at, length } => (at..at + length).contains(&number),
             Fault::From(at) => number >= at,
         };
         if fails { Err(Error::new(operation, path, self.kind.into())) } else { Ok(()) }
@@ -130,6 +138,11 @@ impl Storage for FaultStorage {
         self.inner.sync_dir(dir)
     }
 
+    fn copy_mode(&self, from: &Path, to: &Path) -> Result<()> {
+        self.plan.check(Operation::SetMode, to)?;
+        self.inner.copy_mode(from, to)
+    }
+
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
         self.inner.try_lock(path)
     }
@@ -143,7 +156,7 @@ impl StorageFile for FaultFile {
     /// A write that fails leaves its first half behind, as a full disk does.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         if let Err(error) = self.plan.check(Operation::Write, &self.path) {
-            if let Fault::Once(_) = self.plan.fault {
+            if let Fault::Once(_) | Fault::Burst { .. } = self.plan.fault {
                 self.inner.write_at(offset, &bytes[..bytes.len() / 2])?;
             }
             return Err(error);

@@ -20,6 +20,9 @@ const CREATED_BY: &str = concat!("qstore-parquet version ", env!("CARGO_PKG_VERS
 /// The footer's length and the magic bytes.
 const TAIL: u64 = 8;
 
+/// More rows than any writer puts into one group; what is read or filled up is bounded by it.
+const GROUP_ROWS_MAX: i64 = 1 << 24;
+
 /// The version of what `qstore.*` says in a footer.
 pub(crate) const FORMAT_VERSION: &str = "1";
 pub(crate) const FORMAT_VERSION_KEY: &str = "qstore.format_version";
@@ -78,27 +81,41 @@ pub(crate) fn read(file: &ReadAt) -> std::result::Result<Footer, String> {
         .filter(|start| *start >= MAGIC.len() as u64)
         .ok_or_else(|| format!("its footer claims {length} bytes, more than the file has"))?;
     let parse = || ParquetMetaDataReader::new().parse_and_finish(file);
-    let metadata = contain(parse).map_err(|error| format!("its footer is damaged: {error}"))?;
-    contain(|| check_ranges(&metadata, start))?;
+    let metadata = contain(parse)?.map_err(|error| format!("its footer is damaged: {error}"))?;
+    contain(|| check(&metadata, start))??;
     Ok(Footer { metadata, start })
 }
 
-fn check_ranges(metadata: &ParquetMetaData, footer_start: u64) -> std::result::Result<(), String> {
-    let mut all = 0_u64;
+/// What a footer says must be possible before any of it is believed.
+fn check(metadata: &ParquetMetaData, footer_start: u64) -> std::result::Result<(), String> {
+    let data = MAGIC.len() as u64..footer_start;
+    let (mut rows, mut bytes) = (0, 0_u64);
     for (number, group) in metadata.row_groups().iter().enumerate() {
-        if group.num_rows() < 0 {
-            return Err(format!("row group {number} claims {} rows", group.num_rows()));
+        let group_rows = group.num_rows();
+        if !(0..=GROUP_ROWS_MAX).contains(&group_rows) {
+            return Err(format!("row group {number} claims {group_rows} rows"));
         }
+        rows += group_rows;
         for chunk in group.columns() {
+            let column = chunk.column_path();
+            if chunk.num_values() != group_rows {
+                let values = chunk.num_values();
+                return Err(format!("column {column} has {values} values in {group_rows} rows"));
+            }
+            // Of a group without rows some writers give no offsets; it is left out anyway.
+            if group_rows == 0 {
+                continue;
+            }
             let (start, len) = chunk.byte_range();
-            let is_inside = start >= MAGIC.len() as u64
-                && start.checked_add(len).is_some_and(|end| end <= footer_start);
-            all = all.saturating_add(len);
-            if !is_inside || all > footer_start - MAGIC.len() as u64 {
-                let column = chunk.column_path();
+            bytes = bytes.saturating_add(len);
+            let is_inside = data.contains(&start)
+                && start.checked_add(len).is_some_and(|end| end <= data.end)
+                && bytes <= data.end - data.start;
+            if !is_inside {
                 return Err(format!("column {column} of row group {number} lies outside the file"));
             }
         }
     }
-    Ok(())
+    let claimed = metadata.file_metadata().num_rows();
+    if rows == claimed { Ok(()) } else { Err(format!("it claims {claimed} rows and has {rows}")) }
 }

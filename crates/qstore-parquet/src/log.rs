@@ -1,21 +1,23 @@
 //! The metrics log: receives rows, decides when they are published, and keeps the accounts.
 //!
-//! It is ordinary synchronous code: it starts no thread and is told the time. A row is *received*
+//! It is ordinary synchronous code: it starts no thread and is told the time; only how long a
+//! publication takes it measures itself. A row is *received*
 //! into memory, *flushed* when a version of the file that contains it is published, and *sealed* when
 //! its row group is full, after which the log forgets it.
 
 use crate::open::{self, Names, Opened};
 use crate::publish::{self, Version};
 use crate::published::Published;
-use crate::rows::{Rejection, Rows};
+use crate::rows::{COLUMNS_MAX, Rejection, Rows};
 use crate::stack::{Plan, Stack};
 use crate::stats::WriterStats;
 use crate::{Error, WriterSettings, footer};
 use parquet::basic::Compression as Codec;
 use parquet::file::metadata::KeyValue;
 use qstore_buffer::Sink;
-use qstore_schema::{Field, Record, Schema};
+use qstore_schema::{DataType, Field, Record, Schema};
 use qstore_storage::{LocalStorage, Lock, Storage};
+use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
@@ -45,6 +47,8 @@ pub struct MetricsLog<R> {
     last_publication: Option<Instant>,
     publishing_time: Duration,
     stats: WriterStats,
+    /// The largest integers of published columns, as far as they were asked for.
+    largest: HashMap<usize, Result<i64, String>>,
     /// Keeps other writers away; released last.
     _lock: Box<dyn Lock>,
     record: PhantomData<fn(R)>,
@@ -91,6 +95,7 @@ impl<R: Record> MetricsLog<R> {
             oldest_pending: None,
             last_publication: None,
             publishing_time: Duration::ZERO,
+            largest: HashMap::new(),
             _lock: lock,
             record: PhantomData,
         };
@@ -105,8 +110,13 @@ impl<R: Record> MetricsLog<R> {
     /// Adds one row to those that wait. A row that does not fit is rejected alone: it is counted and
     /// the reason is kept in [`WriterStats::last_rejection`].
     pub fn append(&mut self, record: &R, now: Instant) {
-        let published = self.published.as_ref();
-        let mut largest_stored = |column| largest_integer(published, column);
+        let Self { published, largest, .. } = self;
+        let mut largest_stored = |column| {
+            // Read once for each version of the file, however many rows ask.
+            let known = || largest_integer(published.as_ref(), column);
+            largest.entry(column).or_insert_with(known).clone()
+        };
+        let turned_away = self.rows.names_turned_away();
         match self.rows.push(record, &mut largest_stored) {
             Ok(()) => {
                 self.pending += 1;
@@ -115,6 +125,10 @@ impl<R: Record> MetricsLog<R> {
             Err(rejection) => self.reject(&rejection),
         }
         self.stats.names_turned_away = self.rows.names_turned_away();
+        if self.stats.names_turned_away > turned_away {
+            let reason = format!("the file has {COLUMNS_MAX} columns, further names are left out");
+            self.stats.last_rejection = Some(reason.into());
+        }
         self.stats.pending_rows = self.pending;
     }
 
@@ -172,6 +186,7 @@ impl<R: Record> MetricsLog<R> {
         let (temporary, public) = (&self.names.temporary, &self.names.public);
         let (published, took) = publish::publish(version, &self.storage, temporary, public)?;
         self.published = Some(published);
+        self.largest.clear();
         self.stack.apply(&plan);
         self.publishing_time = match self.last_publication {
             None => took,
@@ -261,27 +276,20 @@ impl<R> fmt::Debug for MetricsLog<R> {
     }
 }
 
-/// The stored integer of the largest magnitude in a column; the largest there is if it cannot be
-/// found out, so that nothing is widened on a guess.
-fn largest_integer(published: Option<&Published>, column: usize) -> i64 {
-    let Some(published) = published else { return 0 };
+/// The stored integer of the largest magnitude in a column, or why it cannot be found out.
+fn largest_integer(published: Option<&Published>, column: usize) -> Result<i64, String> {
+    let Some(published) = published else { return Ok(0) };
     // Not in the file yet, or widened already by an earlier row.
-    let Some(qstore_schema::DataType::Int64) =
-        published.fields.get(column).map(|field| field.data_type)
-    else {
-        return 0;
+    let Some(DataType::Int64) = published.fields.get(column).map(|field| field.data_type) else {
+        return Ok(0);
     };
     let mut largest = 0_i64;
     for group in 0..published.groups.len() {
-        let Ok((values, _)) = published.integers(group, column) else { return i64::MAX };
-        let candidate = values.into_iter().max_by_key(|value| value.unsigned_abs());
-        largest = [Some(largest), candidate]
-            .into_iter()
-            .flatten()
-            .max_by_key(|v| v.unsigned_abs())
-            .unwrap_or(0);
+        let (values, _) = published.integers(group, column)?;
+        let all = values.into_iter().chain([largest]);
+        largest = all.max_by_key(|value| value.unsigned_abs()).unwrap_or(0);
     }
-    largest
+    Ok(largest)
 }
 
 #[cfg(test)]

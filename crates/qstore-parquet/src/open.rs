@@ -5,7 +5,7 @@
 use crate::published::Published;
 use crate::read_at::ReadAt;
 use crate::{Error, columns, footer};
-use qstore_schema::Field;
+use qstore_schema::{Field, Schema};
 use qstore_storage::{EntryKind, Lock, Storage, parent_of};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -93,6 +93,10 @@ fn published(storage: &dyn Storage, public: &Path) -> Result<Option<Published>, 
     let footer = footer::read(&reader).map_err(damaged)?;
     let fields = columns::read(footer.metadata.file_metadata().schema_descr())
         .map_err(|reason| Error::SchemaConflict { path: public.to_path_buf(), reason })?;
+    Schema::new(fields.clone()).map_err(|error| Error::SchemaConflict {
+        path: public.to_path_buf(),
+        reason: error.to_string(),
+    })?;
     Ok(Some(Published::found(file, footer, fields)))
 }
 

@@ -10,6 +10,7 @@
 //! when columns change, or when the file is closed, is it written anew without them.
 
 use crate::published::{Published, stored_bytes};
+use crate::read_at::contain;
 use crate::row_group::{self, EncodedGroup};
 use crate::rows::{Column, Rows, Values};
 use crate::{Error, footer};
@@ -64,7 +65,7 @@ pub(crate) fn publish(
 
     let started = Instant::now();
     let mut target = Target {
-        staged: StagedFile::create(storage, temporary)?,
+        staged: stage(storage, temporary)?,
         schema,
         groups: Vec::new(),
         dead_bytes: 0,
@@ -78,7 +79,9 @@ pub(crate) fn publish(
             let dead = old.dead_bytes + merged;
             let is_wasteful = dead > living + DEAD_BYTES_FREE || (version.compact && dead > 0);
             if is_wasteful || old.fields != fields {
-                target.rewrite(old, &version)?;
+                // Metadata of a file that was found may still be a lie the library stumbles over.
+                let rewritten = contain(|| target.rewrite(old, &version));
+                rewritten.map_err(|reason| damaged(public, reason))??;
             } else {
                 target.copy(old, version.kept)?;
                 target.dead_bytes = dead;
@@ -88,8 +91,28 @@ pub(crate) fn publish(
     if let Some(group) = encoded {
         target.append(&group)?;
     }
+    if version.old.is_some() {
+        // A private file stays private. Best effort: not every file system has modes.
+        let _ = storage.copy_mode(public, temporary);
+    }
     let published = target.commit(fields, version.keys)?;
     Ok((published, started.elapsed()))
+}
+
+/// An empty file under the temporary name. The writer's lock says that a file under that name is a
+/// leftover: of a failed publication whose file could not be removed either.
+fn stage(storage: &Arc<dyn Storage>, temporary: &Path) -> Result<StagedFile, Error> {
+    match StagedFile::create(storage, temporary) {
+        Err(error) if error.is_already_exists() => {
+            storage.remove_file(temporary)?;
+            Ok(StagedFile::create(storage, temporary)?)
+        }
+        created => Ok(created?),
+    }
+}
+
+fn damaged(path: &Path, reason: String) -> Error {
+    Error::NotParquet { path: path.to_path_buf(), reason }
 }
 
 /// The version being written.
@@ -146,9 +169,8 @@ impl Target<'_> {
                         self.copy_chunk(old, group.column(index))?
                     }
                     Some(_) => {
-                        let floats = floats(old, number, index, column).map_err(|reason| {
-                            Error::NotParquet { path: self.public.to_path_buf(), reason }
-                        })?;
+                        let floats = floats(old, number, index, column)
+                            .map_err(|reason| damaged(self.public, reason))?;
                         self.append_chunk(&floats, rows, version.compression)?
                     }
                     None => {

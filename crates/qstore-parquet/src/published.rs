@@ -31,7 +31,9 @@ impl Published {
     pub(crate) fn found(file: Arc<dyn StorageFile>, footer: Footer, fields: Vec<Field>) -> Self {
         let Footer { metadata, start } = footer;
         let keys = metadata.file_metadata().key_value_metadata().cloned().unwrap_or_default();
-        let groups = metadata.row_groups().to_vec();
+        // pandas writes a group without rows for an empty table; there is nothing in it to keep.
+        let mut groups = metadata.row_groups().to_vec();
+        groups.retain(|group| group.num_rows() > 0);
         // Between the groups and the footer others keep page indexes, we nothing but the dead.
         let is_ours = keys.iter().any(|key| key.key == footer::FORMAT_VERSION_KEY);
         let dead_bytes = if is_ours {
@@ -52,19 +54,36 @@ impl Published {
         group: usize,
         column: usize,
     ) -> std::result::Result<(Vec<i64>, Vec<i16>), String> {
-        contain(|| {
-            let rows = self.groups[group].num_rows() as usize;
-            let nullable = self.fields[column].nullable;
-            let (mut values, mut levels) = (Vec::with_capacity(rows), Vec::new());
-            let reader = self.reader()?.get_row_group(group)?.get_column_reader(column)?;
+        let rows = self.groups[group].num_rows() as usize;
+        let nullable = self.fields[column].nullable;
+        let (mut values, mut levels) = (Vec::new(), Vec::new());
+        let read = || -> Result<()> {
+            // Found again by where it lies: groups without rows are not in our list.
+            let reader = self.reader()?;
+            let offset = self.groups[group].column(column).data_page_offset();
+            let number = (0..reader.num_row_groups())
+                .find(|n| {
+                    let chunk = reader.metadata().row_group(*n).column(column);
+                    chunk.num_values() > 0 && chunk.data_page_offset() == offset
+                })
+                .ok_or_else(|| ParquetError::General("the row group is gone".into()))?;
+            let reader = reader.get_row_group(number)?.get_column_reader(column)?;
             get_typed_column_reader::<Int64Type>(reader).read_records(
                 rows,
                 nullable.then_some(&mut levels),
                 None,
                 &mut values,
             )?;
-            Ok::<_, ParquetError>((values, levels))
-        })
+            Ok(())
+        };
+        contain(read)?.map_err(|error| error.to_string())?;
+        let there: usize = levels.iter().map(|level| usize::from(*level == 1)).sum();
+        let is_whole = if nullable {
+            levels.len() == rows && values.len() == there
+        } else {
+            values.len() == rows
+        };
+        if is_whole { Ok((values, levels)) } else { Err("it has fewer rows than it claims".into()) }
     }
 
     /// A reader of the whole file.

@@ -72,12 +72,9 @@ fn external(error: qstore_storage::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-/// Turns a panic of the library, which malformed input can cause, into an error.
-pub(crate) fn contain<T, E: ToString>(
-    parse: impl FnOnce() -> std::result::Result<T, E>,
-) -> std::result::Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(parse)) {
-        Ok(parsed) => parsed.map_err(|error| error.to_string()),
-        Err(_) => Err("it makes no sense to the Parquet library".into()),
-    }
+/// Turns a panic of the library, which malformed input can cause, into an error. The panic's message is
+/// still printed; where a program aborts on panics, it does so here, too.
+pub(crate) fn contain<T>(parse: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    catch_unwind(AssertUnwindSafe(parse))
+        .map_err(|_| "it makes no sense to the Parquet library".into())
 }

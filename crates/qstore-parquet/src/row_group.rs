@@ -101,8 +101,10 @@ pub(crate) fn assemble(
 /// The same chunk, `shift` bytes further on in the file. What lay outside the chunk (bloom filters,
 /// page indexes) is let go.
 pub(crate) fn shifted(chunk: &ColumnChunkMetaData, shift: i64) -> Result<ColumnChunkMetaData> {
-    let dictionary = chunk.dictionary_page_offset().map(|offset| offset + shift);
-    let index_page = chunk.index_page_offset().map(|offset| offset + shift);
+    // Some writers say 0 where there is no such page.
+    let moved = |offset: Option<i64>| offset.filter(|offset| *offset > 0).map(|o| o + shift);
+    let dictionary = moved(chunk.dictionary_page_offset());
+    let index_page = moved(chunk.index_page_offset());
     chunk
         .clone()
         .into_builder()

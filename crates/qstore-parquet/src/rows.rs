@@ -46,13 +46,20 @@ pub(crate) enum Rejection {
     Clash { name: SmolStr, expected: DataType, found: &'static str },
     #[error("column `{name}` must have a value, but the row has none")]
     Missing { name: SmolStr },
-    #[error("column `{name}` stands twice in the row")]
+    #[error("column `{name}` stands twice in the row, or got a value there that does not fit it")]
     Twice { name: SmolStr },
     #[error(
         "column `{name}` holds integers; one of them, {number}, is too large to become a float as the row asks for"
     )]
     NotExact { name: SmolStr, number: i64 },
+    #[error(
+        "column `{name}` holds integers that cannot be read, so it cannot become one of floats: {reason}"
+    )]
+    Unreadable { name: SmolStr, reason: String },
 }
+
+/// Finds the largest integer, by magnitude, that the published file has in a column.
+pub(crate) type LargestStored<'a> = dyn FnMut(usize) -> Result<i64, String> + 'a;
 
 /// All columns of the rows held.
 #[derive(Debug)]
@@ -95,24 +102,23 @@ impl Rows {
         self.names_turned_away
     }
 
-    /// Adds a row. `largest_stored` tells the largest integer, by magnitude, that the published
-    /// file has in a column; it is asked only when the column is to become a float.
+    /// Adds a row. `largest_stored` is asked only when a column of integers is to become one of floats.
     pub(crate) fn push(
         &mut self,
         record: &impl Record,
-        largest_stored: &mut dyn FnMut(usize) -> i64,
+        largest_stored: &mut LargestStored<'_>,
     ) -> Result<(), Rejection> {
         let known = self.columns.len();
-        let mut visit = Visit { rows: self, largest_stored, rejection: None };
+        let mut visit = Visit { rows: self, largest_stored, widened: Vec::new(), rejection: None };
         record.visit(&mut visit);
-        let rejection = visit.rejection;
+        let Visit { widened, rejection, .. } = visit;
         match rejection.map_or_else(|| self.fill(), Err) {
             Ok(()) => {
                 self.len += 1;
                 Ok(())
             }
             Err(rejection) => {
-                self.take_back(known);
+                self.take_back(known, &widened);
                 Err(rejection)
             }
         }
@@ -140,31 +146,43 @@ impl Rows {
         Ok(())
     }
 
-    fn take_back(&mut self, columns: usize) {
+    /// Takes back what a row has done: the columns it added, the values, the widening.
+    fn take_back(&mut self, columns: usize, widened: &[usize]) {
         for column in self.columns.drain(columns..) {
             self.by_name.remove(&column.field.name);
         }
         for column in &mut self.columns {
-            column.truncate(self.len);
+            if column.len() > self.len {
+                column.pop();
+            }
+        }
+        for index in widened {
+            self.columns[*index].narrow();
         }
     }
 
+    /// Sets one value of the new row; says whether the column became one of floats for it.
     fn set(
         &mut self,
         index: usize,
         value: ValueRef<'_>,
-        largest_stored: &mut dyn FnMut(usize) -> i64,
-    ) -> Result<(), Rejection> {
+        largest_stored: &mut LargestStored<'_>,
+    ) -> Result<bool, Rejection> {
         let column = &mut self.columns[index];
+        let name = || column.field.name.clone();
         if column.len() > self.len {
-            return Err(Rejection::Twice { name: column.field.name.clone() });
+            return Err(Rejection::Twice { name: name() });
         }
-        let becomes_float =
+        let is_float_for_int =
             matches!((&column.values, value), (Values::Int64(_), ValueRef::Float(_)));
-        if becomes_float && !column.is_declared {
-            column.widen(largest_stored(index))?;
+        let widens = is_float_for_int && !column.is_declared;
+        if widens {
+            let largest = largest_stored(index)
+                .map_err(|reason| Rejection::Unreadable { name: name(), reason })?;
+            column.widen(largest)?;
         }
-        column.push(value)
+        column.push(value)?;
+        Ok(widens)
     }
 
     fn add_column(&mut self, name: &SmolStr, data_type: DataType) -> Option<usize> {
@@ -183,21 +201,28 @@ impl Rows {
 }
 
 /// Adds the values of one record; after the first that does not fit it only listens.
-struct Visit<'a> {
+struct Visit<'a, 's> {
     rows: &'a mut Rows,
-    largest_stored: &'a mut dyn FnMut(usize) -> i64,
+    largest_stored: &'a mut LargestStored<'s>,
+    /// Columns that became floats for this row.
+    widened: Vec<usize>,
     rejection: Option<Rejection>,
 }
 
-impl Visit<'_> {
+impl Visit<'_, '_> {
     fn set(&mut self, index: usize, value: ValueRef<'_>) {
-        if self.rejection.is_none() {
-            self.rejection = self.rows.set(index, value, self.largest_stored).err();
+        if self.rejection.is_some() {
+            return;
+        }
+        match self.rows.set(index, value, self.largest_stored) {
+            Ok(true) => self.widened.push(index),
+            Ok(false) => {}
+            Err(rejection) => self.rejection = Some(rejection),
         }
     }
 }
 
-impl FieldVisitor for Visit<'_> {
+impl FieldVisitor for Visit<'_, '_> {
     fn declared(&mut self, index: usize, value: ValueRef<'_>) {
         self.set(self.rows.declared[index], value);
     }
@@ -303,13 +328,20 @@ impl Column {
         Ok(())
     }
 
-    fn truncate(&mut self, rows: usize) {
-        if self.len() <= rows {
-            return;
+    /// The reverse of a widening; every value was an integer before it.
+    fn narrow(&mut self) {
+        if let Values::Float64(values) = &self.values {
+            self.values = Values::Int64(values.iter().map(|value| *value as i64).collect());
+            self.field.data_type = DataType::Int64;
         }
-        let values = self.values_of(&(0..rows)).end;
-        self.values.truncate(values);
-        self.levels.truncate(rows);
+    }
+
+    /// Takes the last row's value back.
+    fn pop(&mut self) {
+        let had_value = !self.field.nullable || self.levels.pop() == Some(1);
+        if had_value {
+            self.values.pop();
+        }
     }
 
     fn forget(&mut self, rows: usize) {
@@ -342,8 +374,8 @@ impl Values {
         each!(self, list => list.len())
     }
 
-    fn truncate(&mut self, len: usize) {
-        each!(self, list => list.truncate(len));
+    fn pop(&mut self) {
+        each!(self, list => drop(list.pop()));
     }
 
     fn forget(&mut self, count: usize) {

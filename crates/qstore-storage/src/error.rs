@@ -22,6 +22,7 @@ pub enum Operation {
     Rename,
     Exchange,
     Remove,
+    SetMode,
     Lock,
 }
 
@@ -42,6 +43,7 @@ impl fmt::Display for Operation {
             Self::Rename => "rename to",
             Self::Exchange => "exchange",
             Self::Remove => "remove",
+            Self::SetMode => "set the mode of",
             Self::Lock => "lock",
         })
     }

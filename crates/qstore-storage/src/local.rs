@@ -4,10 +4,12 @@ use crate::error::Context;
 use crate::{
     Entry, EntryKind, Error, Lock, Metadata, Operation, Result, Storage, StorageFile, parent_of,
 };
+use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::process;
 
 /// Files where they usually are. Relative paths start at the current directory.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,7 +33,9 @@ struct LocalFile {
 struct LocalLock {
     path: PathBuf,
     /// The open file is the lock; it is closed after the name is removed.
-    _file: File,
+    file: File,
+    /// A forked child has a copy of this, but the lock is its parent's.
+    process: u32,
 }
 
 impl Lock for LocalLock {}
@@ -39,8 +43,12 @@ impl Lock for LocalLock {}
 impl Drop for LocalLock {
     fn drop(&mut self) {
         // While the lock is still held nobody else can believe that he has it: whoever opened this
-        // very file finds, once he gets the lock, that the name no longer leads to it.
-        let _ = fs::remove_file(&self.path);
+        // very file finds, once he gets the lock, that the name no longer leads to it. If it does not
+        // lead to it now, somebody removed it by hand, and the name is another holder's.
+        let is_ours = self.process == process::id();
+        if is_ours && is_named(&self.path, &self.file).unwrap_or(false) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -78,21 +86,23 @@ impl Storage for LocalStorage {
     }
 
     fn resolve(&self, path: &Path) -> Result<PathBuf> {
-        match fs::canonicalize(path) {
-            Ok(resolved) => Ok(resolved),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let target = match fs::read_link(path) {
-                    Ok(target) => parent_of(path).join(target),
-                    Err(_) => path.to_path_buf(),
-                };
-                let name = target
-                    .file_name()
-                    .ok_or_else(|| Error::new(Operation::Inspect, path, error))?;
-                let dir = fs::canonicalize(parent_of(&target)).context(Operation::Inspect, path)?;
-                Ok(dir.join(name))
+        // As many links in a row as the system itself follows.
+        const LINKS_MAX: usize = 40;
+        let mut path = path.to_path_buf();
+        for _ in 0..LINKS_MAX {
+            match fs::canonicalize(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                resolved => return resolved.context(Operation::Inspect, &path),
             }
-            Err(error) => Err(Error::new(Operation::Inspect, path, error)),
+            let Ok(target) = fs::read_link(&path) else {
+                let name = path.file_name().ok_or(io::ErrorKind::InvalidInput.into());
+                let name = name.context(Operation::Inspect, &path)?;
+                let dir = fs::canonicalize(parent_of(&path)).context(Operation::Inspect, &path)?;
+                return Ok(dir.join(name));
+            };
+            path = parent_of(&path).join(target);
         }
+        Err(Error::new(Operation::Inspect, &path, io::Error::other("too many links in a row")))
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
@@ -131,6 +141,11 @@ impl Storage for LocalStorage {
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
         File::open(dir).and_then(|dir| dir.sync_all()).context(Operation::SyncDir, dir)
+    }
+
+    fn copy_mode(&self, from: &Path, to: &Path) -> Result<()> {
+        let found = fs::metadata(from).context(Operation::Inspect, from)?;
+        fs::set_permissions(to, found.permissions()).context(Operation::SetMode, to)
     }
 
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
@@ -188,20 +203,31 @@ fn acquire(
     lock: impl Fn(&File) -> io::Result<bool>,
 ) -> io::Result<Option<Box<dyn Lock>>> {
     loop {
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        // A link under that name would lead elsewhere; it is refused.
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+            .open(path)?;
         if !lock(&file)? {
             return Ok(None);
         }
-        let locked = file.metadata()?;
-        match fs::symlink_metadata(path) {
-            Ok(named) if (named.dev(), named.ino()) == (locked.dev(), locked.ino()) => {
-                return Ok(Some(Box::new(LocalLock { path: path.to_path_buf(), _file: file })));
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        if is_named(path, &file)? {
+            let (path, process) = (path.to_path_buf(), process::id());
+            return Ok(Some(Box::new(LocalLock { path, file, process })));
         }
+    }
+}
+
+/// Whether the name leads to this very file.
+fn is_named(path: &Path, file: &File) -> io::Result<bool> {
+    let opened = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (opened.dev(), opened.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -238,6 +264,39 @@ mod tests {
         assert!(!path.exists(), "the lock file goes with the lock");
     }
 
+    // It once waited for ever: the file that was locked was never the one the name stood for.
+    #[test]
+    fn a_link_in_the_place_of_a_lock_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("elsewhere", dir.path().join("lock")).unwrap();
+        assert!(LocalStorage.try_lock(&dir.path().join("lock")).is_err());
+        assert!(!dir.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn a_dropped_lock_removes_only_its_own_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let first = LocalStorage.try_lock(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let second = LocalStorage.try_lock(&path).unwrap();
+        assert!(second.is_some(), "somebody removed the file by hand");
+        drop(first);
+        assert!(LocalStorage.try_lock(&path).unwrap().is_none(), "the second still holds it");
+    }
+
+    #[test]
+    fn a_mode_is_copied() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::write(&from, "").unwrap();
+        fs::write(&to, "").unwrap();
+        fs::set_permissions(&from, fs::Permissions::from_mode(0o600)).unwrap();
+        LocalStorage.copy_mode(&from, &to).unwrap();
+        assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
     // Two threads that open the lock file between the holder's unlink and close must not both get
     // a lock: the name check in `acquire` is what prevents it.
     #[test]
@@ -270,6 +329,11 @@ mod tests {
         assert_eq!(LocalStorage.resolve(&root.join("link")).unwrap(), root.join("real/file"));
         assert_eq!(LocalStorage.resolve(&root.join("new")).unwrap(), root.join("new"));
         assert!(LocalStorage.resolve(&root.join("missing/new")).unwrap_err().is_not_found());
+        symlink("second", root.join("first")).unwrap();
+        symlink("real/third", root.join("second")).unwrap();
+        assert_eq!(LocalStorage.resolve(&root.join("first")).unwrap(), root.join("real/third"));
+        symlink("loop", root.join("loop")).unwrap();
+        assert!(LocalStorage.resolve(&root.join("loop")).is_err());
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! It is as strict as the standards allow a file system to be: bytes survive only by the sync of
 //! their file, names only by the sync of their directory, and a synced file without a synced name
-//! is lost. Real file systems are often kinder; code that is safe here is safe there.
+//! is lost. Real file systems often write names down earlier than they must, even before the bytes
+//! behind them, so there are two cuts to survive: [`power_cut`](MemoryStorage::power_cut) and
+//! [`power_cut_after_names`](MemoryStorage::power_cut_after_names).
 
 use crate::error::Context;
 use crate::{Entry, EntryKind, Error, Lock, Metadata, Operation, Result, Storage, StorageFile};
@@ -50,10 +52,22 @@ impl MemoryStorage {
     /// What is left after a power cut at this moment: only what was synced. Locks are gone.
     #[must_use]
     pub fn power_cut(&self) -> Self {
+        self.cut(false)
+    }
+
+    /// What is left if the file system had already written all names down, as it may at any time, but
+    /// no bytes that were not synced: a file that was renamed before its sync is empty.
+    #[must_use]
+    pub fn power_cut_after_names(&self) -> Self {
+        self.cut(true)
+    }
+
+    fn cut(&self, names_are_written: bool) -> Self {
         let mut disk = self.disk().clone();
         for inode in &mut disk.inodes {
             match inode {
                 Inode::File { live, durable } => live.clone_from(durable),
+                Inode::Dir { live, durable } if names_are_written => durable.clone_from(live),
                 Inode::Dir { live, durable } => live.clone_from(durable),
             }
         }
@@ -311,6 +325,10 @@ impl Storage for MemoryStorage {
                 return Err(Error::new(Operation::SyncDir, dir, reason));
             }
         }
+        Ok(())
+    }
+
+    fn copy_mode(&self, _: &Path, _: &Path) -> Result<()> {
         Ok(())
     }
 

@@ -84,8 +84,14 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// After an error nothing is known about what would survive.
     fn sync_dir(&self, dir: &Path) -> Result<()>;
 
-    /// Takes the lock of that name if nobody holds it, `None` otherwise. The lock file appears with
-    /// the lock and disappears with it; one left by a killed process locks nothing.
+    /// Gives `to` the mode of `from`, where the file system knows modes.
+    ///
+    /// # Errors
+    /// When it has modes and refuses; `to` then has the mode it was created with.
+    fn copy_mode(&self, from: &Path, to: &Path) -> Result<()>;
+
+    /// Takes the lock of that name if nobody holds it, `None` otherwise. Where there is a lock file,
+    /// it appears with the lock and disappears with it; one left by a killed process locks nothing.
     ///
     /// # Errors
     /// When the lock file cannot be made.

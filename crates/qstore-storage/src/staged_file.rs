@@ -108,9 +108,10 @@ mod tests {
         let storage: Arc<dyn Storage> = Arc::new(memory.clone());
         for text in [&b"first"[..], b"second"] {
             replace(&storage, text).unwrap();
-            let cut = memory.power_cut();
-            assert_eq!(read_all(&cut, Path::new("/file")).unwrap(), text);
-            assert_eq!(cut.list(Path::new("/")).unwrap().len(), 1, "no temporary name is left");
+            for cut in [memory.power_cut(), memory.power_cut_after_names()] {
+                assert_eq!(read_all(&cut, Path::new("/file")).unwrap(), text);
+                assert_eq!(cut.list(Path::new("/")).unwrap().len(), 1, "no temporary name is left");
+            }
         }
     }
 

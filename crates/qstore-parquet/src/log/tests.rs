@@ -318,8 +318,7 @@ fn opening_and_closing_without_rows_changes_nothing() {
 fn a_file_with_other_columns_is_refused_and_left_alone() {
     struct Other;
     impl Record for Other {
-        const DECLARED: &'static [Field] =
-            &[Field::required("epoch", qstore_schema::DataType::Utf8)];
+        const DECLARED: &'static [Field] = &[Field::required("epoch", DataType::Utf8)];
         fn visit(&self, _: &mut impl qstore_schema::FieldVisitor) {}
     }
     let memory = MemoryStorage::new();
@@ -362,6 +361,54 @@ fn what_is_no_parquet_file_is_refused_and_left_alone() {
         assert!(matches!(error, Err(Error::NotParquet { .. })), "{error:?}");
         assert_eq!(qstore_storage::read_all(&memory, Path::new(PATH)).unwrap(), bytes);
     }
+}
+
+/// A file whose footer lies opens with an error, or is continued, or fails later with an error; whatever
+/// it is, nothing panics and the writer's memory stays bounded. Once 15 of 6 000 such files panicked.
+#[test]
+fn a_footer_that_lies_is_an_error_at_the_latest_when_it_matters() {
+    let memory = MemoryStorage::new();
+    let mut log = open(&memory, WriterSettings::default());
+    for n in 0..30_i64 {
+        log.append(&Row::from([("n", Value::Int(n)), ("t", "x".into())]), Instant::now());
+        log.flush().unwrap();
+    }
+    log.close().unwrap();
+    let whole = qstore_storage::read_all(&memory, Path::new(PATH)).unwrap();
+    let footer = log.published.as_ref().unwrap().data_end as usize;
+    let mut refused = 0;
+    for position in footer..whole.len() {
+        for change in [0x01, 0x08, 0x40, 0x80, 0xff] {
+            let mut lie = whole.clone();
+            lie[position] ^= change;
+            let memory = MemoryStorage::new();
+            memory.create_new(Path::new(PATH)).unwrap().write_at(0, &lie).unwrap();
+            let settings = WriterSettings::default().compression(Compression::None);
+            let storage = Arc::new(memory.clone());
+            let Ok(mut log) = MetricsLog::<Row>::open_in(storage, PATH, settings) else {
+                refused += 1;
+                continue;
+            };
+            // Widens one column and adds another: both make the writer read or copy what is stored.
+            let row = Row::from([("n", 0.5), ("new", 1.0)]);
+            log.append(&row, Instant::now());
+            let _ = log.close();
+        }
+    }
+    assert!(refused > 100, "{refused} refused");
+}
+
+#[test]
+fn two_columns_of_one_name_are_refused() {
+    let fields = [Field::nullable("a", DataType::Int64), Field::nullable("a", DataType::Int64)];
+    let schema = crate::columns::describe(&fields).unwrap();
+    let memory = MemoryStorage::new();
+    let mut bytes = footer::MAGIC.to_vec();
+    bytes.extend(footer::encode(Vec::new(), &schema, Vec::new()).unwrap());
+    memory.create_new(Path::new(PATH)).unwrap().write_at(0, &bytes).unwrap();
+    let storage = Arc::new(memory);
+    let error = MetricsLog::<Row>::open_in(storage, PATH, WriterSettings::default()).unwrap_err();
+    assert!(error.to_string().contains("column `a` is declared twice"), "{error}");
 }
 
 #[test]

@@ -39,7 +39,12 @@ fn run(epochs: &[u64], keep_last: usize) -> Vec<Remains> {
     let (seen, promised, disk) = (Arc::clone(&remains), Arc::clone(&acknowledged), memory.clone());
     watched.set(move |number, operation, path| {
         let acknowledged = promised.load(Ordering::SeqCst);
-        for (how, storage) in [("cut", disk.power_cut()), ("killed", disk.process_kill())] {
+        let left = [
+            ("cut", disk.power_cut()),
+            ("cut after names", disk.power_cut_after_names()),
+            ("killed", disk.process_kill()),
+        ];
+        for (how, storage) in left {
             let what = format!("{how} before operation {number}: {operation} {}", path.display());
             let is_settled = false;
             seen.lock().unwrap().push(Remains { storage, what, acknowledged, is_settled });
@@ -52,7 +57,12 @@ fn run(epochs: &[u64], keep_last: usize) -> Vec<Remains> {
         let ticket = manager.save(*epoch, model(seed), None, None).unwrap();
         ticket.wait(LONG).unwrap();
         acknowledged.store(seed, Ordering::SeqCst);
-        for (how, storage) in [("cut", memory.power_cut()), ("killed", memory.process_kill())] {
+        let left = [
+            ("cut", memory.power_cut()),
+            ("cut after names", memory.power_cut_after_names()),
+            ("killed", memory.process_kill()),
+        ];
+        for (how, storage) in left {
             let what = format!("{how} after save {seed}");
             let rest = Remains { storage, what, acknowledged: seed, is_settled: true };
             remains.lock().unwrap().push(rest);

@@ -128,6 +128,11 @@ impl Storage for Watched {
         self.memory.sync_dir(dir)
     }
 
+    fn copy_mode(&self, from: &Path, to: &Path) -> Result<()> {
+        self.before(Operation::SetMode, to)?;
+        self.memory.copy_mode(from, to)
+    }
+
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
         self.before(Operation::Lock, path)?;
         self.memory.try_lock(path)
