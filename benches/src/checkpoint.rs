@@ -1,18 +1,16 @@
 //! What does a durable, verified checkpoint cost, beside safetensors and the bare bytes?
 //!
 //! Every save replaces the one before it and ends when file and directory are synced, ours and the
-//! rivals' alike. Every load finds the file in the page cache and ends with all tensors in new
-//! memory. safetensors neither compresses nor verifies.
+//! rivals' alike. Every load has a process of its own and finds the file in the page cache.
+//! safetensors neither compresses nor verifies.
 
 use crate::round_robin::{Contender, race};
 use crate::row::{Measure, Row};
-use crate::{Result, durable, model};
+use crate::{Result, durable, load, model};
 use qstore_schema::{Key, State, StateDict, Tensor};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression};
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView, View, serialize_to_file};
-use std::fs::{self, File};
-use std::hint::black_box;
+use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -22,10 +20,13 @@ pub(crate) const QUESTION: &str =
     "what a durable, verified checkpoint costs, beside safetensors and the bare bytes";
 
 /// Replaced over and over.
-const EPOCH: u64 = 0;
+pub(crate) const EPOCH: u64 = 0;
 
 /// Long enough for the slowest disk.
 const TIMEOUT: Duration = Duration::from_mins(2);
+
+const SAFETENSORS_FILE: &str = "model.safetensors";
+const BYTES_FILE: &str = "bytes";
 
 const SAVE_RIVALS: &[&str] = &["safetensors_fsync_s_100mb", "write_fsync_s_100mb"];
 const LOAD_RIVALS: &[&str] = &["safetensors_load_s_100mb", "safetensors_load_owned_s_100mb"];
@@ -33,36 +34,37 @@ const LOAD_RIVALS: &[&str] = &["safetensors_load_s_100mb", "safetensors_load_own
 pub(crate) fn run(scratch: &Path) -> Result<Vec<Row>> {
     let model = model::bf16_like()?;
     let tensors = tensors(&model)?;
-    let managers = Managers::open(scratch, &model)?;
+    let managers = Managers::open(scratch)?;
     let mut rows = race(NAME, 10, saves(scratch, &model, &tensors, &managers))?;
-    rows.extend(race(NAME, 10, loads(scratch, &tensors, &managers)?)?);
+    drop(managers);
+    // The last files of the saves are what is loaded.
+    rows.extend(race(NAME, 10, loads(scratch))?);
     Ok(rows)
 }
 
-/// One manager for each compression, with a checkpoint in it.
+/// One manager for each compression.
 struct Managers {
     lz4: CheckpointManager,
     zstd: CheckpointManager,
     none: CheckpointManager,
-    workers: usize,
 }
 
 impl Managers {
-    fn open(scratch: &Path, model: &StateDict) -> Result<Self> {
-        let open = |compression: Compression| -> Result<CheckpointManager> {
+    fn open(scratch: &Path) -> Result<Self> {
+        let open = |compression: Compression| {
             let settings = CheckpointSettings::default().compression(compression);
-            let dir = scratch.join(format!("checkpoints-{compression}"));
-            let manager = CheckpointManager::open(dir, settings)?;
-            save(&manager, model)?;
-            Ok(manager)
+            CheckpointManager::open(scratch.join(dir_of(compression)), settings)
         };
         Ok(Self {
             lz4: open(Compression::Lz4)?,
             zstd: open(Compression::Zstd)?,
             none: open(Compression::None)?,
-            workers: CheckpointSettings::default().workers,
         })
     }
+}
+
+fn dir_of(compression: Compression) -> String {
+    format!("checkpoints-{compression}")
 }
 
 fn saves<'a>(
@@ -71,7 +73,7 @@ fn saves<'a>(
     tensors: &'a [(&'a str, &'a Tensor)],
     managers: &'a Managers,
 ) -> Vec<Contender<'a>> {
-    let workers = managers.workers;
+    let workers = CheckpointSettings::default().workers;
     let note = |codec: &str| {
         format!(
             "98.5 MB of bf16 values in f32, 148 tensors; {codec}, crc32c, one file; until the \
@@ -123,7 +125,7 @@ fn saves<'a>(
         }),
         Contender::new(limit, move || {
             let started = Instant::now();
-            durable::replace(&scratch.join("bytes"), |path| {
+            durable::replace(&scratch.join(BYTES_FILE), |path| {
                 let mut file = File::create(path)?;
                 for (_, tensor) in tensors {
                     file.write_all(tensor.data())?;
@@ -146,7 +148,7 @@ fn save(manager: &CheckpointManager, model: &StateDict) -> Result<[f64; 2]> {
 }
 
 fn save_safetensors(scratch: &Path, tensors: &[(&str, &Tensor)]) -> Result {
-    durable::replace(&scratch.join("model.safetensors"), |path| {
+    durable::replace(&scratch.join(SAFETENSORS_FILE), |path| {
         let mut views = Vec::with_capacity(tensors.len());
         for &(name, tensor) in tensors {
             views.push((name, TensorView::new(Dtype::F32, tensor.shape().into(), tensor.data())?));
@@ -155,76 +157,45 @@ fn save_safetensors(scratch: &Path, tensors: &[(&str, &Tensor)]) -> Result {
     })
 }
 
-fn loads<'a>(
-    scratch: &'a Path,
-    tensors: &'a [(&'a str, &'a Tensor)],
-    managers: &'a Managers,
-) -> Result<Vec<Contender<'a>>> {
-    // There is one from the saves; written again so that this set does not depend on their order.
-    save_safetensors(scratch, tensors)?;
-    let workers = managers.workers;
+fn loads(scratch: &Path) -> Vec<Contender<'_>> {
+    let workers = CheckpointSettings::default().workers;
     let note = |codec: &str| {
         format!(
-            "{codec}; every byte verified; file in the page cache, tensors in new memory; \
-             {workers} threads"
+            "{codec}; every byte verified, each tensor in memory of its own; new process, file in \
+             the page cache; {workers} threads"
         )
     };
     let lz4 = Measure::ours("load_s_lz4_100mb", "s", LOAD_RIVALS, note("lz4"));
     let zstd = Measure::ours("load_s_zstd3_100mb", "s", LOAD_RIVALS, note("zstd"));
     let plain = Measure::ours("load_s_none_100mb", "s", LOAD_RIVALS, note("not compressed"));
-    let peer = Measure::peer(
+    let views = Measure::peer(
         "safetensors_load_s_100mb",
         "s",
-        "file in the page cache read into new memory, tensors are views of it; nothing verified; \
-         one thread",
+        "the file read at once, tensors are views of it; nothing verified; new process, file in \
+         the page cache; one thread",
     );
     let owned = Measure::peer(
         "safetensors_load_owned_s_100mb",
         "s",
-        "the same, then every tensor copied into memory of its own, as ours are; one thread",
+        "as safetensors_load, then every tensor copied into memory of its own",
     );
     let limit = Measure::limit(
-        "copy_s_100mb",
+        "read_s_100mb",
         "s",
-        "the bytes in memory copied into new memory, tensor by tensor; one thread",
+        "the bare bytes read at once; new process, file in the page cache; one thread",
     );
-    Ok(vec![
-        Contender::new(lz4, || load(&managers.lz4, tensors.len())),
-        Contender::new(zstd, || load(&managers.zstd, tensors.len())),
-        Contender::new(plain, || load(&managers.none, tensors.len())),
-        Contender::new(peer, || load_safetensors(scratch, tensors.len(), |view| view.data_len())),
-        Contender::new(owned, || {
-            load_safetensors(scratch, tensors.len(), |view| view.data().to_vec())
-        }),
-        Contender::new(limit, || {
-            let started = Instant::now();
-            let copies: Vec<Vec<u8>> =
-                tensors.iter().map(|(_, tensor)| tensor.data().to_vec()).collect();
-            black_box(&copies);
-            Ok(started.elapsed().as_secs_f64())
-        }),
-    ])
-}
-
-fn load(manager: &CheckpointManager, tensors: usize) -> Result<f64> {
-    let started = Instant::now();
-    let loaded = black_box(manager.load(EPOCH)?);
-    let took = started.elapsed().as_secs_f64();
-    if loaded.model_state.len() == tensors { Ok(took) } else { Err("tensors are missing".into()) }
-}
-
-/// Seconds until `keep` has made of each tensor what is to stay.
-fn load_safetensors<T>(
-    scratch: &Path,
-    tensors: usize,
-    keep: impl Fn(&TensorView<'_>) -> T,
-) -> Result<f64> {
-    let started = Instant::now();
-    let bytes = fs::read(scratch.join("model.safetensors"))?;
-    let views = SafeTensors::deserialize(&bytes)?;
-    let loaded: Vec<T> = black_box(views.iter().map(|(_, view)| keep(&view)).collect());
-    let took = started.elapsed().as_secs_f64();
-    if loaded.len() == tensors { Ok(took) } else { Err("tensors are missing".into()) }
+    let contender = |measure, kind, name: String| {
+        let path = scratch.join(name);
+        Contender::new(measure, move || load::in_new_process(kind, &path))
+    };
+    vec![
+        contender(lz4, load::QSTORE, dir_of(Compression::Lz4)),
+        contender(zstd, load::QSTORE, dir_of(Compression::Zstd)),
+        contender(plain, load::QSTORE, dir_of(Compression::None)),
+        contender(views, load::SAFETENSORS, SAFETENSORS_FILE.into()),
+        contender(owned, load::SAFETENSORS_OWNED, SAFETENSORS_FILE.into()),
+        contender(limit, load::BYTES, BYTES_FILE.into()),
+    ]
 }
 
 /// Names and tensors as safetensors wants them.

@@ -7,6 +7,7 @@
 mod buffer;
 mod checkpoint;
 mod durable;
+mod load;
 mod logger;
 mod model;
 mod parquet;
@@ -71,16 +72,21 @@ struct Request {
     sets: Vec<&'static Set>,
     json: Option<PathBuf>,
     help: bool,
+    /// One load and nothing else, as the checkpoint set asks of its new processes.
+    load: Option<(OsString, PathBuf)>,
 }
 
 impl Request {
     fn parse(mut arguments: lexopt::Parser) -> Result<Self> {
         use lexopt::Arg::{Long, Short, Value};
 
-        let mut request = Self { sets: Vec::new(), json: None, help: false };
+        let mut request = Self { sets: Vec::new(), json: None, help: false, load: None };
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("json") => request.json = Some(arguments.value()?.into()),
+                Long(load::OPTION) => {
+                    request.load = Some((arguments.value()?, arguments.value()?.into()));
+                }
                 Long("help") | Short('h') => request.help = true,
                 Value(name) => request.sets.push(set_of(&name)?),
                 option => return Err(option.unexpected().into()),
@@ -107,6 +113,10 @@ fn run(request: &Request) -> Result {
         for set in &SETS {
             println!("  {:<11} {}", set.name, set.question);
         }
+        return Ok(());
+    }
+    if let Some((name, path)) = &request.load {
+        println!("{}", load::here(&name.to_string_lossy(), path)?);
         return Ok(());
     }
     // Opened first: a wrong path must not cost minutes of measuring.

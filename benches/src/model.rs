@@ -4,6 +4,9 @@ use crate::Result;
 use qstore_schema::{StateDict, Tensor};
 use std::f32::consts::TAU;
 
+/// How many tensors it has.
+pub(crate) const TENSORS: usize = 148;
+
 const LAYERS: usize = 12;
 const WIDTH: usize = 384;
 const VOCABULARY: usize = 8_192;
@@ -70,7 +73,7 @@ mod tests {
     fn it_has_148_tensors_and_98_megabytes() {
         let shapes = shapes();
         let elements: usize = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-        assert_eq!((shapes.len(), 4 * elements), (148, 98_546_688));
+        assert_eq!((shapes.len(), 4 * elements), (TENSORS, 98_546_688));
     }
 
     #[test]
