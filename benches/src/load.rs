@@ -1,0 +1,84 @@
+//! A load in a process of its own, as when a training run is resumed: all its memory is new.
+//!
+//! Getting memory from the system costs more than reading into it. In the bench's own process it
+//! would depend on what earlier turns left with the allocator whether that has to be paid, and the
+//! comparison would be a toss.
+
+use crate::{Result, checkpoint, model};
+use qstore_zarr::{CheckpointManager, CheckpointSettings};
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+use std::env;
+use std::fs;
+use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+/// A way to load: its name on the command line, and the load itself, which tells its seconds.
+type Kind = (&'static str, fn(&Path) -> Result<f64>);
+
+/// A directory of checkpoints, by its manager.
+pub(crate) const QSTORE: Kind = ("qstore", qstore);
+
+/// A safetensors file; the tensors are views of what was read.
+pub(crate) const SAFETENSORS: Kind =
+    ("safetensors", |path| safetensors(path, |view| view.data().len()));
+
+/// A safetensors file; every tensor gets memory of its own.
+pub(crate) const SAFETENSORS_OWNED: Kind =
+    ("safetensors-owned", |path| safetensors(path, |view| view.data().to_vec()));
+
+/// A file as it is.
+pub(crate) const BYTES: Kind = ("bytes", bytes);
+
+const KINDS: [Kind; 4] = [QSTORE, SAFETENSORS, SAFETENSORS_OWNED, BYTES];
+
+/// The option that makes this program do one load.
+pub(crate) const OPTION: &str = "load";
+
+/// Loads in a new process; the seconds it took there, the start of the process not included.
+pub(crate) fn in_new_process((name, _): Kind, path: &Path) -> Result<f64> {
+    let mut command = Command::new(env::current_exe()?);
+    let output = command.arg(format!("--{OPTION}")).arg(name).arg(path).output()?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("loading {} as {name}: {}", path.display(), message.trim()).into());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+}
+
+/// Loads in this process.
+pub(crate) fn here(name: &str, path: &Path) -> Result<f64> {
+    let kind = KINDS.iter().find(|(known, _)| *known == name);
+    let (_, load) = kind.ok_or_else(|| format!("there is no way to load called `{name}`"))?;
+    load(path)
+}
+
+fn qstore(dir: &Path) -> Result<f64> {
+    let manager = CheckpointManager::open(dir, CheckpointSettings::default())?;
+    let started = Instant::now();
+    let loaded = black_box(manager.load(checkpoint::EPOCH)?);
+    complete(loaded.model_state.len(), started.elapsed().as_secs_f64())
+}
+
+fn safetensors<T>(path: &Path, keep: impl Fn(&TensorView<'_>) -> T) -> Result<f64> {
+    let started = Instant::now();
+    let bytes = fs::read(path)?;
+    let views = SafeTensors::deserialize(&bytes)?;
+    let loaded: Vec<T> = black_box(views.iter().map(|(_, view)| keep(&view)).collect());
+    complete(loaded.len(), started.elapsed().as_secs_f64())
+}
+
+fn bytes(path: &Path) -> Result<f64> {
+    let started = Instant::now();
+    black_box(fs::read(path)?);
+    Ok(started.elapsed().as_secs_f64())
+}
+
+fn complete(tensors: usize, took: f64) -> Result<f64> {
+    match tensors {
+        model::TENSORS => Ok(took),
+        _ => Err(format!("{tensors} tensors were loaded, not {}", model::TENSORS).into()),
+    }
+}
