@@ -90,6 +90,13 @@ impl Record for MetricsRow {
 mod tests {
     use super::*;
 
+    // A ring of rows is an array of them: a larger row is a longer copy in every push.
+    #[test]
+    fn a_row_has_its_known_size_and_a_bit_pattern_to_spare() {
+        assert_eq!((size_of::<TrainingMetrics>(), size_of::<MetricsRow>()), (192, 400));
+        assert_eq!(size_of::<Option<MetricsRow>>(), size_of::<MetricsRow>());
+    }
+
     #[test]
     fn a_fixed_column_is_set_and_everything_else_is_extra() {
         let row = MetricsRow::step(1, 2, 0.5)

@@ -326,3 +326,8 @@ fn items_left_inside_are_dropped_with_the_buffer() {
     drop(buffer);
     assert_eq!(Arc::strong_count(&item), 1);
 }
+
+#[test]
+fn a_seal_takes_no_room_where_items_have_a_bit_pattern_to_spare() {
+    assert_eq!(size_of::<Slot<String>>(), size_of::<String>());
+}
