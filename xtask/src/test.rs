@@ -78,6 +78,9 @@ fn run_steps(workspace: &Workspace, options: &Options) -> Result {
     });
     let built = report.step("build", || {
         process::run(workspace.cargo().args(["test", "--workspace", "--no-run"]))?;
+        // An example with tests of its own was built as a test only, and the integration tests run
+        // the demo as a program.
+        process::run(workspace.cargo().args(["build", "--workspace", "--examples"]))?;
         Ok(Tally::default())
     });
     if built {
