@@ -56,8 +56,9 @@ impl ArchiveWriter {
         Ok(total)
     }
 
-    /// Appends one entry.
+    /// Appends one entry that is read as a whole.
     pub(crate) fn append_document(&mut self, name: String, data: &[u8]) -> Result<(), Error> {
+        Self::check_measure(&name, data.len())?;
         self.append(name, crc32fast::hash(data), &[data]).map(drop)
     }
 
@@ -68,11 +69,23 @@ impl ArchiveWriter {
         for entry in &self.entries {
             zip_format::central_record(entry, &mut self.scratch);
         }
+        Self::check_measure("the directory of the archive", self.scratch.len())?;
         let len = self.scratch.len() as u64;
         let trailer = Trailer { count: self.entries.len() as u64, len, offset };
         trailer.write(&mut self.scratch);
         self.staged.append(&self.scratch)?;
         Ok(self.staged)
+    }
+}
+
+impl ArchiveWriter {
+    /// What a reader would refuse is not written.
+    fn check_measure(what: &str, len: usize) -> Result<(), Error> {
+        let len = len as u64;
+        if len > DOCUMENT_MAX {
+            return Err(Error::TooLarge { what: what.into(), len, limit: DOCUMENT_MAX });
+        }
+        Ok(())
     }
 }
 
@@ -178,6 +191,16 @@ impl Archive {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // A checkpoint was once reported durable, and its predecessors removed, that no load accepted:
+    // the reader had a limit and the writer had none.
+    #[test]
+    fn what_could_not_be_read_back_is_not_written() {
+        assert!(ArchiveWriter::check_measure("zarr.json", DOCUMENT_MAX as usize).is_ok());
+        let error = ArchiveWriter::check_measure("zarr.json", DOCUMENT_MAX as usize + 1);
+        assert!(matches!(error, Err(Error::TooLarge { .. })));
+    }
+
     use qstore_storage::MemoryStorage;
     use std::sync::Arc;
 

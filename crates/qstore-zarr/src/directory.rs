@@ -32,6 +32,19 @@ pub(crate) struct Scan {
     pub(crate) invalid: Vec<(u64, Error)>,
 }
 
+impl Scan {
+    /// An error if there is a file that cannot be read. A damaged file is no checkpoint; one that
+    /// cannot be read may be, and must not be passed over: the latest could be another one, and a
+    /// save number could be given twice.
+    pub(crate) fn all_readable(mut self) -> Result<Self, Error> {
+        let is_storage = |(_, error): &(u64, Error)| matches!(error, Error::Storage(_));
+        match self.invalid.iter().position(is_storage) {
+            Some(index) => Err(self.invalid.swap_remove(index).1),
+            None => Ok(self),
+        }
+    }
+}
+
 impl CheckpointDir {
     /// Makes the directory where it does not exist, and makes sure that it can be written to.
     pub(crate) fn open(storage: Arc<dyn Storage>, dir: &Path) -> Result<Self, Error> {
@@ -41,7 +54,8 @@ impl CheckpointDir {
         if storage.metadata(&resolved)?.is_none_or(|found| found.kind != EntryKind::Dir) {
             return Err(Error::NotADirectory { dir: dir.into() });
         }
-        let opened = Self { storage, dir: dir.into() };
+        // Absolute from now on: the process may change its directory.
+        let opened = Self { storage, dir: resolved };
         // Somebody who holds the lock has just proved that the directory can be written to.
         drop(opened.storage.try_lock(&opened.dir.join(LOCK))?);
         Ok(opened)
@@ -59,6 +73,22 @@ impl CheckpointDir {
 
     /// Looks at every file that has the name of a checkpoint.
     pub(crate) fn scan(&self) -> Result<Scan, Error> {
+        // A file that is gone was removed by another writer's retention since it was listed, and what
+        // took its place may be missing in that listing: look again. Never more than a few times,
+        // because a neighbour may save without pause.
+        const ATTEMPTS: usize = 20;
+        let (mut scan, mut all_there) = self.scan_once()?;
+        for _ in 1..ATTEMPTS {
+            if all_there {
+                break;
+            }
+            (scan, all_there) = self.scan_once()?;
+        }
+        Ok(scan)
+    }
+
+    /// Lists once; also tells whether everything listed was still there.
+    fn scan_once(&self) -> Result<(Scan, bool), Error> {
         let mut epochs: Vec<u64> = self
             .storage
             .list(&self.dir)?
@@ -67,29 +97,20 @@ impl CheckpointDir {
             .filter_map(|entry| epoch_of(&entry.name))
             .collect();
         epochs.sort_unstable();
-        let mut scan = Scan::default();
+        let (mut scan, mut all_there) = (Scan::default(), true);
         for epoch in epochs {
             match Sealed::open(&*self.storage, &self.file_of(epoch), epoch) {
                 Ok(sealed) => scan.valid.push(Candidate::new(epoch, sealed.manifest.save_seq)),
-                // Removed by another writer's retention since it was listed.
-                Err(Error::Storage(error)) if error.is_not_found() => {}
+                Err(Error::Storage(error)) if error.is_not_found() => all_there = false,
                 Err(error) => scan.invalid.push((epoch, error)),
             }
         }
-        Ok(scan)
+        Ok((scan, all_there))
     }
 
     /// The valid checkpoints, in the order of their epochs.
     pub(crate) fn valid(&self) -> Result<Vec<Candidate>, Error> {
-        let scan = self.scan()?;
-        // A damaged file is no checkpoint; one that cannot be read may be, and must not be passed
-        // over: the latest could be another one, and a save number could be given twice.
-        for (_, error) in scan.invalid {
-            if matches!(error, Error::Storage(_)) {
-                return Err(error);
-            }
-        }
-        Ok(scan.valid)
+        Ok(self.scan()?.all_readable()?.valid)
     }
 
     /// Opens the checkpoint of an epoch.

@@ -129,6 +129,25 @@ pub enum Error {
         /// What the earlier save's ticket says.
         source: Arc<Error>,
     },
+    /// A part of the checkpoint that is read as a whole is larger than a reader would accept; nothing
+    /// was saved.
+    #[error(
+        "{what} takes {len} bytes, more than the {limit} that can be read back; keep long texts out of the metadata, or take larger chunks"
+    )]
+    TooLarge {
+        /// The part.
+        what: String,
+        /// Its length in bytes.
+        len: u64,
+        /// The most it may have.
+        limit: u64,
+    },
+    /// There have been as many saves into this directory as can be counted.
+    #[error("{} has used up its save numbers; save into a new directory", dir.display())]
+    TooManySaves {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The checkpoint is durable, but an older one could not be removed.
     #[error(
         "epoch {epoch} is saved, but removing the older epoch {older} failed: {source}; the next save tries again"

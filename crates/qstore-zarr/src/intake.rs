@@ -154,7 +154,10 @@ impl SaveSink {
                 let failure = Arc::new(failed());
                 let mut failures = self.intake.gate.lock();
                 failures.first.get_or_insert_with(|| Arc::clone(&failure));
-                failures.unreported = Some(failure);
+                // After a failed retention the checkpoint is durable and the next save may go on.
+                if !matches!(*source, Error::Retention { .. }) {
+                    failures.unreported = Some(failure);
+                }
                 drop(failures);
                 completion.resolve(Outcome::Failed(Arc::clone(&source)));
                 Err(failed())

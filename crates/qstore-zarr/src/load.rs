@@ -134,27 +134,38 @@ pub(crate) fn checkpoint_info(dir: &CheckpointDir, epoch: u64) -> Result<Checkpo
     Root::read(&sealed)?.info(&sealed)
 }
 
-/// Reads the newest checkpoint that can be read; `None` when there is none at all.
+/// Reads the newest checkpoint that is whole; `None` when there is none at all. A damaged one is
+/// skipped; one that the storage will not hand out now is an error, since it may well be whole.
 pub(crate) fn load_latest(dir: &CheckpointDir, workers: usize) -> Result<Option<Latest>, Error> {
-    let scan = dir.scan()?;
-    let mut newest_first = scan.valid;
-    newest_first.sort_by_key(|saved| Reverse(saved.save_seq));
-    let mut skipped = Vec::new();
-    for saved in newest_first {
-        match load_checkpoint(dir, saved.epoch, workers) {
-            Ok(checkpoint) => {
-                skipped.extend(scan.invalid);
-                return Ok(Some(Latest { checkpoint, skipped }));
+    // A neighbour's retention may remove what was just found, as in `scan`.
+    const ATTEMPTS: usize = 20;
+    let mut vanished = None;
+    'again: for _ in 0..ATTEMPTS {
+        let scan = dir.scan()?.all_readable()?;
+        let mut newest_first = scan.valid;
+        newest_first.sort_by_key(|saved| Reverse(saved.save_seq));
+        let mut skipped = Vec::new();
+        for saved in newest_first {
+            match load_checkpoint(dir, saved.epoch, workers) {
+                Ok(checkpoint) => {
+                    skipped.extend(scan.invalid);
+                    return Ok(Some(Latest { checkpoint, skipped }));
+                }
+                Err(error @ Error::Storage(_)) => return Err(error),
+                Err(error @ Error::EpochNotFound { .. }) => {
+                    vanished = Some(error);
+                    continue 'again;
+                }
+                Err(damaged) => skipped.push((saved.epoch, damaged)),
             }
-            Err(error) => skipped.push((saved.epoch, error)),
         }
+        skipped.extend(scan.invalid);
+        if skipped.is_empty() {
+            return Ok(None);
+        }
+        return Err(Error::NoneValid { dir: dir.dir.clone(), skipped });
     }
-    skipped.extend(scan.invalid);
-    if skipped.is_empty() {
-        Ok(None)
-    } else {
-        Err(Error::NoneValid { dir: dir.dir.clone(), skipped })
-    }
+    vanished.map_or(Ok(None), Err)
 }
 
 /// The root's `zarr.json`, as far as it matters here.

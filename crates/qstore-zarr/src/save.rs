@@ -84,7 +84,9 @@ pub(crate) fn save_checkpoint(
 
     let lock = dir.lock()?;
     let mut history = dir.valid()?;
-    let save_seq = history.iter().map(|saved| saved.save_seq).max().map_or(1, |last| last + 1);
+    let last_seq = history.iter().map(|saved| saved.save_seq).max().unwrap_or(0);
+    let used_up = || Error::TooManySaves { dir: dir.dir.clone() };
+    let save_seq = last_seq.checked_add(1).ok_or_else(used_up)?;
     let (staged, stored_bytes) = output.seal(save_seq)?;
     staged.commit(&dir.file_of(snapshot.epoch))?;
     drop(staging);

@@ -77,14 +77,15 @@ impl Future for SaveTicket {
     type Output = Result<Saved, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // Wakers run code that is not ours, even when they are cloned or dropped: never under the lock.
+        let waker = context.waker().clone();
         let mut state = self.shared.lock();
         if let Some(outcome) = &state.outcome {
             return Poll::Ready(self.shared.answer(outcome));
         }
-        match state.wakers.get_mut(&self.slot) {
-            Some(waker) => waker.clone_from(context.waker()),
-            None => drop(state.wakers.insert(self.slot, context.waker().clone())),
-        }
+        let replaced = state.wakers.insert(self.slot, waker);
+        drop(state);
+        drop(replaced);
         Poll::Pending
     }
 }
@@ -160,10 +161,11 @@ impl Completion {
         if state.outcome.is_some() {
             return;
         }
+        // Whoever sees the outcome also sees that this save is not open any more.
+        self.open.fetch_sub(1, Ordering::SeqCst);
         state.outcome = Some(outcome);
         let wakers = std::mem::take(&mut state.wakers);
         drop(state);
-        self.open.fetch_sub(1, Ordering::SeqCst);
         self.shared.resolved.notify_all();
         wakers.into_values().for_each(Waker::wake);
     }

@@ -216,3 +216,20 @@ fn a_state_that_cannot_be_saved_is_refused_at_once_and_nothing_is_begun() {
     assert_eq!(manager.list_checkpoints().unwrap(), [0_u64; 0]);
     save(&manager, 1, 1);
 }
+
+/// A relative path once followed the process into another directory; a link shows the same.
+#[test]
+fn a_directory_is_looked_up_once_and_for_all() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (link, first, second) =
+        (tmp.path().join("link"), tmp.path().join("a"), tmp.path().join("b"));
+    fs::create_dir(&first).unwrap();
+    fs::create_dir(&second).unwrap();
+    symlink(&first, &link).unwrap();
+    let manager = CheckpointManager::open(&link, CheckpointSettings::default()).unwrap();
+    fs::remove_file(&link).unwrap();
+    symlink(&second, &link).unwrap();
+    save(&manager, 1, 1);
+    assert!(first.join("epoch_0001.zarr.zip").exists());
+    assert_eq!(fs::read_dir(&second).unwrap().count(), 0);
+}

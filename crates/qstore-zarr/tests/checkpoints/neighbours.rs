@@ -8,6 +8,8 @@ use qstore_zarr::{CheckpointManager, CheckpointSettings};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
@@ -74,4 +76,33 @@ fn a_file_that_is_being_written_is_nobodys_leftover() {
     assert_eq!(neighbour.list_checkpoints().unwrap(), [1]);
     neighbour.save(2, model(2), None, None).unwrap().wait(LONG).unwrap();
     assert_eq!(manager.latest_checkpoint().unwrap(), Some(2));
+}
+
+/// A neighbour saves the next epoch, and its retention removes the one that was just listed. The newest
+/// was in no listing then, and "there is no checkpoint at all" would have made a run start over.
+#[test]
+fn a_checkpoint_that_gives_way_to_a_newer_one_is_not_the_end_of_all() {
+    for (opened_before, loads) in [(0, false), (0, true), (1, true)] {
+        let memory = MemoryStorage::new();
+        let settings = CheckpointSettings::default().keep_last(1);
+        let writer =
+            CheckpointManager::open_in(Arc::new(memory.clone()), "/c", settings.clone()).unwrap();
+        writer.save(1, model(1), None, None).unwrap().wait(Duration::from_mins(1)).unwrap();
+        let watched = Watched::new(&memory);
+        let reader = CheckpointManager::open_in(watched.shared(), "/c", settings).unwrap();
+        let opens = AtomicUsize::new(0);
+        watched.set(move |_, operation, _| {
+            if operation == Operation::Open && opens.fetch_add(1, SeqCst) == opened_before {
+                let saved = writer.save(2, model(2), None, None).unwrap();
+                assert_eq!(saved.wait(Duration::from_mins(1)).unwrap().removed, [1]);
+            }
+            Ok(())
+        });
+        if loads {
+            let latest = reader.load_latest().unwrap().expect("there is always one");
+            assert_eq!(seed_of(&latest.checkpoint.model_state), 2);
+        } else {
+            assert_eq!(reader.latest_checkpoint().unwrap(), Some(2));
+        }
+    }
 }
