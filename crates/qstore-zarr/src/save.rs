@@ -1,7 +1,8 @@
 //! From a snapshot to a durable file: plan, compress, append, seal, commit, retain.
 //!
 //! Ordinary synchronous code on the caller's thread. The compressing threads live as long as the
-//! call; beyond the snapshot it holds at most two chunks for each of them.
+//! call; beyond the snapshot it holds at most two chunks for each of them, and some 20 KB of metadata
+//! for each tensor.
 
 use crate::archive::ArchiveWriter;
 use crate::chunking::Grid;
