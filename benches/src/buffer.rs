@@ -8,7 +8,7 @@ use crate::Result;
 use crate::round_robin::{Contender, race};
 use crate::row::{Measure, Row};
 use crossbeam_queue::ArrayQueue;
-use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Sink};
+use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Progress, Sink};
 use std::convert::Infallible;
 use std::hint::{black_box, spin_loop};
 use std::path::Path;
@@ -377,12 +377,12 @@ impl Sink<Row200> for Discard {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), Infallible> {
-        Ok(())
+    fn flush(&mut self) -> Result<Progress<Infallible>, Infallible> {
+        Ok(Progress::Idle)
     }
 
-    fn close(&mut self) -> Result<(), Infallible> {
-        Ok(())
+    fn close(&mut self) -> Result<Progress<Infallible>, Infallible> {
+        Ok(Progress::Idle)
     }
 
     fn stats(&self) {}

@@ -2,7 +2,7 @@
 //!
 //! Run it with `cargo run -p qstore-buffer --example own_sink`.
 
-use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Sink};
+use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Progress, Sink};
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
@@ -25,14 +25,14 @@ impl Sink<u64> for Sum {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), Infallible> {
+    fn flush(&mut self) -> Result<Progress<Infallible>, Infallible> {
         println!("{} items so far, together {}", self.count, self.total);
-        Ok(())
+        Ok(Progress::Idle)
     }
 
-    fn close(&mut self) -> Result<(), Infallible> {
+    fn close(&mut self) -> Result<Progress<Infallible>, Infallible> {
         println!("closed");
-        Ok(())
+        Ok(Progress::Idle)
     }
 }
 

@@ -1,14 +1,10 @@
-//! The background thread between a buffer and its sink; the only place that starts one.
-//!
-//! The thread sleeps until half the ring is full or the linger is over, hands what is there to the
-//! sink, lets it do what is due, and sleeps again. An error is latched and the work goes on after a
-//! pause; a panic closes the buffer, so that pushes are refused instead of silently kept.
+//! The handle of the background thread between a buffer and its sink: flush, stop, and what went
+//! wrong. What the thread itself does is in `worker.rs`.
 
 use crate::ring::later;
+use crate::worker::Worker;
 use crate::{AsyncBuffer, DrainError, Sink};
-use std::any::Any;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -25,6 +21,8 @@ pub struct DrainSettings {
     pub linger: Duration,
     /// The longest a dropped drain waits for its sink to close. Default 5 s.
     pub drop_timeout: Duration,
+    /// How often at most a warning tells of dropped items. Default 10 s; the first one comes at once.
+    pub report_losses_every: Duration,
 }
 
 impl Default for DrainSettings {
@@ -33,6 +31,7 @@ impl Default for DrainSettings {
             thread_name: "qstore-drain".into(),
             linger: Duration::from_millis(5),
             drop_timeout: Duration::from_secs(5),
+            report_losses_every: Duration::from_secs(10),
         }
     }
 }
@@ -58,6 +57,13 @@ impl DrainSettings {
         self.drop_timeout = timeout;
         self
     }
+
+    /// How often at most a warning tells of dropped items.
+    #[must_use]
+    pub fn report_losses_every(mut self, interval: Duration) -> Self {
+        self.report_losses_every = interval;
+        self
+    }
 }
 
 /// A running background thread. [`stop`](Self::stop) is its real ending; dropping it does the same
@@ -71,23 +77,23 @@ pub struct Drain<T, S: Sink<T>> {
 }
 
 /// What the handle and the thread tell each other.
-struct Control<E, C> {
+pub(crate) struct Control<E, C> {
     /// Whether the first error waits for somebody to be told; the one thing a push may look at.
     has_news: AtomicBool,
     state: Mutex<State<E, C>>,
-    changed: Condvar,
+    pub(crate) changed: Condvar,
 }
 
-struct State<E, C> {
+pub(crate) struct State<E, C> {
     /// The sink's counters after its last round.
-    stats: C,
-    flushes_wanted: u64,
-    flushes_done: u64,
-    last_flush: Result<(), DrainError<E>>,
+    pub(crate) stats: C,
+    pub(crate) flushes_wanted: u64,
+    pub(crate) flushes_done: u64,
+    pub(crate) last_flush: Result<(), DrainError<E>>,
     first_error: Option<DrainError<E>>,
     errors: u64,
     /// Until when a failing close is tried again.
-    give_up_at: Option<Instant>,
+    pub(crate) give_up_at: Option<Instant>,
     end: Option<Result<(), DrainError<E>>>,
 }
 
@@ -115,26 +121,10 @@ impl<T: Send + 'static, S: Sink<T>> Drain<T, S> {
             }),
             changed: Condvar::new(),
         });
-        let mut worker = Worker {
-            buffer: buffer.clone(),
-            sink,
-            control: Arc::clone(&control),
-            linger: settings.linger.max(Duration::from_millis(1)),
-            batch: Vec::new(),
-            backoff: Backoff::default(),
-        };
-        let run = move || {
-            let end = catch_unwind(AssertUnwindSafe(|| worker.run()))
-                .unwrap_or_else(|panic| Err(DrainError::Panicked { message: message_of(&*panic) }));
-            worker.buffer.close();
-            let Worker { control, sink, .. } = worker;
-            // The sink goes first: when `stop` returns, its files and locks are released.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(sink)));
-            control.finish(end);
-        };
+        let worker = Worker::new(buffer.clone(), sink, Arc::clone(&control), settings);
         let thread = thread::Builder::new()
             .name(settings.thread_name.clone())
-            .spawn(run)
+            .spawn(|| worker.run())
             .map_err(|error| DrainError::Spawn(Arc::new(error)))?;
         let drop_timeout = settings.drop_timeout;
         Ok(Self { buffer, control, thread: Some(thread), drop_timeout })
@@ -245,11 +235,11 @@ impl<T, S: Sink<T>> fmt::Debug for Drain<T, S> {
 }
 
 impl<E, C> Control<E, C> {
-    fn lock(&self) -> MutexGuard<'_, State<E, C>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State<E, C>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait_while(
+    pub(crate) fn wait_while(
         &self,
         timeout: Duration,
         is_pending: impl FnMut(&mut State<E, C>) -> bool,
@@ -258,7 +248,7 @@ impl<E, C> Control<E, C> {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    fn latch(&self, error: E) -> DrainError<E> {
+    pub(crate) fn latch(&self, error: E) -> DrainError<E> {
         let error = DrainError::Sink(Arc::new(error));
         self.latch_as_is(&mut self.lock(), &error);
         error
@@ -272,7 +262,7 @@ impl<E, C> Control<E, C> {
         }
     }
 
-    fn finish(&self, end: Result<(), DrainError<E>>) {
+    pub(crate) fn finish(&self, end: Result<(), DrainError<E>>) {
         let mut state = self.lock();
         if let Err(error @ DrainError::Panicked { .. }) = &end {
             self.latch_as_is(&mut state, error);
@@ -280,167 +270,6 @@ impl<E, C> Control<E, C> {
         state.end = Some(end);
         self.changed.notify_all();
     }
-}
-
-/// What the thread owns.
-struct Worker<T, S: Sink<T>> {
-    buffer: AsyncBuffer<T>,
-    sink: S,
-    control: Arc<Control<S::Error, S::Stats>>,
-    linger: Duration,
-    batch: Vec<T>,
-    backoff: Backoff,
-}
-
-impl<T, S: Sink<T>> Worker<T, S> {
-    fn run(&mut self) -> Result<(), DrainError<S::Error>> {
-        loop {
-            // Read first: what is pushed after it need not be in the last drain.
-            let was_closed = self.buffer.is_closed();
-            // No more than a ringful at a time: what is due comes first, however fast the pushes are.
-            self.drain(self.buffer.maxsize());
-            let now = Instant::now();
-            if self.backoff.is_over(now) {
-                let outcome = self.sink.tick(now);
-                let _ = self.note(outcome);
-            }
-            self.report();
-            self.answer_flush();
-            if was_closed {
-                let end = self.close();
-                self.report();
-                return end;
-            }
-            // A sink that takes nothing is waited for, not the items it leaves in the ring.
-            let wanted = match self.sink.capacity() {
-                0 => usize::MAX,
-                _ => (self.buffer.maxsize() / 2).max(1),
-            };
-            self.buffer.wait(wanted, self.linger, || {
-                let state = self.control.lock();
-                state.flushes_wanted > state.flushes_done
-            });
-        }
-    }
-
-    /// Hands up to `max` items to the sink, as far as it takes them; returns how many.
-    fn drain(&mut self, max: usize) -> usize {
-        let mut count = 0;
-        while count < max {
-            let room = self.sink.capacity().min(max - count).min(self.buffer.maxsize());
-            if self.buffer.pop_into(&mut self.batch, room) == 0 {
-                break;
-            }
-            count += self.batch.len();
-            let outcome = self.sink.receive(&mut self.batch, Instant::now());
-            debug_assert!(self.batch.is_empty(), "a sink takes the whole batch");
-            self.batch.clear();
-            if let Err(error) = outcome {
-                self.control.latch(error);
-            }
-        }
-        count
-    }
-
-    fn report(&self) {
-        self.control.lock().stats = self.sink.stats();
-    }
-
-    fn answer_flush(&mut self) {
-        let wanted = {
-            let state = self.control.lock();
-            if state.flushes_wanted == state.flushes_done {
-                return;
-            }
-            state.flushes_wanted
-        };
-        let outcome = self.flush();
-        self.report();
-        let mut state = self.control.lock();
-        state.flushes_done = wanted;
-        state.last_flush = outcome;
-        self.control.changed.notify_all();
-    }
-
-    /// Everything that is in the ring now goes through the sink, however little it takes at once.
-    fn flush(&mut self) -> Result<(), DrainError<S::Error>> {
-        // A closed ring is emptied to the last item, an open one may be filled faster than that.
-        let mut left = if self.buffer.is_closed() { usize::MAX } else { self.buffer.len() };
-        loop {
-            let drained = self.drain(left);
-            let outcome = self.sink.flush();
-            self.note(outcome)?;
-            left -= drained;
-            let is_done = left == 0 || self.buffer.is_empty();
-            if is_done {
-                return Ok(());
-            }
-            if drained == 0 && self.sink.capacity() == 0 {
-                return Err(DrainError::NoRoom { left: self.buffer.len() });
-            }
-        }
-    }
-
-    fn close(&mut self) -> Result<(), DrainError<S::Error>> {
-        loop {
-            let outcome = self.flush().and_then(|()| {
-                let closed = self.sink.close();
-                self.note(closed)
-            });
-            let Err(error) = outcome else { return Ok(()) };
-            let pause = self.backoff.pause;
-            let give_up_at = self.control.lock().give_up_at;
-            // Without a limit the buffer was closed by hand: a stop will follow and set one.
-            if give_up_at.is_some_and(|end| Instant::now() + pause > end) {
-                return Err(error);
-            }
-            self.report();
-            drop(self.control.wait_while(pause, |state| state.give_up_at == give_up_at));
-        }
-    }
-
-    fn note(&mut self, outcome: Result<(), S::Error>) -> Result<(), DrainError<S::Error>> {
-        match outcome {
-            Ok(()) => {
-                self.backoff = Backoff::default();
-                Ok(())
-            }
-            Err(error) => {
-                self.backoff.extend(Instant::now());
-                Err(self.control.latch(error))
-            }
-        }
-    }
-}
-
-/// The pause after an error: 10 ms, doubled each time, at most 1 s.
-struct Backoff {
-    pause: Duration,
-    until: Option<Instant>,
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self { pause: Duration::from_millis(10), until: None }
-    }
-}
-
-impl Backoff {
-    fn is_over(&self, now: Instant) -> bool {
-        self.until.is_none_or(|until| now >= until)
-    }
-
-    fn extend(&mut self, now: Instant) {
-        if self.until.is_some() {
-            self.pause = (self.pause * 2).min(Duration::from_secs(1));
-        }
-        self.until = Some(now + self.pause);
-    }
-}
-
-fn message_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
 }
 
 #[cfg(test)]

@@ -30,15 +30,18 @@
 
 #![forbid(unsafe_code)]
 
+mod companion;
 mod drain;
 mod error;
+mod losses;
 mod ring;
 mod sink;
 mod stats;
 mod wake;
+mod worker;
 
 pub use drain::{Drain, DrainSettings};
 pub use error::{DrainError, Error, PushError};
 pub use ring::AsyncBuffer;
-pub use sink::Sink;
+pub use sink::{Progress, Sink, Work};
 pub use stats::BufferStats;

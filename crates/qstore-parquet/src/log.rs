@@ -14,7 +14,7 @@ use crate::stats::WriterStats;
 use crate::{Error, WriterSettings, footer};
 use parquet::basic::Compression as Codec;
 use parquet::file::metadata::KeyValue;
-use qstore_buffer::Sink;
+use qstore_buffer::{Progress, Sink};
 use qstore_schema::{DataType, Field, Record, Schema};
 use qstore_storage::{LocalStorage, Lock, Storage};
 use std::collections::HashMap;
@@ -245,20 +245,29 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
         Ok(())
     }
 
-    fn tick(&mut self, now: Instant) -> Result<(), Error> {
-        if self.is_due(now) { self.publish(false) } else { Ok(()) }
+    fn tick(&mut self, now: Instant) -> Result<Progress<Error>, Error> {
+        if self.is_due(now) {
+            self.publish(false)?;
+        }
+        Ok(Progress::Idle)
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
-        if self.pending > 0 { self.publish(false) } else { Ok(()) }
+    fn flush(&mut self) -> Result<Progress<Error>, Error> {
+        if self.pending > 0 {
+            self.publish(false)?;
+        }
+        Ok(Progress::Idle)
     }
 
-    fn close(&mut self) -> Result<(), Error> {
+    fn close(&mut self) -> Result<Progress<Error>, Error> {
         // A session that wrote nothing leaves the file as it found it.
         let is_new = self.published.as_ref().is_none_or(|published| published.groups.is_empty());
         let is_touched = self.pending > 0 || self.stats.rows_written > 0 || is_new;
         let has_columns = !self.rows.columns().is_empty();
-        if is_touched && has_columns { self.publish(true) } else { Ok(()) }
+        if is_touched && has_columns {
+            self.publish(true)?;
+        }
+        Ok(Progress::Idle)
     }
 
     fn stats(&self) -> WriterStats {

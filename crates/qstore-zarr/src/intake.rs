@@ -8,7 +8,7 @@ use crate::directory::CheckpointDir;
 use crate::save::{Snapshot, save_checkpoint};
 use crate::ticket::{Completion, Outcome, SaveTicket, ticket};
 use crate::{Busy, CheckpointSettings, Error};
-use qstore_buffer::{AsyncBuffer, PushError, Sink};
+use qstore_buffer::{AsyncBuffer, Progress, PushError, Sink};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -190,12 +190,12 @@ impl Sink<Job> for SaveSink {
         outcome
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
-        Ok(()) // what was received is durable already
+    fn flush(&mut self) -> Result<Progress<Error>, Error> {
+        Ok(Progress::Idle) // what was received is durable already
     }
 
-    fn close(&mut self) -> Result<(), Error> {
-        Ok(())
+    fn close(&mut self) -> Result<Progress<Error>, Error> {
+        Ok(Progress::Idle)
     }
 
     fn stats(&self) {}

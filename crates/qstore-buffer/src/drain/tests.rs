@@ -1,6 +1,7 @@
 //! The drain with sinks that succeed, fail, refuse, hang and panic.
 
 use super::*;
+use crate::Progress;
 use std::sync::mpsc;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -54,20 +55,20 @@ impl Sink<u64> for Recorder {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), OnFire> {
+    fn flush(&mut self) -> Result<Progress<OnFire>, OnFire> {
         let mut log = self.log();
         if log.failures_left > 0 {
             log.failures_left -= 1;
             return Err(OnFire);
         }
         log.published = log.received.len();
-        Ok(())
+        Ok(Progress::Idle)
     }
 
-    fn close(&mut self) -> Result<(), OnFire> {
-        self.flush()?;
+    fn close(&mut self) -> Result<Progress<OnFire>, OnFire> {
+        let progress = self.flush()?;
         self.log().is_closed = true;
-        Ok(())
+        Ok(progress)
     }
 }
 
@@ -187,12 +188,12 @@ impl Sink<u64> for Panics {
         panic!("cannot stand {batch:?}");
     }
 
-    fn flush(&mut self) -> Result<(), OnFire> {
-        Ok(())
+    fn flush(&mut self) -> Result<Progress<OnFire>, OnFire> {
+        Ok(Progress::Idle)
     }
 
-    fn close(&mut self) -> Result<(), OnFire> {
-        Ok(())
+    fn close(&mut self) -> Result<Progress<OnFire>, OnFire> {
+        Ok(Progress::Idle)
     }
 }
 
@@ -225,17 +226,17 @@ impl Sink<u64> for Fountain {
         Ok(())
     }
 
-    fn tick(&mut self, _: Instant) -> Result<(), OnFire> {
+    fn tick(&mut self, _: Instant) -> Result<Progress<OnFire>, OnFire> {
         *self.1.lock().unwrap() += 1;
-        Ok(())
+        Ok(Progress::Idle)
     }
 
-    fn flush(&mut self) -> Result<(), OnFire> {
-        Ok(())
+    fn flush(&mut self) -> Result<Progress<OnFire>, OnFire> {
+        Ok(Progress::Idle)
     }
 
-    fn close(&mut self) -> Result<(), OnFire> {
-        Ok(())
+    fn close(&mut self) -> Result<Progress<OnFire>, OnFire> {
+        Ok(Progress::Idle)
     }
 }
 
@@ -267,12 +268,12 @@ impl Sink<u64> for Stuck {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), OnFire> {
-        Ok(())
+    fn flush(&mut self) -> Result<Progress<OnFire>, OnFire> {
+        Ok(Progress::Idle)
     }
 
-    fn close(&mut self) -> Result<(), OnFire> {
-        Ok(())
+    fn close(&mut self) -> Result<Progress<OnFire>, OnFire> {
+        Ok(Progress::Idle)
     }
 }
 
@@ -293,4 +294,185 @@ fn a_hanging_sink_stops_nobody_else() {
     assert!(matches!(drain.stop(short), Err(DrainError::TimedOut { .. })));
     drop(release);
     drain.stop(LONG).unwrap();
+}
+
+/// A sink whose flushes are work that waits for the test, and may fail or panic.
+#[derive(Clone, Default)]
+struct Slow {
+    log: Arc<Mutex<SlowLog>>,
+    changed: Arc<Condvar>,
+    due: bool,
+}
+
+#[derive(Default)]
+struct SlowLog {
+    received: Vec<u64>,
+    /// How many of them are handed to work, and published by it.
+    handed: usize,
+    published: usize,
+    under_way: usize,
+    /// How much work may still end, and how the next ends.
+    may_end: usize,
+    endings: Vec<Ending>,
+    intake: Option<crate::BufferStats>,
+}
+
+#[derive(Clone, Copy)]
+enum Ending {
+    Fails,
+    Panics,
+}
+
+impl Slow {
+    fn until(&self, is_reached: impl Fn(&mut SlowLog) -> bool) -> MutexGuard<'_, SlowLog> {
+        let waited =
+            self.changed.wait_timeout_while(self.log.lock().unwrap(), LONG, |log| !is_reached(log));
+        let (log, timeout) = waited.unwrap();
+        assert!(!timeout.timed_out(), "not reached in {LONG:?}");
+        log
+    }
+
+    fn let_end(&self, count: usize) {
+        self.log.lock().unwrap().may_end += count;
+        self.changed.notify_all();
+    }
+}
+
+impl Sink<u64> for Slow {
+    type Error = OnFire;
+    type Stats = usize;
+
+    fn stats(&self) -> usize {
+        self.log.lock().unwrap().published
+    }
+
+    fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
+        self.log.lock().unwrap().received.append(batch);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    fn observe(&mut self, intake: &crate::BufferStats) {
+        self.log.lock().unwrap().intake = Some(intake.clone());
+    }
+
+    fn tick(&mut self, _: Instant) -> Result<Progress<OnFire>, OnFire> {
+        if self.due { self.flush() } else { Ok(Progress::Idle) }
+    }
+
+    fn flush(&mut self) -> Result<Progress<OnFire>, OnFire> {
+        let mut log = self.log.lock().unwrap();
+        assert_eq!(log.under_way, 0, "one piece of work at a time");
+        if log.published == log.received.len() {
+            return Ok(Progress::Idle);
+        }
+        log.under_way += 1;
+        log.handed = log.received.len();
+        let this = self.clone();
+        Ok(Progress::Work(Box::new(move || {
+            this.changed.notify_all();
+            let mut log = this.until(|log| log.may_end > 0);
+            log.may_end -= 1;
+            log.under_way -= 1;
+            match log.endings.pop() {
+                None => log.published = log.handed,
+                Some(Ending::Fails) => return Err(OnFire),
+                Some(Ending::Panics) => {
+                    drop(log);
+                    panic!("fell over")
+                }
+            }
+            Ok(())
+        })))
+    }
+
+    fn close(&mut self) -> Result<Progress<OnFire>, OnFire> {
+        self.flush()
+    }
+}
+
+#[test]
+fn items_are_received_while_the_sink_is_at_work() {
+    let buffer = AsyncBuffer::new(4).unwrap();
+    let sink = Slow { due: true, ..Slow::default() };
+    let mut drain = spawn(&buffer, sink.clone());
+    buffer.push(0).unwrap();
+    drop(sink.until(|log| log.under_way == 1));
+    // Many ringfuls, and none is dropped because somebody waits for the work.
+    for item in 1..100_u64 {
+        buffer.push(item).unwrap();
+        drop(sink.until(|log| log.received.len() as u64 == item + 1));
+    }
+    sink.let_end(100);
+    drain.stop(LONG).unwrap();
+    let log = sink.log.lock().unwrap();
+    assert!(log.received.iter().copied().eq(0..100));
+    assert_eq!((log.published, drain.stats()), (100, 100));
+    let intake = log.intake.as_ref().unwrap();
+    assert_eq!((intake.pushed, intake.dropped), (100, 0));
+}
+
+#[test]
+fn a_flush_covers_what_came_before_it_and_not_only_what_was_at_work() {
+    let buffer = AsyncBuffer::new(8).unwrap();
+    let sink = Slow { due: true, ..Slow::default() };
+    let drain = spawn(&buffer, sink.clone());
+    buffer.push(0).unwrap();
+    drop(sink.until(|log| log.under_way == 1));
+    buffer.push(1).unwrap();
+    assert!(matches!(drain.flush(Duration::from_millis(5)), Err(DrainError::TimedOut { .. })));
+    sink.let_end(2);
+    drain.flush(LONG).unwrap();
+    assert_eq!(sink.log.lock().unwrap().published, 2);
+}
+
+#[test]
+fn failing_work_fails_its_own_flush_and_no_other() {
+    let buffer = AsyncBuffer::new(8).unwrap();
+    let sink = Slow::default();
+    let mut drain = spawn(&buffer, sink.clone());
+    sink.log.lock().unwrap().endings.push(Ending::Fails);
+    sink.let_end(3);
+    buffer.push(0).unwrap();
+    assert!(matches!(drain.flush(LONG), Err(DrainError::Sink(_))));
+    drain.flush(LONG).unwrap();
+    assert_eq!((sink.log.lock().unwrap().published, drain.errors()), (1, 1));
+    buffer.push(1).unwrap();
+    drain.stop(LONG).unwrap();
+    assert_eq!(sink.log.lock().unwrap().published, 2);
+}
+
+#[test]
+fn panicking_work_poisons_the_drain() {
+    for due in [true, false] {
+        let buffer = AsyncBuffer::new(8).unwrap();
+        let sink = Slow { due, ..Slow::default() };
+        let mut drain = spawn(&buffer, sink.clone());
+        sink.log.lock().unwrap().endings.push(Ending::Panics);
+        sink.let_end(1);
+        buffer.push(0).unwrap();
+        let is_panic =
+            |error| matches!(error, DrainError::Panicked { message } if message == "fell over");
+        assert!(is_panic(drain.flush(LONG).unwrap_err()));
+        assert!(is_panic(drain.stop(LONG).unwrap_err()));
+        assert!(buffer.is_closed());
+    }
+}
+
+#[test]
+fn work_that_hangs_stops_nobody_else() {
+    let buffer = AsyncBuffer::new(8).unwrap();
+    let sink = Slow { due: true, ..Slow::default() };
+    let settings = DrainSettings::default().drop_timeout(Duration::from_millis(10));
+    let mut drain = Drain::spawn(buffer.clone(), sink.clone(), &settings).unwrap();
+    for item in 0..100 {
+        buffer.push(item).unwrap();
+        drop(sink.until(|log| log.received.len() as u64 == item + 1));
+    }
+    let short = Duration::from_millis(5);
+    assert!(matches!(drain.flush(short), Err(DrainError::TimedOut { .. })));
+    assert!(matches!(drain.stop(short), Err(DrainError::TimedOut { .. })));
+    sink.let_end(100);
+    drain.stop(LONG).unwrap();
+    assert_eq!(sink.log.lock().unwrap().published, 100);
 }

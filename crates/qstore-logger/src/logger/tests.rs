@@ -1,6 +1,7 @@
 //! The logger on a sink that remembers, fails or stands still.
 
 use super::*;
+use qstore_buffer::Progress;
 use qstore_schema::TrainingMetrics;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -26,13 +27,13 @@ impl Sink<MetricsRow> for Memory {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), NoSpace> {
+    fn flush(&mut self) -> Result<Progress<NoSpace>, NoSpace> {
         let mut left = self.failures_left.lock().unwrap();
         *left = left.saturating_sub(1);
-        if *left > 0 { Err(NoSpace) } else { Ok(()) }
+        if *left > 0 { Err(NoSpace) } else { Ok(Progress::Idle) }
     }
 
-    fn close(&mut self) -> Result<(), NoSpace> {
+    fn close(&mut self) -> Result<Progress<NoSpace>, NoSpace> {
         self.flush()
     }
 
