@@ -32,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod epoch;
 mod error;
 mod logger;

@@ -2,26 +2,14 @@
 //!
 //! Run it with `cargo run -p qstore-schema --example own_record`.
 
-use qstore_schema::{DataType, Field, FieldVisitor, Record, SmolStr, ValueRef};
+use qstore_schema::{FieldVisitor, Record, SmolStr, ValueRef, record};
 
-/// What one calibration of a device yields.
-struct Calibration {
-    qubit: i64,
-    t1_us: f64,
-    readout_error: Option<f64>,
-}
-
-impl Record for Calibration {
-    const DECLARED: &'static [Field] = &[
-        Field::required("qubit", DataType::Int64),
-        Field::required("t1_us", DataType::Float64),
-        Field::nullable("readout_error", DataType::Float64),
-    ];
-
-    fn visit(&self, visitor: &mut impl FieldVisitor) {
-        visitor.declared(0, ValueRef::Int(self.qubit));
-        visitor.declared(1, ValueRef::Float(self.t1_us));
-        visitor.declared(2, self.readout_error.map_or(ValueRef::Null, ValueRef::Float));
+record! {
+    /// What one calibration of a device yields.
+    struct Calibration by qubit {
+        qubit: i64,
+        t1_us: f64,
+        readout_error: Option<f64>,
     }
 }
 

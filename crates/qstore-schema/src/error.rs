@@ -25,6 +25,17 @@ pub enum Error {
         /// What was given, in words.
         found: &'static str,
     },
+    /// Too many names of metrics were made at run time.
+    #[error(
+        "metric `{name}` is one too many: {max} different names were made already; a name must not \
+         contain what differs from step to step, log that as a value"
+    )]
+    TooManyNames {
+        /// The name that was refused.
+        name: SmolStr,
+        /// How many there can be.
+        max: usize,
+    },
     /// A tensor's shape and its bytes disagree.
     #[error("a {dtype} tensor of shape {shape:?} takes {expected} bytes, but {found} were given")]
     ShapeMismatch {

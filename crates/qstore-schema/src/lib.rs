@@ -9,7 +9,7 @@
 //! | one step of training, 18 fixed columns | [`TrainingMetrics`] |
 //! | one step of quantum training, 29 fixed columns | [`QuantumMetrics`] |
 //! | a row whose columns are known only at run time | [`Row`] |
-//! | a row type of your own | the [`Record`] trait |
+//! | a row type of your own | [`record!`], or the [`Record`] trait by hand |
 //! | one array of numbers | [`Tensor`] |
 //! | a model or an optimiser | [`StateDict`] |
 //!
@@ -40,6 +40,7 @@ mod dtype;
 mod error;
 mod field;
 mod metrics;
+mod name;
 mod record;
 mod row;
 mod state;
@@ -50,6 +51,7 @@ pub use dtype::{Dtype, Element};
 pub use error::Error;
 pub use field::{DataType, Field, Schema};
 pub use metrics::{QuantumMetrics, TrainingMetrics};
+pub use name::Name;
 pub use record::{Cell, FieldVisitor, Record};
 pub use row::Row;
 pub use smol_str::SmolStr;

@@ -3,37 +3,26 @@
 //! Names, order, types and defaults are the file's contract with everyone who reads it; a new
 //! column goes to the end and is nullable.
 
-use crate::{Cell, Error, Field, FieldVisitor, Record, Value};
+use crate::{Cell, Error, Value};
 use smol_str::SmolStr;
 
-/// Defines a struct whose fields are its columns, so that the two can never drift apart.
+/// A [`record!`](crate::record!) whose fields have defaults and can be set by name.
 macro_rules! metrics {
-    ($(#[$meta:meta])* pub struct $name:ident {
+    ($(#[$meta:meta])* pub struct $name:ident by $label:ident {
         $($(#[$doc:meta])* $field:ident: $type:ty = $default:expr,)*
     }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq)]
-        pub struct $name {
-            $($(#[$doc])* pub $field: $type,)*
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $($field: $default,)* }
+        $crate::record! {
+            $(#[$meta])*
+            #[derive(Debug, Clone, PartialEq)]
+            pub struct $name by $label {
+                $($(#[$doc])* pub $field: $type,)*
             }
         }
 
-        impl Record for $name {
-            const DECLARED: &'static [Field] = &[$(Field {
-                name: SmolStr::new_static(stringify!($field)),
-                data_type: <$type as Cell>::DATA_TYPE,
-                nullable: <$type as Cell>::NULLABLE,
-            },)*];
-
-            fn visit(&self, visitor: &mut impl FieldVisitor) {
-                let mut index = 0;
-                $(visitor.declared(index, self.$field.value()); index += 1;)*
-                debug_assert_eq!(index, Self::DECLARED.len());
+        impl Default for $name {
+            #[inline]
+            fn default() -> Self {
+                Self { $($field: $default,)* }
             }
         }
 
@@ -43,6 +32,7 @@ macro_rules! metrics {
             ///
             /// # Errors
             /// [`Error::TypeMismatch`] when the value does not fit the column.
+            #[inline]
             pub fn set(&mut self, column: &str, value: &Value) -> Result<bool, Error> {
                 match column {
                     $(stringify!($field) => {
@@ -116,7 +106,7 @@ metrics! {
     /// let row = TrainingMetrics { epoch: 1, step: 20, train_loss: 0.3, ..TrainingMetrics::default() };
     /// assert_eq!((row.backend.as_str(), row.val_loss), ("simulator", None));
     /// ```
-    pub struct TrainingMetrics {
+    pub struct TrainingMetrics by step {
         /// The epoch, counted from 0.
         epoch: i64 = 0,
         /// The step within the run; −1 in the row that sums up an epoch.
@@ -160,7 +150,7 @@ metrics! {
     /// One row of a quantum training log: 29 columns, in this order.
     ///
     /// Converts to [`TrainingMetrics`], where `cost_usd` falls back on `estimated_cost_usd`.
-    pub struct QuantumMetrics {
+    pub struct QuantumMetrics by step {
         /// The epoch, counted from 0.
         epoch: i64 = 0,
         /// The step within the run; −1 in the row that sums up an epoch.
@@ -250,7 +240,7 @@ impl From<QuantumMetrics> for TrainingMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::DataType;
+    use crate::{DataType, Record};
 
     fn columns<R: Record>() -> Vec<String> {
         R::DECLARED

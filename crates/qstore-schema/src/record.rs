@@ -9,25 +9,8 @@ use smol_str::SmolStr;
 /// A row that can be stored column by column.
 ///
 /// Implemented by [`TrainingMetrics`](crate::TrainingMetrics),
-/// [`QuantumMetrics`](crate::QuantumMetrics) and [`Row`](crate::Row); implement it for a struct of
-/// your own to log that instead.
-///
-/// ```
-/// use qstore_schema::{DataType, Field, FieldVisitor, Record, ValueRef};
-///
-/// struct Shot { bits: i64, fidelity: f64 }
-///
-/// impl Record for Shot {
-///     const DECLARED: &'static [Field] = &[
-///         Field::required("bits", DataType::Int64),
-///         Field::required("fidelity", DataType::Float64),
-///     ];
-///     fn visit(&self, visitor: &mut impl FieldVisitor) {
-///         visitor.declared(0, ValueRef::Int(self.bits));
-///         visitor.declared(1, ValueRef::Float(self.fidelity));
-///     }
-/// }
-/// ```
+/// [`QuantumMetrics`](crate::QuantumMetrics) and [`Row`](crate::Row). The macro
+/// [`record!`](crate::record!) implements it for a struct of your own.
 pub trait Record {
     /// The columns every row of this type has, in file order. Their types never change.
     const DECLARED: &'static [Field];
@@ -35,6 +18,69 @@ pub trait Record {
     /// Shows each value to `visitor`, at most one per column. A declared column that is not shown
     /// is null, which only a nullable one may be.
     fn visit(&self, visitor: &mut impl FieldVisitor);
+
+    /// The number that reports of lost rows call this one by, such as its step.
+    fn label(&self) -> Option<i64> {
+        None
+    }
+}
+
+/// Defines a struct whose fields are its columns, so that the two can never drift apart.
+///
+/// A field is an `i64`, `f64`, `bool` or [`SmolStr`](crate::SmolStr), or an `Option` of one, which
+/// makes the column nullable. `by` and a field of type `i64` behind the name make that field the
+/// row's [`label`](crate::Record::label).
+///
+/// ```
+/// use qstore_schema::{Record, record};
+///
+/// record! {
+///     /// What one shot measured.
+///     #[derive(Debug, Clone)]
+///     pub struct Shot by number {
+///         /// Counted from 0.
+///         pub number: i64,
+///         /// How close the state came.
+///         pub fidelity: f64,
+///         /// Where a heralding photon arrived, if one did.
+///         pub herald_ns: Option<f64>,
+///     }
+/// }
+///
+/// let columns: Vec<_> = Shot::DECLARED.iter().map(|field| field.name.as_str()).collect();
+/// assert_eq!(columns, ["number", "fidelity", "herald_ns"]);
+/// let shot = Shot { number: 7, fidelity: 0.98, herald_ns: None };
+/// assert_eq!(shot.label(), Some(7));
+/// ```
+#[macro_export]
+macro_rules! record {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident $(by $label:ident)? {
+        $($(#[$doc:meta])* $field_vis:vis $field:ident: $type:ty),* $(,)?
+    }) => {
+        $(#[$meta])*
+        $vis struct $name {
+            $($(#[$doc])* $field_vis $field: $type,)*
+        }
+
+        impl $crate::Record for $name {
+            const DECLARED: &'static [$crate::Field] = &[$($crate::Field {
+                name: $crate::SmolStr::new_static(stringify!($field)),
+                data_type: <$type as $crate::Cell>::DATA_TYPE,
+                nullable: <$type as $crate::Cell>::NULLABLE,
+            },)*];
+
+            fn visit(&self, visitor: &mut impl $crate::FieldVisitor) {
+                let mut columns = 0..;
+                $(if let Some(index) = columns.next() {
+                    visitor.declared(index, $crate::Cell::value(&self.$field));
+                })*
+            }
+
+            $(fn label(&self) -> Option<i64> {
+                Some(self.$label)
+            })?
+        }
+    };
 }
 
 /// What a sink lends to a record so that it can show its values.

@@ -50,7 +50,7 @@ fn logger(memory: &Memory) -> AsyncMetricsLogger<Memory> {
 fn steps_are_stamped_and_whole_rows_are_not() {
     let memory = Memory::default();
     let mut logger = logger(&memory);
-    let before = now();
+    let before = logger.now() - 1.0;
     logger.log_step((0, 1, 0.5)).unwrap();
     logger.log_epoch(0, [("loss", 0.4)], Row::new()).unwrap();
     logger.log(MetricsRow::step(0, 2, 0.3)).unwrap();
