@@ -2,6 +2,7 @@
 
 use qstore_schema::{Field, FieldVisitor, Name, Record, SmolStr, TrainingMetrics, Value, ValueRef};
 use smallvec::SmallVec;
+use std::borrow::Cow;
 
 /// Extra metrics that fit without heap memory.
 const INLINE: usize = 4;
@@ -25,9 +26,11 @@ const INLINE: usize = 4;
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MetricsRow {
-    /// The fixed columns.
+    /// The fixed columns, before [`with`](Self::with) and [`set`](Self::set) have their say.
     pub metrics: TrainingMetrics,
-    extra: SmallVec<[(Name, Extra); INLINE]>,
+    /// In the order they were set; a name may stand more than once, and may be a fixed column's.
+    /// That is sorted out in the background, where a comparison of names delays nobody.
+    set: SmallVec<[(Name, Extra); INLINE]>,
 }
 
 /// A value in two words: a row is copied on every push.
@@ -48,37 +51,36 @@ impl MetricsRow {
         TrainingMetrics { epoch, step, train_loss, ..TrainingMetrics::default() }.into()
     }
 
-    /// Adds a metric, or sets the fixed column of that name. The first four numbers and flags take no
-    /// heap memory; a text does. A value that does not fit its column makes the sink reject the row
-    /// and count it.
+    /// Adds a metric, or sets the fixed column of that name; the last value of a name counts. The
+    /// first four numbers and flags take no heap memory; a text does. A value that does not fit its
+    /// column makes the sink reject the row and count it.
     #[inline]
     #[must_use]
     pub fn with(mut self, name: impl Into<Name>, value: impl Into<Value>) -> Self {
-        self.set(name, value);
+        self.set.push((name.into(), value.into().into()));
         self
     }
 
     /// As [`with`](Self::with), in place.
     #[inline]
     pub fn set(&mut self, name: impl Into<Name>, value: impl Into<Value>) -> &mut Self {
-        let (name, value) = (name.into(), value.into());
-        if !matches!(self.metrics.set(&name, &value), Ok(true)) {
-            self.set_extra(name, value.into());
-        }
+        self.set.push((name.into(), value.into().into()));
         self
     }
 
     /// The metrics beside the fixed columns, in the order they were added.
-    pub fn extra(&self) -> impl ExactSizeIterator<Item = (Name, ValueRef<'_>)> {
-        self.extra.iter().map(|(name, value)| (*name, value.as_ref()))
+    pub fn extra(&self) -> impl Iterator<Item = (Name, ValueRef<'_>)> {
+        self.last_values().filter(|(name, _)| !TrainingMetrics::has_column(name))
     }
 
-    #[inline]
-    fn set_extra(&mut self, name: Name, value: Extra) {
-        match self.extra.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, slot)) => *slot = value,
-            None => self.extra.push((name, value)),
-        }
+    fn last_values(&self) -> impl Iterator<Item = (Name, ValueRef<'_>)> {
+        let is_last = |index: usize, name: Name| {
+            self.set[index + 1..].iter().all(|(later, _)| *later != name)
+        };
+        let entries = self.set.iter().enumerate();
+        entries
+            .filter(move |(index, (name, _))| is_last(*index, *name))
+            .map(|(_, (name, value))| (*name, value.as_ref()))
     }
 }
 
@@ -108,7 +110,7 @@ impl From<Value> for Extra {
 impl From<TrainingMetrics> for MetricsRow {
     #[inline]
     fn from(metrics: TrainingMetrics) -> Self {
-        Self { metrics, extra: SmallVec::new() }
+        Self { metrics, set: SmallVec::new() }
     }
 }
 
@@ -124,10 +126,15 @@ impl Record for MetricsRow {
     const DECLARED: &'static [Field] = TrainingMetrics::DECLARED;
 
     fn visit(&self, visitor: &mut impl FieldVisitor) {
-        self.metrics.visit(visitor);
-        for (name, value) in self.extra() {
-            visitor.extra(&SmolStr::new_static(name.as_str()), value);
+        let mut metrics = Cow::Borrowed(&self.metrics);
+        for (name, value) in self.last_values() {
+            let is_fixed =
+                TrainingMetrics::has_column(&name) && metrics.to_mut().set(&name, value).is_ok();
+            if !is_fixed {
+                visitor.extra(&SmolStr::new_static(name.as_str()), value);
+            }
         }
+        metrics.visit(visitor);
     }
 
     fn label(&self) -> Option<i64> {
@@ -145,19 +152,40 @@ mod tests {
         assert_eq!((size_of::<TrainingMetrics>(), size_of::<MetricsRow>()), (192, 336));
     }
 
+    /// What a sink is shown, as text.
+    struct Shown(Vec<String>);
+
+    impl FieldVisitor for Shown {
+        fn declared(&mut self, index: usize, value: ValueRef<'_>) {
+            self.0.push(format!("{} {value:?}", MetricsRow::DECLARED[index].name));
+        }
+
+        fn extra(&mut self, name: &SmolStr, value: ValueRef<'_>) {
+            self.0.push(format!("{name} {value:?}, extra"));
+        }
+    }
+
     #[test]
-    fn a_fixed_column_is_set_and_everything_else_is_extra() {
+    fn a_fixed_column_is_set_the_last_value_counts_and_everything_else_is_extra() {
         let row = MetricsRow::step(1, 2, 0.5)
             .with("grad_norm", 3.0)
             .with("accuracy", 0.8)
             .with("accuracy", 0.9)
             .with("qubits_used", "four");
-        assert_eq!((row.metrics.epoch, row.metrics.step, row.metrics.grad_norm), (1, 2, 3.0));
-        let extra = [
-            ("accuracy".into(), ValueRef::Float(0.9)),
-            ("qubits_used".into(), ValueRef::Text("four")),
-        ];
-        assert!(row.extra().eq(extra), "what does not fit is left to the sink to reject");
+        assert!(row.extra().eq([(Name::from("accuracy"), ValueRef::Float(0.9))]));
+        let mut shown = Shown(Vec::new());
+        row.visit(&mut shown);
+        let Shown(shown) = shown;
+        assert_eq!(shown.len(), 18 + 2, "no column twice, but for the one that is to be rejected");
+        for line in [
+            "step Int(2)",
+            "grad_norm Float(3.0)",
+            "accuracy Float(0.9), extra",
+            // The sink rejects a row with an extra column of a fixed column's name.
+            "qubits_used Text(\"four\"), extra",
+        ] {
+            assert!(shown.iter().any(|known| known == line), "{line} of {shown:?}");
+        }
     }
 
     #[test]

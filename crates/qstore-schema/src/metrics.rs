@@ -3,7 +3,7 @@
 //! Names, order, types and defaults are the file's contract with everyone who reads it; a new
 //! column goes to the end and is nullable.
 
-use crate::{Cell, Error, Value};
+use crate::{Cell, Error, ValueRef};
 use smol_str::SmolStr;
 
 /// A [`record!`](crate::record!) whose fields have defaults and can be set by name.
@@ -27,19 +27,29 @@ macro_rules! metrics {
         }
 
         impl $name {
+            /// Whether there is a column of that name.
+            #[must_use]
+            pub fn has_column(name: &str) -> bool {
+                matches!(name, $(stringify!($field))|*)
+            }
+
             /// Sets the column of that name; `Ok(false)` when there is none. A whole number is
             /// taken where a float is wanted, and null where the column is nullable.
             ///
             /// # Errors
             /// [`Error::TypeMismatch`] when the value does not fit the column.
-            #[inline]
-            pub fn set(&mut self, column: &str, value: &Value) -> Result<bool, Error> {
+            pub fn set<'a>(
+                &mut self,
+                column: &str,
+                value: impl Into<ValueRef<'a>>,
+            ) -> Result<bool, Error> {
+                let value = value.into();
                 match column {
                     $(stringify!($field) => {
                         self.$field = Assign::assign(value).ok_or_else(|| Error::TypeMismatch {
                             name: column.into(),
                             expected: <$type as Cell>::DATA_TYPE,
-                            found: value.as_ref().describe(),
+                            found: value.describe(),
                         })?;
                         Ok(true)
                     })*
@@ -55,43 +65,43 @@ const EXACT_MAX: u64 = 1 << 53;
 
 /// How a dynamic value becomes a field; `None` where it does not fit.
 trait Assign: Sized {
-    fn assign(value: &Value) -> Option<Self>;
+    fn assign(value: ValueRef<'_>) -> Option<Self>;
 }
 
 impl Assign for i64 {
-    fn assign(value: &Value) -> Option<Self> {
+    fn assign(value: ValueRef<'_>) -> Option<Self> {
         match value {
-            Value::Int(v) => Some(*v),
+            ValueRef::Int(v) => Some(v),
             // A count computed as a float is still a count, as long as nothing is rounded away.
-            Value::Float(v) if v.fract() == 0.0 && v.abs() <= EXACT_MAX as f64 => Some(*v as i64),
+            ValueRef::Float(v) if v.fract() == 0.0 && v.abs() <= EXACT_MAX as f64 => Some(v as i64),
             _ => None,
         }
     }
 }
 
 impl Assign for f64 {
-    fn assign(value: &Value) -> Option<Self> {
+    fn assign(value: ValueRef<'_>) -> Option<Self> {
         match value {
-            Value::Float(v) => Some(*v),
-            Value::Int(v) if v.unsigned_abs() <= EXACT_MAX => Some(*v as f64),
+            ValueRef::Float(v) => Some(v),
+            ValueRef::Int(v) if v.unsigned_abs() <= EXACT_MAX => Some(v as f64),
             _ => None,
         }
     }
 }
 
 impl Assign for SmolStr {
-    fn assign(value: &Value) -> Option<Self> {
+    fn assign(value: ValueRef<'_>) -> Option<Self> {
         match value {
-            Value::Text(v) => Some(v.clone()),
+            ValueRef::Text(v) => Some(v.into()),
             _ => None,
         }
     }
 }
 
 impl<T: Assign> Assign for Option<T> {
-    fn assign(value: &Value) -> Option<Self> {
+    fn assign(value: ValueRef<'_>) -> Option<Self> {
         match value {
-            Value::Null => Some(None),
+            ValueRef::Null => Some(None),
             value => T::assign(value).map(Some),
         }
     }
@@ -240,7 +250,7 @@ impl From<QuantumMetrics> for TrainingMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DataType, Record};
+    use crate::{DataType, Record, Value};
 
     fn columns<R: Record>() -> Vec<String> {
         R::DECLARED

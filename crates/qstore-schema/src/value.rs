@@ -50,6 +50,12 @@ impl Value {
     }
 }
 
+impl<'a> From<&'a Value> for ValueRef<'a> {
+    fn from(value: &'a Value) -> Self {
+        value.as_ref()
+    }
+}
+
 impl ValueRef<'_> {
     /// The type of column that holds such a value; `None` for null, which any column may hold.
     #[must_use]
