@@ -4,14 +4,13 @@
 //! comes, and a single row comes every 5 ms. Nothing here is durable. The peers' consumers wait in
 //! `recv`, as people write them; the bare ring has no wake-up, so its consumer looks every 5 ms.
 
-use crate::Result;
 use crate::round_robin::{Contender, race};
 use crate::row::{Measure, Row};
+use crate::{Result, Run};
 use crossbeam_queue::ArrayQueue;
 use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Progress, Sink};
 use std::convert::Infallible;
 use std::hint::{black_box, spin_loop};
-use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -43,7 +42,7 @@ const SPARSE_PAUSE: Duration = Duration::from_micros(1_250);
 /// Time to fall asleep after the last row of a burst.
 const SETTLE: Duration = Duration::from_millis(1);
 
-pub(crate) fn run(_: &Path) -> Result<Vec<Row>> {
+pub(crate) fn run(_: &Run<'_>) -> Result<Vec<Row>> {
     let mut rows = race(NAME, 100, filled())?;
     rows.extend(race(NAME, 60, filled_by_two())?);
     rows.extend(race(NAME, 100, bursts()?)?);

@@ -6,7 +6,7 @@
 
 use crate::round_robin::{Contender, race};
 use crate::row::{Measure, Row};
-use crate::{Result, durable, load, model};
+use crate::{Result, Run, durable, load, model};
 use qstore_schema::{Key, State, StateDict, Tensor};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
@@ -31,7 +31,8 @@ const BYTES_FILE: &str = "bytes";
 const SAVE_RIVALS: &[&str] = &["safetensors_fsync_s_100mb", "write_fsync_s_100mb"];
 const LOAD_RIVALS: &[&str] = &["safetensors_load_s_100mb", "safetensors_load_owned_s_100mb"];
 
-pub(crate) fn run(scratch: &Path) -> Result<Vec<Row>> {
+pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
+    let scratch = run.scratch;
     let model = model::bf16_like()?;
     let tensors = tensors(&model)?;
     let managers = Managers::open(scratch)?;

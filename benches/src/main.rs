@@ -6,15 +6,18 @@
 
 mod buffer;
 mod checkpoint;
+mod drops;
 mod durable;
 mod load;
 mod logger;
 mod model;
+mod pace;
 mod parquet;
 mod raw_parquet;
 mod round_robin;
 mod row;
 mod statistics;
+mod step_rivals;
 mod steps;
 mod table;
 
@@ -36,8 +39,16 @@ type Result<T = (), E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E
 struct Set {
     name: &'static str,
     question: &'static str,
-    /// Measures everything; files may be put into the directory.
-    run: fn(&Path) -> Result<Vec<Row>>,
+    run: fn(&Run<'_>) -> Result<Vec<Row>>,
+}
+
+/// How a set is to measure.
+#[derive(Debug)]
+struct Run<'a> {
+    /// Where files may be put.
+    scratch: &'a Path,
+    /// Whether figures that take minutes are wanted, too.
+    long: bool,
 }
 
 const SETS: [Set; 4] = [
@@ -47,7 +58,7 @@ const SETS: [Set; 4] = [
     Set { name: checkpoint::NAME, question: checkpoint::QUESTION, run: checkpoint::run },
 ];
 
-const USAGE: &str = "usage: qstore-bench [SET…] [--json FILE]";
+const USAGE: &str = "usage: qstore-bench [SET…] [--long] [--json FILE]";
 
 fn main() -> ExitCode {
     let request = match Request::parse(lexopt::Parser::from_env()) {
@@ -71,6 +82,7 @@ fn main() -> ExitCode {
 struct Request {
     sets: Vec<&'static Set>,
     json: Option<PathBuf>,
+    long: bool,
     help: bool,
     /// One load and nothing else, as the checkpoint set asks of its new processes.
     load: Option<(OsString, PathBuf)>,
@@ -80,13 +92,15 @@ impl Request {
     fn parse(mut arguments: lexopt::Parser) -> Result<Self> {
         use lexopt::Arg::{Long, Short, Value};
 
-        let mut request = Self { sets: Vec::new(), json: None, help: false, load: None };
+        let mut request =
+            Self { sets: Vec::new(), json: None, long: false, help: false, load: None };
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("json") => request.json = Some(arguments.value()?.into()),
                 Long(load::OPTION) => {
                     request.load = Some((arguments.value()?, arguments.value()?.into()));
                 }
+                Long("long") => request.long = true,
                 Long("help") | Short('h') => request.help = true,
                 Value(name) => request.sets.push(set_of(&name)?),
                 option => return Err(option.unexpected().into()),
@@ -109,7 +123,9 @@ fn set_of(name: &OsString) -> Result<&'static Set> {
 
 fn run(request: &Request) -> Result {
     if request.help {
-        println!("{USAGE}\n\nsets (all when none is named):");
+        println!(
+            "{USAGE}\n\n--long: figures that take minutes, too\nsets (all when none is named):"
+        );
         for set in &SETS {
             println!("  {:<11} {}", set.name, set.question);
         }
@@ -126,7 +142,7 @@ fn run(request: &Request) -> Result {
     let mut rows = Vec::new();
     for set in &request.sets {
         println!("\n{}: {}", set.name, set.question);
-        let measured = (set.run)(scratch.path())?;
+        let measured = (set.run)(&Run { scratch: scratch.path(), long: request.long })?;
         print!("{}", table::of(&measured));
         rows.extend(measured);
     }
@@ -192,7 +208,8 @@ mod tests {
     #[test]
     fn no_set_means_all_of_them() {
         assert_eq!(names(&parse(&[]).unwrap()), ["buffer", "logger", "parquet", "checkpoint"]);
-        let request = parse(&["logger", "--json", "rows.json", "buffer"]).unwrap();
+        let request = parse(&["logger", "--json", "rows.json", "--long", "buffer"]).unwrap();
+        assert!(request.long);
         assert_eq!(names(&request), ["logger", "buffer"]);
         assert_eq!(request.json.as_deref(), Some(Path::new("rows.json")));
     }

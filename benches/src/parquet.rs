@@ -6,7 +6,7 @@
 
 use crate::round_robin::{Contender, race};
 use crate::row::{Measure, Row};
-use crate::{Result, durable, raw_parquet, steps};
+use crate::{Result, Run, durable, raw_parquet, steps};
 use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
 use qstore_buffer::{AsyncBuffer, PushError, Sink};
 use qstore_parquet::{AsyncMetricsWriter, Compression, MetricsLog, WriterSettings};
@@ -29,7 +29,8 @@ const FLUSH: usize = 100;
 /// Flushes into a file before it is made anew, so that it keeps its size.
 const FLUSHES: usize = 10;
 
-pub(crate) fn run(scratch: &Path) -> Result<Vec<Row>> {
+pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
+    let scratch = run.scratch;
     let steps = steps::random(RUN + FLUSHES * FLUSH);
     let mut rows = race(NAME, 7, whole_runs(scratch, &steps[..RUN])?)?;
     rows.extend(race(NAME, 30, flushes(scratch, &steps))?);

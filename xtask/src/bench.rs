@@ -7,12 +7,12 @@ use crate::error::Result;
 use crate::process;
 use crate::workspace::{Workspace, cargo_here};
 
-pub(crate) const ARGUMENTS: &str = "[SET…] [--json FILE]";
+pub(crate) const ARGUMENTS: &str = "[SET…] [--long] [--json FILE]";
 pub(crate) const ABOUT: &str = "measure: buffer, logger, parquet, checkpoint (no SET: all)";
 
 /// Runs the bench program with everything that was typed.
 pub(crate) fn run(_: &Workspace, mut arguments: lexopt::Parser) -> Result {
     let mut cargo = cargo_here();
-    cargo.args(["run", "--release", "--package", "qstore-bench", "--"]);
+    cargo.args(["run", "--release", "--package", "qstore-bench", "--features", "peers", "--"]);
     process::run_in_our_place(cargo.args(arguments.raw_args()?))
 }

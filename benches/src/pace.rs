@@ -1,0 +1,25 @@
+//! Steps at a steady rate: short bursts on a fixed timetable.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// One burst each time.
+const EVERY: Duration = Duration::from_millis(1);
+
+/// Calls `burst` every millisecond with its number, for as long as told. A burst that comes late is
+/// made up for by the next ones, so that the rate holds; one that is very late is given up.
+pub(crate) fn keep<E>(
+    for_time: Duration,
+    mut burst: impl FnMut(usize) -> Result<(), E>,
+) -> Result<usize, E> {
+    let bursts = (for_time.as_nanos() / EVERY.as_nanos()) as usize;
+    let mut due = Instant::now();
+    for number in 0..bursts {
+        let now = Instant::now();
+        thread::sleep(due.saturating_duration_since(now));
+        // More than 50 ms behind: the machine stood still, and a flood would measure something else.
+        due = due.max(now.checked_sub(50 * EVERY).unwrap_or(due)) + EVERY;
+        burst(number)?;
+    }
+    Ok(bursts)
+}
