@@ -4,7 +4,9 @@
 //! fail without having any effect. Put it around a [`MemoryStorage`](qstore::storage::MemoryStorage)
 //! and one can stop a scenario at every operation and look at what a kill or a power cut would leave.
 
-use qstore::storage::{Entry, Error, Lock, Metadata, Operation, Result, Storage, StorageFile};
+use qstore::storage::{
+    Entry, Error, Exclusive, Lock, Metadata, Operation, Result, Stamp, Storage, StorageFile,
+};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -89,6 +91,14 @@ impl Storage for FaultStorage {
 
     fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
         Ok(self.wrap(path, self.inner.open(path)?))
+    }
+
+    fn open_writable(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+        Ok(self.wrap(path, self.inner.open_writable(path)?))
+    }
+
+    fn stamp(&self, path: &Path) -> Result<Option<Stamp>> {
+        self.inner.stamp(path)
     }
 
     fn metadata(&self, path: &Path) -> Result<Option<Metadata>> {
@@ -180,5 +190,14 @@ impl StorageFile for FaultFile {
     fn sync(&self) -> Result<()> {
         self.plan.check(Operation::Sync, &self.path)?;
         self.inner.sync()
+    }
+
+    fn stamp(&self) -> Result<Stamp> {
+        self.inner.stamp()
+    }
+
+    fn claim(&self) -> Result<Exclusive> {
+        self.plan.check(Operation::Lock, &self.path)?;
+        self.inner.claim()
     }
 }

@@ -3,7 +3,7 @@
 //! It does not test durability, which only a simulation can show: see
 //! [`MemoryStorage::power_cut`](crate::MemoryStorage::power_cut).
 
-use crate::{EntryKind, Storage, create_dir_all, read_all, remove_dir_all};
+use crate::{EntryKind, Exclusive, Storage, create_dir_all, read_all, remove_dir_all};
 use std::path::Path;
 
 /// Exercises `storage` below the existing directory `root`, and leaves `root` as it was.
@@ -17,6 +17,7 @@ pub fn check(storage: &dyn Storage, root: &Path) {
     files(storage, &dir);
     names(storage, &dir);
     directories(storage, &dir);
+    in_place(storage, &dir);
     locks(storage, &dir);
     remove_dir_all(storage, &dir).expect("a tree can be removed");
     assert!(storage.metadata(&dir).unwrap().is_none(), "a removed tree is gone");
@@ -107,4 +108,31 @@ fn locks(storage: &dyn Storage, dir: &Path) {
     drop(held);
     drop(storage.lock(&path).unwrap());
     assert!(storage.try_lock(&path).unwrap().is_some(), "a released lock is free");
+}
+
+/// A storage may be unable to tell who has a file open, but must not tell a lie.
+fn in_place(storage: &dyn Storage, dir: &Path) {
+    let (path, link) = (dir.join("in_place"), dir.join("link"));
+    let file = storage.create_new(&path).unwrap();
+    let Ok(empty) = file.stamp() else { return };
+    assert_eq!(storage.stamp(&path).unwrap(), Some(empty), "a name and an open file agree");
+    assert_eq!(storage.stamp(&link).unwrap(), None);
+    file.write_at(0, b"longer").unwrap();
+    let written = file.stamp().unwrap();
+    assert!(written != empty && written.is_same_file(&empty));
+    storage.link(&path, &link).unwrap();
+    assert_eq!((empty.names(), file.stamp().unwrap().names()), (1, 2));
+    storage.remove_file(&link).unwrap();
+
+    let other = storage.open_writable(&path).unwrap();
+    other.write_at(0, b"L").unwrap();
+    let claim = file.claim().unwrap();
+    assert!(!matches!(claim, Exclusive::Held(_)), "it is open twice");
+    drop(claim);
+    drop(other);
+    let alone = file.claim().unwrap();
+    assert!(!matches!(alone, Exclusive::Busy), "it is open once");
+    drop(alone);
+    assert_eq!(read_all(storage, &path).unwrap(), b"Longer");
+    storage.remove_file(&path).unwrap();
 }

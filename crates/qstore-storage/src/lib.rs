@@ -36,13 +36,15 @@
 //! processes of one machine, belong to the open file, and are therefore shared with a forked child
 //! until both have closed it.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 #[cfg(not(unix))]
 compile_error!("qstore-storage needs positional writes and directory syncs as Unix has them");
 
 pub mod conformance;
 mod error;
+mod in_place;
+mod lease;
 mod local;
 mod memory;
 mod seam;
@@ -50,6 +52,7 @@ mod staged_dir;
 mod staged_file;
 
 pub use error::{Error, Operation};
+pub use in_place::{Claim, Exclusive, Stamp};
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
 pub use seam::{Entry, EntryKind, Lock, Metadata, Storage, StorageFile};

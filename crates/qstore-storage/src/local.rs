@@ -2,7 +2,8 @@
 
 use crate::error::Context;
 use crate::{
-    Entry, EntryKind, Error, Lock, Metadata, Operation, Result, Storage, StorageFile, parent_of,
+    Entry, EntryKind, Error, Exclusive, Lock, Metadata, Operation, Result, Stamp, Storage,
+    StorageFile, lease, parent_of,
 };
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -10,6 +11,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::Arc;
 
 /// Files where they usually are. Relative paths start at the current directory.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,7 +27,8 @@ impl LocalStorage {
 
 #[derive(Debug)]
 struct LocalFile {
-    file: File,
+    /// Shared with a claim on it.
+    file: Arc<File>,
     path: PathBuf,
 }
 
@@ -60,21 +63,23 @@ impl Storage for LocalStorage {
             .create_new(true)
             .open(path)
             .context(Operation::Create, path)?;
-        Ok(Box::new(LocalFile { file, path: path.to_path_buf() }))
+        Ok(LocalFile::boxed(file, path))
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
-        // Looked at first: opening a pipe would wait for whoever writes into it.
-        let metadata = fs::metadata(path).context(Operation::Open, path)?;
-        if metadata.is_dir() {
-            return Err(Error::new(Operation::Open, path, io::ErrorKind::IsADirectory.into()));
+        open(path, OpenOptions::new().read(true))
+    }
+
+    fn open_writable(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+        open(path, OpenOptions::new().read(true).write(true))
+    }
+
+    fn stamp(&self, path: &Path) -> Result<Option<Stamp>> {
+        match fs::symlink_metadata(path) {
+            Ok(found) => Ok(Some(stamp_of(&found))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::new(Operation::Inspect, path, error)),
         }
-        if !metadata.is_file() {
-            let reason = io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file");
-            return Err(Error::new(Operation::Open, path, reason));
-        }
-        let file = File::open(path).context(Operation::Open, path)?;
-        Ok(Box::new(LocalFile { file, path: path.to_path_buf() }))
     }
 
     fn metadata(&self, path: &Path) -> Result<Option<Metadata>> {
@@ -183,6 +188,44 @@ impl StorageFile for LocalFile {
 
     fn sync(&self) -> Result<()> {
         self.file.sync_data().context(Operation::Sync, &self.path)
+    }
+
+    fn stamp(&self) -> Result<Stamp> {
+        let found = self.file.metadata().context(Operation::Inspect, &self.path)?;
+        Ok(stamp_of(&found))
+    }
+
+    fn claim(&self) -> Result<Exclusive> {
+        lease::claim(&self.file).context(Operation::Lock, &self.path)
+    }
+}
+
+impl LocalFile {
+    fn boxed(file: File, path: &Path) -> Box<dyn StorageFile> {
+        Box::new(Self { file: Arc::new(file), path: path.to_path_buf() })
+    }
+}
+
+fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn StorageFile>> {
+    // Looked at first: opening a pipe would wait for whoever writes into it.
+    let metadata = fs::metadata(path).context(Operation::Open, path)?;
+    if metadata.is_dir() {
+        return Err(Error::new(Operation::Open, path, io::ErrorKind::IsADirectory.into()));
+    }
+    if !metadata.is_file() {
+        let reason = io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file");
+        return Err(Error::new(Operation::Open, path, reason));
+    }
+    let file = options.open(path).context(Operation::Open, path)?;
+    Ok(LocalFile::boxed(file, path))
+}
+
+fn stamp_of(found: &fs::Metadata) -> Stamp {
+    Stamp {
+        identity: (found.dev(), found.ino()),
+        names: found.nlink(),
+        len: found.len(),
+        modified: (found.mtime(), found.mtime_nsec()),
     }
 }
 

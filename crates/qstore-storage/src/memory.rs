@@ -7,7 +7,10 @@
 //! [`power_cut_after_names`](MemoryStorage::power_cut_after_names).
 
 use crate::error::Context;
-use crate::{Entry, EntryKind, Error, Lock, Metadata, Operation, Result, Storage, StorageFile};
+use crate::{
+    Claim, Entry, EntryKind, Error, Exclusive, Lock, Metadata, Operation, Result, Stamp, Storage,
+    StorageFile,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -31,6 +34,11 @@ struct Disk {
     /// Never removed, so that an open file stays readable; number 0 is the root directory.
     inodes: Vec<Inode>,
     locked: BTreeSet<PathBuf>,
+    /// How many open files each inode has, and how often it was changed.
+    opened: BTreeMap<usize, usize>,
+    changes: BTreeMap<usize, i64>,
+    /// Inodes that nobody may open now.
+    claimed: BTreeSet<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -46,32 +54,50 @@ impl MemoryStorage {
     /// A file system with an empty root directory.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(Disk { inodes: vec![Inode::dir()], locked: BTreeSet::new() })
+        Self::of(Disk {
+            inodes: vec![Inode::dir()],
+            locked: BTreeSet::new(),
+            opened: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            claimed: BTreeSet::new(),
+        })
     }
 
     /// What is left after a power cut at this moment: only what was synced. Locks are gone.
     #[must_use]
     pub fn power_cut(&self) -> Self {
-        self.cut(false)
+        self.cut(Bytes::Synced, false)
+    }
+
+    /// What is left if of the bytes that were not synced every other block of 512 had already been
+    /// written, as the system may at any time. Names are as after [`power_cut`](Self::power_cut).
+    #[must_use]
+    pub fn power_cut_torn(&self) -> Self {
+        self.cut(Bytes::Torn, false)
     }
 
     /// What is left if the file system had already written all names down, as it may at any time, but
     /// no bytes that were not synced: a file that was renamed before its sync is empty.
     #[must_use]
     pub fn power_cut_after_names(&self) -> Self {
-        self.cut(true)
+        self.cut(Bytes::Synced, true)
     }
 
-    fn cut(&self, names_are_written: bool) -> Self {
+    fn cut(&self, bytes: Bytes, names_are_written: bool) -> Self {
         let mut disk = self.disk().clone();
         for inode in &mut disk.inodes {
             match inode {
-                Inode::File { live, durable } => live.clone_from(durable),
+                Inode::File { live, durable } => {
+                    if bytes == Bytes::Torn {
+                        tear(live, durable);
+                    }
+                    live.clone_from(durable);
+                }
                 Inode::Dir { live, durable } if names_are_written => durable.clone_from(live),
                 Inode::Dir { live, durable } => live.clone_from(durable),
             }
         }
-        disk.locked.clear();
+        disk.forget_processes();
         Self::of(disk)
     }
 
@@ -79,7 +105,7 @@ impl MemoryStorage {
     #[must_use]
     pub fn process_kill(&self) -> Self {
         let mut disk = self.disk().clone();
-        disk.locked.clear();
+        disk.forget_processes();
         Self::of(disk)
     }
 
@@ -87,8 +113,29 @@ impl MemoryStorage {
         Self { shared: Arc::new(Shared { disk: Mutex::new(disk), unlocked: Condvar::new() }) }
     }
 
+    fn file(&self, disk: &mut Disk, inode: usize, path: &Path) -> Box<dyn StorageFile> {
+        *disk.opened.entry(inode).or_default() += 1;
+        Box::new(MemoryFile { storage: self.clone(), inode, path: path.to_path_buf() })
+    }
+
     fn disk(&self) -> MutexGuard<'_, Disk> {
         self.shared.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a power cut leaves of bytes that were written and not synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bytes {
+    Synced,
+    Torn,
+}
+
+/// Brings every other block of the live bytes, and their length, into the durable ones.
+fn tear(live: &[u8], durable: &mut Vec<u8>) {
+    const BLOCK: usize = 512;
+    durable.resize(live.len(), 0);
+    for (written, kept) in live.chunks(BLOCK).zip(durable.chunks_mut(BLOCK)).step_by(2) {
+        kept.copy_from_slice(written);
     }
 }
 
@@ -105,6 +152,26 @@ impl Inode {
 }
 
 impl Disk {
+    /// Processes are gone, and with them their locks and open files.
+    fn forget_processes(&mut self) {
+        self.locked.clear();
+        self.opened.clear();
+        self.claimed.clear();
+    }
+
+    fn stamp(&self, inode: usize) -> Stamp {
+        let names = |dir: &Inode| match dir {
+            Inode::Dir { live, .. } => live.values().filter(|found| **found == inode).count(),
+            Inode::File { .. } => 0,
+        };
+        Stamp {
+            identity: (0, inode as u64),
+            names: self.inodes.iter().map(names).sum::<usize>() as u64,
+            len: self.bytes(inode).map_or(0, |bytes| bytes.len() as u64),
+            modified: (self.changes.get(&inode).copied().unwrap_or(0), 0),
+        }
+    }
+
     fn find(&self, path: &Path) -> io::Result<usize> {
         let mut inode = ROOT;
         for component in path.components() {
@@ -149,6 +216,7 @@ impl Disk {
     }
 
     fn bytes_mut(&mut self, inode: usize) -> io::Result<&mut Vec<u8>> {
+        *self.changes.entry(inode).or_default() += 1;
         match &mut self.inodes[inode] {
             Inode::File { live, .. } => Ok(live),
             Inode::Dir { .. } => Err(io::ErrorKind::IsADirectory.into()),
@@ -242,15 +310,35 @@ impl Drop for MemoryLock {
 impl Storage for MemoryStorage {
     fn create_new(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
         let empty = Inode::File { live: Vec::new(), durable: Vec::new() };
-        let inode = self.disk().insert(path, empty).context(Operation::Create, path)?;
-        Ok(Box::new(MemoryFile { storage: self.clone(), inode, path: path.to_path_buf() }))
+        let mut disk = self.disk();
+        let inode = disk.insert(path, empty).context(Operation::Create, path)?;
+        Ok(self.file(&mut disk, inode, path))
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+        let mut disk = self.disk();
+        loop {
+            let inode = disk.find(path).context(Operation::Open, path)?;
+            disk.bytes(inode).context(Operation::Open, path)?;
+            if !disk.claimed.contains(&inode) {
+                return Ok(self.file(&mut disk, inode, path));
+            }
+            let waited = self.shared.unlocked.wait(disk);
+            disk = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn open_writable(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+        self.open(path)
+    }
+
+    fn stamp(&self, path: &Path) -> Result<Option<Stamp>> {
         let disk = self.disk();
-        let inode = disk.find(path).context(Operation::Open, path)?;
-        disk.bytes(inode).context(Operation::Open, path)?;
-        Ok(Box::new(MemoryFile { storage: self.clone(), inode, path: path.to_path_buf() }))
+        match disk.find(path) {
+            Ok(inode) => Ok(Some(disk.stamp(inode))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::new(Operation::Inspect, path, error)),
+        }
     }
 
     fn metadata(&self, path: &Path) -> Result<Option<Metadata>> {
@@ -393,6 +481,42 @@ impl StorageFile for MemoryFile {
         }
         Ok(())
     }
+
+    fn stamp(&self) -> Result<Stamp> {
+        Ok(self.storage.disk().stamp(self.inode))
+    }
+
+    fn claim(&self) -> Result<Exclusive> {
+        let mut disk = self.storage.disk();
+        if disk.opened.get(&self.inode) != Some(&1) || !disk.claimed.insert(self.inode) {
+            return Ok(Exclusive::Busy);
+        }
+        let claim = MemoryClaim { storage: self.storage.clone(), inode: self.inode };
+        Ok(Exclusive::Held(Box::new(claim)))
+    }
+}
+
+impl Drop for MemoryFile {
+    fn drop(&mut self) {
+        if let Some(count) = self.storage.disk().opened.get_mut(&self.inode) {
+            *count -= 1;
+        }
+    }
+}
+
+#[derive(Debug)]
+struct MemoryClaim {
+    storage: MemoryStorage,
+    inode: usize,
+}
+
+impl Claim for MemoryClaim {}
+
+impl Drop for MemoryClaim {
+    fn drop(&mut self) {
+        self.storage.disk().claimed.remove(&self.inode);
+        self.storage.shared.unlocked.notify_all();
+    }
 }
 
 #[cfg(test)]
@@ -419,6 +543,8 @@ mod tests {
         memory.rename(Path::new("/file"), Path::new("/moved")).unwrap();
         let cut = memory.power_cut();
         assert_eq!(read_all(&cut, Path::new("/file")).unwrap(), b"synced");
+        let torn = read_all(&memory.power_cut_torn(), Path::new("/file")).unwrap();
+        assert_eq!(torn, b"UNSYNCED", "its one block may have been written");
         assert!(cut.metadata(Path::new("/moved")).unwrap().is_none());
         assert_eq!(read_all(&memory.process_kill(), Path::new("/moved")).unwrap(), b"UNSYNCED");
     }

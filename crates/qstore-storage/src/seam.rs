@@ -4,9 +4,10 @@
 //! once; it *survives a power cut* only after the sync that covers it: [`StorageFile::sync`] for a
 //! file's bytes and length, [`Storage::sync_dir`] for the names in a directory.
 
-use crate::Result;
+use crate::{Error, Exclusive, Operation, Result, Stamp};
 use std::ffi::OsString;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A file system. All methods may block and are called from background threads only.
@@ -22,6 +23,23 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// # Errors
     /// `NotFound` when there is none; an error when it is not a plain file.
     fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>>;
+
+    /// Opens a file for reading and writing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when the file may not be written; `Unsupported` where a storage
+    /// has no such thing.
+    fn open_writable(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+        Err(Error::new(Operation::Open, path, io::ErrorKind::Unsupported.into()))
+    }
+
+    /// Which file the name stands for, a link for itself; `None` when it stands for nothing.
+    ///
+    /// # Errors
+    /// When it cannot be found out; `Unsupported` where a storage has no such thing.
+    fn stamp(&self, path: &Path) -> Result<Option<Stamp>> {
+        Err(Error::new(Operation::Inspect, path, io::ErrorKind::Unsupported.into()))
+    }
 
     /// What the name stands for, a link for itself; `None` when it stands for nothing.
     ///
@@ -144,6 +162,23 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     /// After an error the file must not be trusted: the system may have dropped the bytes, and a
     /// later `Ok` does not bring them back. Write them to a new file.
     fn sync(&self) -> Result<()>;
+
+    /// Which file this is and what was last done to it.
+    ///
+    /// # Errors
+    /// When it cannot be found out; `Unsupported` where a storage has no such thing.
+    fn stamp(&self) -> Result<Stamp> {
+        let reason = io::ErrorKind::Unsupported.into();
+        Err(Error::new(Operation::Inspect, Path::new(""), reason))
+    }
+
+    /// Makes sure that nobody else has the file open, nor opens it until the claim is dropped.
+    ///
+    /// # Errors
+    /// When it cannot be found out although it usually can.
+    fn claim(&self) -> Result<Exclusive> {
+        Ok(Exclusive::Unknown)
+    }
 }
 
 /// A lock that is held until it is dropped.
