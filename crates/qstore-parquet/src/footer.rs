@@ -3,7 +3,9 @@
 //! Reading never trusts the file: lengths and offsets are checked against its size, and a panic of
 //! the library on malformed input becomes an error.
 
+use crate::checksums::{self, SEAL_LEN, Seal};
 use crate::read_at::{ReadAt, contain};
+use crate::stored::Stored;
 use parquet::basic::ColumnOrder;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{
@@ -23,16 +25,14 @@ const TAIL: u64 = 8;
 /// More rows than any writer puts into one group; what is read or filled up is bounded by it.
 const GROUP_ROWS_MAX: i64 = 1 << 24;
 
-/// The version of what `qstore.*` says in a footer.
-pub(crate) const FORMAT_VERSION: &str = "1";
-pub(crate) const FORMAT_VERSION_KEY: &str = "qstore.format_version";
-
-/// The bytes of a footer for these row groups.
+/// The bytes that end a file with these row groups: the footer, behind the seal that guards it.
 pub(crate) fn encode(
-    groups: Vec<RowGroupMetaData>,
+    groups: &[Stored],
     schema: &SchemaDescPtr,
-    keys: Vec<KeyValue>,
+    mut keys: Vec<KeyValue>,
 ) -> Result<Vec<u8>> {
+    keys.push(KeyValue::new(checksums::KEY.into(), checksums::encode(groups)));
+    let groups: Vec<_> = groups.iter().map(|group| group.metadata.clone()).collect();
     let orders = schema.columns().iter().map(|column| {
         ColumnOrder::column_order_for_type(
             column.logical_type_ref(),
@@ -53,18 +53,27 @@ pub(crate) fn encode(
     ParquetMetaDataWriter::new(&mut bytes, &metadata)
         .with_preserve_page_index_locations(true)
         .finish()?;
-    Ok(bytes)
+    let footer = &bytes[..bytes.len() - TAIL as usize];
+    Ok([&checksums::seal(footer)[..], &bytes].concat())
 }
 
 /// A footer that was found whole.
 pub(crate) struct Footer {
     pub(crate) metadata: ParquetMetaData,
-    /// Where the row groups end and the footer begins.
+    /// The checksums of each chunk of each row group; empty if there are none.
+    pub(crate) checksums: Vec<Vec<Option<u32>>>,
+    /// Where the row groups end and the footer, with its seal, begins.
     pub(crate) start: u64,
 }
 
 /// Reads and checks the footer; the error says in words what is wrong with the file.
 pub(crate) fn read(file: &ReadAt) -> std::result::Result<Footer, String> {
+    read_ending_at(file, file.len())
+}
+
+/// As [`read`], of a file that ended at `end`, whatever comes behind it now.
+pub(crate) fn read_ending_at(file: &ReadAt, end: u64) -> std::result::Result<Footer, String> {
+    let file = &file.up_to(end);
     let describe = |error: ParquetError| error.to_string();
     if file.len() < MAGIC.len() as u64 + TAIL {
         return Err(format!("it has only {} bytes", file.len()));
@@ -80,10 +89,38 @@ pub(crate) fn read(file: &ReadAt) -> std::result::Result<Footer, String> {
         .checked_sub(length)
         .filter(|start| *start >= MAGIC.len() as u64)
         .ok_or_else(|| format!("its footer claims {length} bytes, more than the file has"))?;
-    let parse = || ParquetMetaDataReader::new().parse_and_finish(file);
+    let bytes = file.get_bytes(start, length as usize).map_err(describe)?;
+    let before = start.saturating_sub(SEAL_LEN).max(MAGIC.len() as u64);
+    let seal = file.get_bytes(before, (start - before) as usize).map_err(describe)?;
+    let seal = checksums::check_seal(&seal, &bytes);
+    if seal == Seal::Broken {
+        return Err("its footer is damaged: it does not agree with its checksum".into());
+    }
+    let parse = || ParquetMetaDataReader::decode_metadata(&bytes);
     let metadata = contain(parse)?.map_err(|error| format!("its footer is damaged: {error}"))?;
+    let start = if seal == Seal::Whole { before } else { start };
     contain(|| check(&metadata, start))??;
-    Ok(Footer { metadata, start })
+    // Other writers may have taken our keys along with the rows; only ours mean these very chunks.
+    let by = metadata.file_metadata().created_by().unwrap_or_default();
+    let is_ours = by.starts_with(env!("CARGO_PKG_NAME"));
+    let checksums = if is_ours { read_checksums(&metadata)? } else { None };
+    if seal == Seal::None && checksums.is_some() {
+        return Err("its footer is damaged: its checksum is gone".into());
+    }
+    Ok(Footer { metadata, checksums: checksums.unwrap_or_default(), start })
+}
+
+type Checksums = Vec<Vec<Option<u32>>>;
+
+fn read_checksums(metadata: &ParquetMetaData) -> std::result::Result<Option<Checksums>, String> {
+    let info = metadata.file_metadata();
+    let keys = info.key_value_metadata().into_iter().flatten();
+    let text = keys.filter(|key| key.key == checksums::KEY).find_map(|key| key.value.as_deref());
+    let Some(text) = text else { return Ok(None) };
+    let (groups, columns) = (metadata.num_row_groups(), info.schema_descr().num_columns());
+    checksums::decode(text, groups, columns)
+        .map(Some)
+        .ok_or_else(|| "its checksums are damaged".into())
 }
 
 /// What a footer says must be possible before any of it is believed.

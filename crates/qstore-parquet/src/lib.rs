@@ -31,25 +31,34 @@
 
 #![forbid(unsafe_code)]
 
+mod accounts;
+mod audit;
+mod checksums;
 mod columns;
 mod compression;
+mod disk;
 mod error;
 mod footer;
+mod layout;
 mod log;
 mod open;
-mod publish;
+mod pace;
 mod published;
 mod read_at;
+mod recovery;
 mod row_group;
 mod rows;
 mod settings;
+mod space;
 mod stack;
 mod stats;
+mod stored;
 mod writer;
 
+pub use audit::{Audit, Segment};
 pub use compression::Compression;
 pub use error::Error;
 pub use log::MetricsLog;
-pub use settings::WriterSettings;
-pub use stats::WriterStats;
+pub use settings::{Durability, WriterSettings};
+pub use stats::{Publishing, Recovery, WriterStats};
 pub use writer::AsyncMetricsWriter;

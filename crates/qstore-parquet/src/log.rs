@@ -1,64 +1,78 @@
 //! The metrics log: receives rows, decides when they are published, and keeps the accounts.
 //!
-//! It is ordinary synchronous code: it starts no thread and is told the time; only how long a
-//! publication takes it measures itself. A row is *received*
+//! It is ordinary synchronous code: it starts no thread and is told the time. A row is *received*
 //! into memory, *flushed* when a version of the file that contains it is published, and *sealed* when
-//! its row group is full, after which the log forgets it.
+//! its row group is full, after which the log forgets it. Encoding and writing are handed out as
+//! work, with a copy of the rows they need, so that rows are received meanwhile.
 
-use crate::open::{self, Names, Opened};
-use crate::publish::{self, Version};
+use crate::accounts::Accounts;
+use crate::disk::{Disk, Done};
+use crate::layout::Version;
+use crate::open::{self, Opened};
+use crate::pace::Pace;
 use crate::published::Published;
-use crate::rows::{COLUMNS_MAX, Rejection, Rows};
+use crate::row_group::Coding;
+use crate::rows::{COLUMNS_MAX, Rows};
 use crate::stack::{Plan, Stack};
 use crate::stats::WriterStats;
-use crate::{Error, WriterSettings, footer};
-use parquet::basic::Compression as Codec;
+use crate::{Durability, Error, WriterSettings};
 use parquet::file::metadata::KeyValue;
-use qstore_buffer::{Progress, Sink};
+use qstore_buffer::{BufferStats, Progress, Sink};
 use qstore_schema::{DataType, Field, Record, Schema};
-use qstore_storage::{LocalStorage, Lock, Storage};
+use qstore_storage::{LocalStorage, Storage};
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// How much longer than publishing takes the pause after it is.
-const PAUSE_FACTOR: u32 = 20;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// One Parquet file that is appended to and can be read at any moment.
 ///
 /// It is the [`Sink`] behind [`AsyncMetricsWriter`](crate::AsyncMetricsWriter); use it directly to
-/// write from a thread of your own.
+/// write from a thread of your own, with [`append`](Self::append), [`flush`](Self::flush) and
+/// [`close`](Self::close), which do everything before they return.
 pub struct MetricsLog<R> {
-    storage: Arc<dyn Storage>,
-    names: Names,
     settings: WriterSettings,
-    codec: Codec,
-    published: Option<Published>,
-    /// Row groups of earlier sessions and sealed ones: they are copied and never encoded again.
+    coding: Coding,
+    /// Locked by the work while it is under way.
+    disk: Arc<Mutex<Disk>>,
+    published: Option<Arc<Published>>,
+    /// Row groups of earlier sessions and sealed ones: they are never encoded again.
     stored_groups: usize,
     stack: Stack,
     rows: Rows,
     /// How many of the held rows are not published yet.
     pending: usize,
     oldest_pending: Option<Instant>,
-    last_publication: Option<Instant>,
-    publishing_time: Duration,
+    pace: Pace,
+    flight: Option<Flight>,
+    /// Rows that a flush under way has still to see published.
+    flushing: Option<usize>,
+    is_closed: bool,
     stats: WriterStats,
+    accounts: Accounts,
     /// The largest integers of published columns, as far as they were asked for.
     largest: HashMap<usize, Result<i64, String>>,
-    /// Keeps other writers away; released last.
-    _lock: Box<dyn Lock>,
     record: PhantomData<fn(R)>,
+}
+
+/// A version that was handed out to be published.
+struct Flight {
+    plan: Plan,
+    pending: usize,
+    closes: bool,
+    /// Where the work puts down what it did; empty while it is under way, and if it failed.
+    done: Arc<Mutex<Option<Done>>>,
 }
 
 impl<R: Record> MetricsLog<R> {
     /// Opens or creates the file at `path` on the machine's file system.
     ///
     /// A file that is there is continued, whoever wrote it, if its columns go with `R`: of the types
-    /// this crate writes, equal where both have them, and nullable where only the file has them.
+    /// this crate writes, equal where both have them, and nullable where only the file has them. A
+    /// file whose end is damaged is continued from the last version in it that is whole; the damaged
+    /// one is set aside, and [`WriterStats::recovery`] tells of it.
     ///
     /// # Errors
     /// A wrong setting, a path that cannot be a file or is missing its directory, a file that another
@@ -78,31 +92,42 @@ impl<R: Record> MetricsLog<R> {
     ) -> Result<Self, Error> {
         settings.validate()?;
         Schema::new(R::DECLARED.to_vec())?;
-        let codec = settings.compression.codec()?;
-        let Opened { names, lock, published } = open::open(&*storage, path.as_ref(), R::DECLARED)?;
-        let fields = open::merged(published.as_ref(), R::DECLARED);
+        let coding = Coding {
+            compression: settings.compression.codec()?,
+            is_plain: settings.plain_encoding,
+        };
+        let opened = open::open(&storage, path.as_ref(), R::DECLARED)?;
+        let Opened { names, lock, published, recovery } = opened;
+        let published = published.map(Arc::new);
+        let fields = open::merged(published.as_deref(), R::DECLARED);
+        let file_rows = published.as_deref().map_or(0, Published::rows);
+        let mut stats = WriterStats::new(&names.public, file_rows);
+        stats.recovery = recovery;
+        let disk = Disk::new(storage, names, lock, published.clone(), &settings);
         let mut log = Self {
-            stored_groups: published.as_ref().map_or(0, |published| published.groups.len()),
-            stats: WriterStats::new(&names.public, published.as_ref().map_or(0, Published::rows)),
+            stored_groups: published.as_deref().map_or(0, |published| published.groups.len()),
+            stats,
+            accounts: Accounts::new(published.as_deref(), &settings),
             rows: Rows::new(&fields, R::DECLARED),
-            storage,
-            names,
             settings,
-            codec,
+            coding,
+            disk: Arc::new(Mutex::new(disk)),
             published,
             stack: Stack::default(),
             pending: 0,
             oldest_pending: None,
-            last_publication: None,
-            publishing_time: Duration::ZERO,
+            pace: Pace::default(),
+            flight: None,
+            flushing: None,
+            is_closed: false,
             largest: HashMap::new(),
-            _lock: lock,
             record: PhantomData,
         };
         // Readers find a table from the first moment, and a directory that cannot be written to is
         // noticed now. Rows without declared columns have no table to show yet.
         if log.published.is_none() && !fields.is_empty() {
-            log.publish(false)?;
+            log.publish(false).run()?;
+            log.settle();
         }
         Ok(log)
     }
@@ -113,7 +138,7 @@ impl<R: Record> MetricsLog<R> {
         let Self { published, largest, .. } = self;
         let mut largest_stored = |column| {
             // Read once for each version of the file, however many rows ask.
-            let known = || largest_integer(published.as_ref(), column);
+            let known = || largest_integer(published.as_deref(), column);
             largest.entry(column).or_insert_with(known).clone()
         };
         let turned_away = self.rows.names_turned_away();
@@ -122,7 +147,11 @@ impl<R: Record> MetricsLog<R> {
                 self.pending += 1;
                 self.oldest_pending.get_or_insert(now);
             }
-            Err(rejection) => self.reject(&rejection),
+            Err(rejection) => {
+                self.stats.rejected_rows += 1;
+                self.stats.last_rejection = Some(rejection.to_string().into());
+                self.accounts.rejected(record.label());
+            }
         }
         self.stats.names_turned_away = self.rows.names_turned_away();
         if self.stats.names_turned_away > turned_away {
@@ -137,75 +166,99 @@ impl<R: Record> MetricsLog<R> {
         self.rows.fields()
     }
 
-    fn reject(&mut self, rejection: &Rejection) {
-        self.stats.rejected_rows += 1;
-        self.stats.last_rejection = Some(rejection.to_string().into());
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_due(&self, now: Instant) -> bool {
-        if self.pending == 0 {
-            return false;
+    /// The work of publishing everything that is held now.
+    fn publish(&mut self, closes: bool) -> Progress<Error> {
+        let plan = self.plan(closes);
+        let held = self.rows.len();
+        let mut start = held - plan.rows.iter().sum::<usize>();
+        let mut added = Vec::new();
+        for rows in &plan.rows {
+            added.push((*rows, self.rows.slice(&(start..start + rows))));
+            start += rows;
         }
-        if self.rows.len() >= self.settings.row_group_rows_max {
-            return true; // nothing more is received until it is sealed
-        }
-        let age = self.oldest_pending.map_or(Duration::ZERO, |oldest| now - oldest.min(now));
-        let pause = (self.publishing_time * PAUSE_FACTOR).max(self.settings.publish_pause_min);
-        let has_paused = self.last_publication.is_none_or(|last| now >= last + pause);
-        has_paused
-            && (self.pending >= self.settings.flush_interval || age >= self.settings.flush_every)
+        let version = Version {
+            kept: self.stored_groups + plan.kept,
+            fields: self.rows.fields(),
+            added,
+            keys: self.keys(closes),
+            coding: self.coding,
+            is_packed: closes,
+        };
+        let done = Arc::new(Mutex::new(None));
+        self.flight = Some(Flight { plan, pending: self.pending, closes, done: Arc::clone(&done) });
+        let (disk, durability) = (Arc::clone(&self.disk), self.settings.durability);
+        Progress::Work(Box::new(move || {
+            let mut disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
+            let published = disk.publish(&version)?;
+            *done.lock().unwrap_or_else(PoisonError::into_inner) = Some(published);
+            match durability {
+                Durability::Sync => disk.sync_name(),
+                Durability::Flush => Ok(()),
+            }
+        }))
     }
 
-    fn publish(&mut self, closed: bool) -> Result<(), Error> {
-        let outcome = self.try_publish(closed);
-        if outcome.is_err() {
-            self.stats.errors += 1;
-        }
-        outcome
+    /// The work of making what is published survive a power cut.
+    fn sync(&self) -> Progress<Error> {
+        let disk = Arc::clone(&self.disk);
+        Progress::Work(Box::new(move || {
+            disk.lock().unwrap_or_else(PoisonError::into_inner).sync_name()
+        }))
     }
 
-    fn try_publish(&mut self, closed: bool) -> Result<(), Error> {
-        let is_full = self.rows.len() >= self.settings.row_group_rows_max;
-        let plan = if self.pending == 0 && self.stack.len() <= 1 {
+    fn plan(&self, closes: bool) -> Plan {
+        let rows_max = self.settings.row_group_rows_max;
+        if self.pending == 0 && self.stack.len() <= 1 {
             // Nothing to add and nothing to merge, as in the first version and some last ones.
-            Plan { kept: self.stack.len(), rows: 0 }
-        } else if is_full || closed {
-            self.stack.plan_seal(self.pending)
+            Plan { kept: self.stack.len(), rows: Vec::new(), sealed: 0 }
+        } else if closes || self.rows.len() >= rows_max {
+            self.stack.plan_seal(self.pending, rows_max, closes)
         } else {
             self.stack.plan(self.pending)
+        }
+    }
+
+    /// Takes note of how the work ended that was handed out last.
+    fn settle(&mut self) {
+        let Some(Flight { plan, pending, closes, done }) = self.flight.take() else { return };
+        let done = done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Done { published, took, publishing, bytes_written }) = done else {
+            self.stats.errors += 1;
+            self.flushing = None;
+            return;
         };
-        let version = Version {
-            old: self.published.as_ref(),
-            kept: self.stored_groups + plan.kept,
-            rows: &self.rows,
-            new_rows: plan.rows,
-            keys: self.keys(closed),
-            compression: self.codec,
-            compact: closed,
-        };
-        let (temporary, public) = (&self.names.temporary, &self.names.public);
-        let (published, took) = publish::publish(version, &self.storage, temporary, public)?;
+        if self.settings.durability == Durability::Sync && !self.disk().is_durable() {
+            self.stats.errors += 1;
+            self.flushing = None;
+        }
+        let groups = published.groups.len();
         self.published = Some(published);
         self.largest.clear();
+        self.pace.published(took, Instant::now());
         self.stack.apply(&plan);
-        self.publishing_time = match self.last_publication {
-            None => took,
-            // A mean that follows a growing file within some ten flushes.
-            Some(_) => (self.publishing_time * 7 + took) / 8,
-        };
-        self.last_publication = Some(Instant::now());
-        self.stats.rows_written += self.pending as u64;
-        self.stats.file_rows += self.pending as u64;
-        self.stats.flushes += u64::from(self.pending > 0);
-        self.stats.pending_rows = 0;
-        self.pending = 0;
-        self.oldest_pending = None;
-        if is_full || closed {
-            self.rows.forget(self.rows.len());
-            self.stored_groups += self.stack.len();
+        if plan.sealed > 0 {
+            self.rows.forget(plan.sealed);
+        }
+        if closes {
+            self.rows.forget(self.stack.rows());
             self.stack.clear();
         }
-        Ok(())
+        self.stored_groups = groups - self.stack.len();
+        self.is_closed = closes;
+        self.stats.rows_written += pending as u64;
+        self.stats.file_rows += pending as u64;
+        self.stats.flushes += u64::from(pending > 0);
+        self.stats.publishing = publishing;
+        self.stats.bytes_written = bytes_written;
+        self.pending -= pending;
+        self.stats.pending_rows = self.pending;
+        self.flushing = self.flushing.map(|rows| rows.saturating_sub(pending));
+        // Those that came in meanwhile have waited no longer than the work took.
+        self.oldest_pending = (self.pending > 0).then(Instant::now);
     }
 
     /// What the footer says beside the columns: `qstore.*`, and what another writer left there,
@@ -217,15 +270,29 @@ impl<R: Record> MetricsLog<R> {
         };
         let mut keys: Vec<_> = stored.filter(is_kept).cloned().collect();
         let rows_written = self.stats.rows_written + self.pending as u64;
-        for (name, value) in [
-            (footer::FORMAT_VERSION_KEY, footer::FORMAT_VERSION.to_owned()),
-            ("qstore.closed", closed.to_string()),
-            ("qstore.rows_written", rows_written.to_string()),
-            ("qstore.rows_rejected", self.stats.rejected_rows.to_string()),
-        ] {
-            keys.push(KeyValue::new(name.into(), value));
-        }
+        keys.extend(self.accounts.audit(rows_written, closed).keys());
         keys
+    }
+}
+
+impl<R: Record + Send + 'static> MetricsLog<R> {
+    /// Publishes every row appended so far, before it returns.
+    ///
+    /// # Errors
+    /// When they could not be published; they stay pending.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        while Sink::flush(self)?.run()? {}
+        Ok(())
+    }
+
+    /// Flushes and seals: the file holds nothing but its rows then, and says that it is complete.
+    /// Nothing may be appended afterwards.
+    ///
+    /// # Errors
+    /// When it could not be published; it can be tried again.
+    pub fn close(&mut self) -> Result<(), Error> {
+        while Sink::close(self)?.run()? {}
+        Ok(())
     }
 }
 
@@ -234,8 +301,7 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
     type Stats = WriterStats;
 
     fn capacity(&self) -> usize {
-        // More only if `append` was called beyond it; then nothing is taken until the next flush.
-        self.settings.row_group_rows_max.saturating_sub(self.rows.len())
+        self.settings.pending_rows_max.saturating_sub(self.pending)
     }
 
     fn receive(&mut self, batch: &mut Vec<R>, now: Instant) -> Result<(), Error> {
@@ -245,29 +311,44 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
         Ok(())
     }
 
+    fn observe(&mut self, intake: &BufferStats) {
+        self.accounts.observe(intake);
+    }
+
     fn tick(&mut self, now: Instant) -> Result<Progress<Error>, Error> {
-        if self.is_due(now) {
-            self.publish(false)?;
+        self.settle();
+        let Self { pending, oldest_pending, .. } = *self;
+        if self.pace.is_due(pending, oldest_pending, now, &self.settings) {
+            return Ok(self.publish(false));
         }
-        Ok(Progress::Idle)
+        // In the durability `Flush` it is done when nobody waits for it.
+        Ok(if self.disk().is_durable() { Progress::Idle } else { self.sync() })
     }
 
     fn flush(&mut self) -> Result<Progress<Error>, Error> {
-        if self.pending > 0 {
-            self.publish(false)?;
+        self.settle();
+        if *self.flushing.get_or_insert(self.pending) > 0 {
+            return Ok(self.publish(false));
         }
+        let is_durable = self.settings.durability == Durability::Flush || self.disk().is_durable();
+        if !is_durable {
+            return Ok(self.sync());
+        }
+        self.flushing = None;
         Ok(Progress::Idle)
     }
 
     fn close(&mut self) -> Result<Progress<Error>, Error> {
+        self.settle();
         // A session that wrote nothing leaves the file as it found it.
         let is_new = self.published.as_ref().is_none_or(|published| published.groups.is_empty());
         let is_touched = self.pending > 0 || self.stats.rows_written > 0 || is_new;
         let has_columns = !self.rows.columns().is_empty();
-        if is_touched && has_columns {
-            self.publish(true)?;
+        if is_touched && has_columns && !self.is_closed {
+            return Ok(self.publish(true));
         }
-        Ok(Progress::Idle)
+        // A clean end is durable, whatever the setting.
+        Ok(if self.disk().is_durable() { Progress::Idle } else { self.sync() })
     }
 
     fn stats(&self) -> WriterStats {
@@ -278,7 +359,7 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
 impl<R> fmt::Debug for MetricsLog<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MetricsLog")
-            .field("path", &self.names.public)
+            .field("path", &self.stats.output_path)
             .field("published", &self.published)
             .field("pending", &self.pending)
             .finish_non_exhaustive()

@@ -1,12 +1,14 @@
 //! Opens a path: takes its lock, clears away what a killed writer left, and checks what is there.
 //!
-//! Nothing that is stored is changed here, whatever is wrong with it.
+//! Nothing that is stored is changed here, whatever is wrong with it; at most it is set aside.
 
+use crate::footer::Footer;
 use crate::published::Published;
-use crate::read_at::ReadAt;
-use crate::{Error, columns, footer};
+use crate::read_at::{ReadAt, contain};
+use crate::stats::Recovery;
+use crate::{Error, columns, footer, recovery};
 use qstore_schema::{Field, Schema};
-use qstore_storage::{EntryKind, Lock, Storage, parent_of};
+use qstore_storage::{EntryKind, Lock, Stamp, Storage, StorageFile, parent_of};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +18,8 @@ use std::sync::Arc;
 pub(crate) struct Names {
     /// What readers open.
     pub(crate) public: PathBuf,
-    /// A version being written.
-    pub(crate) temporary: PathBuf,
+    /// The retired inode, and a version being written.
+    pub(crate) hidden: PathBuf,
     /// Held as long as a writer is open.
     pub(crate) lock: PathBuf,
 }
@@ -29,27 +31,60 @@ pub(crate) struct Opened {
     pub(crate) lock: Box<dyn Lock>,
     /// What is published; `None` for a new file.
     pub(crate) published: Option<Published>,
+    /// What was wrong with it, if it had to be mended.
+    pub(crate) recovery: Option<Arc<Recovery>>,
 }
 
 /// Opens `path` for rows that declare these columns.
 pub(crate) fn open(
-    storage: &dyn Storage,
+    storage: &Arc<dyn Storage>,
     path: &Path,
     declared: &[Field],
 ) -> Result<Opened, Error> {
-    let names = names(storage, path)?;
+    let names = names(&**storage, path)?;
     let Some(lock) = storage.try_lock(&names.lock)? else {
         return Err(Error::AlreadyOpen { path: names.public });
     };
-    if storage.metadata(&names.temporary)?.is_some() {
-        storage.remove_file(&names.temporary)?;
+    // Of a killed writer. The public name always stood for a whole file meanwhile, so it is never the
+    // only copy; if there is no public file now, somebody removed it.
+    if storage.metadata(&names.hidden)?.is_some() {
+        storage.remove_file(&names.hidden)?;
     }
-    let published = published(storage, &names.public)?;
-    if let Some(published) = &published {
-        check_columns(&published.fields, declared)
-            .map_err(|reason| Error::SchemaConflict { path: names.public.clone(), reason })?;
+    let Some(found) = found(&**storage, &names.public)? else {
+        return Ok(Opened { names, lock, published: None, recovery: None });
+    };
+    let conflict = |reason| Error::SchemaConflict { path: names.public.clone(), reason };
+    let fields = columns::read(found.footer.metadata.file_metadata().schema_descr());
+    let fields = fields.map_err(conflict)?;
+    Schema::new(fields.clone()).map_err(|error| conflict(error.to_string()))?;
+    check_columns(&fields, declared).map_err(conflict)?;
+    let Found { mut file, mut stamp, footer, damage } = found;
+    let mut recovery = None;
+    if let Some(Damage { reason, end }) = damage {
+        let rows = footer.metadata.file_metadata().num_rows() as u64;
+        let mended = recovery::replace(storage, &names, &*file, end, reason, rows)?;
+        recovery = Some(Arc::new(mended));
+        (file, stamp) = open_file(&**storage, &names.public)?;
     }
-    Ok(Opened { names, lock, published })
+    let published = contain(|| Published::found(file, stamp, footer, fields));
+    let published = published
+        .and_then(|published| published.map_err(|error| error.to_string()))
+        .map_err(|reason| Error::NotParquet { path: names.public.clone(), reason })?;
+    Ok(Opened { names, lock, published: Some(published), recovery })
+}
+
+/// A file that is there.
+struct Found {
+    file: Arc<dyn StorageFile>,
+    stamp: Option<Stamp>,
+    footer: Footer,
+    damage: Option<Damage>,
+}
+
+/// What is wrong with a file of which only the beginning is whole.
+struct Damage {
+    reason: String,
+    end: u64,
 }
 
 fn names(storage: &dyn Storage, path: &Path) -> Result<Names, Error> {
@@ -77,10 +112,10 @@ fn names(storage: &dyn Storage, path: &Path) -> Result<Names, Error> {
         hidden.push(suffix);
         parent_of(&public).join(hidden)
     };
-    Ok(Names { temporary: hidden(".tmp"), lock: hidden(".lock"), public })
+    Ok(Names { hidden: hidden(".twin"), lock: hidden(".lock"), public })
 }
 
-fn published(storage: &dyn Storage, public: &Path) -> Result<Option<Published>, Error> {
+fn found(storage: &dyn Storage, public: &Path) -> Result<Option<Found>, Error> {
     match storage.metadata(public)? {
         // Somebody made room for a file, as `tempfile` does; there is nothing in it to lose.
         None => return Ok(None),
@@ -88,16 +123,31 @@ fn published(storage: &dyn Storage, public: &Path) -> Result<Option<Published>, 
         Some(_) => {}
     }
     let damaged = |reason| Error::NotParquet { path: public.to_path_buf(), reason };
-    let file: Arc<_> = storage.open(public)?.into();
+    let (file, stamp) = open_file(storage, public)?;
     let reader = ReadAt::new(Arc::clone(&file)).map_err(|error| damaged(error.to_string()))?;
-    let footer = footer::read(&reader).map_err(damaged)?;
-    let fields = columns::read(footer.metadata.file_metadata().schema_descr())
-        .map_err(|reason| Error::SchemaConflict { path: public.to_path_buf(), reason })?;
-    Schema::new(fields.clone()).map_err(|error| Error::SchemaConflict {
-        path: public.to_path_buf(),
-        reason: error.to_string(),
-    })?;
-    Ok(Some(Published::found(file, footer, fields)))
+    match footer::read(&reader) {
+        Ok(footer) => Ok(Some(Found { file, stamp, footer, damage: None })),
+        Err(reason) => {
+            let Some((footer, end)) = recovery::last_whole(&reader) else {
+                return Err(damaged(reason));
+            };
+            Ok(Some(Found { file, stamp, footer, damage: Some(Damage { reason, end }) }))
+        }
+    }
+}
+
+/// Opens the file so that it can be written once it is retired, if that is allowed.
+fn open_file(
+    storage: &dyn Storage,
+    public: &Path,
+) -> Result<(Arc<dyn StorageFile>, Option<Stamp>), Error> {
+    match storage.open_writable(public) {
+        Ok(file) => {
+            let stamp = file.stamp().ok();
+            Ok((file.into(), stamp))
+        }
+        Err(_) => Ok((storage.open(public)?.into(), None)),
+    }
 }
 
 /// Whether rows that declare these columns can be added to a file with those.

@@ -1,51 +1,63 @@
 //! The file as readers see it now: open, immutable, and described by its metadata.
 
-use crate::footer::{self, Footer};
+use crate::footer::Footer;
 use crate::read_at::{ReadAt, contain};
+use crate::row_group;
+use crate::stored::Stored;
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::Int64Type;
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{KeyValue, RowGroupMetaData};
+use parquet::file::metadata::KeyValue;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
 use qstore_schema::Field;
-use qstore_storage::StorageFile;
+use qstore_storage::{Stamp, StorageFile};
 use std::fmt;
 use std::sync::Arc;
 
 /// A published file. It is never written; a flush replaces it.
 pub(crate) struct Published {
     pub(crate) file: Arc<dyn StorageFile>,
+    /// What the file was like when it was published; unknown if it cannot be written once it is
+    /// retired.
+    pub(crate) stamp: Option<Stamp>,
     pub(crate) fields: Vec<Field>,
-    pub(crate) groups: Vec<RowGroupMetaData>,
+    pub(crate) groups: Vec<Stored>,
     /// Where the footer begins.
     pub(crate) data_end: u64,
-    /// Bytes of merged row groups that are still there although the footer does not mention them.
-    pub(crate) dead_bytes: u64,
     /// What its footer says beside the metadata.
     pub(crate) keys: Vec<KeyValue>,
 }
 
 impl Published {
     /// Takes over a file that was found.
-    pub(crate) fn found(file: Arc<dyn StorageFile>, footer: Footer, fields: Vec<Field>) -> Self {
-        let Footer { metadata, start } = footer;
+    pub(crate) fn found(
+        file: Arc<dyn StorageFile>,
+        stamp: Option<Stamp>,
+        footer: Footer,
+        fields: Vec<Field>,
+    ) -> Result<Self> {
+        let Footer { metadata, checksums, start } = footer;
         let keys = metadata.file_metadata().key_value_metadata().cloned().unwrap_or_default();
-        // pandas writes a group without rows for an empty table; there is nothing in it to keep.
-        let mut groups = metadata.row_groups().to_vec();
-        groups.retain(|group| group.num_rows() > 0);
-        // Between the groups and the footer others keep page indexes, we nothing but the dead.
-        let is_ours = keys.iter().any(|key| key.key == footer::FORMAT_VERSION_KEY);
-        let dead_bytes = if is_ours {
-            start - footer::MAGIC.len() as u64 - groups.iter().map(stored_bytes).sum::<u64>()
-        } else {
-            0
-        };
-        Self { file, fields, data_end: start, dead_bytes, keys, groups }
+        let mut groups = Vec::with_capacity(metadata.num_row_groups());
+        for (number, group) in metadata.row_groups().iter().enumerate() {
+            // pandas writes a group without rows for an empty table; there is nothing in it to keep.
+            if group.num_rows() == 0 {
+                continue;
+            }
+            // Other writers' page indexes and filters lie in bytes that will be written over.
+            let chunks = group.columns().iter().map(|chunk| row_group::shifted(chunk, 0));
+            let metadata = group.clone().into_builder();
+            let metadata = metadata.set_column_metadata(chunks.collect::<Result<_>>()?).build()?;
+            let unknown = || vec![None; group.num_columns()];
+            let checksums = checksums.get(number).cloned().unwrap_or_else(unknown);
+            groups.push(Stored { metadata, checksums });
+        }
+        Ok(Self { file, stamp, fields, data_end: start, keys, groups })
     }
 
     pub(crate) fn rows(&self) -> u64 {
-        self.groups.iter().map(|group| group.num_rows() as u64).sum()
+        self.groups.iter().map(|group| group.rows() as u64).sum()
     }
 
     /// All integers stored in one column of one row group, and a level per row if it is nullable.
@@ -54,13 +66,13 @@ impl Published {
         group: usize,
         column: usize,
     ) -> std::result::Result<(Vec<i64>, Vec<i16>), String> {
-        let rows = self.groups[group].num_rows() as usize;
+        let rows = self.groups[group].rows();
         let nullable = self.fields[column].nullable;
         let (mut values, mut levels) = (Vec::new(), Vec::new());
         let read = || -> Result<()> {
             // Found again by where it lies: groups without rows are not in our list.
             let reader = self.reader()?;
-            let offset = self.groups[group].column(column).data_page_offset();
+            let offset = self.groups[group].metadata.column(column).data_page_offset();
             let number = (0..reader.num_row_groups())
                 .find(|n| {
                     let chunk = reader.metadata().row_group(*n).column(column);
@@ -90,11 +102,6 @@ impl Published {
     pub(crate) fn reader(&self) -> Result<SerializedFileReader<ReadAt>> {
         SerializedFileReader::new(ReadAt::new(Arc::clone(&self.file))?)
     }
-}
-
-/// Bytes of a row group's column chunks.
-pub(crate) fn stored_bytes(group: &RowGroupMetaData) -> u64 {
-    group.columns().iter().map(|chunk| chunk.byte_range().1).sum()
 }
 
 impl fmt::Debug for Published {

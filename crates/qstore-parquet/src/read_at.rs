@@ -20,6 +20,11 @@ impl ReadAt {
         let len = file.len().map_err(external)?;
         Ok(Self { file, len })
     }
+
+    /// The same file as if it were no longer than that.
+    pub(crate) fn up_to(&self, len: u64) -> Self {
+        Self { file: Arc::clone(&self.file), len: len.min(self.len) }
+    }
 }
 
 impl Length for ReadAt {

@@ -5,6 +5,7 @@
 //! dictionary pays only for text, which repeats.
 
 use crate::rows::{Column, Values};
+use crate::stored::{Stored, range_of};
 use parquet::basic::{Compression, Encoding};
 use parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DataType as ParquetType, DoubleType, Int64Type,
@@ -14,7 +15,6 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnPath, SchemaDescPtr};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Smaller groups carry no statistics: they are merged soon, and statistics are most of a footer.
@@ -23,37 +23,52 @@ const STATISTICS_ROWS_MIN: usize = 4_096;
 /// Where the library starts the first group of a file, behind the magic bytes.
 const FIRST_OFFSET: u64 = 4;
 
+/// How values become bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Coding {
+    pub(crate) compression: Compression,
+    /// Whether numbers are written as they are, for readers that know nothing newer.
+    pub(crate) is_plain: bool,
+}
+
 /// A row group without a place.
 #[derive(Debug)]
 pub(crate) struct EncodedGroup {
     file: Vec<u8>,
     end: usize,
     pub(crate) columns: Vec<ColumnChunkMetaData>,
+    checksums: Vec<Option<u32>>,
     rows: usize,
 }
 
-/// Encodes `rows` of these columns; `schema` describes exactly them.
+/// Encodes these columns, all of so many rows; `schema` describes exactly them.
 pub(crate) fn encode(
     columns: &[Column],
-    rows: &Range<usize>,
+    rows: usize,
     schema: &SchemaDescPtr,
-    compression: Compression,
+    coding: Coding,
 ) -> Result<EncodedGroup> {
-    let properties = Arc::new(properties(columns, rows.len(), compression));
+    let properties = Arc::new(properties(columns, rows, coding));
     let mut writer = SerializedFileWriter::new(Vec::new(), schema.root_schema_ptr(), properties)?;
     let mut group = writer.next_row_group()?;
     for column in columns {
-        write_column(&mut group, column, rows)?;
+        write_column(&mut group, column)?;
     }
     let metadata = group.close()?;
     let end = writer.bytes_written();
     // A maximum of NaN, or one that leaves NaN out, misleads one reader or the other.
     let columns = metadata.columns().iter().zip(columns).map(|(chunk, column)| {
         let builder = chunk.clone().into_builder();
-        if has_nan(column, rows) { builder.clear_statistics() } else { builder }.build()
+        if has_nan(column) { builder.clear_statistics() } else { builder }.build()
     });
-    let columns = columns.collect::<Result<_>>()?;
-    Ok(EncodedGroup { file: writer.into_inner()?, end, columns, rows: rows.len() })
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let file = writer.into_inner()?;
+    let checksum = |chunk: &ColumnChunkMetaData| {
+        let range = range_of(chunk);
+        crc32c::crc32c(&file[range.start as usize..range.end as usize])
+    };
+    let checksums = columns.iter().map(|chunk| Some(checksum(chunk))).collect();
+    Ok(EncodedGroup { file, end, columns, checksums, rows })
 }
 
 impl EncodedGroup {
@@ -61,22 +76,29 @@ impl EncodedGroup {
         &self.file[FIRST_OFFSET as usize..self.end]
     }
 
-    /// The bytes of the column chunk with that number.
-    pub(crate) fn chunk(&self, column: usize) -> &[u8] {
-        let (start, len) = self.columns[column].byte_range();
-        &self.file[start as usize..(start + len) as usize]
+    /// Where its chunks begin, from the beginning of the bytes.
+    pub(crate) fn starts(&self) -> Vec<u64> {
+        self.columns.iter().map(|chunk| range_of(chunk).start - FIRST_OFFSET).collect()
     }
 
-    /// The metadata once the bytes stand at `offset` of the file, as row group number `ordinal`.
+    /// The group once its bytes stand at `offset` of the file, as number `ordinal`.
     pub(crate) fn place(
         &self,
         offset: u64,
         ordinal: usize,
         schema: &SchemaDescPtr,
-    ) -> Result<RowGroupMetaData> {
+    ) -> Result<Stored> {
         let shift = offset as i64 - FIRST_OFFSET as i64;
         let columns = self.columns.iter().map(|chunk| shifted(chunk, shift));
-        assemble(columns.collect::<Result<_>>()?, self.rows, offset, ordinal, schema)
+        let metadata = assemble(columns.collect::<Result<_>>()?, self.rows, ordinal, schema)?;
+        Ok(Stored { metadata, checksums: self.checksums.clone() })
+    }
+
+    /// Its one chunk and that chunk's checksum, once the bytes stand at `offset`; for a group of one
+    /// column that becomes part of another.
+    pub(crate) fn place_chunk(&self, offset: u64) -> Result<(ColumnChunkMetaData, Option<u32>)> {
+        let shift = offset as i64 - FIRST_OFFSET as i64;
+        Ok((shifted(&self.columns[0], shift)?, self.checksums[0]))
     }
 }
 
@@ -84,10 +106,10 @@ impl EncodedGroup {
 pub(crate) fn assemble(
     columns: Vec<ColumnChunkMetaData>,
     rows: usize,
-    offset: u64,
     ordinal: usize,
     schema: &SchemaDescPtr,
 ) -> Result<RowGroupMetaData> {
+    let offset = columns.first().map_or(0, |chunk| range_of(chunk).start);
     RowGroupMetaData::builder(Arc::clone(schema))
         .set_num_rows(rows as i64)
         .set_total_byte_size(columns.iter().map(ColumnChunkMetaData::uncompressed_size).sum())
@@ -120,43 +142,43 @@ pub(crate) fn shifted(chunk: &ColumnChunkMetaData, shift: i64) -> Result<ColumnC
         .build()
 }
 
-fn properties(columns: &[Column], rows: usize, compression: Compression) -> WriterProperties {
+fn properties(columns: &[Column], rows: usize, coding: Coding) -> WriterProperties {
     let statistics = if rows >= STATISTICS_ROWS_MIN {
         EnabledStatistics::Chunk
     } else {
         EnabledStatistics::None
     };
     let mut builder = WriterProperties::builder()
-        .set_compression(compression)
+        .set_compression(coding.compression)
         .set_statistics_enabled(statistics)
         .set_offset_index_disabled(true)
         .set_dictionary_enabled(false);
     for column in columns {
         let path = ColumnPath::from(column.field.name.as_str());
+        let encoding = |modern| if coding.is_plain { Encoding::PLAIN } else { modern };
         builder = match column.values {
-            Values::Bool(_) => builder.set_column_encoding(path, Encoding::RLE),
-            Values::Int64(_) => builder.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
-            Values::Float64(_) => builder.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT),
+            Values::Bool(_) => builder.set_column_encoding(path, encoding(Encoding::RLE)),
+            Values::Int64(_) => {
+                builder.set_column_encoding(path, encoding(Encoding::DELTA_BINARY_PACKED))
+            }
+            Values::Float64(_) => {
+                builder.set_column_encoding(path, encoding(Encoding::BYTE_STREAM_SPLIT))
+            }
             Values::Utf8(_) => builder.set_column_dictionary_enabled(path, true),
         };
     }
     builder.build()
 }
 
-fn write_column(
-    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
-    column: &Column,
-    rows: &Range<usize>,
-) -> Result<()> {
-    let levels = column.field.nullable.then(|| &column.levels[rows.clone()]);
-    let range = column.values_of(rows);
+fn write_column(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, column: &Column) -> Result<()> {
+    let levels = column.field.nullable.then_some(column.levels.as_slice());
     match &column.values {
-        Values::Bool(values) => write::<BoolType>(group, &values[range], levels),
-        Values::Int64(values) => write::<Int64Type>(group, &values[range], levels),
-        Values::Float64(values) => write::<DoubleType>(group, &values[range], levels),
+        Values::Bool(values) => write::<BoolType>(group, values, levels),
+        Values::Int64(values) => write::<Int64Type>(group, values, levels),
+        Values::Float64(values) => write::<DoubleType>(group, values, levels),
         Values::Utf8(values) => {
             let mut shared: Option<ByteArray> = None;
-            let texts = values[range].iter().map(|text| {
+            let texts = values.iter().map(|text| {
                 let repeated = shared.take().filter(|last| last.data() == text.as_bytes());
                 let text = repeated.unwrap_or_else(|| ByteArray::from(text.as_str()));
                 shared = Some(text.clone());
@@ -178,11 +200,9 @@ fn write<T: ParquetType>(
     column.close()
 }
 
-fn has_nan(column: &Column, rows: &Range<usize>) -> bool {
+fn has_nan(column: &Column) -> bool {
     match &column.values {
-        Values::Float64(values) => {
-            values[column.values_of(rows)].iter().any(|value| value.is_nan())
-        }
+        Values::Float64(values) => values.iter().any(|value| value.is_nan()),
         _ => false,
     }
 }

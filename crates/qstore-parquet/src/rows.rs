@@ -97,6 +97,11 @@ impl Rows {
         self.len
     }
 
+    /// A copy of some of the rows, column by column.
+    pub(crate) fn slice(&self, rows: &Range<usize>) -> Vec<Column> {
+        self.columns.iter().map(|column| column.slice(rows)).collect()
+    }
+
     /// How many values were left out because their name came after the last column allowed.
     pub(crate) fn names_turned_away(&self) -> u64 {
         self.names_turned_away
@@ -267,8 +272,15 @@ impl Column {
         if self.field.nullable { self.levels.len() } else { self.values.len() }
     }
 
+    fn slice(&self, rows: &Range<usize>) -> Self {
+        let Self { field, is_declared, values, levels } = self;
+        let levels = if field.nullable { levels[rows.clone()].to_vec() } else { Vec::new() };
+        let values = values.slice(self.values_of(rows));
+        Self { field: field.clone(), is_declared: *is_declared, values, levels }
+    }
+
     /// Which of the values belong to these rows.
-    pub(crate) fn values_of(&self, rows: &Range<usize>) -> Range<usize> {
+    fn values_of(&self, rows: &Range<usize>) -> Range<usize> {
         if self.field.nullable {
             self.values_before(rows.start)..self.values_before(rows.end)
         } else {
@@ -372,6 +384,15 @@ macro_rules! each {
 impl Values {
     pub(crate) fn len(&self) -> usize {
         each!(self, list => list.len())
+    }
+
+    fn slice(&self, range: Range<usize>) -> Self {
+        match self {
+            Self::Bool(list) => Self::Bool(list[range].to_vec()),
+            Self::Int64(list) => Self::Int64(list[range].to_vec()),
+            Self::Float64(list) => Self::Float64(list[range].to_vec()),
+            Self::Utf8(list) => Self::Utf8(list[range].to_vec()),
+        }
     }
 
     fn pop(&mut self) {

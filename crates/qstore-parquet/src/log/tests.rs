@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::Compression;
+use crate::checksums::SEAL_LEN;
+use crate::footer;
 use crate::read_at::ReadAt;
 use parquet::column::reader::{ColumnReader, get_typed_column_reader};
 use parquet::data_type::{BoolType, ByteArrayType, DataType as ParquetType, DoubleType, Int64Type};
@@ -11,6 +13,7 @@ use proptest::prelude::*;
 use qstore_schema::{Row, TrainingMetrics, Value};
 use qstore_storage::{MemoryStorage, StagedFile};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const PATH: &str = "/metrics.parquet";
 
@@ -101,6 +104,7 @@ enum Step {
     Reopen,
     Kill,
     PowerCut,
+    TornPowerCut,
 }
 
 /// Each name has a type of its own, so that no row is rejected; `late` widens from integers.
@@ -137,6 +141,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Reopen),
         1 => Just(Step::Kill),
         1 => Just(Step::PowerCut),
+        1 => Just(Step::TornPowerCut),
     ];
     prop::collection::vec(step, 1..120)
 }
@@ -164,9 +169,15 @@ proptest! {
             Compression::None,
         ]),
         row_group_rows_max in 1_usize..40,
+        is_twin in any::<bool>(),
+        is_plain in any::<bool>(),
+        reuse_after_us in prop::sample::select(vec![0, 100, 1_000_000]),
     ) {
         let settings = WriterSettings::default()
             .compression(compression)
+            .plain_encoding(is_plain)
+            .twin_bytes_min(if is_twin { 0 } else { u64::MAX })
+            .reuse_after(Duration::from_micros(reuse_after_us))
             .row_group_rows_max(row_group_rows_max);
         let mut memory = MemoryStorage::new();
         let mut log = open(&memory, settings.clone());
@@ -199,10 +210,11 @@ proptest! {
                 }
                 // What waited is lost with the process, what was flushed is not: a flush is durable
                 // before it is published.
-                Step::Kill | Step::PowerCut => {
+                Step::Kill | Step::PowerCut | Step::TornPowerCut => {
                     pending.clear();
                     memory = match step {
                         Step::Kill => memory.process_kill(),
+                        Step::TornPowerCut => memory.power_cut_torn(),
                         _ => memory.power_cut(),
                     };
                     log = open(&memory, settings.clone());
@@ -243,44 +255,60 @@ fn a_second_writer_is_refused_until_the_first_is_gone() {
 }
 
 #[test]
-fn a_flush_is_due_by_rows_or_by_age_and_never_too_soon_after_the_last() {
-    let memory = MemoryStorage::new();
-    let pause = Duration::from_secs(1);
-    let settings = WriterSettings::default().flush_interval(3).publish_pause_min(pause);
-    let mut log = open(&memory, settings);
-    let start = Instant::now();
-    let row = Row::from([("a", 1.0)]);
-    let append = |log: &mut MetricsLog<Row>, rows, now| {
-        for _ in 0..rows {
-            log.append(&row, now);
-        }
-    };
-    append(&mut log, 2, start);
-    assert!(!log.is_due(start));
-    assert!(log.is_due(start + Duration::from_secs(10)), "two rows are old enough");
-    append(&mut log, 1, start);
-    assert!(log.is_due(start), "three rows are enough");
-    log.tick(start).unwrap();
-    assert_eq!((log.stats.flushes, log.stats.rows_written), (1, 3));
-
-    append(&mut log, 3, start);
-    let published = log.last_publication.unwrap();
-    assert!(!log.is_due(published + pause / 2));
-    assert!(log.is_due(published + pause));
-    log.publishing_time = pause;
-    assert!(!log.is_due(published + pause * 19), "a slow disk stretches the pause");
-    assert!(log.is_due(published + pause * 20));
-}
-
-#[test]
 fn full_row_groups_are_sealed_and_forgotten() {
     let memory = MemoryStorage::new();
-    let mut log = open(&memory, WriterSettings::default().row_group_rows_max(10));
-    let mut batch: Vec<_> = (0..10_i64).map(|n| Row::from([("n", n)])).collect();
+    let settings = WriterSettings::default().row_group_rows_max(10).pending_rows_max(25);
+    let mut log = open(&memory, settings);
+    let mut batch: Vec<_> = (0..25_i64).map(|n| Row::from([("n", n)])).collect();
     log.receive(&mut batch, Instant::now()).unwrap();
     assert_eq!((batch.len(), log.capacity()), (0, 0));
-    log.tick(Instant::now()).unwrap();
-    assert_eq!((log.capacity(), log.stored_groups, log.stack.len()), (10, 1, 0));
+    log.tick(Instant::now()).unwrap().run().unwrap();
+    log.settle();
+    assert_eq!((log.capacity(), log.stored_groups, log.stack.len()), (25, 2, 1));
+    assert_eq!(log.rows.len(), 5, "the others are in full groups");
+}
+
+/// Rows that come in while a version is written are in the next one, whatever they bring along.
+#[test]
+fn rows_are_received_while_a_version_is_written() {
+    let memory = MemoryStorage::new();
+    let mut log = open(&memory, WriterSettings::default().twin_bytes_min(0));
+    let mut expected = Vec::new();
+    let mut append = |log: &mut MetricsLog<Row>, row: Row| {
+        log.append(&row, Instant::now());
+        expected.push(seen(&row));
+    };
+    append(&mut log, Row::from([("late", Value::Int(1))]));
+    for round in 0..30_i64 {
+        let Progress::Work(work) = Sink::flush(&mut log).unwrap() else { panic!("rows wait") };
+        // A column that is new, and one that becomes a float, in the middle of it.
+        append(&mut log, Row::from([(format!("c{}", round / 4), Value::Int(round))]));
+        if round == 7 {
+            append(&mut log, Row::from([("late", 0.5)]));
+        }
+        work().unwrap();
+        log.settle();
+        assert_eq!(log.pending, 1 + usize::from(round == 7));
+        log.flushing = None;
+    }
+    log.close().unwrap();
+    widen(&mut expected);
+    assert_eq!(read(&memory), expected);
+}
+
+/// A flush covers what was there when it began, and comes to an end however fast rows come in.
+#[test]
+fn a_flush_ends_although_rows_keep_coming() {
+    let memory = MemoryStorage::new();
+    let mut log = open(&memory, WriterSettings::default());
+    log.append(&Row::from([("n", 0_i64)]), Instant::now());
+    let mut rounds = 0;
+    while let Progress::Work(work) = Sink::flush(&mut log).unwrap() {
+        log.append(&Row::from([("n", 1_i64)]), Instant::now());
+        work().unwrap();
+        rounds += 1;
+    }
+    assert_eq!((rounds, log.pending), (1, 1));
 }
 
 #[test]
@@ -375,12 +403,15 @@ fn a_footer_that_lies_is_an_error_at_the_latest_when_it_matters() {
     }
     log.close().unwrap();
     let whole = qstore_storage::read_all(&memory, Path::new(PATH)).unwrap();
-    let footer = log.published.as_ref().unwrap().data_end as usize;
+    let footer = log.published.as_ref().unwrap().data_end as usize + SEAL_LEN as usize;
     let mut refused = 0;
     for position in footer..whole.len() {
         for change in [0x01, 0x08, 0x40, 0x80, 0xff] {
             let mut lie = whole.clone();
             lie[position] ^= change;
+            // A lie that looks as if we had told it.
+            let seal = crate::checksums::seal(&lie[footer..whole.len() - 8]);
+            lie[footer - SEAL_LEN as usize..footer].copy_from_slice(&seal);
             let memory = MemoryStorage::new();
             memory.create_new(Path::new(PATH)).unwrap().write_at(0, &lie).unwrap();
             let settings = WriterSettings::default().compression(Compression::None);
@@ -404,7 +435,7 @@ fn two_columns_of_one_name_are_refused() {
     let schema = crate::columns::describe(&fields).unwrap();
     let memory = MemoryStorage::new();
     let mut bytes = footer::MAGIC.to_vec();
-    bytes.extend(footer::encode(Vec::new(), &schema, Vec::new()).unwrap());
+    bytes.extend(footer::encode(&[], &schema, Vec::new()).unwrap());
     memory.create_new(Path::new(PATH)).unwrap().write_at(0, &bytes).unwrap();
     let storage = Arc::new(memory);
     let error = MetricsLog::<Row>::open_in(storage, PATH, WriterSettings::default()).unwrap_err();
@@ -431,7 +462,7 @@ fn a_path_that_cannot_be_a_file_is_refused_with_a_reason() {
 #[test]
 fn a_leftover_of_a_killed_writer_is_removed() {
     let memory = MemoryStorage::new();
-    memory.create_new(Path::new("/.metrics.parquet.tmp")).unwrap();
+    memory.create_new(Path::new("/.metrics.parquet.twin")).unwrap();
     open(&memory, WriterSettings::default()).close().unwrap();
     assert!(memory.list(Path::new("/")).unwrap().is_empty());
 }

@@ -1,0 +1,269 @@
+//! Where everything goes in the next version of the file: which stored bytes stay or move, and what
+//! is written beside them. Nothing is written here.
+//!
+//! A version in *place* keeps every stored chunk at its offset and puts what is new where the space
+//! is free. A *packed* version lays the chunks one behind the other, row group by row group, and has
+//! no free space; it is what a closed file looks like.
+
+use crate::published::Published;
+use crate::row_group::{self, Coding, EncodedGroup};
+use crate::rows::{Column, Values};
+use crate::space::{Free, Space, merged};
+use crate::stored::{Stored, range_of};
+use crate::{Error, columns, footer};
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::KeyValue;
+use parquet::schema::types::SchemaDescPtr;
+use qstore_schema::Field;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Instant;
+
+/// What the next version of the file is to be. It has everything it needs: rows that come in while it
+/// is written are not its business.
+#[derive(Debug)]
+pub(crate) struct Version {
+    /// How many row groups of the old version stay.
+    pub(crate) kept: usize,
+    /// All columns.
+    pub(crate) fields: Vec<Field>,
+    /// The new row groups: how many rows, column by column.
+    pub(crate) added: Vec<(usize, Vec<Column>)>,
+    pub(crate) keys: Vec<KeyValue>,
+    pub(crate) coding: Coding,
+    /// Whether it is packed.
+    pub(crate) is_packed: bool,
+}
+
+/// What of a version had to be encoded; this takes the longest, and needs no disk.
+pub(crate) struct Encoded {
+    pub(crate) schema: SchemaDescPtr,
+    added: Vec<EncodedGroup>,
+    /// For each group that stays, chunks of columns that it has not, or not of this type. Empty if
+    /// the columns are as they were.
+    patches: Vec<Vec<Option<EncodedGroup>>>,
+}
+
+/// Where everything goes.
+pub(crate) struct Layout {
+    /// Stored bytes that must be in the new version, and where.
+    pub(crate) moves: Vec<Move>,
+    pub(crate) writes: Vec<(u64, Vec<u8>)>,
+    pub(crate) groups: Vec<Stored>,
+    /// Where the footer begins.
+    pub(crate) data_end: u64,
+}
+
+/// Bytes of the old version and their place in the new one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Move {
+    pub(crate) from: Range<u64>,
+    pub(crate) to: u64,
+}
+
+impl Version {
+    /// Encodes what is new.
+    pub(crate) fn encode(&self, old: Option<&Published>, path: &Path) -> Result<Encoded, Error> {
+        let codec = |source| Error::Codec { path: path.to_path_buf(), source };
+        let schema = columns::describe(&self.fields).map_err(codec)?;
+        let encode = |(rows, columns): &(usize, Vec<Column>)| {
+            row_group::encode(columns, *rows, &schema, self.coding)
+        };
+        let added = self.added.iter().map(encode).collect::<ParquetResult<_>>().map_err(codec)?;
+        let mut patches = Vec::new();
+        if let Some(old) = old.filter(|old| old.fields != self.fields) {
+            for number in 0..self.kept {
+                patches.push(self.patches(old, number, path)?);
+            }
+        }
+        Ok(Encoded { schema, added, patches })
+    }
+
+    fn patches(
+        &self,
+        old: &Published,
+        number: usize,
+        path: &Path,
+    ) -> Result<Vec<Option<EncodedGroup>>, Error> {
+        let rows = old.groups[number].rows();
+        let patch = |(index, field): (usize, &Field)| {
+            let column = match old.fields.get(index) {
+                Some(stored) if stored == field => return Ok(None),
+                Some(_) => floats(old, number, index, field)
+                    .map_err(|reason| Error::NotParquet { path: path.to_path_buf(), reason })?,
+                None => Column::nulls(field.clone(), rows),
+            };
+            let encode = || {
+                let alone = columns::describe(std::slice::from_ref(field))?;
+                row_group::encode(&[column], rows, &alone, self.coding).map(Some)
+            };
+            encode().map_err(|source| Error::Codec { path: path.to_path_buf(), source })
+        };
+        self.fields.iter().enumerate().map(patch).collect()
+    }
+
+    /// Gives everything its place.
+    pub(crate) fn lay_out(
+        &self,
+        old: Option<&Published>,
+        encoded: &Encoded,
+        space: &Space,
+        now: Instant,
+    ) -> ParquetResult<Layout> {
+        let stored = old.map_or(&[][..], |old| &old.groups);
+        let (kept, buried) = stored.split_at_checked(self.kept).ok_or_else(missing)?;
+        let mut places = if self.is_packed {
+            Places::Packed { end: footer::MAGIC.len() as u64 }
+        } else {
+            Places::Free(space.free(kept, buried, now))
+        };
+        let mut layout =
+            Layout { moves: Vec::new(), writes: Vec::new(), groups: Vec::new(), data_end: 0 };
+        for (number, group) in kept.iter().enumerate() {
+            let patches = encoded.patches.get(number).map_or(&[][..], Vec::as_slice);
+            let group = layout.keep(group, patches, &mut places, &encoded.schema)?;
+            layout.groups.push(group);
+        }
+        for group in &encoded.added {
+            let offset = places.take(group.bytes().len() as u64, &group.starts());
+            let ordinal = layout.groups.len();
+            layout.groups.push(group.place(offset, ordinal, &encoded.schema)?);
+            layout.writes.push((offset, group.bytes().to_vec()));
+        }
+        if let (Places::Free(free), Some(_)) = (&places, old) {
+            layout.moves.extend(free.kept.iter().map(|range| Move::none(range.clone())));
+        } else {
+            layout.writes.push((0, footer::MAGIC.to_vec()));
+        }
+        layout.data_end = places.end();
+        Ok(layout)
+    }
+}
+
+impl Layout {
+    /// A group that stays, with the columns the file has now.
+    fn keep(
+        &mut self,
+        group: &Stored,
+        patches: &[Option<EncodedGroup>],
+        places: &mut Places<'_>,
+        schema: &SchemaDescPtr,
+    ) -> ParquetResult<Stored> {
+        if patches.is_empty() && !places.is_packed() {
+            return Ok(group.clone());
+        }
+        let (mut chunks, mut checksums) = (Vec::new(), Vec::new());
+        for (index, _) in schema.columns().iter().enumerate() {
+            if let Some(Some(patch)) = patches.get(index) {
+                let offset = places.take(patch.bytes().len() as u64, &patch.starts());
+                let (chunk, checksum) = patch.place_chunk(offset)?;
+                self.writes.push((offset, patch.bytes().to_vec()));
+                chunks.push(chunk);
+                checksums.push(checksum);
+                continue;
+            }
+            let chunk = group.metadata.columns().get(index).ok_or_else(missing)?;
+            let from = range_of(chunk);
+            let to = match places {
+                Places::Packed { .. } => places.take(from.end - from.start, &[0]),
+                Places::Free(_) => from.start,
+            };
+            chunks.push(row_group::shifted(chunk, to as i64 - from.start as i64)?);
+            checksums.push(group.checksums.get(index).copied().flatten());
+            if places.is_packed() {
+                self.push_move(Move { from, to });
+            }
+        }
+        let metadata = row_group::assemble(chunks, group.rows(), self.groups.len(), schema)?;
+        Ok(Stored { metadata, checksums })
+    }
+
+    /// Adds a move, as part of the last one if it goes on where that ends.
+    fn push_move(&mut self, new: Move) {
+        match self.moves.last_mut() {
+            Some(last) if last.from.end == new.from.start && last.end() == new.to => {
+                last.from.end = new.from.end;
+            }
+            _ => self.moves.push(new),
+        }
+    }
+
+    /// What a file must be given that has all bytes of the old version in their places, but for those
+    /// it is `missing`.
+    pub(crate) fn moves_into_twin(&self, missing: &[Range<u64>]) -> Vec<Move> {
+        let mut moves = Vec::new();
+        for one in &self.moves {
+            if one.from.start != one.to {
+                moves.push(one.clone());
+                continue;
+            }
+            for range in missing {
+                let both = one.from.start.max(range.start)..one.from.end.min(range.end);
+                if !both.is_empty() {
+                    moves.push(Move::none(both));
+                }
+            }
+        }
+        moves
+    }
+
+    /// What the old version has not, of what the new one has.
+    pub(crate) fn written(&self) -> Vec<Range<u64>> {
+        let range = |(offset, bytes): &(u64, Vec<u8>)| *offset..offset + bytes.len() as u64;
+        merged(self.writes.iter().map(range).collect())
+    }
+}
+
+impl Move {
+    /// Bytes that stay where they are.
+    fn none(range: Range<u64>) -> Self {
+        Self { to: range.start, from: range }
+    }
+
+    fn end(&self) -> u64 {
+        self.to + (self.from.end - self.from.start)
+    }
+}
+
+/// Where what is new may go.
+enum Places<'a> {
+    Free(Free<'a>),
+    Packed { end: u64 },
+}
+
+impl Places<'_> {
+    fn is_packed(&self) -> bool {
+        matches!(self, Self::Packed { .. })
+    }
+
+    fn take(&mut self, len: u64, starts: &[u64]) -> u64 {
+        match self {
+            Self::Free(free) => free.take(len, starts),
+            Self::Packed { end } => {
+                let place = *end;
+                *end += len;
+                place
+            }
+        }
+    }
+
+    fn end(&self) -> u64 {
+        match self {
+            Self::Free(free) => free.end(),
+            Self::Packed { end } => *end,
+        }
+    }
+}
+
+fn missing() -> ParquetError {
+    ParquetError::General("the file has fewer chunks than it claims".into())
+}
+
+/// The integers of a stored chunk as the floats that their column holds now.
+fn floats(old: &Published, group: usize, index: usize, field: &Field) -> Result<Column, String> {
+    let (values, levels) = old.integers(group, index)?;
+    let mut floats = Column::nulls(field.clone(), 0);
+    floats.values = Values::Float64(values.into_iter().map(|value| value as f64).collect());
+    floats.levels = levels;
+    Ok(floats)
+}

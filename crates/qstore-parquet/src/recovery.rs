@@ -1,0 +1,100 @@
+//! A file whose end was damaged by something else: finds the last version in it that is whole.
+//!
+//! What this crate writes is never left in such a state by a crash; but files are cut off by copies
+//! that did not end, and appended to by mistake. The damaged file is set aside as it is, never
+//! changed and never removed.
+
+use crate::Error;
+use crate::footer::{self, Footer, MAGIC};
+use crate::open::Names;
+use crate::read_at::ReadAt;
+use crate::stats::Recovery;
+use crate::stored::range_of;
+use parquet::file::reader::{ChunkReader, Length};
+use qstore_storage::{Storage, StorageFile, parent_of};
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How much is looked through at a time.
+const BLOCK: u64 = 1 << 16;
+
+/// How many endings are tried; data may contain the four letters by chance, and by malice.
+const CANDIDATES_MAX: usize = 10_000;
+
+/// The last version in the file whose footer and chunks are whole, and where it ends.
+pub(crate) fn last_whole(file: &ReadAt) -> Option<(Footer, u64)> {
+    let (mut end, mut tried) = (file.len(), 0);
+    while end > MAGIC.len() as u64 && tried < CANDIDATES_MAX {
+        let start = end.saturating_sub(BLOCK);
+        // Letters that stand across the border are found with the block before.
+        let length = (file.len().min(end + MAGIC.len() as u64 - 1) - start) as usize;
+        let block = file.get_bytes(start, length).ok()?;
+        let mut found: Vec<_> =
+            block.windows(MAGIC.len()).enumerate().filter(|(_, four)| *four == MAGIC).collect();
+        while let Some((offset, _)) = found.pop() {
+            let ends = start + (offset + MAGIC.len()) as u64;
+            tried += 1;
+            let footer = footer::read_ending_at(file, ends).ok();
+            if let Some(footer) = footer.filter(|footer| is_whole(file, footer)) {
+                return Some((footer, ends));
+            }
+        }
+        end = start;
+    }
+    None
+}
+
+/// Whether the chunks are what their checksums say, as far as they have any.
+fn is_whole(file: &ReadAt, footer: &Footer) -> bool {
+    let groups = footer.metadata.row_groups().iter().zip(&footer.checksums);
+    let chunks = groups.flat_map(|(group, sums)| group.columns().iter().zip(sums));
+    let mut checked = chunks.filter_map(|(chunk, sum)| Some((range_of(chunk), (*sum)?)));
+    checked.all(|(range, sum)| {
+        let bytes = file.get_bytes(range.start, (range.end - range.start) as usize);
+        bytes.is_ok_and(|bytes| crc32c::crc32c(&bytes) == sum)
+    })
+}
+
+/// Sets the damaged file aside and puts the version that ends at `end` in its place.
+pub(crate) fn replace(
+    storage: &Arc<dyn Storage>,
+    names: &Names,
+    damaged: &dyn StorageFile,
+    end: u64,
+    reason: String,
+    rows: u64,
+) -> Result<Recovery, Error> {
+    let mut whole = qstore_storage::StagedFile::create(storage, &names.hidden)?;
+    let mut block = vec![0; BLOCK as usize];
+    while whole.len() < end {
+        let count = (end - whole.len()).min(BLOCK) as usize;
+        damaged.read_at(whole.len(), &mut block[..count])?;
+        whole.append(&block[..count])?;
+    }
+    let _ = storage.copy_mode(&names.public, &names.hidden);
+    let aside = set_aside(storage, names)?;
+    whole.commit(&names.public)?;
+    Ok(Recovery { reason, aside, rows, bytes_lost: damaged.len()? - end })
+}
+
+/// Gives the public file another name beside its own, or, where it can have but one, instead.
+fn set_aside(storage: &Arc<dyn Storage>, names: &Names) -> Result<std::path::PathBuf, Error> {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let name = names.public.file_name().unwrap_or_default();
+    for attempt in 0.. {
+        let mut aside = OsString::from(name);
+        aside.push(format!(".corrupt-{}", seconds + attempt));
+        let aside = names.public.with_file_name(aside);
+        match storage.link(&names.public, &aside) {
+            Err(error) if error.is_already_exists() => continue,
+            Err(_) if storage.metadata(&aside)?.is_none() => {
+                storage.rename(&names.public, &aside)?;
+            }
+            linked => linked?,
+        }
+        storage.sync_dir(parent_of(&aside))?;
+        return Ok(aside);
+    }
+    unreachable!("the loop ends only by returning")
+}
