@@ -1,7 +1,7 @@
 //! The metrics file when the storage fails: at every operation, once, or for good.
 
 use qstore::buffer::Sink;
-use qstore::parquet::MetricsLog;
+use qstore::parquet::{Durability, MetricsLog, Publishing};
 use qstore::schema::Row;
 use qstore::storage::{MemoryStorage, Storage};
 use qstore::{AsyncBuffer, AsyncMetricsWriter, WriterSettings};
@@ -14,43 +14,66 @@ use std::time::{Duration, Instant};
 const PATH: &str = "/metrics.parquet";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A run with merges, a sealed group, a new column and a reopening. Returns how many rows were
-/// acknowledged, by a flush or a close that said `Ok`, and how many were appended.
-fn scenario(storage: &Arc<dyn Storage>) -> (i64, i64) {
-    let mut acknowledged = 0;
-    let mut next = 0_i64;
+/// Ways to write a file, each of which must stand every fault: twice with places used again at once
+/// and never, by copies, and with a flush that is acknowledged early.
+fn ways() -> [WriterSettings; 4] {
+    let settings = WriterSettings::default().row_group_rows_max(40);
+    let twin = settings.clone().twin_bytes_min(0).reuse_after(Duration::ZERO);
+    [
+        twin.clone(),
+        twin.clone().reuse_after(Duration::from_secs(1_000)),
+        settings.publish_by_copy(true),
+        twin.durability(Durability::Flush),
+    ]
+}
+
+/// How far a scenario came.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Outcome {
+    /// Rows acknowledged by a flush or a close that said `Ok`.
+    flushed: i64,
+    /// Of these, what was acknowledged as safe from a power cut.
+    synced: i64,
+    appended: i64,
+}
+
+impl Outcome {
+    fn acknowledge(&mut self, settings: &WriterSettings, closed: bool) {
+        self.flushed = self.appended;
+        if closed || settings.durability == Durability::Sync {
+            self.synced = self.appended;
+        }
+    }
+}
+
+/// A run with merges, a sealed group, a new column and a reopening.
+fn scenario(storage: &Arc<dyn Storage>, settings: &WriterSettings) -> Outcome {
+    let mut outcome = Outcome::default();
     for session in 0..2 {
-        let settings = WriterSettings::default().row_group_rows_max(40);
-        let Ok(mut log) = MetricsLog::<Row>::open_in(Arc::clone(storage), PATH, settings) else {
-            return (acknowledged, next);
-        };
+        let opened = MetricsLog::<Row>::open_in(Arc::clone(storage), PATH, settings.clone());
+        let Ok(mut log) = opened else { return outcome };
         // A session goes on after what the one before left behind.
-        next = log.stats().file_rows as i64;
+        outcome.appended = log.stats().file_rows as i64;
         for flush in 0..10 {
             for _ in 0..6 {
-                if log.capacity() == 0 && log.flush().is_ok() {
-                    acknowledged = next;
+                let mut row = Row::from([("n", outcome.appended)]);
+                if session == 1 && flush > 4 {
+                    row.set("late", outcome.appended as f64);
                 }
-                if log.capacity() > 0 {
-                    let mut row = Row::from([("n", next)]);
-                    if session == 1 && flush > 4 {
-                        row.set("late", next as f64);
-                    }
-                    log.append(&row, Instant::now());
-                    next += 1;
-                }
+                log.append(&row, Instant::now());
+                outcome.appended += 1;
             }
             if log.flush().is_ok() {
-                acknowledged = next;
+                outcome.acknowledge(settings, false);
             }
         }
         // As a drain does while it has time.
         if (0..8).any(|_| log.close().is_ok()) {
-            acknowledged = next;
+            outcome.acknowledge(settings, true);
         }
     }
-    assert!(next >= acknowledged);
-    (acknowledged, next)
+    assert!(outcome.appended >= outcome.flushed);
+    outcome
 }
 
 /// Opens what is left, which must work, and returns how many rows it has.
@@ -75,75 +98,178 @@ fn check_values(storage: &dyn Storage, rows: i64) {
     assert_eq!(found, (0..rows).collect::<Vec<_>>());
 }
 
-fn operations_of_the_scenario() -> usize {
+fn operations_of_the_scenario(settings: &WriterSettings) -> usize {
     let storage = FaultStorage::new(Arc::new(MemoryStorage::new()), Fault::Never, ErrorKind::Other);
-    let rows = scenario(&(Arc::new(storage.clone()) as Arc<dyn Storage>));
-    assert_eq!(rows, (120, 120));
+    let outcome = scenario(&(Arc::new(storage.clone()) as Arc<dyn Storage>), settings);
+    assert_eq!(outcome, Outcome { flushed: 120, synced: 120, appended: 120 });
     storage.operations()
+}
+
+/// Runs the scenario on a storage that fails like that; returns what is left and how far it came.
+fn run(fault: Fault, kind: ErrorKind, settings: &WriterSettings) -> (MemoryStorage, Outcome) {
+    let memory = MemoryStorage::new();
+    let storage = FaultStorage::new(Arc::new(memory.clone()), fault, kind);
+    let outcome = scenario(&(Arc::new(storage) as Arc<dyn Storage>), settings);
+    (memory, outcome)
 }
 
 #[test]
 fn a_power_cut_at_any_operation_takes_no_acknowledged_row() {
-    let operations = operations_of_the_scenario();
-    for at in 0..=operations {
-        let memory = MemoryStorage::new();
-        let inner: Arc<dyn Storage> = Arc::new(memory.clone());
-        let storage: Arc<dyn Storage> =
-            Arc::new(FaultStorage::new(inner, Fault::From(at), ErrorKind::Other));
-        let (acknowledged, _) = scenario(&storage);
-        let all = [
-            (memory.power_cut(), "power cut"),
-            (memory.power_cut_after_names(), "power cut after the names"),
-            (memory.process_kill(), "kill"),
-        ];
-        for (left, what) in all {
-            let rows = rows_after(left);
-            assert!(rows >= acknowledged, "{what} at {at}: {rows} of {acknowledged} rows");
+    let mut states = 0;
+    for settings in ways() {
+        for at in 0..=operations_of_the_scenario(&settings) {
+            let (memory, outcome) = run(Fault::From(at), ErrorKind::Other, &settings);
+            let all = [
+                (memory.power_cut(), outcome.synced, "power cut"),
+                (memory.power_cut_torn(), outcome.synced, "power cut with torn bytes"),
+                (memory.power_cut_after_names(), outcome.synced, "power cut after the names"),
+                (memory.process_kill(), outcome.flushed, "kill"),
+            ];
+            for (left, acknowledged, what) in all {
+                let rows = rows_after(left);
+                assert!(rows >= acknowledged, "{what} at {at}: {rows} of {acknowledged} rows");
+                states += 1;
+            }
         }
     }
-    println!("{} states", 3 * (operations + 1));
+    println!("{states} states");
 }
 
 #[test]
 fn a_single_failure_at_any_operation_loses_no_row() {
-    let operations = operations_of_the_scenario();
     let kinds = [ErrorKind::StorageFull, ErrorKind::PermissionDenied, ErrorKind::Other];
-    for at in 0..operations {
-        for kind in kinds {
-            let memory = MemoryStorage::new();
-            let inner: Arc<dyn Storage> = Arc::new(memory.clone());
-            let storage: Arc<dyn Storage> =
-                Arc::new(FaultStorage::new(inner, Fault::Once(at), kind));
-            let (acknowledged, _) = scenario(&storage);
-            let rows = rows_after(memory.process_kill());
-            assert!(rows >= acknowledged, "{kind} at {at}: {rows} of {acknowledged} rows");
-        }
-    }
-    println!("{} cases", operations * kinds.len());
-}
-
-/// Several operations in a row fail, so that what was begun cannot be cleared away either: a file left
-/// under the temporary name once blocked the writer for good.
-#[test]
-fn a_burst_of_failures_at_any_operation_loses_no_row() {
-    let operations = operations_of_the_scenario();
-    for at in 0..operations {
-        for length in [2, 3, 5] {
-            let memory = MemoryStorage::new();
-            let inner: Arc<dyn Storage> = Arc::new(memory.clone());
-            let fault = Fault::Burst { at, length };
-            let storage: Arc<dyn Storage> =
-                Arc::new(FaultStorage::new(inner, fault, ErrorKind::StorageFull));
-            let (acknowledged, appended) = scenario(&storage);
-            let rows = rows_after(memory.process_kill());
-            assert!(rows >= acknowledged, "burst at {at}: {rows} of {acknowledged} rows");
-            // Where there is a flush left after the burst, it makes up for everything.
-            if at + length + 40 < operations {
-                assert_eq!(acknowledged, appended, "burst of {length} at {at}: no recovery");
+    let mut cases = 0;
+    for settings in ways() {
+        for at in 0..operations_of_the_scenario(&settings) {
+            for kind in kinds {
+                let (memory, Outcome { flushed, .. }) = run(Fault::Once(at), kind, &settings);
+                let rows = rows_after(memory.process_kill());
+                assert!(rows >= flushed, "{kind} at {at}: {rows} of {flushed} rows");
+                cases += 1;
             }
         }
     }
-    println!("{} cases", operations * 3);
+    println!("{cases} cases");
+}
+
+/// Several operations in a row fail, so that what was begun cannot be cleared away either: a file left
+/// under the hidden name once blocked the writer for good.
+#[test]
+fn a_burst_of_failures_at_any_operation_loses_no_row() {
+    let mut cases = 0;
+    for settings in ways() {
+        let operations = operations_of_the_scenario(&settings);
+        for at in 0..operations {
+            for length in [2, 3, 5] {
+                let fault = Fault::Burst { at, length };
+                let (memory, outcome) = run(fault, ErrorKind::StorageFull, &settings);
+                let Outcome { flushed, appended, .. } = outcome;
+                let rows = rows_after(memory.process_kill());
+                assert!(rows >= flushed, "burst at {at}: {rows} of {flushed} rows");
+                // Where there is a flush left after the burst, it makes up for everything.
+                if at + length + 40 < operations {
+                    assert_eq!(flushed, appended, "burst of {length} at {at}: no recovery");
+                }
+                cases += 1;
+            }
+        }
+    }
+    println!("{cases} cases");
+}
+
+/// A reader that keeps the file open while it is retired is never written under: the writer waits
+/// as long as a copy takes and then copies.
+#[test]
+fn a_reader_that_holds_the_file_keeps_what_it_has() {
+    let memory = MemoryStorage::new();
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let [settings, ..] = ways();
+    let mut log = MetricsLog::<Row>::open_in(storage, PATH, settings).unwrap();
+    let mut held = Vec::new();
+    for n in 0..60_i64 {
+        log.append(&Row::from([("n", n)]), Instant::now());
+        log.flush().unwrap();
+        assert_eq!(log.stats().publishing, Publishing::Twin);
+        let file = memory.open(Path::new(PATH)).unwrap();
+        let mut bytes = vec![0; file.len().unwrap() as usize];
+        file.read_at(0, &mut bytes).unwrap();
+        // Every other version is held for ever, in pairs and alone.
+        if n % 3 > 0 {
+            held.push((file, bytes));
+        }
+        for (file, bytes) in &held {
+            let mut now = vec![0; file.len().unwrap() as usize];
+            file.read_at(0, &mut now).unwrap();
+            assert!(now == *bytes, "version {n} was written into an older one");
+        }
+    }
+    log.close().unwrap();
+    check_values(&memory, 60);
+}
+
+/// Somebody writes into the retired file, links to it, or takes it away: it is not used again.
+#[test]
+fn a_retired_file_that_was_touched_is_not_used_again() {
+    let hidden = Path::new("/.metrics.parquet.twin");
+    for what in ["written", "linked", "removed", "replaced"] {
+        let memory = MemoryStorage::new();
+        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let [settings, ..] = ways();
+        let mut log = MetricsLog::<Row>::open_in(storage, PATH, settings).unwrap();
+        for n in 0..30_i64 {
+            log.append(&Row::from([("n", n)]), Instant::now());
+            log.flush().unwrap();
+            if n % 5 != 4 {
+                continue;
+            }
+            match what {
+                "written" => {
+                    let file = memory.open_writable(hidden).unwrap();
+                    file.write_at(8, &[0; 20]).unwrap();
+                }
+                "linked" => memory.link(hidden, Path::new(&format!("/link{n}"))).unwrap(),
+                "removed" => memory.remove_file(hidden).unwrap(),
+                _ => {
+                    memory.remove_file(hidden).unwrap();
+                    memory.create_new(hidden).unwrap().write_at(0, b"nonsense").unwrap();
+                }
+            }
+            check_values(&memory, n + 1);
+        }
+        log.close().unwrap();
+        check_values(&memory, 30);
+        if what == "linked" {
+            let linked = qstore::storage::read_all(&memory, Path::new("/link9")).unwrap();
+            let found = qstore_tests::parquet::integers(&linked, "n");
+            assert_eq!(found, (0..9).collect::<Vec<_>>(), "the link keeps the ninth version");
+        }
+    }
+}
+
+/// The public file is removed or replaced in the middle of a run: the next flush brings it back.
+#[test]
+fn a_public_file_that_was_removed_is_brought_back() {
+    let memory = MemoryStorage::new();
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    for settings in ways() {
+        let mut log = MetricsLog::<Row>::open_in(Arc::clone(&storage), PATH, settings).unwrap();
+        for n in 0..20_i64 {
+            log.append(&Row::from([("n", n)]), Instant::now());
+            log.flush().unwrap();
+            check_values(&memory, n + 1);
+            if n % 4 == 3 {
+                memory.remove_file(Path::new(PATH)).unwrap();
+                if n % 8 == 7 {
+                    memory.create_new(Path::new(PATH)).unwrap().write_at(0, b"other").unwrap();
+                }
+            }
+        }
+        log.close().unwrap();
+        check_values(&memory, 20);
+        assert_eq!(memory.list(Path::new("/")).unwrap().len(), 1);
+        drop(log);
+        memory.remove_file(Path::new(PATH)).unwrap();
+    }
 }
 
 /// The disk is full for a while: the rows wait, the error is visible, and then all are written.

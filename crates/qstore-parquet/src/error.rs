@@ -49,6 +49,22 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file that is read is damaged.
+    #[error("{} is damaged: {reason}; what is not damaged can still be read", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        reason: String,
+    },
+    /// A column was asked for that the file has not.
+    #[error("{} has no column `{name}`; names are kept exactly, capitals included", path.display())]
+    UnknownColumn {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for.
+        name: String,
+    },
     /// The file exists but its columns do not go with these rows.
     #[error("{} holds other columns: {reason}; it was left as it is, choose another path", path.display())]
     SchemaConflict {

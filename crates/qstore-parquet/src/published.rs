@@ -1,15 +1,11 @@
 //! The file as readers see it now: open, immutable, and described by its metadata.
 
 use crate::footer::Footer;
-use crate::read_at::{ReadAt, contain};
 use crate::row_group;
 use crate::stored::Stored;
-use parquet::column::reader::get_typed_column_reader;
-use parquet::data_type::Int64Type;
-use parquet::errors::{ParquetError, Result};
+use crate::table::Values;
+use parquet::errors::Result;
 use parquet::file::metadata::KeyValue;
-use parquet::file::reader::FileReader;
-use parquet::file::serialized_reader::SerializedFileReader;
 use qstore_schema::Field;
 use qstore_storage::{Stamp, StorageFile};
 use std::fmt;
@@ -66,41 +62,12 @@ impl Published {
         group: usize,
         column: usize,
     ) -> std::result::Result<(Vec<i64>, Vec<i16>), String> {
-        let rows = self.groups[group].rows();
-        let nullable = self.fields[column].nullable;
-        let (mut values, mut levels) = (Vec::new(), Vec::new());
-        let read = || -> Result<()> {
-            // Found again by where it lies: groups without rows are not in our list.
-            let reader = self.reader()?;
-            let offset = self.groups[group].metadata.column(column).data_page_offset();
-            let number = (0..reader.num_row_groups())
-                .find(|n| {
-                    let chunk = reader.metadata().row_group(*n).column(column);
-                    chunk.num_values() > 0 && chunk.data_page_offset() == offset
-                })
-                .ok_or_else(|| ParquetError::General("the row group is gone".into()))?;
-            let reader = reader.get_row_group(number)?.get_column_reader(column)?;
-            get_typed_column_reader::<Int64Type>(reader).read_records(
-                rows,
-                nullable.then_some(&mut levels),
-                None,
-                &mut values,
-            )?;
-            Ok(())
+        let Values::Int(all) = self.values(group, column)? else {
+            return Err("it holds no integers".into());
         };
-        contain(read)?.map_err(|error| error.to_string())?;
-        let there: usize = levels.iter().map(|level| usize::from(*level == 1)).sum();
-        let is_whole = if nullable {
-            levels.len() == rows && values.len() == there
-        } else {
-            values.len() == rows
-        };
-        if is_whole { Ok((values, levels)) } else { Err("it has fewer rows than it claims".into()) }
-    }
-
-    /// A reader of the whole file.
-    pub(crate) fn reader(&self) -> Result<SerializedFileReader<ReadAt>> {
-        SerializedFileReader::new(ReadAt::new(Arc::clone(&self.file))?)
+        let level = |value: &Option<i64>| i16::from(value.is_some());
+        let levels = all.iter().map(level).filter(|_| self.fields[column].nullable);
+        Ok((all.iter().flatten().copied().collect(), levels.collect()))
     }
 }
 

@@ -1,0 +1,60 @@
+//! Reads back what a metrics file says about itself, and checks every byte of it.
+//!
+//! ```sh
+//! cargo run -p qstore-parquet --example audit -- metrics.parquet
+//! ```
+//!
+//! Without a path it writes a small file first.
+
+use qstore_parquet::{MetricsFile, MetricsLog, WriterSettings};
+use qstore_schema::Row;
+use std::path::PathBuf;
+use std::time::Instant;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (path, is_ours) = match std::env::args_os().nth(1) {
+        Some(path) => (PathBuf::from(path), false),
+        None => (write()?, true),
+    };
+    let file = MetricsFile::open(&path)?;
+    println!("{} rows in {} row groups, {} bytes", file.rows(), file.row_groups(), file.len());
+    if let Some(audit) = file.audit() {
+        println!("closed: {}", audit.closed);
+        for segment in &audit.segments {
+            println!("  run {} from row {}", segment.run_id, segment.first_row);
+            println!(
+                "    {} accepted, {} written, {} rejected; {} dropped, {} refused",
+                segment.accepted,
+                segment.written,
+                segment.rejected,
+                segment.dropped,
+                segment.refused
+            );
+        }
+    }
+    let validation = file.validate()?;
+    for damage in &validation.damage {
+        let rows = &damage.rows;
+        println!("{}, rows {} to {}: {}", damage.column, rows.start, rows.end, damage.reason);
+    }
+    println!("whole: {}", validation.is_whole());
+    if is_ours {
+        std::fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// A file of two sessions.
+fn write() -> Result<PathBuf, Box<dyn std::error::Error>> {
+    let path = std::env::temp_dir().join(format!("audit_{}.parquet", std::process::id()));
+    for session in ["first", "second"] {
+        let settings = WriterSettings::default().run_id(session);
+        let mut log = MetricsLog::<Row>::open(&path, settings)?;
+        for step in 0..100_i64 {
+            log.append(&Row::from([("step", step)]), Instant::now());
+        }
+        log.append(&Row::from([("step", "of the wrong type")]), Instant::now());
+        log.close()?;
+    }
+    Ok(path)
+}
