@@ -150,7 +150,6 @@ mod tests {
     use crate::steps;
     use parquet::basic::GzipLevel;
     use parquet::file::reader::{FileReader, SerializedFileReader};
-    use qstore_buffer::Sink;
     use qstore_parquet::{MetricsLog, WriterSettings};
     use std::time::Instant;
 
