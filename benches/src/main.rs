@@ -8,8 +8,10 @@ mod buffer;
 mod checkpoint;
 mod drops;
 mod durable;
+mod flushes;
 mod load;
 mod logger;
+mod long_runs;
 mod model;
 mod pace;
 mod parquet;
@@ -84,6 +86,8 @@ struct Request {
     json: Option<PathBuf>,
     long: bool,
     help: bool,
+    /// One run and nothing else, as the parquet set asks of its new processes.
+    grow: Option<(OsString, PathBuf)>,
     /// One load and nothing else, as the checkpoint set asks of its new processes.
     load: Option<(OsString, PathBuf)>,
 }
@@ -93,12 +97,15 @@ impl Request {
         use lexopt::Arg::{Long, Short, Value};
 
         let mut request =
-            Self { sets: Vec::new(), json: None, long: false, help: false, load: None };
+            Self { sets: Vec::new(), json: None, long: false, help: false, grow: None, load: None };
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("json") => request.json = Some(arguments.value()?.into()),
                 Long(load::OPTION) => {
                     request.load = Some((arguments.value()?, arguments.value()?.into()));
+                }
+                Long(long_runs::OPTION) => {
+                    request.grow = Some((arguments.value()?, arguments.value()?.into()));
                 }
                 Long("long") => request.long = true,
                 Long("help") | Short('h') => request.help = true,
@@ -133,6 +140,10 @@ fn run(request: &Request) -> Result {
     }
     if let Some((name, path)) = &request.load {
         println!("{}", load::here(&name.to_string_lossy(), path)?);
+        return Ok(());
+    }
+    if let Some((rows, path)) = &request.grow {
+        println!("{}", long_runs::here(&rows.to_string_lossy(), path)?);
         return Ok(());
     }
     // Opened first: a wrong path must not cost minutes of measuring.

@@ -10,6 +10,8 @@ mod demo_run;
 mod faults;
 /// `kill -9`, at any moment.
 mod kill;
+/// The same for a program that does nothing but write metrics.
+mod kill_log;
 /// What readers that are not ours find in our files.
 mod readers;
 /// What the files of a demo must hold; used by `demo_run` and `kill`.

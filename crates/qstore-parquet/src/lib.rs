@@ -37,6 +37,7 @@ mod checksums;
 mod chunk;
 mod columns;
 mod compression;
+mod dataset;
 mod disk;
 mod error;
 mod footer;
@@ -61,6 +62,7 @@ mod writer;
 
 pub use audit::{Audit, Segment};
 pub use compression::Compression;
+pub use dataset::RankLog;
 pub use error::Error;
 pub use log::MetricsLog;
 pub use reader::{Batches, MetricsFile};

@@ -90,16 +90,31 @@ impl<R: Record> MetricsLog<R> {
         path: impl AsRef<Path>,
         settings: WriterSettings,
     ) -> Result<Self, Error> {
+        Self::open_with(storage, path.as_ref(), settings, &[])
+    }
+
+    /// As [`open`](Self::open), with columns that the file is to have besides those that are declared.
+    pub(crate) fn open_with(
+        storage: Arc<dyn Storage>,
+        path: &Path,
+        settings: WriterSettings,
+        more: &[Field],
+    ) -> Result<Self, Error> {
         settings.validate()?;
         Schema::new(R::DECLARED.to_vec())?;
         let coding = Coding {
             compression: settings.compression.codec()?,
             is_plain: settings.plain_encoding,
         };
-        let opened = open::open(&storage, path.as_ref(), R::DECLARED)?;
+        let opened = open::open(&storage, path, R::DECLARED)?;
         let Opened { names, lock, published, recovery } = opened;
         let published = published.map(Arc::new);
-        let fields = open::merged(published.as_deref(), R::DECLARED);
+        let mut fields = open::merged(published.as_deref(), R::DECLARED);
+        for field in more {
+            if !fields.iter().any(|known| known.name == field.name) {
+                fields.push(Field { nullable: true, ..field.clone() });
+            }
+        }
         let file_rows = published.as_deref().map_or(0, Published::rows);
         let mut stats = WriterStats::new(&names.public, file_rows);
         stats.recovery = recovery;
@@ -164,6 +179,11 @@ impl<R: Record> MetricsLog<R> {
     /// The columns of the file, the stored ones first.
     pub fn fields(&self) -> Vec<Field> {
         self.rows.fields()
+    }
+
+    /// Bytes of the row groups that are published.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.published.as_ref().map_or(0, |published| published.data_end)
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {

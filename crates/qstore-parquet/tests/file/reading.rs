@@ -1,0 +1,106 @@
+//! What was written is read back by name and by range, in pieces or at once.
+
+use crate::{PATH, bits, open, row, write};
+use qstore_parquet::{Compression, Durability, Error, MetricsFile, Values, WriterSettings};
+use qstore_schema::Row;
+use qstore_storage::MemoryStorage;
+use std::time::{Duration, Instant};
+
+fn settings() -> WriterSettings {
+    WriterSettings::default().row_group_rows_max(50).twin_bytes_min(0).reuse_after(Duration::ZERO)
+}
+
+#[test]
+fn rows_and_columns_are_read_by_name_and_range() {
+    let codecs = ["gzip:9", "zstd:3", "lz4", "snappy", "none"];
+    for (codec, is_plain, close) in
+        codecs.iter().flat_map(|codec| [(codec, false, true), (codec, true, false)])
+    {
+        let compression: Compression = codec.parse().unwrap();
+        let memory = MemoryStorage::new();
+        let settings = settings().compression(compression).plain_encoding(is_plain);
+        write(&memory, settings.clone(), 0, 333, true);
+        write(&memory, settings, 333, 500, close);
+        let file = MetricsFile::open_in(&memory, PATH).unwrap();
+        assert_eq!((file.rows(), file.fields().len()), (500, 4));
+        for range in [0..500, 0..0, 49..51, 120..400, 499..u64::MAX, 600..700] {
+            let table = file.read(&[], range.clone()).unwrap();
+            let end = range.end.min(500);
+            let expected: Vec<_> =
+                (range.start.min(end)..end).map(|n| bits(&row(n as i64))).collect();
+            let found: Vec<_> = table.iter_rows().map(|row| bits(&row)).collect();
+            assert_eq!(found, expected, "{codec}, rows {range:?}");
+        }
+        let table = file.read(&["flag", "n"], 6..9).unwrap();
+        let names: Vec<_> = table.columns.iter().map(|column| column.field.name.clone()).collect();
+        assert_eq!((names, table.first_row), (vec!["flag".into(), "n".into()], 6));
+        assert_eq!(table.column("flag"), Some(&Values::Bool(vec![Some(true), None, None])));
+
+        let mut next = 40;
+        for batch in file.batches(&["n"], 40..460).unwrap() {
+            let batch = batch.unwrap();
+            assert!(batch.first_row == next && (1..=50).contains(&batch.rows));
+            next += batch.rows as u64;
+        }
+        assert_eq!(next, 460);
+        assert!(file.validate().unwrap().is_whole());
+        let error = file.read(&["N"], 0..1).unwrap_err();
+        assert!(matches!(&error, Error::UnknownColumn { name, .. } if name == "N"), "{error}");
+    }
+}
+
+/// A version that was opened stays as it was, however far the writer goes.
+#[test]
+fn an_open_file_is_a_snapshot() {
+    let memory = MemoryStorage::new();
+    let mut log = open(&memory, settings().durability(Durability::Flush));
+    let mut files = Vec::new();
+    for n in 0..200_i64 {
+        log.append(&row(n), Instant::now());
+        log.flush().unwrap();
+        if n % 9 == 0 {
+            files.push((n + 1, MetricsFile::open_in(&memory, PATH).unwrap()));
+        }
+    }
+    log.close().unwrap();
+    for (rows, file) in files {
+        let numbers = file.read(&["n"], 0..u64::MAX).unwrap();
+        let expected = Values::Int((0..rows).map(Some).collect());
+        assert_eq!(numbers.column("n"), Some(&expected));
+    }
+}
+
+#[test]
+fn the_accounts_of_every_session_are_read_back() {
+    let memory = MemoryStorage::new();
+    for session in 0..3 {
+        let run = format!("run {session}");
+        let mut log = open(&memory, settings().run_id(run).resumed_epoch(session * 10));
+        log.append(&row(session), Instant::now());
+        log.append(&Row::from([("n", "a text")]), Instant::now());
+        log.flush().unwrap();
+        if session < 2 {
+            log.close().unwrap();
+        }
+    }
+    let file = MetricsFile::open_in(&memory, PATH).unwrap();
+    let audit = file.audit().unwrap();
+    let segments: Vec<_> = audit
+        .segments
+        .iter()
+        .map(|segment| {
+            (
+                &*segment.run_id,
+                segment.first_row,
+                segment.accepted,
+                segment.rejected,
+                segment.closed,
+            )
+        })
+        .collect();
+    let expected = [("run 0", 0, 2, 1, true), ("run 1", 1, 2, 1, true), ("run 2", 2, 2, 1, false)];
+    assert_eq!(segments, expected);
+    assert_eq!(audit.segments[2].resumed_epoch, Some(20));
+    assert!(!audit.closed, "the last session did not end");
+    assert!(file.validate().unwrap().is_whole(), "{:?}", file.validate());
+}
