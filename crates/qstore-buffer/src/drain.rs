@@ -1,7 +1,7 @@
 //! The handle of the background thread between a buffer and its sink: flush, stop, and what went
 //! wrong. What the thread itself does is in `worker.rs`.
 
-use crate::ring::later;
+use crate::buffer::later;
 use crate::worker::Worker;
 use crate::{AsyncBuffer, DrainError, Sink};
 use std::fmt;
@@ -89,6 +89,8 @@ pub(crate) struct State<E, C> {
     pub(crate) stats: C,
     pub(crate) flushes_wanted: u64,
     pub(crate) flushes_done: u64,
+    /// How many items the flushes asked for have to cover.
+    pub(crate) flush_upto: u64,
     pub(crate) last_flush: Result<(), DrainError<E>>,
     first_error: Option<DrainError<E>>,
     errors: u64,
@@ -113,6 +115,7 @@ impl<T: Send + 'static, S: Sink<T>> Drain<T, S> {
                 stats: sink.stats(),
                 flushes_wanted: 0,
                 flushes_done: 0,
+                flush_upto: 0,
                 last_flush: Ok(()),
                 first_error: None,
                 errors: 0,
@@ -132,8 +135,8 @@ impl<T: Send + 'static, S: Sink<T>> Drain<T, S> {
 }
 
 impl<T, S: Sink<T>> Drain<T, S> {
-    /// Waits until everything that was pushed before this call is flushed by the sink: all of it,
-    /// and in any case not less.
+    /// Waits until everything that was pushed before this call is flushed by the sink: no less, and
+    /// for nothing more. What is pushed meanwhile may be flushed along with it, but is not waited for.
     ///
     /// # Errors
     /// [`DrainError::Sink`] when the sink could not flush, [`DrainError::TimedOut`] when the time
@@ -141,6 +144,7 @@ impl<T, S: Sink<T>> Drain<T, S> {
     pub fn flush(&self, timeout: Duration) -> Result<(), DrainError<S::Error>> {
         let mut state = self.control.lock();
         state.flushes_wanted += 1;
+        state.flush_upto = self.buffer.pushed();
         let mine = state.flushes_wanted;
         drop(state);
         self.buffer.wake();

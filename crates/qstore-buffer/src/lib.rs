@@ -25,23 +25,33 @@
 //! ```
 //!
 //! # Accounting
-//! Whenever no call is in progress, `pushed == popped + cleared + size` and
+//! Whenever no call is in progress, `pushed == popped + evicted + cleared + size` and
 //! `pushed + dropped + refused ==` the number of pushes, closing included.
 
-#![forbid(unsafe_code)]
-
+mod buffer;
 mod companion;
+mod counters;
 mod drain;
 mod error;
 mod losses;
+#[cfg(all(test, any(loom, shuttle)))]
+mod models;
+mod pop;
+#[expect(unsafe_code, reason = "items are moved in and out of slots that only the stamps guard")]
 mod ring;
+mod room;
+mod seat;
+mod settings;
 mod sink;
 mod stats;
+mod sync;
 mod wake;
 mod worker;
 
 pub use drain::{Drain, DrainSettings};
 pub use error::{DrainError, Error, PushError};
-pub use ring::AsyncBuffer;
+pub use buffer::AsyncBuffer;
+pub use pop::{Items, Pop};
+pub use settings::{BufferSettings, Hooks, Loss, Overflow};
 pub use sink::{Progress, Sink, Work};
 pub use stats::BufferStats;

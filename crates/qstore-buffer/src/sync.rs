@@ -1,0 +1,120 @@
+//! The atomics, locks and threads that the ring and the wake-up are built on.
+//!
+//! Normally these are the standard library's. Built with `--cfg loom` or `--cfg shuttle` they are
+//! those of a model checker, which runs a test under every order of steps, or very many of them; see
+//! `models.rs`. Plain counters are not part of any protocol and stay the standard library's always.
+
+#[cfg(not(any(loom, shuttle)))]
+mod primitives {
+    pub(crate) use atomic_waker::AtomicWaker;
+    pub(crate) use std::hint::spin_loop;
+    pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, fence};
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use std::thread::{Thread, current, park, park_timeout, yield_now};
+}
+
+#[cfg(loom)]
+mod primitives {
+    pub(crate) use loom::future::AtomicWaker;
+    pub(crate) use loom::hint::spin_loop;
+    pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, fence};
+    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use loom::thread::{Thread, current, park, yield_now};
+
+    /// A model has no clock: what a test waits for with a deadline, it waits for as without.
+    pub(crate) fn park_timeout(_: std::time::Duration) {
+        park();
+    }
+}
+
+#[cfg(shuttle)]
+mod primitives {
+    pub(crate) use shuttle::hint::spin_loop;
+    pub(crate) use shuttle::sync::atomic::{AtomicU64, AtomicUsize, fence};
+    pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use shuttle::thread::{Thread, current, park, park_timeout, yield_now};
+    use std::task::Waker;
+
+    /// Stands in for the lock-free one, which the model checker cannot look into.
+    #[derive(Debug, Default)]
+    pub(crate) struct AtomicWaker(Mutex<Option<Waker>>);
+
+    impl AtomicWaker {
+        pub(crate) fn new() -> Self {
+            Self::default()
+        }
+
+        pub(crate) fn register(&self, waker: &Waker) {
+            *self.0.lock().expect("no test panics in here") = Some(waker.clone());
+        }
+
+        pub(crate) fn wake(&self) {
+            let waker = self.0.lock().expect("no test panics in here").take();
+            waker.inspect(Waker::wake_by_ref);
+        }
+    }
+}
+
+pub(crate) use primitives::*;
+
+/// Makes the sequentially consistent access before it one for loom, too.
+///
+/// loom takes `SeqCst` for `AcqRel`, except on fences; so where the code relies on the one order of
+/// all `SeqCst` accesses, the model needs a fence, and the real thing needs nothing.
+#[inline]
+pub(crate) fn fence_for_loom(_place: Place) {
+    #[cfg(loom)]
+    if !weakened::is(_place) {
+        fence(std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+/// A fence that a model can take away.
+pub(crate) fn full_fence(_place: Place) {
+    #[cfg(loom)]
+    if weakened::is(_place) {
+        return;
+    }
+    fence(std::sync::atomic::Ordering::SeqCst);
+}
+
+/// Where an order of accesses matters that a model test takes away, to see itself fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A push: between taking a place in the ring and looking at who waits.
+    Push,
+    /// A consumer: between saying that it waits and looking at the ring.
+    Wait,
+    /// A consumer that made room: between that and looking at who waits for room.
+    MadeRoom,
+    /// A producer: between saying that it waits for room and looking for it.
+    WantRoom,
+    /// Every change of who waits is a read-modify-write.
+    #[cfg(loom)]
+    Change,
+    /// The item is in its slot before the stamp says so.
+    #[cfg(loom)]
+    Stamp,
+}
+
+/// What the model test at hand takes away. loom's threads all run on the test's own.
+#[cfg(loom)]
+pub(crate) mod weakened {
+    use super::Place;
+    use std::cell::Cell;
+
+    thread_local! {
+        static PLACE: Cell<Option<Place>> = const { Cell::new(None) };
+    }
+
+    pub(crate) fn is(place: Place) -> bool {
+        PLACE.get() == Some(place)
+    }
+
+    /// Runs a test without that order of accesses.
+    pub(crate) fn at(place: Place, test: impl FnOnce()) {
+        PLACE.set(Some(place));
+        test();
+        PLACE.set(None);
+    }
+}
