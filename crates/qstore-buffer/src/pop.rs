@@ -84,5 +84,7 @@ impl<T> fmt::Debug for Items<T> {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod executor;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;

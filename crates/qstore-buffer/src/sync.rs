@@ -15,11 +15,33 @@ mod primitives {
 
 #[cfg(loom)]
 mod primitives {
-    pub(crate) use loom::future::AtomicWaker;
     pub(crate) use loom::hint::spin_loop;
     pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, fence};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use loom::thread::{Thread, current, park, yield_now};
+
+    /// loom's, with the real one's interface.
+    pub(crate) struct AtomicWaker(loom::future::AtomicWaker);
+
+    impl std::fmt::Debug for AtomicWaker {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("AtomicWaker")
+        }
+    }
+
+    impl AtomicWaker {
+        pub(crate) fn new() -> Self {
+            Self(loom::future::AtomicWaker::new())
+        }
+
+        pub(crate) fn register(&self, waker: &std::task::Waker) {
+            self.0.register_by_ref(waker);
+        }
+
+        pub(crate) fn wake(&self) {
+            self.0.wake();
+        }
+    }
 
     /// A model has no clock: what a test waits for with a deadline, it waits for as without.
     pub(crate) fn park_timeout(_: std::time::Duration) {

@@ -9,8 +9,9 @@
 //! A wake-up cannot be lost. The consumer swaps `wake_at`, then reads the ring's tail; the producer
 //! moves the tail, then reads `wake_at`. All four are sequentially consistent, so that one of them
 //! sees the other; on x86 that costs a push nothing beyond the compare-and-swap it does anyway. Every
-//! write of `wake_at` is a read-modify-write, so that two producers cannot both miss the change.
-//! `models.rs` runs this under every order of steps, and takes each of these away to see it fail.
+//! write of `wake_at` is a read-modify-write: these have one order, so that whoever wakes without a
+//! push, after a close say, finds the consumer waiting, or is found by it. `models.rs` runs this under
+//! every order of steps, and takes each of these away to see it fail.
 
 use crate::seat::{Seat, Ticket};
 use crate::sync::{

@@ -1,35 +1,14 @@
-//! Tasks that wait, on an executor of a few lines.
+//! Tasks that wait.
 
 use super::*;
-use crate::sync;
+use super::executor::block_on;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Wake, Waker};
-use std::thread::{self, Thread};
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Runs one task on this thread.
-fn block_on<F: Future>(task: F) -> F::Output {
-    let mut task = pin!(task);
-    let waker = Waker::from(Arc::new(Unpark(sync::current())));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        match task.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => sync::park(),
-        }
-    }
-}
+use std::thread;
 
 /// Counts how often a task was woken.
 #[derive(Default)]
