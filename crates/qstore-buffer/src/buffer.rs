@@ -308,9 +308,7 @@ impl<T> Shared<T> {
     fn overflow(&self, refused: Refused<T>) -> Result<(), PushError<T>> {
         let mut refused = match (refused, self.settings.overflow) {
             (Refused::Full(item), Overflow::DropOldest) => self.push_over_the_oldest(item),
-            (Refused::Full(item), Overflow::BlockFor(patience)) => {
-                self.push_within(item, patience)
-            }
+            (Refused::Full(item), Overflow::BlockFor(patience)) => self.push_within(item, patience),
             (refused, _) => Err(refused),
         };
         if let Err(Refused::Full(item)) = refused {

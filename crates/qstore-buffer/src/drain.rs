@@ -3,7 +3,7 @@
 
 use crate::buffer::later;
 use crate::worker::Worker;
-use crate::{AsyncBuffer, DrainError, Sink};
+use crate::{AsyncBuffer, BufferStats, DrainError, Sink};
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
@@ -64,6 +64,18 @@ impl DrainSettings {
         self.report_losses_every = interval;
         self
     }
+}
+
+/// How a drain ended.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct DrainSummary<C> {
+    /// What went into the buffer, came out, and was lost.
+    pub intake: BufferStats,
+    /// The sink's own counters.
+    pub sink: C,
+    /// Errors on the way, all of them overcome; [`Drain::first_error`] is the first.
+    pub errors: u64,
 }
 
 /// A running background thread. [`stop`](Self::stop) is its real ending; dropping it does the same
@@ -163,13 +175,16 @@ impl<T, S: Sink<T>> Drain<T, S> {
         })
     }
 
-    /// Closes the buffer, hands everything in it to the sink, closes the sink and ends the thread.
-    /// A sink that fails to close is asked again until the time is up. Stopping again repeats the
-    /// answer.
+    /// Closes the buffer, hands everything in it to the sink, closes the sink, ends the thread, and
+    /// tells what became of the items. A sink that fails to close is asked again until the time is
+    /// up. Stopping again repeats the answer.
     ///
     /// # Errors
     /// As [`flush`](Self::flush). After [`DrainError::TimedOut`] the thread goes on by itself.
-    pub fn stop(&mut self, timeout: Duration) -> Result<(), DrainError<S::Error>> {
+    pub fn stop(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<DrainSummary<S::Stats>, DrainError<S::Error>> {
         self.control.lock().give_up_at = Some(later(Instant::now(), timeout));
         self.control.changed.notify_all();
         self.buffer.close();
@@ -184,7 +199,11 @@ impl<T, S: Sink<T>> Drain<T, S> {
             // It has nothing left to do but return, and it catches its own panics.
             let _ = thread.join();
         }
-        end
+        end.map(|()| DrainSummary {
+            intake: self.buffer.stats(),
+            sink: self.stats(),
+            errors: self.errors(),
+        })
     }
 
     /// The first error since the start, if there was one; it stays even when a later try succeeded.

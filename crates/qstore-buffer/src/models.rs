@@ -1,6 +1,6 @@
 //! The ring and its wake-up under model checkers.
 //!
-//! `cargo xtask models` builds the crate twice more, with `--cfg loom` and with `--cfg shuttle`. loom
+//! `cargo xtask test` builds the crate twice more, with `--cfg loom` and with `--cfg shuttle`. loom
 //! runs a test under every order of steps, and every value a weakly ordered load may see, up to a
 //! number of forced switches between threads; shuttle runs larger ones under very many random orders,
 //! without weak memory. A lost wake-up is a deadlock to both.
@@ -31,7 +31,7 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
 
 #[cfg(shuttle)]
 fn check(model: impl Fn() + Sync + Send + 'static) {
-    let schedules = std::env::var("QSTORE_SCHEDULES").ok().and_then(|n| n.parse().ok());
+    let schedules = std::env::var("QSTORE_SCHEDULES").ok().and_then(|count| count.parse().ok());
     shuttle::check_random(model, schedules.unwrap_or(100_000));
 }
 
@@ -313,7 +313,8 @@ mod shuttle_only {
                     thread::spawn(move || (0..2).for_each(|_| drop(buffer.push(item))))
                 })
                 .collect();
-            let taken = (0..2).filter(|_| buffer.pop(Some(Duration::ZERO)).is_some()).count() as u64;
+            let taken =
+                (0..2).filter(|_| buffer.pop(Some(Duration::ZERO)).is_some()).count() as u64;
             for producer in producers {
                 producer.join().unwrap();
             }

@@ -98,6 +98,13 @@ impl<T> Hooks<T> {
         self
     }
 
+    /// As [`label`](Self::label), where there is none yet.
+    #[must_use]
+    pub fn label_or(mut self, label: fn(&T) -> Option<i64>) -> Self {
+        self.label.get_or_insert(label);
+        self
+    }
+
     /// Called with each lost item.
     #[must_use]
     pub fn on_drop(mut self, hook: impl Fn(&T, Loss) + Send + Sync + 'static) -> Self {

@@ -57,7 +57,12 @@ struct Model {
 }
 
 impl Model {
-    fn push(&mut self, item: u64, maxsize: usize, overflow: Overflow) -> Result<(), PushError<u64>> {
+    fn push(
+        &mut self,
+        item: u64,
+        maxsize: usize,
+        overflow: Overflow,
+    ) -> Result<(), PushError<u64>> {
         if self.is_closed {
             self.refused += 1;
             return Err(PushError::Closed(item));
@@ -426,7 +431,8 @@ fn the_latest_items_stay_where_the_oldest_may_go_and_every_item_ends_somewhere()
     thread::scope(|scope| {
         for producer in 0..2 {
             let buffer = buffer.clone();
-            scope.spawn(move || (0..ITEMS).map(|item| buffer.push((producer, item))).for_each(drop));
+            scope
+                .spawn(move || (0..ITEMS).map(|item| buffer.push((producer, item))).for_each(drop));
         }
         while buffer.stats().pushed + buffer.stats().dropped < 2 * ITEMS {
             buffer.pop_into(&mut taken, 3);

@@ -1,7 +1,7 @@
 //! Tasks that wait.
 
-use super::*;
 use super::executor::block_on;
+use super::*;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
