@@ -1,13 +1,14 @@
 //! The logger: a ring, a drain and a clock.
 
 use crate::clock::Clock;
-use crate::{LogError, MetricsRow, epoch};
+use crate::{LogError, LogHandle, MetricsRow, epoch};
 use qstore_buffer::{
     AsyncBuffer, BufferSettings, BufferStats, Drain, DrainError, DrainSettings, Hooks, Overflow,
     PushError, Sink,
 };
 use qstore_schema::{Record, Row};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a logger behaves.
@@ -66,7 +67,7 @@ pub struct LoggerStats<C> {
 #[must_use = "dropping a logger stops it"]
 pub struct AsyncMetricsLogger<S: Sink<R>, R = MetricsRow> {
     drain: Drain<R, S>,
-    clock: Clock,
+    clock: Arc<Clock>,
 }
 
 impl<S: Sink<MetricsRow>> AsyncMetricsLogger<S> {
@@ -123,7 +124,7 @@ impl<S: Sink<R>, R: Record + Send + 'static> AsyncMetricsLogger<S, R> {
         let ring = ring.maxsize(settings.buffer_size).overflow(settings.overflow);
         let buffer = AsyncBuffer::with_hooks(ring, hooks.label_or(R::label))?;
         let settings = DrainSettings::default().thread_name("qstore-metrics");
-        Ok(Self { drain: Drain::spawn(buffer, sink, &settings)?, clock: Clock::new() })
+        Ok(Self { drain: Drain::spawn(buffer, sink, &settings)?, clock: Arc::new(Clock::new()) })
     }
 }
 
@@ -149,6 +150,13 @@ impl<S: Sink<R>, R: Send + 'static> AsyncMetricsLogger<S, R> {
                 Err(self.drain.take_news().map_or(LogError::Stopped, Into::into))
             }
         }
+    }
+
+    /// Something to log with that can be cloned and given away, while the logger itself stays with
+    /// whoever is to [`stop`](Self::stop) it.
+    #[must_use]
+    pub fn handle(&self) -> LogHandle<R> {
+        LogHandle::new(self.drain.buffer().clone(), Arc::clone(&self.clock))
     }
 
     /// Waits until every row this thread logged before is published: readable, and safe from a crash
