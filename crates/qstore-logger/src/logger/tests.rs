@@ -122,8 +122,7 @@ fn lost_rows_are_called_by_their_steps_and_shown_to_the_hook() {
     let settings = LoggerSettings::default().buffer_size(4);
     let mut logger =
         AsyncMetricsLogger::with_hooks(Gated(Arc::clone(&gate)), &settings, hooks).unwrap();
-    let told: Vec<_> =
-        (0..100).filter(|&step| logger.log_step((0, step, 0.5)).is_err()).collect();
+    let told: Vec<_> = (0..100).filter(|&step| logger.log_step((0, step, 0.5)).is_err()).collect();
     assert!(told.len() >= 100 - 2 * 4, "at most a ringful was taken out");
     drop(held);
     let stats = logger.stop(LONG).unwrap().buffer;
