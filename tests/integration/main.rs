@@ -6,6 +6,8 @@
 mod bad_input;
 /// The demo from outside: what it recorded, that it learns, that it resumes.
 mod demo_run;
+/// How a process can end, and what that costs.
+mod endings;
 /// Every storage operation of a run fails, or is the last one before a power cut.
 mod faults;
 /// `kill -9`, at any moment.
