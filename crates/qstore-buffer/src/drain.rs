@@ -296,4 +296,6 @@ impl<E, C> Control<E, C> {
 }
 
 #[cfg(test)]
+mod accounting;
+#[cfg(test)]
 mod tests;
