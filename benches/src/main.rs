@@ -6,8 +6,10 @@
 
 mod buffer;
 mod checkpoint;
+mod delivery;
 mod drops;
 mod durable;
+mod hot_path;
 mod load;
 mod logger;
 mod model;

@@ -10,6 +10,8 @@ mod demo_run;
 mod endings;
 /// Every storage operation of a run fails, or is the last one before a power cut.
 mod faults;
+/// What `log_step` does not do.
+mod hot_path;
 /// `kill -9`, at any moment.
 mod kill;
 /// What readers that are not ours find in our files.
