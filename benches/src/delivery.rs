@@ -35,7 +35,7 @@ pub(crate) fn measure(set: &'static str) -> Result<Vec<Row>> {
     let drain = Drain::spawn(drain_buffer.clone(), Reports(drained), &DrainSettings::default())?;
     let (peer, inbox) = sync_channel::<Instant>(16);
     let (received, received_at) = channel();
-    let receiver = thread::spawn(move || {
+    let peers_thread = thread::spawn(move || {
         for pushed in inbox {
             let _ = received.send(pushed.elapsed());
         }
@@ -74,7 +74,7 @@ pub(crate) fn measure(set: &'static str) -> Result<Vec<Row>> {
     buffer.close();
     drop((drain, peer));
     consumer.join().map_err(|_| "the consumer panicked")?;
-    receiver.join().map_err(|_| "the receiver panicked")?;
+    peers_thread.join().map_err(|_| "the receiver panicked")?;
     Ok(rows)
 }
 

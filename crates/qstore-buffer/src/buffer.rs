@@ -129,7 +129,6 @@ impl<T> AsyncBuffer<T> {
     }
 
     /// The items as a stream, which ends when the buffer is closed and empty.
-    #[must_use]
     pub fn items(&self) -> Items<T> {
         Items::new(self.clone())
     }

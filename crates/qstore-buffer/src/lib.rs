@@ -34,6 +34,8 @@
 //! `pushed + dropped + refused ==` the number of pushes, closing included.
 
 mod buffer;
+#[expect(unsafe_code, reason = "what is in a cell only its user knows")]
+mod cell;
 mod companion;
 mod counters;
 mod drain;
@@ -41,6 +43,7 @@ mod error;
 mod losses;
 #[cfg(all(test, any(loom, shuttle)))]
 mod models;
+mod order;
 mod pop;
 #[expect(unsafe_code, reason = "items are moved in and out of slots that only the stamps guard")]
 mod ring;

@@ -19,8 +19,9 @@
 //!
 //! What it does not do: wake anybody, count losses, choose what to do when it is full.
 
+use crate::cell::Cell;
+use crate::order::{Place, weakened};
 use crate::sync::{AtomicU64, spin_loop, yield_now};
-use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
@@ -44,7 +45,7 @@ struct Line<V>(V);
 
 struct Slot<T> {
     stamp: AtomicU64,
-    item: Item<T>,
+    item: Cell<T>,
 }
 
 /// Why an item was not stored.
@@ -72,7 +73,7 @@ impl<T> Ring<T> {
     /// A ring for `capacity` items, which is more than none.
     pub(crate) fn new(capacity: usize) -> Self {
         assert!(capacity > 0, "the buffer refuses a ring without slots");
-        let slot = |index| Slot { stamp: AtomicU64::new(index as u64), item: Item::empty() };
+        let slot = |index| Slot { stamp: AtomicU64::new(index as u64), item: Cell::empty() };
         Self {
             tail: Line(AtomicU64::new(0)),
             head: Line(AtomicU64::new(0)),
@@ -99,7 +100,8 @@ impl<T> Ring<T> {
                     Ok(_) => {
                         // SAFETY: the position is ours alone, and its slot is free.
                         unsafe { slot.item.write(item) };
-                        slot.stamp.store(tail + 1, self.filled());
+                        let is_weak = weakened::is(Place::Stamp);
+                        slot.stamp.store(tail + 1, if is_weak { Relaxed } else { Release });
                         return Ok(());
                     }
                     Err(_) => crowd.step_back(),
@@ -232,17 +234,6 @@ impl<T> Ring<T> {
         let laps = position >> self.lap().trailing_zeros();
         laps * self.slots.len() as u64 + (position & (self.closed - 1))
     }
-
-    /// How a filled slot is published.
-    #[inline]
-    #[expect(clippy::unused_self, reason = "reads as a property of the ring")]
-    fn filled(&self) -> std::sync::atomic::Ordering {
-        #[cfg(loom)]
-        if crate::sync::weakened::is(crate::sync::Place::Stamp) {
-            return Relaxed;
-        }
-        Release
-    }
 }
 
 enum Claim {
@@ -298,60 +289,6 @@ impl Patience {
         } else {
             yield_now();
         }
-    }
-}
-
-/// Room for an item that may or may not be there.
-struct Item<T>(Cell<MaybeUninit<T>>);
-
-#[cfg(not(loom))]
-use std::cell::UnsafeCell as Cell;
-
-/// loom's own cell notices two threads in it at once.
-#[cfg(loom)]
-use loom::cell::UnsafeCell as Cell;
-
-#[cfg(not(loom))]
-impl<T> Item<T> {
-    /// # Safety
-    /// Nobody else is in the cell.
-    #[inline]
-    unsafe fn write(&self, item: T) {
-        // SAFETY: the caller's promise.
-        unsafe { (*self.0.get()).write(item) };
-    }
-
-    /// # Safety
-    /// Nobody else is in the cell, and an item was written since the last read.
-    #[inline]
-    unsafe fn read(&self) -> T {
-        // SAFETY: the caller's promise.
-        unsafe { (*self.0.get()).assume_init_read() }
-    }
-}
-
-#[cfg(loom)]
-impl<T> Item<T> {
-    /// # Safety
-    /// Nobody else is in the cell.
-    unsafe fn write(&self, item: T) {
-        self.0.with_mut(|place| {
-            // SAFETY: the caller's promise, which loom checks.
-            unsafe { (*place).write(item) };
-        });
-    }
-
-    /// # Safety
-    /// Nobody else is in the cell, and an item was written since the last read.
-    unsafe fn read(&self) -> T {
-        // SAFETY: the caller's promise, which loom checks.
-        self.0.with_mut(|place| unsafe { (*place).assume_init_read() })
-    }
-}
-
-impl<T> Item<T> {
-    fn empty() -> Self {
-        Self(Cell::new(MaybeUninit::uninit()))
     }
 }
 

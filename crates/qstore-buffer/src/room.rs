@@ -4,7 +4,8 @@
 //! the lock. A producer counts itself, then tries again under the lock: either it finds the room, or
 //! the consumer finds it waiting.
 
-use crate::sync::{AtomicUsize, Condvar, Mutex, Place, full_fence};
+use crate::order::{Place, full_fence};
+use crate::sync::{AtomicUsize, Condvar, Mutex};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;

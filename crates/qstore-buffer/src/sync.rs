@@ -2,7 +2,7 @@
 //!
 //! Normally these are the standard library's. Built with `--cfg loom` or `--cfg shuttle` they are
 //! those of a model checker, which runs a test under every order of steps, or very many of them; see
-//! `models.rs`. Plain counters are not part of any protocol and stay the standard library's always.
+//! `models.rs`, and `order.rs` for what such a test can take away. Plain counters are not part of any protocol and stay the standard library's always.
 
 #[cfg(not(any(loom, shuttle)))]
 mod primitives {
@@ -78,65 +78,3 @@ mod primitives {
 }
 
 pub(crate) use primitives::*;
-
-/// Makes the sequentially consistent access before it one for loom, too.
-///
-/// loom takes `SeqCst` for `AcqRel`, except on fences; so where the code relies on the one order of
-/// all `SeqCst` accesses, the model needs a fence, and the real thing needs nothing.
-#[inline]
-pub(crate) fn fence_for_loom(_place: Place) {
-    #[cfg(loom)]
-    if !weakened::is(_place) {
-        fence(std::sync::atomic::Ordering::SeqCst);
-    }
-}
-
-/// A fence that a model can take away.
-pub(crate) fn full_fence(_place: Place) {
-    #[cfg(loom)]
-    if weakened::is(_place) {
-        return;
-    }
-    fence(std::sync::atomic::Ordering::SeqCst);
-}
-
-/// Where an order of accesses matters that a model test takes away, to see itself fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// A push: between taking a place in the ring and looking at who waits.
-    Push,
-    /// A consumer: between saying that it waits and looking at the ring.
-    Wait,
-    /// A consumer that made room: between that and looking at who waits for room.
-    MadeRoom,
-    /// A producer: between saying that it waits for room and looking for it.
-    WantRoom,
-    /// Every change of who waits is a read-modify-write.
-    #[cfg(loom)]
-    Change,
-    /// The item is in its slot before the stamp says so.
-    #[cfg(loom)]
-    Stamp,
-}
-
-/// What the model test at hand takes away. loom's threads all run on the test's own.
-#[cfg(loom)]
-pub(crate) mod weakened {
-    use super::Place;
-    use std::cell::Cell;
-
-    thread_local! {
-        static PLACE: Cell<Option<Place>> = const { Cell::new(None) };
-    }
-
-    pub(crate) fn is(place: Place) -> bool {
-        PLACE.get() == Some(place)
-    }
-
-    /// Runs a test without that order of accesses.
-    pub(crate) fn at(place: Place, test: impl FnOnce()) {
-        PLACE.set(Some(place));
-        test();
-        PLACE.set(None);
-    }
-}

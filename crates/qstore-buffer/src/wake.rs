@@ -13,10 +13,9 @@
 //! push, after a close say, finds the consumer waiting, or is found by it. `models.rs` runs this under
 //! every order of steps, and takes each of these away to see it fail.
 
+use crate::order::{Place, fence_for_loom, weakened};
 use crate::seat::{Seat, Ticket};
-use crate::sync::{
-    AtomicUsize, AtomicWaker, Place, Thread, current, fence_for_loom, park, park_timeout,
-};
+use crate::sync::{AtomicUsize, AtomicWaker, Thread, current, park, park_timeout};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Wake, Waker};
@@ -109,8 +108,7 @@ impl Wakeup {
 
     /// Always a read-modify-write.
     fn change(&self, wake_at: usize) -> usize {
-        #[cfg(loom)]
-        if crate::sync::weakened::is(Place::Change) {
+        if weakened::is(Place::Change) {
             let before = self.wake_at.load(SeqCst);
             self.wake_at.store(wake_at, SeqCst);
             return before;

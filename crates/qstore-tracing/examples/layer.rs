@@ -1,6 +1,7 @@
 //! A program that already logs through `tracing` gets its numbers as columns, without a second call.
 
 use qstore_logger::{LoggerSettings, ParquetMetricsLogger};
+use qstore_parquet::WriterSettings;
 use qstore_schema::Row;
 use qstore_tracing::MetricsLayer;
 use std::error::Error;
@@ -20,7 +21,7 @@ fn train() {
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::temp_dir().join(format!("layer_{}.parquet", std::process::id()));
     // Only the columns that the events name.
-    let (settings, writer) = (LoggerSettings::default(), Default::default());
+    let (settings, writer) = (LoggerSettings::default(), WriterSettings::default());
     let mut logger = ParquetMetricsLogger::<Row>::open_typed(&path, &settings, writer)?;
     let layer = MetricsLayer::new(logger.handle(), env!("CARGO_CRATE_NAME"));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), train);

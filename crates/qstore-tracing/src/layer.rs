@@ -7,7 +7,7 @@ use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 /// Turns events with numbers in them into rows. See the [crate's page](crate).
 pub struct MetricsLayer<R = MetricsRow> {
@@ -64,7 +64,7 @@ where
         }
         let mut row = R::at(self.handle.now());
         // From the outermost span to the event: of a name that stands twice the last one counts.
-        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
             if let Some(fields) = span.extensions().get::<Fields>() {
                 fields.values.iter().for_each(|(name, value)| row.put(*name, value.clone()));
             }

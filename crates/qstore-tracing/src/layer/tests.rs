@@ -44,8 +44,7 @@ fn rows(events: impl FnOnce()) -> Vec<Row> {
     let layer = MetricsLayer::new(logger.handle(), "run");
     with_default(tracing_subscriber::registry().with(layer), events);
     logger.stop(LONG).unwrap();
-    let rows = memory.lock().unwrap().clone();
-    rows
+    memory.lock().unwrap().clone()
 }
 
 fn columns(row: &Row) -> Vec<(&str, Value)> {
