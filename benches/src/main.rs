@@ -6,9 +6,11 @@
 
 mod buffer;
 mod checkpoint;
+mod delivery;
 mod drops;
 mod durable;
 mod flushes;
+mod hot_path;
 mod load;
 mod logger;
 mod long_runs;

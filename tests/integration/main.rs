@@ -6,8 +6,12 @@
 mod bad_input;
 /// The demo from outside: what it recorded, that it learns, that it resumes.
 mod demo_run;
+/// How a process can end, and what that costs.
+mod endings;
 /// Every storage operation of a run fails, or is the last one before a power cut.
 mod faults;
+/// What `log_step` does not do.
+mod hot_path;
 /// `kill -9`, at any moment.
 mod kill;
 /// The same for a program that does nothing but write metrics.

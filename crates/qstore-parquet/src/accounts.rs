@@ -33,7 +33,9 @@ impl Accounts {
         self.this.accepted = intake.pushed;
         self.this.dropped = intake.dropped;
         self.this.refused = intake.refused;
+        self.this.evicted = intake.evicted;
         self.this.cleared = intake.cleared;
+        self.this.lost_labels = intake.lost_first.zip(intake.lost_last);
     }
 
     pub(crate) fn rejected(&mut self, label: Option<i64>) {

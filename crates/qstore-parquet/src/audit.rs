@@ -28,8 +28,8 @@ pub struct Audit {
 
 /// What one session did.
 ///
-/// In a session with a ring `accepted == written + rejected + cleared` once it is closed; rows that
-/// were dropped or refused were never accepted.
+/// In a session with a ring `accepted == written + rejected + evicted + cleared` once it is closed;
+/// rows that were dropped or refused were never accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Segment {
@@ -47,8 +47,12 @@ pub struct Segment {
     pub dropped: u64,
     /// Rows the ring handed back because it was closed.
     pub refused: u64,
+    /// Rows the ring took and threw away later to make room for newer ones.
+    pub evicted: u64,
     /// Rows that were thrown away on purpose while they were in the ring.
     pub cleared: u64,
+    /// The labels (steps) of the first and the last row that was dropped or evicted, if known.
+    pub lost_labels: Option<(i64, i64)>,
     /// Rows that did not fit the columns.
     pub rejected: u64,
     /// The labels (steps) of the first and the last row that was rejected, if they had any.
@@ -95,7 +99,13 @@ impl Segment {
             "resumed_epoch": self.resumed_epoch,
             "accepted": self.accepted,
             "written": self.written,
-            "dropped": { "full": self.dropped, "closed": self.refused, "cleared": self.cleared },
+            "dropped": {
+                "full": self.dropped,
+                "closed": self.refused,
+                "evicted": self.evicted,
+                "cleared": self.cleared,
+                "labels": self.lost_labels.map(|(first, last)| [first, last]),
+            },
             "rejected": self.rejected,
             "rejected_labels": self.rejected_labels.map(|(first, last)| [first, last]),
             "closed": self.closed,
@@ -107,9 +117,10 @@ impl Segment {
         let nothing = Map::new();
         let dropped = value["dropped"].as_object().unwrap_or(&nothing);
         let count = |value: Option<&Value>| value.and_then(Value::as_u64).unwrap_or(0);
-        let labels = value["rejected_labels"].as_array();
-        let labels =
-            labels.and_then(|pair| Some((pair.first()?.as_i64()?, pair.get(1)?.as_i64()?)));
+        let labels = |value: Option<&Value>| {
+            let pair = value?.as_array()?;
+            Some((pair.first()?.as_i64()?, pair.get(1)?.as_i64()?))
+        };
         Self {
             first_row: count(value.get("first_row")),
             run_id: value["run_id"].as_str().unwrap_or_default().to_owned(),
@@ -118,9 +129,11 @@ impl Segment {
             written: count(value.get("written")),
             dropped: count(dropped.get("full")),
             refused: count(dropped.get("closed")),
+            evicted: count(dropped.get("evicted")),
             cleared: count(dropped.get("cleared")),
+            lost_labels: labels(dropped.get("labels")),
             rejected: count(value.get("rejected")),
-            rejected_labels: labels,
+            rejected_labels: labels(value.get("rejected_labels")),
             closed: value["closed"].as_bool().unwrap_or(false),
         }
     }
@@ -139,6 +152,8 @@ mod tests {
             rejected: 2,
             cleared: 1,
             dropped: 3,
+            evicted: 4,
+            lost_labels: Some((7, 8)),
             rejected_labels: Some((-1, i64::MAX)),
             closed: true,
             ..Segment::default()

@@ -187,7 +187,7 @@ impl CheckpointManager {
     /// [`Error::CloseTimedOut`] when the time was not enough; otherwise as [`health`](Self::health).
     pub fn close(&mut self, timeout: Duration) -> Result<(), Error> {
         match self.drain.stop(timeout) {
-            Ok(()) => self.health(),
+            Ok(_) => self.health(),
             Err(DrainError::TimedOut { .. }) => Err(Error::CloseTimedOut { waited: timeout }),
             Err(error) => Err(Error::Closed { reason: error.to_string() }),
         }
