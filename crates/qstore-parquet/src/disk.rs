@@ -291,7 +291,7 @@ impl Disk {
             }
         }
         let end = [(layout.data_end, end)];
-        let writes = layout.writes.iter().map(|(offset, bytes)| (*offset, bytes.as_slice()));
+        let writes = layout.writes.iter().map(|(offset, bytes)| (*offset, &bytes[..]));
         for (offset, bytes) in writes.chain(end) {
             self.bytes_written += bytes.len() as u64;
             file.write_at(offset, bytes)?;

@@ -11,6 +11,7 @@ use crate::rows::{Column, Values};
 use crate::space::{Free, Space, merged};
 use crate::stored::{Stored, range_of};
 use crate::{Error, columns, footer};
+use bytes::Bytes;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::KeyValue;
 use parquet::schema::types::SchemaDescPtr;
@@ -27,12 +28,21 @@ pub(crate) struct Version {
     pub(crate) kept: usize,
     /// All columns.
     pub(crate) fields: Vec<Field>,
-    /// The new row groups: how many rows, column by column.
-    pub(crate) added: Vec<(usize, Vec<Column>)>,
+    /// The new row groups.
+    pub(crate) added: Vec<Added>,
     pub(crate) keys: Vec<KeyValue>,
+    /// How chunks are encoded that stored groups lack.
     pub(crate) coding: Coding,
     /// Whether it is packed.
     pub(crate) is_packed: bool,
+}
+
+/// Rows that become a row group.
+#[derive(Debug)]
+pub(crate) struct Added {
+    pub(crate) rows: usize,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) coding: Coding,
 }
 
 /// What of a version had to be encoded; this takes the longest, and needs no disk.
@@ -48,7 +58,7 @@ pub(crate) struct Encoded {
 pub(crate) struct Layout {
     /// Stored bytes that must be in the new version, and where.
     pub(crate) moves: Vec<Move>,
-    pub(crate) writes: Vec<(u64, Vec<u8>)>,
+    pub(crate) writes: Vec<(u64, Bytes)>,
     pub(crate) groups: Vec<Stored>,
     /// Where the footer begins.
     pub(crate) data_end: u64,
@@ -66,8 +76,8 @@ impl Version {
     pub(crate) fn encode(&self, old: Option<&Published>, path: &Path) -> Result<Encoded, Error> {
         let codec = |source| Error::Codec { path: path.to_path_buf(), source };
         let schema = columns::describe(&self.fields).map_err(codec)?;
-        let encode = |(rows, columns): &(usize, Vec<Column>)| {
-            row_group::encode(columns, *rows, &schema, self.coding)
+        let encode = |Added { rows, columns, coding }: &Added| {
+            row_group::encode(columns, *rows, &schema, *coding)
         };
         let added = self.added.iter().map(encode).collect::<ParquetResult<_>>().map_err(codec)?;
         let mut patches = Vec::new();
@@ -128,12 +138,12 @@ impl Version {
             let offset = places.take(group.bytes().len() as u64, &group.starts());
             let ordinal = layout.groups.len();
             layout.groups.push(group.place(offset, ordinal, &encoded.schema)?);
-            layout.writes.push((offset, group.bytes().to_vec()));
+            layout.writes.push((offset, group.bytes()));
         }
         if let (Places::Free(free), Some(_)) = (&places, old) {
             layout.moves.extend(free.kept.iter().map(|range| Move::none(range.clone())));
         } else {
-            layout.writes.push((0, footer::MAGIC.to_vec()));
+            layout.writes.push((0, Bytes::from_static(footer::MAGIC)));
         }
         layout.data_end = places.end();
         Ok(layout)
@@ -157,7 +167,7 @@ impl Layout {
             if let Some(Some(patch)) = patches.get(index) {
                 let offset = places.take(patch.bytes().len() as u64, &patch.starts());
                 let (chunk, checksum) = patch.place_chunk(offset)?;
-                self.writes.push((offset, patch.bytes().to_vec()));
+                self.writes.push((offset, patch.bytes()));
                 chunks.push(chunk);
                 checksums.push(checksum);
                 continue;
@@ -209,7 +219,7 @@ impl Layout {
 
     /// What the old version has not, of what the new one has.
     pub(crate) fn written(&self) -> Vec<Range<u64>> {
-        let range = |(offset, bytes): &(u64, Vec<u8>)| *offset..offset + bytes.len() as u64;
+        let range = |(offset, bytes): &(u64, Bytes)| *offset..offset + bytes.len() as u64;
         merged(self.writes.iter().map(range).collect())
     }
 }

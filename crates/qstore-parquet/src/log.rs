@@ -7,7 +7,7 @@
 
 use crate::accounts::Accounts;
 use crate::disk::{Disk, Done};
-use crate::layout::Version;
+use crate::layout::{Added, Version};
 use crate::open::{self, Opened};
 use crate::pace::Pace;
 use crate::published::Published;
@@ -194,11 +194,14 @@ impl<R: Record> MetricsLog<R> {
     fn publish(&mut self, closes: bool) -> Progress<Error> {
         let plan = self.plan(closes);
         let held = self.rows.len();
-        let mut start = held - plan.rows.iter().sum::<usize>();
+        let mut start = held - plan_rows(&plan);
         let mut added = Vec::new();
-        for rows in &plan.rows {
-            added.push((*rows, self.rows.slice(&(start..start + rows))));
+        for &rows in &plan.rows {
+            let columns = self.rows.slice(&(start..start + rows));
             start += rows;
+            let is_sealed = closes || start + plan_rows(&plan) <= held + plan.sealed;
+            let coding = if is_sealed { self.coding } else { self.coding.fastest() };
+            added.push(Added { rows, columns, coding });
         }
         let version = Version {
             kept: self.stored_groups + plan.kept,
@@ -384,6 +387,11 @@ impl<R> fmt::Debug for MetricsLog<R> {
             .field("pending", &self.pending)
             .finish_non_exhaustive()
     }
+}
+
+/// How many rows the plan writes anew.
+fn plan_rows(plan: &Plan) -> usize {
+    plan.rows.iter().sum()
 }
 
 /// The stored integer of the largest magnitude in a column, or why it cannot be found out.

@@ -14,6 +14,10 @@ const PAUSE_FACTOR: u32 = 20;
 /// Rows that are published whatever the pause: a full row group's worth.
 const ROWS_PENDING_DUE: usize = 65_536;
 
+/// So many pauses a quarter of a full group waits for the rest: rows that come as fast as that are
+/// written into full groups at once, and not first into others that would have to be merged.
+const PAUSES_FOR_FULL: u32 = 4;
+
 /// What the rhythm depends on.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
@@ -34,11 +38,13 @@ impl Pace {
         if pending == 0 {
             return false;
         }
-        if pending >= ROWS_PENDING_DUE.min(settings.pending_rows_max) {
+        let full = ROWS_PENDING_DUE.min(settings.pending_rows_max);
+        if pending >= full {
             return true;
         }
         let age = oldest.map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest));
         let pause = (self.cost * PAUSE_FACTOR).max(settings.publish_pause_min);
+        let pause = if pending >= full / 4 { pause * PAUSES_FOR_FULL } else { pause };
         let has_paused = self.last.is_none_or(|last| now >= last + pause);
         has_paused && (pending >= settings.flush_interval || age >= settings.flush_every)
     }
@@ -78,6 +84,8 @@ mod tests {
         assert!(!is_due(&slow, 3, start + pause * 19), "a slow disk stretches the pause");
         assert!(is_due(&slow, 3, start + pause * 20));
         assert!(is_due(&slow, 65_536, start), "but not for ever more rows");
+        assert!(!is_due(&pace, 20_000, start + pause * 3), "a full group is near");
+        assert!(is_due(&pace, 20_000, start + pause * 4), "but is not waited for for long");
     }
 
     #[test]

@@ -6,7 +6,8 @@
 
 use crate::rows::{Column, Values};
 use crate::stored::{Stored, range_of};
-use parquet::basic::{Compression, Encoding};
+use bytes::Bytes;
+use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
 use parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DataType as ParquetType, DoubleType, Int64Type,
 };
@@ -31,10 +32,25 @@ pub(crate) struct Coding {
     pub(crate) is_plain: bool,
 }
 
+impl Coding {
+    /// The same at the codec's fastest level, for groups that will be merged before long: what is
+    /// saved on them is not saved for long, and they are encoded three times for each full group.
+    pub(crate) fn fastest(self) -> Self {
+        let compression = match self.compression {
+            Compression::GZIP(level) if level.compression_level() > 1 => {
+                GzipLevel::try_new(1).map(Compression::GZIP).unwrap_or(self.compression)
+            }
+            Compression::ZSTD(_) => Compression::ZSTD(ZstdLevel::default()),
+            other => other,
+        };
+        Self { compression, ..self }
+    }
+}
+
 /// A row group without a place.
 #[derive(Debug)]
 pub(crate) struct EncodedGroup {
-    file: Vec<u8>,
+    file: Bytes,
     end: usize,
     pub(crate) columns: Vec<ColumnChunkMetaData>,
     checksums: Vec<Option<u32>>,
@@ -62,7 +78,7 @@ pub(crate) fn encode(
         if has_nan(column) { builder.clear_statistics() } else { builder }.build()
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
-    let file = writer.into_inner()?;
+    let file = Bytes::from(writer.into_inner()?);
     let checksum = |chunk: &ColumnChunkMetaData| {
         let range = range_of(chunk);
         crc32c::crc32c(&file[range.start as usize..range.end as usize])
@@ -72,8 +88,8 @@ pub(crate) fn encode(
 }
 
 impl EncodedGroup {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.file[FIRST_OFFSET as usize..self.end]
+    pub(crate) fn bytes(&self) -> Bytes {
+        self.file.slice(FIRST_OFFSET as usize..self.end)
     }
 
     /// Where its chunks begin, from the beginning of the bytes.
