@@ -22,7 +22,7 @@ fn settings(session: usize) -> WriterSettings {
         .twin_bytes_min(0)
         .reuse_after(Duration::from_millis(20))
         .publish_by_copy(session % 5 == 4);
-    if session % 2 == 0 { settings } else { settings.durability(Durability::Flush) }
+    if session.is_multiple_of(2) { settings } else { settings.durability(Durability::Flush) }
 }
 
 fn row(n: i64) -> Row {

@@ -10,6 +10,8 @@ mod demo_run;
 mod endings;
 /// Every storage operation of a run fails, or is the last one before a power cut.
 mod faults;
+/// A small file system that is filled up.
+mod full_disk;
 /// What `log_step` does not do.
 mod hot_path;
 /// `kill -9`, at any moment.

@@ -40,7 +40,9 @@ impl Published {
                 DataType::Bool => Values::Bool(read::<BoolType, _>(reader, rows, nullable, Ok)?),
                 DataType::Int64 => Values::Int(read::<Int64Type, _>(reader, rows, nullable, Ok)?),
                 DataType::Utf8 => {
-                    Values::Text(read::<ByteArrayType, _>(reader, rows, nullable, text)?)
+                    Values::Text(read::<ByteArrayType, _>(reader, rows, nullable, |bytes| {
+                        text(&bytes)
+                    })?)
                 }
                 _ => Values::Float(read::<DoubleType, _>(reader, rows, nullable, Ok)?),
             })
@@ -99,6 +101,6 @@ fn read<T: ParquetType, V>(
     levels.into_iter().map(row).collect()
 }
 
-fn text(bytes: ByteArray) -> Result<SmolStr> {
+fn text(bytes: &ByteArray) -> Result<SmolStr> {
     Ok(bytes.as_utf8()?.into())
 }

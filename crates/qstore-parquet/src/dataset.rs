@@ -210,7 +210,10 @@ impl<R: Record + Send + 'static> Sink<R> for RankLog<R> {
 
 impl<R> fmt::Debug for RankLog<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RankLog").field("part", &self.part).field("log", &self.log).finish()
+        f.debug_struct("RankLog")
+            .field("part", &self.part)
+            .field("log", &self.log)
+            .finish_non_exhaustive()
     }
 }
 

@@ -55,6 +55,7 @@ pub(crate) struct Disk {
     /// Whether the public name would survive a power cut.
     is_durable: bool,
     bytes_written: u64,
+    full_copies: u64,
     /// Keeps other writers away; released last.
     _lock: Box<dyn Lock>,
 }
@@ -76,6 +77,7 @@ pub(crate) struct Done {
     pub(crate) took: Duration,
     pub(crate) publishing: Publishing,
     pub(crate) bytes_written: u64,
+    pub(crate) full_copies: u64,
 }
 
 /// What the next version is written into.
@@ -111,6 +113,7 @@ impl Disk {
             twin_bytes_min: settings.twin_bytes_min,
             is_durable: true,
             bytes_written: 0,
+            full_copies: 0,
             _lock: lock,
         }
     }
@@ -147,8 +150,8 @@ impl Disk {
         // I2: whatever inode was retired last.
         self.sync_name()?;
         let codec = |source| Error::Codec { path: self.names.public.clone(), source };
-        let lay_out = || version.lay_out(old.as_deref(), &encoded, &self.space, started);
-        let layout = contain(lay_out).map_err(|reason| self.damaged(reason))?.map_err(codec)?;
+        let arrange = || version.lay_out(old.as_deref(), &encoded, &self.space, started);
+        let layout = contain(arrange).map_err(|reason| self.damaged(reason))?.map_err(codec)?;
         let published = self.write(version, &encoded, layout, old.as_deref())?;
 
         let published = Arc::new(published);
@@ -160,8 +163,8 @@ impl Disk {
             self.space.bury(gone.collect(), Instant::now());
         }
         self.published = Some(Arc::clone(&published));
-        let (publishing, bytes_written) = (self.publishing, self.bytes_written);
-        Ok(Done { published, took: started.elapsed(), publishing, bytes_written })
+        let Self { publishing, bytes_written, full_copies, .. } = *self;
+        Ok(Done { published, took: started.elapsed(), publishing, bytes_written, full_copies })
     }
 
     /// Writes the version and gives it the public name.
@@ -181,15 +184,17 @@ impl Disk {
             Target::Twin(mut twin, claim) => {
                 let moves = layout.moves_into_twin(&twin.missing);
                 if let Err(error) = self.fill(&*twin.file, old, &moves, &layout, &end) {
-                    // Drop it before readers of a full disk wait; or keep what it has in common.
+                    // On a disk that is full, what it has in common with the published file is kept.
                     let kept = old.filter(|_| !version.is_packed).map(|old| old.data_end);
-                    drop(claim);
-                    self.keep_or_discard(&mut twin, kept).then(|| self.twin = Some(twin));
+                    if self.keep_or_discard(&mut twin, kept) {
+                        self.twin = Some(twin);
+                    }
                     return Err(error);
                 }
                 (twin.file, Some(claim))
             }
             Target::Fresh(file) => {
+                self.full_copies += u64::from(old.is_some());
                 if let Err(error) = self.fill(&*file, old, &layout.moves, &layout, &end) {
                     let _ = self.storage.remove_file(&self.names.hidden);
                     return Err(error);
@@ -345,16 +350,12 @@ impl Disk {
             }
             twin.file.stamp().map_err(drop)
         };
-        match cut() {
-            Ok(stamp) => {
-                twin.stamp = stamp;
-                true
-            }
-            Err(()) => {
-                let _ = self.storage.remove_file(&self.names.hidden);
-                false
-            }
+        if let Ok(stamp) = cut() {
+            twin.stamp = stamp;
+            return true;
         }
+        let _ = self.storage.remove_file(&self.names.hidden);
+        false
     }
 
     fn discard_twin(&mut self) {

@@ -80,23 +80,20 @@ impl Version {
             row_group::encode(columns, *rows, &schema, *coding)
         };
         let added = self.added.iter().map(encode).collect::<ParquetResult<_>>().map_err(codec)?;
-        let mut patches = Vec::new();
-        if let Some(old) = old.filter(|old| old.fields != self.fields) {
-            for number in 0..self.kept {
-                patches.push(self.patches(old, number, path)?);
-            }
-        }
+        let changed = old.filter(|old| old.fields != self.fields);
+        let patches = changed.map(|old| (0..self.kept).map(|number| self.patch(old, number, path)));
+        let patches = patches.into_iter().flatten().collect::<Result<_, _>>()?;
         Ok(Encoded { schema, added, patches })
     }
 
-    fn patches(
+    fn patch(
         &self,
         old: &Published,
         number: usize,
         path: &Path,
     ) -> Result<Vec<Option<EncodedGroup>>, Error> {
         let rows = old.groups[number].rows();
-        let patch = |(index, field): (usize, &Field)| {
+        let chunk = |(index, field): (usize, &Field)| {
             let column = match old.fields.get(index) {
                 Some(stored) if stored == field => return Ok(None),
                 Some(_) => floats(old, number, index, field)
@@ -109,7 +106,7 @@ impl Version {
             };
             encode().map_err(|source| Error::Codec { path: path.to_path_buf(), source })
         };
-        self.fields.iter().enumerate().map(patch).collect()
+        self.fields.iter().enumerate().map(chunk).collect()
     }
 
     /// Gives everything its place.

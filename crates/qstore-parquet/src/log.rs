@@ -249,7 +249,7 @@ impl<R: Record> MetricsLog<R> {
     fn settle(&mut self) {
         let Some(Flight { plan, pending, closes, done }) = self.flight.take() else { return };
         let done = done.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Done { published, took, publishing, bytes_written }) = done else {
+        let Some(Done { published, took, publishing, bytes_written, full_copies }) = done else {
             self.stats.errors += 1;
             self.flushing = None;
             return;
@@ -277,6 +277,7 @@ impl<R: Record> MetricsLog<R> {
         self.stats.flushes += u64::from(pending > 0);
         self.stats.publishing = publishing;
         self.stats.bytes_written = bytes_written;
+        self.stats.full_copies = full_copies;
         self.pending -= pending;
         self.stats.pending_rows = self.pending;
         self.flushing = self.flushing.map(|rows| rows.saturating_sub(pending));

@@ -38,7 +38,7 @@ impl Coding {
     pub(crate) fn fastest(self) -> Self {
         let compression = match self.compression {
             Compression::GZIP(level) if level.compression_level() > 1 => {
-                GzipLevel::try_new(1).map(Compression::GZIP).unwrap_or(self.compression)
+                GzipLevel::try_new(1).map_or(self.compression, Compression::GZIP)
             }
             Compression::ZSTD(_) => Compression::ZSTD(ZstdLevel::default()),
             other => other,

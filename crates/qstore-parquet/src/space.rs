@@ -60,8 +60,8 @@ impl Space {
     /// What is free in a version that keeps `groups` and no longer mentions `buried`.
     pub(crate) fn free(&self, groups: &[Stored], buried: &[Stored], now: Instant) -> Free<'_> {
         let start = MAGIC.len() as u64;
-        let mut kept = vec![0..start];
-        kept.extend(groups.iter().flat_map(Stored::ranges));
+        let mut kept: Vec<_> = groups.iter().flat_map(Stored::ranges).collect();
+        kept.push(0..start);
         kept.extend(self.dying(now).cloned());
         if !self.grace.is_zero() {
             kept.extend(buried.iter().flat_map(Stored::ranges));

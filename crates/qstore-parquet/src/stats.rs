@@ -27,6 +27,9 @@ pub struct WriterStats {
     pub publishing: Publishing,
     /// Bytes this writer has written so far, copies and footers included.
     pub bytes_written: u64,
+    /// How often the whole file was copied: while it is small, once to make its twin, when a reader
+    /// held the retired one for too long, and always where it is published by copies.
+    pub full_copies: u64,
     /// What was found damaged when the file was opened, and what was done about it.
     pub recovery: Option<Arc<Recovery>>,
     /// The file.
@@ -76,6 +79,7 @@ impl WriterStats {
             names_turned_away: 0,
             publishing: Publishing::SmallFile,
             bytes_written: 0,
+            full_copies: 0,
             recovery: None,
             output_path: output_path.into(),
         }

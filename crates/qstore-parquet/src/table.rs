@@ -103,7 +103,12 @@ impl Values {
     /// The value of one row of the table; `None` behind the last.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Value> {
-        each!(self, list => list.get(index).map(|value| value.clone().into()))
+        match self {
+            Self::Bool(list) => list.get(index).copied().map(Value::from),
+            Self::Int(list) => list.get(index).copied().map(Value::from),
+            Self::Float(list) => list.get(index).copied().map(Value::from),
+            Self::Text(list) => list.get(index).cloned().map(Value::from),
+        }
     }
 
     /// Keeps only those rows.
