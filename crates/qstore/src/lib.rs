@@ -70,7 +70,7 @@ pub use qstore_logger::{
 #[cfg(feature = "metrics")]
 pub use qstore_parquet as parquet;
 #[cfg(feature = "metrics")]
-pub use qstore_parquet::{AsyncMetricsWriter, WriterSettings, WriterStats};
+pub use qstore_parquet::{AsyncMetricsWriter, MetricsFile, WriterSettings, WriterStats};
 
 #[cfg(feature = "checkpoints")]
 pub use qstore_zarr as zarr;

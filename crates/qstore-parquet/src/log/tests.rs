@@ -159,8 +159,14 @@ fn widen(model: &mut [Seen]) {
     }
 }
 
+/// `QSTORE_CASES` makes it more than the usual 200.
+fn cases() -> ProptestConfig {
+    let cases = std::env::var("QSTORE_CASES").ok().and_then(|text| text.parse().ok());
+    ProptestConfig::with_cases(cases.unwrap_or(200))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases())]
     #[test]
     fn every_flushed_row_comes_back_bit_for_bit(
         steps in steps(),
