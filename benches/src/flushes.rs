@@ -8,7 +8,7 @@ use crate::parquet::{NAME, milliseconds, remove};
 use crate::round_robin::{Contender, race};
 use crate::row::{Measure, Row};
 use crate::statistics::Summary;
-use crate::{Result, Run, durable, raw_parquet};
+use crate::{Result, Run, durable, python_writers, raw_parquet};
 use parquet::basic::{Compression as Codec, GzipLevel};
 use qstore_parquet::{MetricsLog, WriterSettings};
 use qstore_schema::TrainingMetrics;
@@ -55,6 +55,8 @@ const SIZES: [Size; 4] = [
         rivals: &[
             "copy_and_rename_ms_at_1e5",
             "rewrite_everything_ms_at_1e5",
+            "pyarrow_rewrite_ms_at_1e5",
+            "polars_rewrite_ms_at_1e5",
             "durable_replace_ms_12kb",
         ],
         turns: 20,
@@ -117,6 +119,7 @@ pub(crate) fn run(run: &Run<'_>, steps: &[TrainingMetrics]) -> Result<Vec<Row>> 
         durable::replace(&path, |path| Ok(fs::write(path, [1; 12_000])?))?;
         Ok(milliseconds(started))
     }));
+    contenders.extend(python_writers::contenders(scratch, steps)?);
     let mut rows = race(NAME, if run.long { 60 } else { 20 }, contenders)?;
     rows.extend(tails(&samples, ours));
     Ok(rows)

@@ -17,6 +17,7 @@ mod long_runs;
 mod model;
 mod pace;
 mod parquet;
+mod python_writers;
 mod raw_parquet;
 mod round_robin;
 mod row;

@@ -104,3 +104,35 @@ fn the_accounts_of_every_session_are_read_back() {
     assert!(!audit.closed, "the last session did not end");
     assert!(file.validate().unwrap().is_whole(), "{:?}", file.validate());
 }
+
+/// What old readers know: plain numbers, and text in a dictionary.
+#[test]
+fn a_plain_file_has_nothing_newer_in_it_and_nan_is_never_a_statistic() {
+    use parquet::basic::Encoding;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    for is_plain in [true, false] {
+        let memory = MemoryStorage::new();
+        let settings = WriterSettings::default().plain_encoding(is_plain);
+        write(&memory, settings, 0, 10_000, true);
+        let bytes = qstore_storage::read_all(&memory, std::path::Path::new(PATH)).unwrap();
+        let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
+        let group = reader.metadata().row_group(0);
+        let mut encodings: Vec<_> =
+            group.columns().iter().flat_map(|column| column.encodings()).collect();
+        encodings.retain(|encoding| {
+            !matches!(
+                encoding,
+                Encoding::PLAIN
+                    | Encoding::RLE
+                    | Encoding::RLE_DICTIONARY
+                    | Encoding::PLAIN_DICTIONARY
+            )
+        });
+        assert_eq!(encodings.is_empty(), is_plain, "{encodings:?}");
+        for column in group.columns() {
+            // Every fifth float is NaN; the numbers have all their statistics.
+            let has_nan = column.column_path().string() == "float";
+            assert_eq!(column.statistics().is_none(), has_nan, "{}", column.column_path());
+        }
+    }
+}
