@@ -3,6 +3,7 @@
 mod damage;
 mod reading;
 mod recovery;
+mod stale;
 
 use qstore_parquet::{MetricsLog, WriterSettings};
 use qstore_schema::{Row, Value};
