@@ -6,6 +6,10 @@
 //! `pandas.read_parquet(path)` works during the run, after it, and after a `kill -9`, without any
 //! recovery step.
 //!
+//! While it is written the file is kept twice, so that a flush costs what it adds, however large the
+//! file is. [`MetricsFile`] reads a file back and checks it against the checksums it carries;
+//! [`validate`] checks all of it. [`RankLog`] is for many writers whose files are one table.
+//!
 //! What it is **not**: it is no general Parquet library (columns are flat: booleans, 64-bit integers
 //! and floats, text) and no database; one file has one writer at a time. Depend on it alone when you
 //! have a buffer and rows, and no use for the training vocabulary of `qstore-logger`.

@@ -149,8 +149,12 @@ impl Storage for LocalStorage {
     }
 
     fn copy_mode(&self, from: &Path, to: &Path) -> Result<()> {
-        let found = fs::metadata(from).context(Operation::Inspect, from)?;
-        fs::set_permissions(to, found.permissions()).context(Operation::SetMode, to)
+        let wanted = fs::metadata(from).context(Operation::Inspect, from)?.permissions();
+        let found = fs::metadata(to).context(Operation::Inspect, to)?.permissions();
+        if found == wanted {
+            return Ok(()); // setting it would cost a write of the inode all the same
+        }
+        fs::set_permissions(to, wanted).context(Operation::SetMode, to)
     }
 
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
