@@ -36,7 +36,7 @@
 //! processes of one machine, belong to the open file, and are therefore shared with a forked child
 //! until both have closed it.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 #[cfg(not(unix))]
 compile_error!("qstore-storage needs positional writes and directory syncs as Unix has them");
@@ -48,6 +48,7 @@ mod memory;
 mod seam;
 mod staged_dir;
 mod staged_file;
+mod write_out;
 
 pub use error::{Error, Operation};
 pub use local::LocalStorage;

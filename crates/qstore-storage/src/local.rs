@@ -143,6 +143,12 @@ impl Storage for LocalStorage {
         File::open(dir).and_then(|dir| dir.sync_all()).context(Operation::SyncDir, dir)
     }
 
+    fn available(&self, dir: &Path) -> Result<Option<u64>> {
+        let found = rustix::fs::statvfs(dir).map_err(io::Error::from);
+        let found = found.context(Operation::Inspect, dir)?;
+        Ok(Some(found.f_bavail.saturating_mul(found.f_frsize)))
+    }
+
     fn copy_mode(&self, from: &Path, to: &Path) -> Result<()> {
         let found = fs::metadata(from).context(Operation::Inspect, from)?;
         fs::set_permissions(to, found.permissions()).context(Operation::SetMode, to)
@@ -179,6 +185,10 @@ impl StorageFile for LocalFile {
 
     fn set_len(&self, len: u64) -> Result<()> {
         self.file.set_len(len).context(Operation::Resize, &self.path)
+    }
+
+    fn begin_write_out(&self, offset: u64, len: u64) {
+        crate::write_out::begin(&self.file, offset, len);
     }
 
     fn sync(&self) -> Result<()> {

@@ -6,6 +6,9 @@
 //! behind them, so there are two cuts to survive: [`power_cut`](MemoryStorage::power_cut) and
 //! [`power_cut_after_names`](MemoryStorage::power_cut_after_names).
 
+mod capacity;
+mod moves;
+
 use crate::error::Context;
 use crate::{Entry, EntryKind, Error, Lock, Metadata, Operation, Result, Storage, StorageFile};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +34,10 @@ struct Disk {
     /// Never removed, so that an open file stays readable; number 0 is the root directory.
     inodes: Vec<Inode>,
     locked: BTreeSet<PathBuf>,
+    /// Moves of directories of which no half is durable yet, in order.
+    moves: Vec<moves::Move>,
+    /// The most bytes all files together may have.
+    capacity: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -46,7 +53,12 @@ impl MemoryStorage {
     /// A file system with an empty root directory.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(Disk { inodes: vec![Inode::dir()], locked: BTreeSet::new() })
+        Self::of(Disk {
+            inodes: vec![Inode::dir()],
+            locked: BTreeSet::new(),
+            moves: Vec::new(),
+            capacity: None,
+        })
     }
 
     /// What is left after a power cut at this moment: only what was synced. Locks are gone.
@@ -72,6 +84,7 @@ impl MemoryStorage {
             }
         }
         disk.locked.clear();
+        disk.moves.clear();
         Self::of(disk)
     }
 
@@ -181,16 +194,20 @@ impl Disk {
                 (false, Err(_)) => {}
             }
         }
-        self.names_mut(from_dir)?.remove(from_name);
-        self.names_mut(to_dir)?.insert(to_name.to_os_string(), inode);
+        let (from_name, to_name) = (from_name.to_os_string(), to_name.to_os_string());
+        self.names_mut(from_dir)?.remove(&from_name);
+        self.names_mut(to_dir)?.insert(to_name.clone(), inode);
+        self.note_move((from_dir, from_name, None), (to_dir, to_name, Some(inode)));
         Ok(())
     }
 
     fn exchange(&mut self, one: &Path, other: &Path) -> io::Result<()> {
         let (first, second) = (self.find(one)?, self.find(other)?);
         let ((one_dir, one_name), (other_dir, other_name)) = (self.split(one)?, self.split(other)?);
-        self.names_mut(one_dir)?.insert(one_name.to_os_string(), second);
-        self.names_mut(other_dir)?.insert(other_name.to_os_string(), first);
+        let (one_name, other_name) = (one_name.to_os_string(), other_name.to_os_string());
+        self.names_mut(one_dir)?.insert(one_name.clone(), second);
+        self.names_mut(other_dir)?.insert(other_name.clone(), first);
+        self.note_move((one_dir, one_name, Some(second)), (other_dir, other_name, Some(first)));
         Ok(())
     }
 
@@ -325,7 +342,12 @@ impl Storage for MemoryStorage {
                 return Err(Error::new(Operation::SyncDir, dir, reason));
             }
         }
+        disk.settle_moves(inode);
         Ok(())
+    }
+
+    fn available(&self, _: &Path) -> Result<Option<u64>> {
+        Ok(self.disk().available())
     }
 
     fn copy_mode(&self, _: &Path, _: &Path) -> Result<()> {
@@ -355,14 +377,14 @@ impl Storage for MemoryStorage {
 impl StorageFile for MemoryFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let mut disk = self.storage.disk();
-        let live = disk.bytes_mut(self.inode).context(Operation::Write, &self.path)?;
         let start = offset as usize;
-        let end = start + bytes.len();
+        let (end, outcome) = disk.room(self.inode, start, start + bytes.len());
+        let live = disk.bytes_mut(self.inode).context(Operation::Write, &self.path)?;
         if live.len() < end {
             live.resize(end, 0);
         }
-        live[start..end].copy_from_slice(bytes);
-        Ok(())
+        live[start..end].copy_from_slice(&bytes[..end - start]);
+        outcome.context(Operation::Write, &self.path)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
@@ -382,6 +404,7 @@ impl StorageFile for MemoryFile {
 
     fn set_len(&self, len: u64) -> Result<()> {
         let mut disk = self.storage.disk();
+        disk.room(self.inode, 0, len as usize).1.context(Operation::Resize, &self.path)?;
         let live = disk.bytes_mut(self.inode).context(Operation::Resize, &self.path)?;
         live.resize(len as usize, 0);
         Ok(())

@@ -84,6 +84,16 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// After an error nothing is known about what would survive.
     fn sync_dir(&self, dir: &Path) -> Result<()>;
 
+    /// Bytes that can still be written below that directory, `None` where that is not known. What
+    /// others write meanwhile takes from it, so enough now is no promise.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    fn available(&self, dir: &Path) -> Result<Option<u64>> {
+        let _ = dir;
+        Ok(None)
+    }
+
     /// Gives `to` the mode of `from`, where the file system knows modes.
     ///
     /// # Errors
@@ -137,6 +147,13 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     /// # Errors
     /// After an error the length is the old or the new one.
     fn set_len(&self, len: u64) -> Result<()>;
+
+    /// Asks the system to begin writing these bytes down, so that a later [`sync`](Self::sync) has
+    /// less to wait for. A hint: it makes nothing durable and nothing changes if it is ignored, as
+    /// it is unless an implementation knows better. A wrapper should pass it on.
+    fn begin_write_out(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
 
     /// Makes the file's bytes and length, as they are now, survive a power cut; not its name.
     ///
