@@ -112,6 +112,8 @@ impl StagedDir {
 
     /// Puts this tree in the place of the old one in two steps.
     fn bury(&self, public: &Path, tombstone: &Path) -> Result<()> {
+        // The directory the tombstone goes to may be new; it must not be lost with what is in it.
+        self.storage.sync_dir(parent_of(parent_of(tombstone)))?;
         self.storage.rename(public, tombstone)?;
         // Durable where it is now, so that it cannot be lost between the two names.
         self.storage.sync_dir(parent_of(tombstone))?;

@@ -33,6 +33,12 @@ pub enum Error {
         /// The path that was given.
         dir: PathBuf,
     },
+    /// Something that is no checkpoint of ours has the name that this one would get.
+    #[error("{} is there and is no checkpoint of this program; move it away, then save again", path.display())]
+    Foreign {
+        /// What has the name.
+        path: PathBuf,
+    },
     /// Every name for a new file was in use.
     #[error("{} is full of files that are being written; try again", staging.display())]
     Busy {
@@ -88,6 +94,24 @@ pub enum Error {
         /// The epochs that are there.
         available: Vec<u64>,
     },
+    /// A checkpoint has no tensor that is meant.
+    #[error("epoch {epoch} has no {wanted}; it has {}", Names(available))]
+    TensorNotFound {
+        /// The epoch.
+        epoch: u64,
+        /// What was asked for.
+        wanted: String,
+        /// The paths of the tensors that are there.
+        available: Vec<String>,
+    },
+    /// A directory was replaced, or removed, while it was read.
+    #[error("{} was replaced while it was read; open epoch {epoch} again", path.display())]
+    Replaced {
+        /// The epoch.
+        epoch: u64,
+        /// The checkpoint's directory.
+        path: PathBuf,
+    },
     /// There are checkpoints, but none that can be loaded.
     #[error("{} has no checkpoint that can be loaded; the newest fails because {}", dir.display(), First(skipped))]
     NoneValid {
@@ -123,7 +147,8 @@ pub enum Error {
         /// Why.
         source: Arc<Error>,
     },
-    /// An earlier save failed in the background. Reported once by the next save, which did nothing.
+    /// An earlier save failed in the background, and nobody has looked at its ticket since. Reported
+    /// once by the next save, which did nothing.
     #[error("an earlier save failed, and this one was not begun ({source}); save again to go on")]
     EarlierSaveFailed {
         /// What the earlier save's ticket says.
@@ -331,6 +356,19 @@ struct First<'a>(&'a [(u64, Error)]);
 impl fmt::Display for First<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.first().map_or(Ok(()), |(_, error)| error.fmt(f))
+    }
+}
+
+struct Names<'a>(&'a [String]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 10;
+        match self.0.split_at_checked(SHOWN) {
+            Some((shown, rest)) => write!(f, "{} and {} more", shown.join(", "), rest.len()),
+            None if self.0.is_empty() => f.write_str("none at all"),
+            None => f.write_str(&self.0.join(", ")),
+        }
     }
 }
 

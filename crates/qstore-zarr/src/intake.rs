@@ -6,7 +6,7 @@
 
 use crate::directory::CheckpointDir;
 use crate::save::{Snapshot, save_checkpoint};
-use crate::ticket::{Completion, Outcome, SaveTicket, ticket};
+use crate::ticket::{Completion, Failure, Outcome, SaveTicket, ticket};
 use crate::{Busy, CheckpointSettings, Error};
 use qstore_buffer::{AsyncBuffer, Progress, PushError, Sink};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -42,8 +42,8 @@ struct Gate {
 struct Failures {
     /// The first one, for ever.
     first: Option<Arc<Error>>,
-    /// The latest one, until a save has reported it.
-    unreported: Option<Arc<Error>>,
+    /// The latest one, until a save or its own ticket has reported it.
+    unreported: Option<(Arc<Error>, Failure)>,
 }
 
 impl Gate {
@@ -97,8 +97,12 @@ impl Intake {
         superseded: &mut Vec<Job>,
     ) -> Result<Option<SaveTicket>, Error> {
         let mut failures = self.gate.lock();
-        if let Some(source) = failures.unreported.take() {
-            return Err(Error::EarlierSaveFailed { source });
+        match failures.unreported.take() {
+            // Whoever has looked at the ticket knows, and this save is his answer to it.
+            Some((source, failure)) if !failure.is_told() => {
+                return Err(Error::EarlierSaveFailed { source });
+            }
+            _ => {}
         }
         let is_busy = self.open() > 0;
         let (ticket, completion) = ticket(snapshot.epoch, &self.gate.open);
@@ -151,15 +155,16 @@ impl SaveSink {
             Ok(Err(error)) => {
                 let source = Arc::new(error);
                 let failed = || Error::SaveFailed { epoch, source: Arc::clone(&source) };
-                let failure = Arc::new(failed());
+                let latched = Arc::new(failed());
+                let failure = Failure::new(Arc::clone(&source));
                 let mut failures = self.intake.gate.lock();
-                failures.first.get_or_insert_with(|| Arc::clone(&failure));
+                failures.first.get_or_insert_with(|| Arc::clone(&latched));
                 // After a failed retention the checkpoint is durable and the next save may go on.
                 if !matches!(*source, Error::Retention { .. }) {
-                    failures.unreported = Some(failure);
+                    failures.unreported = Some((latched, failure.clone()));
                 }
                 drop(failures);
-                completion.resolve(Outcome::Failed(Arc::clone(&source)));
+                completion.resolve(Outcome::Failed(failure));
                 Err(failed())
             }
             Err(panic) => {

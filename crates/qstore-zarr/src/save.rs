@@ -4,16 +4,15 @@
 //! call; beyond the snapshot it holds at most two chunks for each of them, and some 20 KB of metadata
 //! for each tensor.
 
-use crate::archive::ArchiveWriter;
 use crate::chunking::Grid;
 use crate::codec::{Codec, Encoded, array_metadata};
-use crate::directory::CheckpointDir;
-use crate::manifest::{MANIFEST, Manifest};
+use crate::container::{Complete, Output};
+use crate::directory::{CheckpointDir, Found, Place};
 use crate::ordered::in_order;
-use crate::retention::Candidate;
-use crate::staging::stage;
+use crate::retention::{Candidate, metrics_of};
+use crate::staging::{stage_dir, stage_file};
 use crate::structure::{self, Nodes, Part};
-use crate::{CheckpointSettings, Error};
+use crate::{CheckpointSettings, Error, Layout, removal, root_group};
 use qstore_schema::{StateDict, Tensor};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
@@ -53,7 +52,7 @@ pub struct Saved {
     pub epoch: u64,
     /// Which save into this directory it was.
     pub save_seq: u64,
-    /// Bytes of the file.
+    /// Bytes of the file, or of all files of the directory.
     pub stored_bytes: u64,
     /// Milliseconds from the beginning of the save to the end of retention, all syncs included.
     pub duration_ms: f64,
@@ -72,10 +71,20 @@ pub(crate) fn save_checkpoint(
     snapshot: &Snapshot,
 ) -> Result<Saved, Error> {
     let started = Instant::now();
+    let (epoch, layout) = (snapshot.epoch, settings.layout);
     let plan = Plan::new(snapshot, settings)?;
-    let (staging, staged) = stage(dir, snapshot.epoch)?;
-    let mut output =
-        Output { archive: ArchiveWriter::new(staged), manifest: Manifest::new(snapshot.epoch) };
+    let (staging, mut output) = match layout {
+        Layout::SingleFile => {
+            let (staging, staged) = stage_file(dir, epoch)?;
+            (staging, Output::to_file(staged, epoch))
+        }
+        Layout::Directory => {
+            dir.refuse_foreign(epoch)?; // before the work, and again before the commit
+            let (staging, staged) = stage_dir(dir, epoch)?;
+            (staging, Output::to_dir(staged, settings.workers, epoch))
+        }
+    };
+    output.manifest().note_metrics(metrics_of(&snapshot.metadata));
 
     plan.write_chunks(settings.workers, &mut output)?;
     for (path, metadata) in &plan.nodes {
@@ -84,20 +93,35 @@ pub(crate) fn save_checkpoint(
     output.document(ZARR_JSON.into(), &plan.root(snapshot, millis(started)))?;
 
     let lock = dir.lock()?;
-    let mut history = dir.valid()?;
-    let last_seq = history.iter().map(|saved| saved.save_seq).max().unwrap_or(0);
-    let used_up = || Error::TooManySaves { dir: dir.dir.clone() };
-    let save_seq = last_seq.checked_add(1).ok_or_else(used_up)?;
-    let (staged, stored_bytes) = output.seal(save_seq)?;
-    staged.commit(&dir.file_of(snapshot.epoch))?;
+    let scan = dir.scan()?;
+    let save_seq = dir.next_seq(&scan)?;
+    let candidate = output.manifest().candidate(false);
+    let (complete, stored_bytes) = output.seal(save_seq)?;
+    let place = Place { path: dir.path_of(epoch, layout), layout };
+    match complete {
+        Complete::File(staged) => drop(staged.commit(&place.path)?),
+        Complete::Dir(staged) => {
+            dir.refuse_foreign(epoch)?;
+            root_group::ensure(dir)?;
+            staged.commit(&place.path, &dir.tombstone_of(epoch))?;
+        }
+    }
     drop(staging);
 
-    history.retain(|saved| saved.epoch != snapshot.epoch);
-    history.push(Candidate::new(snapshot.epoch, save_seq));
-    let removed = dir.retain(&history, settings.keep_last)?;
+    let mut history = scan.valid;
+    let candidate = Candidate { save_seq, ..candidate };
+    let mut saved = Found { candidate, place, stale: None };
+    if let Some(position) = history.iter().position(|found| found.candidate.epoch == epoch) {
+        let old = history.swap_remove(position);
+        saved.candidate.is_pinned = old.candidate.is_pinned;
+        let places = [Some(old.place), old.stale];
+        saved.stale = places.into_iter().flatten().find(|place| place.layout != layout);
+    }
+    history.push(saved);
+    let removed = removal::retain(dir, &history, &settings.retention)?;
     drop(lock);
     let duration_ms = millis(started);
-    Ok(Saved { epoch: snapshot.epoch, save_seq, stored_bytes, duration_ms, removed })
+    Ok(Saved { epoch, save_seq, stored_bytes, duration_ms, removed })
 }
 
 fn millis(since: Instant) -> f64 {
@@ -120,11 +144,6 @@ struct ArrayPlan {
     tensor: Tensor,
     grid: Grid,
     codec: Codec,
-}
-
-struct Output {
-    archive: ArchiveWriter,
-    manifest: Manifest,
 }
 
 /// A chunk on its way from a compressing thread to the archive.
@@ -178,7 +197,9 @@ impl Plan {
     }
 
     fn write_chunks(&self, workers: usize, output: &mut Output) -> Result<(), Error> {
-        let append = |chunk: Chunk<'_>| output.chunk(chunk);
+        let append = |Chunk { name, encoded }: Chunk<'_>| {
+            output.chunk(name, encoded.crc32, encoded.crc32c, &encoded.parts())
+        };
         in_order(workers, self.chunks, |index| self.chunk(index), append)
     }
 
@@ -215,30 +236,5 @@ impl Plan {
         root["consolidated_metadata"] =
             json!({ "kind": "inline", "must_understand": false, "metadata": nodes });
         root
-    }
-}
-
-impl Output {
-    fn chunk(&mut self, chunk: Chunk<'_>) -> Result<(), Error> {
-        let Chunk { name, encoded } = chunk;
-        let len = self.archive.append(name.clone(), encoded.crc32, &encoded.parts())?;
-        self.manifest.note(name, len, encoded.crc32c);
-        Ok(())
-    }
-
-    fn document(&mut self, name: String, content: &Value) -> Result<(), Error> {
-        let bytes = content.to_string().into_bytes();
-        self.archive.append_document(name.clone(), &bytes)?;
-        self.manifest.note(name, bytes.len(), crc32c::crc32c(&bytes));
-        Ok(())
-    }
-
-    /// Completes the file and returns it with its length.
-    fn seal(mut self, save_seq: u64) -> Result<(qstore_storage::StagedFile, u64), Error> {
-        self.manifest.save_seq = save_seq;
-        self.archive.append_document(MANIFEST.into(), &self.manifest.seal())?;
-        let staged = self.archive.finish()?;
-        let len = staged.len();
-        Ok((staged, len))
     }
 }

@@ -3,6 +3,7 @@
 //! Settings are data: nothing here touches a file or starts a thread.
 
 use crate::Error;
+use crate::retention::{Goal, Policy};
 use std::fmt;
 use std::num::NonZero;
 use std::str::FromStr;
@@ -20,8 +21,11 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckpointSettings {
-    /// See [`keep_last`](Self::keep_last).
-    pub keep_last: usize,
+    /// See [`layout`](Self::layout).
+    pub layout: Layout,
+    /// See [`keep_last`](Self::keep_last), [`keep_best`](Self::keep_best) and
+    /// [`keep_every`](Self::keep_every).
+    pub retention: Policy,
     /// See [`compression`](Self::compression).
     pub compression: Compression,
     /// See [`compression_level`](Self::compression_level).
@@ -41,7 +45,8 @@ impl Default for CheckpointSettings {
         // More than two starve the training itself: the compressors share its cores.
         let cores = available_parallelism().map_or(1, NonZero::get);
         Self {
-            keep_last: 5,
+            layout: Layout::SingleFile,
+            retention: Policy::keep_last(5),
             compression: Compression::Zstd,
             compression_level: 3,
             workers: cores.min(2),
@@ -56,7 +61,30 @@ impl CheckpointSettings {
     /// How many checkpoints stay, the newest saves whatever their epoch. Default 5; 0 keeps all.
     #[must_use]
     pub fn keep_last(mut self, keep_last: usize) -> Self {
-        self.keep_last = keep_last;
+        self.retention.keep_last = keep_last;
+        self
+    }
+
+    /// Also keeps the best `count` checkpoints by a number in the first level of their metadata. NaN
+    /// is never among the best. Default: none.
+    #[must_use]
+    pub fn keep_best(mut self, count: usize, metric: impl Into<String>, goal: Goal) -> Self {
+        self.retention = self.retention.best(count, metric, goal);
+        self
+    }
+
+    /// Also keeps every epoch whose number is a multiple of `epochs`, at least 1. Default: none.
+    #[must_use]
+    pub fn keep_every(mut self, epochs: u64) -> Self {
+        self.retention = self.retention.every(epochs);
+        self
+    }
+
+    /// Whether a checkpoint is one file or a directory. Default [`Layout::SingleFile`]. A directory
+    /// of checkpoints may hold both; either way all of them are listed, loaded and retained.
+    #[must_use]
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
         self
     }
 
@@ -114,6 +142,8 @@ impl CheckpointSettings {
         };
         check("compression_level", usize::from(self.compression_level), 1..=9)?;
         check("workers", self.workers, 1..=256)?;
+        let every = self.retention.every.unwrap_or(1);
+        check("keep_every", usize::try_from(every).unwrap_or(usize::MAX), 1..=usize::MAX)?;
         check("chunk_bytes", self.chunk_bytes, 64..=MAX_CHUNK_BYTES)
     }
 }
@@ -172,6 +202,18 @@ impl FromStr for Compression {
             .find(|compression| compression.name() == name)
             .ok_or_else(|| Error::UnknownCompression { name: name.into() })
     }
+}
+
+/// How a checkpoint lies on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Layout {
+    /// One file `epoch_0042.zarr.zip`: one sync and one rename make it durable, and it is easily
+    /// copied and uploaded.
+    #[default]
+    SingleFile,
+    /// A directory `epoch_0042`, one file per chunk: `zarr.open_group` on the directory of
+    /// checkpoints lists exactly the committed ones, and single chunks can be fetched or shared.
+    Directory,
 }
 
 /// What [`save`](crate::CheckpointManager::save) does when earlier saves are not done.

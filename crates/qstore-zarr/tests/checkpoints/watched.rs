@@ -128,6 +128,11 @@ impl Storage for Watched {
         self.memory.sync_dir(dir)
     }
 
+    fn available(&self, dir: &Path) -> Result<Option<u64>> {
+        self.before(Operation::Inspect, dir)?;
+        self.memory.available(dir)
+    }
+
     fn copy_mode(&self, from: &Path, to: &Path) -> Result<()> {
         self.before(Operation::SetMode, to)?;
         self.memory.copy_mode(from, to)
@@ -168,6 +173,10 @@ impl StorageFile for WatchedFile {
     fn set_len(&self, len: u64) -> Result<()> {
         self.storage.before(Operation::Resize, &self.path)?;
         self.file.set_len(len)
+    }
+
+    fn begin_write_out(&self, offset: u64, len: u64) {
+        self.file.begin_write_out(offset, len);
     }
 
     fn sync(&self) -> Result<()> {
