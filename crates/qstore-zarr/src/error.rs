@@ -45,6 +45,12 @@ pub enum Error {
         /// The directory for files that are being written.
         staging: PathBuf,
     },
+    /// A [`CheckpointStore`](crate::CheckpointStore) of another kind failed.
+    #[error("the checkpoint store failed: {source}")]
+    Store {
+        /// What it says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The file system failed.
     #[error(transparent)]
     Storage(#[from] qstore_storage::Error),

@@ -20,6 +20,14 @@ pub(crate) struct Job {
     completion: Completion,
 }
 
+/// What became of a push.
+pub(crate) enum Pushed {
+    Taken(SaveTicket),
+    Closed,
+    /// It would have had to wait.
+    Full(Snapshot),
+}
+
 /// Where jobs come in.
 #[derive(Clone)]
 pub(crate) struct Intake {
@@ -80,9 +88,26 @@ impl Intake {
 
     /// Takes a job, as the policy has it. `None` when nothing is taken any more.
     pub(crate) fn push(&self, snapshot: Snapshot, busy: Busy) -> Result<Option<SaveTicket>, Error> {
+        match self.push_or_wait(snapshot, busy, true)? {
+            Pushed::Taken(ticket) => Ok(Some(ticket)),
+            Pushed::Closed | Pushed::Full(_) => Ok(None),
+        }
+    }
+
+    /// As [`push`](Self::push), but gives the snapshot back where that would wait.
+    pub(crate) fn try_push(&self, snapshot: Snapshot, busy: Busy) -> Result<Pushed, Error> {
+        self.push_or_wait(snapshot, busy, false)
+    }
+
+    fn push_or_wait(
+        &self,
+        snapshot: Snapshot,
+        busy: Busy,
+        may_wait: bool,
+    ) -> Result<Pushed, Error> {
         let epoch = snapshot.epoch;
         let mut superseded = Vec::new();
-        let pushed = self.push_under_lock(snapshot, busy, &mut superseded);
+        let pushed = self.push_under_lock(snapshot, busy, may_wait, &mut superseded);
         // Outside the lock: whoever awaits these tickets is woken, and may save again at once.
         for job in superseded {
             job.completion.resolve(Outcome::Superseded { by: epoch });
@@ -94,8 +119,9 @@ impl Intake {
         &self,
         snapshot: Snapshot,
         busy: Busy,
+        may_wait: bool,
         superseded: &mut Vec<Job>,
-    ) -> Result<Option<SaveTicket>, Error> {
+    ) -> Result<Pushed, Error> {
         let mut failures = self.gate.lock();
         match failures.unreported.take() {
             // Whoever has looked at the ticket knows, and this save is his answer to it.
@@ -108,18 +134,20 @@ impl Intake {
         let (ticket, completion) = ticket(snapshot.epoch, &self.gate.open);
         if busy == Busy::Skip && is_busy {
             completion.resolve(Outcome::Skipped);
-            return Ok(Some(ticket));
+            return Ok(Pushed::Taken(ticket));
         }
         let mut job = Job { snapshot, completion };
         loop {
             job = match self.ring.push(job) {
-                Ok(()) => return Ok(Some(ticket)),
-                Err(PushError::Closed(_)) => return Ok(None),
+                Ok(()) => return Ok(Pushed::Taken(ticket)),
+                Err(PushError::Closed(_)) => return Ok(Pushed::Closed),
                 Err(PushError::Full(job)) => job,
             };
             if busy == Busy::CoalesceLatest {
                 // Nothing if the background thread was quicker; then there is room as well.
                 superseded.extend(self.ring.pop(Some(Duration::ZERO)));
+            } else if !may_wait {
+                return Ok(Pushed::Full(job.snapshot));
             } else {
                 failures = self.gate.room.wait(failures).unwrap_or_else(PoisonError::into_inner);
             }

@@ -65,8 +65,10 @@
 compile_error!("chunks are stored little-endian, as they lie in memory");
 
 mod archive;
+mod blocking;
 mod chunking;
 mod codec;
+pub mod conformance;
 mod container;
 mod directory;
 mod error;
@@ -75,6 +77,7 @@ mod intake;
 mod load;
 mod manager;
 mod manifest;
+mod memory_store;
 mod names;
 mod ordered;
 mod pin;
@@ -86,6 +89,7 @@ mod root_group;
 mod save;
 mod settings;
 mod staging;
+mod store;
 mod structure;
 mod ticket;
 mod tree;
@@ -95,9 +99,11 @@ mod zip_format;
 pub use error::{Damage, Error};
 pub use load::{Checkpoint, CheckpointInfo, Latest};
 pub use manager::CheckpointManager;
+pub use memory_store::MemoryStore;
 pub use reader::{CheckpointReader, Select, TensorInfo};
 pub use save::Saved;
 pub use settings::{Busy, CheckpointSettings, Compression, Layout};
+pub use store::CheckpointStore;
 pub use ticket::SaveTicket;
 pub use view::Checkpoints;
 

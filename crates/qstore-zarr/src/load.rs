@@ -55,6 +55,44 @@ pub struct CheckpointInfo {
     pub metadata: StateDict,
 }
 
+impl Checkpoint {
+    /// A checkpoint that some store has read; epoch and metadata are those of `info`.
+    #[must_use]
+    pub fn new(
+        model_state: StateDict,
+        optimizer_state: Option<StateDict>,
+        info: CheckpointInfo,
+    ) -> Self {
+        let (epoch, metadata) = (info.epoch, info.metadata.clone());
+        Self { epoch, model_state, optimizer_state, metadata, info }
+    }
+}
+
+impl CheckpointInfo {
+    /// What a store knows at least; everything else is 0 or empty, to be set.
+    #[must_use]
+    pub fn new(epoch: u64, save_seq: u64) -> Self {
+        Self {
+            epoch,
+            timestamp: 0.0,
+            save_duration_ms: 0.0,
+            model_size_mb: 0.0,
+            tensor_bytes: 0,
+            stored_bytes: 0,
+            save_seq,
+            metadata: StateDict::new(),
+        }
+    }
+}
+
+impl Latest {
+    /// What some store has found.
+    #[must_use]
+    pub fn new(checkpoint: Checkpoint, skipped: Vec<(u64, Error)>) -> Self {
+        Self { checkpoint, skipped }
+    }
+}
+
 /// The newest checkpoint that could be loaded.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -97,9 +135,7 @@ pub(crate) fn load_checkpoint(
         let mut take = |path: &str| tensors.remove(path);
         let model_state = root.model(sealed, &mut take)?;
         let optimizer_state = root.optimizer(sealed, &mut take)?;
-        let info = root.info(sealed)?;
-        let metadata = info.metadata.clone();
-        Ok(Checkpoint { epoch, model_state, optimizer_state, metadata, info })
+        Ok(Checkpoint::new(model_state, optimizer_state, root.info(sealed)?))
     })
 }
 

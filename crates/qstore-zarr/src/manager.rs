@@ -1,13 +1,13 @@
 //! The checkpoint manager: the asynchronous shell around saving, and the way to load.
 
 use crate::directory::CheckpointDir;
-use crate::intake::{Intake, Job, SaveSink};
+use crate::intake::{Intake, Job, Pushed, SaveSink};
 use crate::load::{Checkpoint, CheckpointInfo, Latest};
 use crate::reader::Select;
 use crate::retention::Decision;
 use crate::save::Snapshot;
 use crate::view::Checkpoints;
-use crate::{CheckpointSettings, Error, SaveTicket, pin, staging};
+use crate::{Busy, CheckpointSettings, Error, SaveTicket, pin, staging};
 use qstore_buffer::{Drain, DrainError, DrainSettings};
 use qstore_schema::{StateDict, Tensor};
 use qstore_storage::{LocalStorage, Storage};
@@ -98,6 +98,17 @@ impl CheckpointManager {
         optimizer_state: Option<StateDict>,
         metadata: Option<StateDict>,
     ) -> Result<SaveTicket, Error> {
+        let snapshot = Self::snapshot(epoch, model_state, optimizer_state, metadata)?;
+        self.intake.push(snapshot, self.settings.busy)?.ok_or_else(|| self.closed())
+    }
+
+    /// The state as it is now, if it can be saved.
+    pub(crate) fn snapshot(
+        epoch: u64,
+        model_state: StateDict,
+        optimizer_state: Option<StateDict>,
+        metadata: Option<StateDict>,
+    ) -> Result<Snapshot, Error> {
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let snapshot = Snapshot {
             epoch,
@@ -107,7 +118,12 @@ impl CheckpointManager {
             metadata: metadata.unwrap_or_default(),
         };
         snapshot.check()?;
-        self.intake.push(snapshot, self.settings.busy)?.ok_or_else(|| self.closed())
+        Ok(snapshot)
+    }
+
+    /// Where snapshots are queued, for a thread that may have to wait for room.
+    pub(crate) fn queue(&self) -> Queue {
+        Queue { intake: self.intake.clone(), busy: self.settings.busy }
     }
 
     fn closed(&self) -> Error {
@@ -238,6 +254,34 @@ impl CheckpointManager {
             Err(DrainError::TimedOut { .. }) => Err(Error::CloseTimedOut { waited: timeout }),
             Err(error) => Err(Error::Closed { reason: error.to_string() }),
         }
+    }
+}
+
+/// The way in, without the manager.
+pub(crate) struct Queue {
+    intake: Intake,
+    busy: Busy,
+}
+
+impl Queue {
+    pub(crate) fn push(&self, snapshot: Snapshot) -> Result<SaveTicket, Error> {
+        self.intake.push(snapshot, self.busy)?.ok_or_else(Self::closed)
+    }
+
+    /// The snapshot comes back where [`push`](Self::push) would wait.
+    pub(crate) fn try_push(
+        &self,
+        snapshot: Snapshot,
+    ) -> Result<Result<SaveTicket, Snapshot>, Error> {
+        match self.intake.try_push(snapshot, self.busy)? {
+            Pushed::Taken(ticket) => Ok(Ok(ticket)),
+            Pushed::Full(snapshot) => Ok(Err(snapshot)),
+            Pushed::Closed => Err(Self::closed()),
+        }
+    }
+
+    fn closed() -> Error {
+        Error::Closed { reason: "it was closed, or its thread panicked".into() }
     }
 }
 

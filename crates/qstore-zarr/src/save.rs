@@ -60,6 +60,14 @@ pub struct Saved {
     pub removed: Vec<u64>,
 }
 
+impl Saved {
+    /// What a store knows at least; everything else is 0 or empty, to be set.
+    #[must_use]
+    pub fn new(epoch: u64, save_seq: u64) -> Self {
+        Self { epoch, save_seq, stored_bytes: 0, duration_ms: 0.0, removed: Vec::new() }
+    }
+}
+
 /// Saves a checked snapshot. After `Ok` it survives a power cut.
 ///
 /// # Errors

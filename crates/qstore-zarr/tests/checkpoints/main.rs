@@ -32,3 +32,6 @@ mod neighbours;
 
 /// Partial loads, directories replaced while they are read, pins and the best.
 mod partial;
+
+/// Every store behind the seam.
+mod stores;
