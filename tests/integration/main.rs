@@ -4,6 +4,8 @@
 
 /// Nonsense in, a clear error out, and nothing that was stored is touched.
 mod bad_input;
+/// `kill -9` while checkpoints are saved, overwritten and removed.
+mod checkpoint_kill;
 /// The demo from outside: what it recorded, that it learns, that it resumes.
 mod demo_run;
 /// Every storage operation of a run fails, or is the last one before a power cut.

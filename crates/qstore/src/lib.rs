@@ -66,4 +66,6 @@ pub use qstore_parquet::{AsyncMetricsWriter, WriterSettings, WriterStats};
 #[cfg(feature = "checkpoints")]
 pub use qstore_zarr as zarr;
 #[cfg(feature = "checkpoints")]
-pub use qstore_zarr::{CheckpointManager, CheckpointSettings, SaveTicket};
+pub use qstore_zarr::{
+    CheckpointManager, CheckpointSettings, CheckpointStore, Checkpoints, Layout, SaveTicket, Select,
+};
