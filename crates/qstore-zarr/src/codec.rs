@@ -34,6 +34,7 @@ pub(crate) struct Codec {
 struct Blosc {
     compressor: BloscCompressor,
     level: u8,
+    shuffle: BloscShuffleMode,
     typesize: usize,
 }
 
@@ -45,16 +46,25 @@ impl Codec {
             Compression::Gzip => BloscCompressor::Zlib,
             Compression::None => return Self { blosc: None },
         };
-        Self { blosc: Some(Blosc { compressor, level, typesize: dtype.size() }) }
+        let (shuffle, typesize) = (BloscShuffleMode::BitShuffle, dtype.size());
+        Self { blosc: Some(Blosc { compressor, level, shuffle, typesize }) }
+    }
+
+    /// Chunks as they are, with their checksum.
+    pub(crate) const RAW: Self = Self { blosc: None };
+
+    /// The same one, which compresses the bytes in the order they have.
+    pub(crate) fn unshuffled(self) -> Self {
+        let unshuffled = |blosc| Blosc { shuffle: BloscShuffleMode::NoShuffle, ..blosc };
+        Self { blosc: self.blosc.map(unshuffled) }
     }
 
     /// A full chunk, ready to be stored. What is not compressed is not copied either.
     pub(crate) fn encode(self, chunk: Cow<'_, [u8]>) -> Result<Encoded<'_>, String> {
         let body = match self.blosc {
             None => chunk,
-            Some(Blosc { compressor, level, typesize }) => {
+            Some(Blosc { compressor, level, shuffle, typesize }) => {
                 let level = level.try_into().map_err(|level| format!("level {level}"))?;
-                let shuffle = BloscShuffleMode::BitShuffle;
                 let blosc =
                     blosc_compress_bytes(&chunk, level, shuffle, typesize, compressor, 0, 1);
                 Cow::Owned(blosc.map_err(|error| error.to_string())?)
@@ -154,9 +164,8 @@ pub(crate) fn array_metadata(
     let shape: Vec<u64> = shape.iter().map(|length| *length as u64).collect();
     let fill_value = FillValue::new(vec![0; stored.size()]);
     let mut codecs: Vec<Arc<dyn BytesToBytesCodecTraits>> = Vec::new();
-    if let Some(Blosc { compressor, level, typesize }) = codec.blosc {
+    if let Some(Blosc { compressor, level, shuffle, typesize }) = codec.blosc {
         let level = level.try_into().map_err(|level| format!("level {level}"))?;
-        let shuffle = BloscShuffleMode::BitShuffle;
         let blosc = BloscCodec::new(compressor, level, None, shuffle, Some(typesize));
         codecs.push(Arc::new(blosc.map_err(|error| error.to_string())?));
     }
@@ -232,6 +241,7 @@ fn chunk_codec(metadata: &ArrayMetadataV3, dtype: Dtype) -> Result<Codec, String
                     blosc: Some(Blosc {
                         compressor: found.cname,
                         level: found.clevel.into(),
+                        shuffle: found.shuffle,
                         typesize: dtype.size(),
                     }),
                 }),

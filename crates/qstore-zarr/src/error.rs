@@ -55,6 +55,34 @@ pub enum Error {
     #[error(transparent)]
     Storage(#[from] qstore_storage::Error),
 
+    /// A staging arena has lent out its whole budget.
+    #[error(
+        "{needed} bytes do not fit into the arena: {in_use} of its {budget} bytes hold snapshots that are not saved yet; wait for a save, or give it more"
+    )]
+    ArenaFull {
+        /// Bytes of the tensor.
+        needed: u64,
+        /// The most the arena may hold.
+        budget: u64,
+        /// What it holds for snapshots.
+        in_use: u64,
+    },
+    /// Bytes that are no tensor of that type and shape.
+    #[error(transparent)]
+    Tensor(#[from] qstore_schema::Error),
+    /// There is not enough room for the checkpoint; nothing was written.
+    #[error(
+        "a checkpoint of about {needed} bytes does not fit into the {available} bytes that are free at {}; free some space, or keep fewer checkpoints", dir.display()
+    )]
+    NoSpace {
+        /// The checkpoint directory.
+        dir: PathBuf,
+        /// What the checkpoint takes at least, by a sample of it.
+        needed: u64,
+        /// What is free.
+        available: u64,
+    },
+
     /// A dict with an empty name as a key.
     #[error("`{at}` has an entry without a name; give every entry a name")]
     EmptyName {

@@ -3,11 +3,11 @@
 //! Nothing is allocated for an array before all its chunks are known to be there with lengths that
 //! can be true; see [`Root::array`](crate::root::Root::array).
 
+use crate::aligned::Aligned;
 use crate::codec::{ArrayForm, ChunkError};
 use crate::manifest::Sealed;
 use crate::root::Array;
 use crate::{Damage, Error};
-use bytes::Bytes;
 use qstore_schema::Tensor;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -18,7 +18,7 @@ pub(crate) fn read_tensors(
     arrays: Vec<Array>,
     workers: usize,
 ) -> Result<Vec<(String, Tensor)>, Error> {
-    let mut memory: Vec<Memory> = arrays.iter().map(|array| Memory::zeroed(array.len)).collect();
+    let mut memory: Vec<Aligned> = arrays.iter().map(|array| Aligned::zeroed(array.len)).collect();
     let mut tasks = Vec::new();
     for (array, memory) in arrays.iter().zip(&mut memory) {
         let mut rest = memory.bytes_mut();
@@ -29,7 +29,7 @@ pub(crate) fn read_tensors(
         }
     }
     run(sealed, tasks, workers)?;
-    let tensor = |(array, memory): (Array, Memory)| {
+    let tensor = |(array, memory): (Array, Aligned)| {
         let ArrayForm { dtype, shape, .. } = array.form;
         let tensor = Tensor::new(dtype, shape, memory.into_bytes())
             .map_err(|error| sealed.container.damaged(Damage::malformed(&array.path, error)))?;
@@ -93,31 +93,4 @@ fn read_chunk(sealed: &Sealed, task: Task<'_>, buffer: &mut Vec<u8>) -> Result<(
             other => Damage::malformed(name, other),
         })
     })
-}
-
-/// Memory of a tensor: aligned for every element type, so that it can be read as a slice.
-struct Memory {
-    words: Vec<u64>,
-    len: usize,
-}
-
-impl Memory {
-    fn zeroed(len: usize) -> Self {
-        Self { words: vec![0; len.div_ceil(size_of::<u64>())], len }
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::must_cast_slice_mut(&mut self.words)[..self.len]
-    }
-
-    fn into_bytes(self) -> Bytes {
-        let len = self.len;
-        Bytes::from_owner(self).slice(..len)
-    }
-}
-
-impl AsRef<[u8]> for Memory {
-    fn as_ref(&self) -> &[u8] {
-        bytemuck::must_cast_slice(&self.words)
-    }
 }

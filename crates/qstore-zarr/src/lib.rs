@@ -64,8 +64,11 @@
 #[cfg(target_endian = "big")]
 compile_error!("chunks are stored little-endian, as they lie in memory");
 
+mod aligned;
 mod archive;
+mod arena;
 mod blocking;
+mod choice;
 mod chunking;
 mod codec;
 pub mod conformance;
@@ -96,6 +99,7 @@ mod tree;
 mod view;
 mod zip_format;
 
+pub use arena::{ArenaStats, StagingArena};
 pub use error::{Damage, Error};
 pub use load::{Checkpoint, CheckpointInfo, Latest};
 pub use manager::CheckpointManager;

@@ -4,6 +4,7 @@
 //! call; beyond the snapshot it holds at most two chunks for each of them, and some 20 KB of metadata
 //! for each tensor.
 
+use crate::choice::{Choice, choose};
 use crate::chunking::Grid;
 use crate::codec::{Codec, Encoded, array_metadata};
 use crate::container::{Complete, Output};
@@ -81,6 +82,7 @@ pub(crate) fn save_checkpoint(
     let started = Instant::now();
     let (epoch, layout) = (snapshot.epoch, settings.layout);
     let plan = Plan::new(snapshot, settings)?;
+    plan.check_room(dir)?;
     let (staging, mut output) = match layout {
         Layout::SingleFile => {
             let (staging, staged) = stage_file(dir, epoch)?;
@@ -145,6 +147,8 @@ struct Plan {
     /// Groups and arrays below the root, with their metadata.
     nodes: Vec<(String, Value)>,
     structure: Value,
+    /// Bytes that will be written, by a sample of each tensor.
+    estimate: f64,
 }
 
 struct ArrayPlan {
@@ -176,6 +180,7 @@ impl Plan {
             chunks: 0,
             nodes: Vec::new(),
             structure,
+            estimate: 0.0,
         };
         let group = json!(GroupMetadataV3::new());
         plan.nodes.extend(found.groups.into_iter().map(|path| (path, group.clone())));
@@ -195,13 +200,31 @@ impl Plan {
         let encode = |reason| Error::Encode { tensor: path.clone(), reason };
         let grid = Grid::new(shape, dtype.size(), settings.chunk_bytes)
             .ok_or_else(|| encode("its shape cannot be addressed".into()))?;
-        let codec = Codec::new(settings.compression, settings.compression_level, dtype);
+        let Choice { codec, share } = choose(&tensor, settings);
+        // A chunk has two headers in an archive, or an inode of its own; metadata stand there twice.
+        const PER_CHUNK: f64 = 200.0;
+        const PER_ARRAY: f64 = 2_000.0;
+        self.estimate += tensor.data().len() as f64 * share;
+        self.estimate += PER_CHUNK * grid.count() as f64 + PER_ARRAY;
         let metadata = array_metadata(dtype, shape, &grid, codec).map_err(encode)?;
         self.nodes.push((path.clone(), json!(metadata)));
         self.first_chunks.push(self.chunks);
         self.chunks += grid.count();
         self.arrays.push(ArrayPlan { path, tensor, grid, codec });
         Ok(())
+    }
+
+    /// Refuses what will not fit. The sample may have been larger than the rest, so what is close is
+    /// tried; a disk that is full in the end is an error then, and nothing is listed.
+    fn check_room(&self, dir: &CheckpointDir) -> Result<(), Error> {
+        const CLEARLY: f64 = 0.9;
+        let needed = (self.estimate * CLEARLY) as u64;
+        match dir.storage.available(&dir.dir)? {
+            Some(available) if available < needed => {
+                Err(Error::NoSpace { dir: dir.dir.clone(), needed, available })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn write_chunks(&self, workers: usize, output: &mut Output) -> Result<(), Error> {

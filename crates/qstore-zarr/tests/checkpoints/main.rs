@@ -35,3 +35,6 @@ mod partial;
 
 /// Every store behind the seam.
 mod stores;
+
+/// A full disk, at every number of bytes.
+mod full;
