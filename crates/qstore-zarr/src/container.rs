@@ -1,6 +1,7 @@
 //! What holds a checkpoint's entries, a file or a directory, behind one face.
 
 use crate::archive::{Archive, ArchiveWriter};
+use crate::dedup::Stored;
 use crate::manifest::{MANIFEST, Manifest};
 use crate::tree::{Tree, TreeWriter};
 use crate::{Damage, Error};
@@ -159,6 +160,16 @@ impl Output {
         };
         self.manifest.note(name, len, crc32c);
         Ok(())
+    }
+
+    /// Makes a chunk that is stored elsewhere a part of this checkpoint as well; says whether it could.
+    pub(crate) fn link(&mut self, name: &str, stored: &Stored) -> Result<bool, Error> {
+        let Target::Tree(tree) = &mut self.target else { return Ok(false) };
+        if !tree.link(name, stored)? {
+            return Ok(false);
+        }
+        self.manifest.note(name.into(), stored.len, stored.crc32c);
+        Ok(true)
     }
 
     pub(crate) fn document(&mut self, name: String, content: &Value) -> Result<(), Error> {

@@ -21,6 +21,11 @@ pub enum Error {
         /// The most that is allowed.
         max: usize,
     },
+    /// Deduplication in a layout that has no files to share.
+    #[error(
+        "deduplicate needs the directory layout; set layout(Layout::Directory) or leave it out"
+    )]
+    NothingToLink,
     /// A name that no compression has.
     #[error("`{name}` is no known compression; choose zstd, lz4, gzip or none")]
     UnknownCompression {

@@ -37,6 +37,9 @@ pub(crate) struct Manifest {
     /// What retention may choose by, each with the bits of its number, so that NaN is told as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     metrics: Vec<(String, u64)>,
+    /// With deduplication, for each array a hash of its bytes in memory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    digests: Vec<(String, String)>,
     entries: Vec<(String, u32, u32)>,
 }
 
@@ -50,6 +53,7 @@ impl Manifest {
             epoch,
             save_seq: 0,
             metrics: Vec::new(),
+            digests: Vec::new(),
             entries: Vec::new(),
         }
     }
@@ -57,6 +61,17 @@ impl Manifest {
     /// Notes what retention may choose by.
     pub(crate) fn note_metrics(&mut self, metrics: Vec<(String, f64)>) {
         self.metrics = metrics.into_iter().map(|(name, number)| (name, number.to_bits())).collect();
+    }
+
+    /// Notes what tells an array's bytes from others.
+    pub(crate) fn note_digest(&mut self, path: String, digest: String) {
+        self.digests.push((path, digest));
+    }
+
+    /// What was noted for an array.
+    pub(crate) fn digest(&self, path: &str) -> Option<&str> {
+        let found = self.digests.iter().find(|(known, _)| known == path);
+        found.map(|(_, digest)| digest.as_str())
     }
 
     /// The checkpoint as retention sees it.

@@ -23,6 +23,8 @@ use std::time::Duration;
 pub struct CheckpointSettings {
     /// See [`layout`](Self::layout).
     pub layout: Layout,
+    /// See [`deduplicate`](Self::deduplicate).
+    pub deduplicate: bool,
     /// See [`keep_last`](Self::keep_last), [`keep_best`](Self::keep_best) and
     /// [`keep_every`](Self::keep_every).
     pub retention: Policy,
@@ -46,6 +48,7 @@ impl Default for CheckpointSettings {
         let cores = available_parallelism().map_or(1, NonZero::get);
         Self {
             layout: Layout::SingleFile,
+            deduplicate: false,
             retention: Policy::keep_last(5),
             compression: Compression::Zstd,
             compression_level: 3,
@@ -58,6 +61,19 @@ impl Default for CheckpointSettings {
 }
 
 impl CheckpointSettings {
+    /// The default with lz4: about as small on dense weights, in half the time.
+    #[must_use]
+    pub fn fastest() -> Self {
+        Self::default().compression(Compression::Lz4)
+    }
+
+    /// The default with zstd at level 9: a little smaller, at many times the work. For what is kept
+    /// for years.
+    #[must_use]
+    pub fn smallest() -> Self {
+        Self::default().compression_level(9)
+    }
+
     /// How many checkpoints stay, the newest saves whatever their epoch. Default 5; 0 keeps all.
     #[must_use]
     pub fn keep_last(mut self, keep_last: usize) -> Self {
@@ -133,7 +149,21 @@ impl CheckpointSettings {
         self
     }
 
+    /// Links tensors that have not changed since the previous checkpoint instead of writing them
+    /// again: a frozen backbone costs a hash and a look at what is linked. Only with
+    /// [`Layout::Directory`]. Default: no.
+    ///
+    /// Checkpoints then share files: damage on the disk can hit several of them at once.
+    #[must_use]
+    pub fn deduplicate(mut self, deduplicate: bool) -> Self {
+        self.deduplicate = deduplicate;
+        self
+    }
+
     pub(crate) fn validate(&self) -> Result<(), Error> {
+        if self.deduplicate && self.layout != Layout::Directory {
+            return Err(Error::NothingToLink);
+        }
         let check = |setting, value: usize, range: std::ops::RangeInclusive<usize>| {
             if range.contains(&value) {
                 return Ok(());

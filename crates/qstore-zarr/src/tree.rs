@@ -8,6 +8,7 @@
 //! [`Tree::is_replaced`] first. Links are never followed, and no name leads out of the tree.
 
 use crate::archive::DOCUMENT_MAX;
+use crate::dedup::Stored;
 use crate::manifest::{MANIFEST, Manifest};
 use crate::ordered::in_order;
 use crate::{Damage, Error};
@@ -48,6 +49,16 @@ impl TreeWriter {
             self.sync()?;
         }
         Ok(len)
+    }
+
+    /// Links a file that is durable elsewhere; says whether it could. That the other one is gone, or
+    /// has all the links it may have, is no error.
+    pub(crate) fn link(&mut self, name: &str, stored: &Stored) -> Result<bool, Error> {
+        if self.staged.link_file(&stored.path, Path::new(name)).is_err() {
+            return Ok(false);
+        }
+        self.len += stored.len as u64;
+        Ok(true)
     }
 
     /// Bytes written so far.

@@ -26,6 +26,7 @@ struct Scenario<'a> {
     layouts: &'a [Layout],
     /// Whether the system can exchange two names.
     can_exchange: bool,
+    deduplicate: bool,
 }
 
 const FILE: &[Layout] = &[Layout::SingleFile];
@@ -43,7 +44,7 @@ struct Remains {
 /// Saves these epochs one after the other, the first with seed 1, the next with seed 2 and so on;
 /// returns what would be left before each storage operation.
 fn run(scenario: &Scenario<'_>) -> Vec<Remains> {
-    let Scenario { epochs, keep_last, layouts, can_exchange } = *scenario;
+    let Scenario { epochs, keep_last, layouts, can_exchange, deduplicate } = *scenario;
     let memory = MemoryStorage::new();
     memory.create_dir(Path::new("/run")).unwrap();
     memory.sync_dir(Path::new("/")).unwrap();
@@ -69,7 +70,7 @@ fn run(scenario: &Scenario<'_>) -> Vec<Remains> {
         Ok(())
     });
     for ((seed, epoch), layout) in (1..).zip(epochs).zip(layouts.iter().cycle()) {
-        let settings = settings(keep_last, *layout);
+        let settings = settings(keep_last, *layout).deduplicate(deduplicate);
         let mut manager =
             CheckpointManager::open_in(watched.shared(), Path::new(DIR), settings).unwrap();
         let ticket = manager.save(*epoch, model(seed), None, None).unwrap();
@@ -140,8 +141,9 @@ fn check(scenario: &Scenario<'_>) -> usize {
 }
 
 fn each_layout(epochs: &[u64], keep_last: usize) -> [usize; 2] {
-    [FILE, DIRECTORY]
-        .map(|layouts| check(&Scenario { epochs, keep_last, layouts, can_exchange: true }))
+    [FILE, DIRECTORY].map(|layouts| {
+        check(&Scenario { epochs, keep_last, layouts, can_exchange: true, deduplicate: false })
+    })
 }
 
 #[test]
@@ -171,7 +173,8 @@ fn an_epoch_saved_again_in_the_other_layout() {
     for layouts in [[FILE[0], DIRECTORY[0]], [DIRECTORY[0], FILE[0]]] {
         for keep_last in [1, 3] {
             let (epochs, can_exchange) = (&[4, 4, 5, 4], true);
-            check(&Scenario { epochs, keep_last, layouts: &layouts, can_exchange });
+            let (layouts, deduplicate) = (&layouts, false);
+            check(&Scenario { epochs, keep_last, layouts, can_exchange, deduplicate });
         }
     }
 }
@@ -179,6 +182,17 @@ fn an_epoch_saved_again_in_the_other_layout() {
 #[test]
 fn an_epoch_saved_again_where_names_cannot_be_exchanged() {
     for epochs in [[4, 4, 4], [4, 5, 4]] {
-        check(&Scenario { epochs: &epochs, keep_last: 2, layouts: DIRECTORY, can_exchange: false });
+        let (epochs, keep_last, layouts) = (&epochs, 2, DIRECTORY);
+        let (can_exchange, deduplicate) = (false, true);
+        check(&Scenario { epochs, keep_last, layouts, can_exchange, deduplicate });
+    }
+}
+
+/// Every model has the same tensor `frozen`, which is linked from save to save.
+#[test]
+fn saves_that_share_files() {
+    for (epochs, keep_last) in [(&[1, 2, 3][..], 1), (&[4, 4, 5], 2)] {
+        let (layouts, can_exchange, deduplicate) = (DIRECTORY, true, true);
+        check(&Scenario { epochs, keep_last, layouts, can_exchange, deduplicate });
     }
 }

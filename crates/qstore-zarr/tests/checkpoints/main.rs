@@ -38,3 +38,6 @@ mod stores;
 
 /// A full disk, at every number of bytes.
 mod full;
+
+/// Tensors that checkpoints share.
+mod shared;
