@@ -2,7 +2,8 @@
 
 use crate::error::Context;
 use crate::{
-    Entry, EntryKind, Error, Lock, Metadata, Operation, Result, Storage, StorageFile, parent_of,
+    Entry, EntryKind, Error, Lock, Metadata, Operation, Result, Storage, StorageFile, TreeSync,
+    parent_of,
 };
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -141,6 +142,10 @@ impl Storage for LocalStorage {
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
         File::open(dir).and_then(|dir| dir.sync_all()).context(Operation::SyncDir, dir)
+    }
+
+    fn sync_tree(&self, dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
+        crate::sync_tree::begin(dir)
     }
 
     fn available(&self, dir: &Path) -> Result<Option<u64>> {

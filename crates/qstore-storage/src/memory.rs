@@ -10,7 +10,9 @@ mod capacity;
 mod moves;
 
 use crate::error::Context;
-use crate::{Entry, EntryKind, Error, Lock, Metadata, Operation, Result, Storage, StorageFile};
+use crate::{
+    Entry, EntryKind, Error, Lock, Metadata, Operation, Result, Storage, StorageFile, TreeSync,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -346,6 +348,11 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 
+    fn sync_tree(&self, dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
+        self.disk().find(dir).context(Operation::Open, dir)?;
+        Ok(Some(Box::new(MemoryTree { storage: self.clone(), dir: dir.to_path_buf() })))
+    }
+
     fn available(&self, _: &Path) -> Result<Option<u64>> {
         Ok(self.disk().available())
     }
@@ -371,6 +378,31 @@ impl Storage for MemoryStorage {
             let is_held = |disk: &mut Disk| disk.locked.contains(path);
             drop(self.shared.unlocked.wait_while(self.disk(), is_held));
         }
+    }
+}
+
+#[derive(Debug)]
+struct MemoryTree {
+    storage: MemoryStorage,
+    dir: PathBuf,
+}
+
+impl TreeSync for MemoryTree {
+    fn sync(&self) -> Result<()> {
+        let mut disk = self.storage.disk();
+        let root = disk.find(&self.dir).context(Operation::Sync, &self.dir)?;
+        let mut left = vec![root];
+        while let Some(inode) = left.pop() {
+            match &mut disk.inodes[inode] {
+                Inode::File { live, durable } => durable.clone_from(live),
+                Inode::Dir { live, durable } => {
+                    durable.clone_from(live);
+                    left.extend(live.values());
+                }
+            }
+            disk.settle_moves(inode);
+        }
+        Ok(())
     }
 }
 
@@ -427,6 +459,21 @@ mod tests {
     fn the_memory_conforms() {
         let memory = MemoryStorage::new();
         crate::conformance::check(&memory, Path::new("/"));
+    }
+
+    #[test]
+    fn a_tree_is_synced_without_its_own_name() {
+        let memory = MemoryStorage::new();
+        memory.create_dir(Path::new("/tree")).unwrap();
+        memory.create_dir(Path::new("/tree/a")).unwrap();
+        let file = memory.create_new(Path::new("/tree/a/file")).unwrap();
+        let tree = memory.sync_tree(Path::new("/tree")).unwrap().unwrap();
+        file.write_at(0, b"text").unwrap();
+        tree.sync().unwrap();
+        assert!(memory.power_cut().metadata(Path::new("/tree")).unwrap().is_none());
+        memory.sync_dir(Path::new("/")).unwrap();
+        let cut = memory.power_cut();
+        assert_eq!(read_all(&cut, Path::new("/tree/a/file")).unwrap(), b"text");
     }
 
     #[test]

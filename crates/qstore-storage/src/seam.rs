@@ -84,6 +84,17 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// After an error nothing is known about what would survive.
     fn sync_dir(&self, dir: &Path) -> Result<()>;
 
+    /// Takes up the syncing of a whole tree at once; `None` where the system has no such thing, as
+    /// here, and every file and directory must be synced by itself. To be asked for before anything
+    /// is written below `dir`.
+    ///
+    /// # Errors
+    /// When the directory cannot be opened.
+    fn sync_tree(&self, dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
+        let _ = dir;
+        Ok(None)
+    }
+
     /// Bytes that can still be written below that directory, `None` where that is not known. What
     /// others write meanwhile takes from it, so enough now is no promise.
     ///
@@ -112,6 +123,16 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the lock file cannot be made.
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>>;
+}
+
+/// A tree that is synced as a whole, and perhaps more with it.
+pub trait TreeSync: fmt::Debug + Send + Sync {
+    /// Makes all files and names in the tree, as they are now, survive a power cut; not the tree's
+    /// own name.
+    ///
+    /// # Errors
+    /// When anything written since this was taken up may be lost; it must be written anew.
+    fn sync(&self) -> Result<()>;
 }
 
 /// An open file. Offsets are bytes from its beginning; there is no cursor.

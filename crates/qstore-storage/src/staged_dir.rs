@@ -1,6 +1,6 @@
 //! A tree of files that gets its public name only when it is complete and durable.
 
-use crate::{Error, Operation, Result, Storage, StorageFile, parent_of, remove_dir_all};
+use crate::{Error, Operation, Result, Storage, StorageFile, TreeSync, parent_of, remove_dir_all};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -8,13 +8,15 @@ use std::{fmt, io};
 
 /// A directory under a temporary name, filled and then [committed](Self::commit).
 ///
-/// Files in it are synced by whoever writes them; the directories are synced by the commit. Dropped
-/// without a commit, it removes itself; after a kill the temporary name is left over.
+/// Where the system can sync a whole tree, the commit does; elsewhere, as
+/// [`is_synced_as_a_whole`](Self::is_synced_as_a_whole) tells, files are synced by whoever writes them,
+/// and the commit syncs the directories. Dropped without a commit, it removes itself; after a kill the temporary name is left over.
 pub struct StagedDir {
     storage: Arc<dyn Storage>,
     temporary: PathBuf,
     /// Every directory below and including the temporary one; a deeper one sorts after its parent.
     dirs: BTreeSet<PathBuf>,
+    tree: Option<Box<dyn TreeSync>>,
     is_committed: bool,
 }
 
@@ -25,16 +27,24 @@ impl StagedDir {
     /// When the directory cannot be created, above all because the name is taken.
     pub fn create(storage: &Arc<dyn Storage>, temporary: &Path) -> Result<Self> {
         storage.create_dir(temporary)?;
+        let tree = storage.sync_tree(temporary).unwrap_or(None);
         Ok(Self {
             storage: Arc::clone(storage),
             temporary: temporary.to_path_buf(),
             dirs: BTreeSet::from([temporary.to_path_buf()]),
+            tree,
             is_committed: false,
         })
     }
 
+    /// Whether the commit syncs the files as well.
+    #[must_use]
+    pub fn is_synced_as_a_whole(&self) -> bool {
+        self.tree.is_some()
+    }
+
     /// Creates a file, and the directories above it, at a path relative to this directory. Sync it
-    /// before the commit.
+    /// before the commit, unless the commit does.
     ///
     /// # Errors
     /// When it cannot be created; when the path leads out of the directory.
@@ -73,7 +83,7 @@ impl StagedDir {
         Ok(())
     }
 
-    /// Publishes the tree: its directories are synced from the bottom up, it takes the public name
+    /// Publishes the tree: it is synced as a whole, or its directories from the bottom up; it takes the public name
     /// in one step, then that name is synced. A tree that was there is exchanged for this one and
     /// removed afterwards.
     ///
@@ -85,8 +95,13 @@ impl StagedDir {
     /// When the last sync or the removal fails, the public name already shows the new tree. After
     /// any other error the old one is as it was, or under `tombstone` if it could not be moved back.
     pub fn commit(mut self, public: &Path, tombstone: &Path) -> Result<()> {
-        for dir in self.dirs.iter().rev() {
-            self.storage.sync_dir(dir)?;
+        match &self.tree {
+            Some(tree) => tree.sync()?,
+            None => {
+                for dir in self.dirs.iter().rev() {
+                    self.storage.sync_dir(dir)?;
+                }
+            }
         }
         let mut replaced = None;
         if self.storage.metadata(public)?.is_none() {

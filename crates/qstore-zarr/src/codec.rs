@@ -179,6 +179,31 @@ pub(crate) fn array_metadata(
         .attributes(attributes)
         .build_metadata()
         .map_err(|error| error.to_string())
+        .map(|metadata| metadata.with_chunk_key_encoding(key_encoding(grid.separator())))
+}
+
+fn key_encoding(separator: char) -> MetadataV3 {
+    let configuration = Map::from_iter([("separator".to_owned(), json!(separator))]);
+    MetadataV3::new_with_configuration("default", configuration)
+}
+
+/// What stands between the coordinates of a chunk's key.
+fn separator_of(encoding: &MetadataV3) -> Result<char, String> {
+    #[derive(serde::Deserialize)]
+    struct Default {
+        separator: char,
+    }
+    let separator = match encoding.configuration() {
+        None => '/',
+        Some(found) => {
+            let found: Default = found.to_typed().map_err(|error| error.to_string())?;
+            found.separator
+        }
+    };
+    match (encoding.name(), separator) {
+        ("default", '/' | '.') => Ok(separator),
+        (name, _) => Err(format!("chunk keys as `{name}` has them, with `{separator}`")),
+    }
 }
 
 /// What an array's `zarr.json` says, as far as a load needs it.
@@ -208,7 +233,8 @@ impl ArrayForm {
             .map(|length| usize::try_from(*length))
             .collect::<Result<_, _>>()
             .map_err(|_| "a length beyond this machine")?;
-        let grid = chunk_grid(metadata, &shape, dtype)?;
+        let separator = separator_of(&metadata.chunk_key_encoding)?;
+        let grid = chunk_grid(metadata, &shape, dtype)?.with_separator(separator);
         let codec = chunk_codec(metadata, dtype)?;
         Ok(Self { dtype, shape, grid, codec })
     }
@@ -277,7 +303,9 @@ mod tests {
             for dtype in Dtype::ALL {
                 let chunk: Vec<u8> = (0..1920).map(|i: u32| (i * i / 7) as u8).collect();
                 let shape = [1920 / dtype.size()];
+                let separator = if compression == Compression::Lz4 { '.' } else { '/' };
                 let grid = Grid::new(&shape, dtype.size(), 1 << 20).unwrap();
+                let grid = grid.with_separator(separator);
                 let codec = Codec::new(compression, 3, *dtype);
                 let encoded = codec.encode(Cow::Borrowed(&chunk)).unwrap();
                 let stored = encoded.parts().concat();

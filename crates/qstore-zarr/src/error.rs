@@ -371,12 +371,14 @@ impl Damage {
 /// numbers only, unless it is an array's chunk directory, or a group a user called `c`; for a message
 /// either reading is close enough.
 fn tensor_of(entry: &str) -> Option<&str> {
-    if let Some(array) = entry.strip_suffix("/c") {
-        return Some(array);
-    }
-    let at = entry.rfind("/c/")?;
-    let is_chunk = entry[at + 3..].split('/').all(|part| part.bytes().all(|b| b.is_ascii_digit()));
-    is_chunk.then(|| &entry[..at])
+    let is_chunk = |key: &str| {
+        let is_number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+        key == "c"
+            || key.strip_prefix("c/").is_some_and(|key| key.split('/').all(is_number))
+            || key.strip_prefix("c.").is_some_and(|key| key.split('.').all(is_number))
+    };
+    let mut slashes = entry.rmatch_indices('/').map(|(at, _)| at);
+    slashes.find(|at| is_chunk(&entry[at + 1..])).map(|at| &entry[..at])
 }
 
 struct Tensor<'a>(&'a str);
@@ -438,6 +440,7 @@ mod tests {
         check("model/layer.0.weight/c/0/12", Some("model/layer.0.weight"));
         check("model/scalar/c", Some("model/scalar"));
         check("model/c/c/0", Some("model/c"));
+        check("model/w/c.0.12", Some("model/w"));
         check("model/zarr.json", None);
         check("manifest.json", None);
         let damage = Damage::Checksum { entry: "model/w/c/0".into() };

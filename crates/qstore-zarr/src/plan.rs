@@ -10,7 +10,7 @@ use crate::directory::CheckpointDir;
 use crate::ordered::in_order;
 use crate::save::{Snapshot, ZARR_JSON, millis};
 use crate::structure::{self, Nodes, Part};
-use crate::{CheckpointSettings, Error};
+use crate::{CheckpointSettings, Error, Layout};
 use qstore_schema::{StateDict, Tensor};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
@@ -96,6 +96,11 @@ impl<'a> Plan<'a> {
         let encode = |reason| Error::Encode { tensor: path.clone(), reason };
         let grid = Grid::new(shape, dtype.size(), settings.chunk_bytes)
             .ok_or_else(|| encode("its shape cannot be addressed".into()))?;
+        let grid = match settings.layout {
+            Layout::SingleFile => grid,
+            // One directory for an array instead of one for each row of its chunks.
+            Layout::Directory => grid.with_separator('.'),
+        };
         let Choice { codec, share } = choose(&tensor, settings);
         // A chunk has two headers in an archive, or an inode of its own; metadata stand there twice.
         const PER_CHUNK: f64 = 200.0;

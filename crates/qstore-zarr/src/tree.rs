@@ -1,8 +1,8 @@
 //! The directory of a checkpoint: a Zarr hierarchy of plain files, with the manifest beside them.
 //!
-//! Written under a temporary name, synced file by file, and published as a whole. Files are written
-//! first and synced in batches afterwards: the first sync then carries the others with it, where one
-//! sync behind every file would cost a turn of the disk each.
+//! Written under a temporary name, synced as a whole where the system can, and published as a whole.
+//! Where it cannot, files are synced in batches: the first sync then carries the others with it, where
+//! one sync behind every file would cost a turn of the disk each.
 //!
 //! A tree is read by its paths, so it can be replaced while it is read; whoever meets damage asks
 //! [`Tree::is_replaced`] first. Links are never followed, and no name leads out of the tree.
@@ -44,6 +44,9 @@ impl TreeWriter {
         }
         file.begin_write_out(0, len as u64);
         self.len += len as u64;
+        if self.staged.is_synced_as_a_whole() {
+            return Ok(len);
+        }
         self.unsynced.push(file);
         if self.unsynced.len() == BATCH {
             self.sync()?;

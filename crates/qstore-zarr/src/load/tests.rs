@@ -111,6 +111,9 @@ fn types_and_codecs_that_are_not_ours_are_refused() {
     check(&array("codecs"), &json!(["bytes"]), "the codecs");
     check(&array("codecs"), &json!([]), "makes no sense");
     check(&array("chunk_grid/name"), &json!("rectilinear"), "not regular");
+    check(&array("chunk_key_encoding"), &json!("v2"), "chunk keys as `v2`");
+    let dotted = json!({"name": "default", "configuration": {"separator": "."}});
+    check(&array("chunk_key_encoding"), &dotted, "`model/w/c.0.0` of tensor `model/w` is missing");
     check(ARRAY, &json!(null), "makes no sense");
 }
 

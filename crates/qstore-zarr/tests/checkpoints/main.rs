@@ -41,3 +41,6 @@ mod full;
 
 /// Tensors that checkpoints share.
 mod shared;
+
+/// Any order of anything, against a model.
+mod histories;

@@ -85,7 +85,7 @@ fn damage_is_not_handed_on() {
     let memory = MemoryStorage::new();
     let manager = open(Arc::new(memory.clone()), settings());
     save(&manager, 1, 1);
-    let chunk = Path::new("/c/epoch_0001/model/backbone/c/1");
+    let chunk = Path::new("/c/epoch_0001/model/backbone/c.1");
     let file = memory.open(chunk).unwrap();
     let mut byte = [0];
     file.read_at(20, &mut byte).unwrap();
