@@ -6,7 +6,7 @@
 
 use crate::round_robin::{Contender, race};
 use crate::row::{Measure, Row};
-use crate::{Result, Run};
+use crate::{Result, Run, delivery};
 use crossbeam_queue::ArrayQueue;
 use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Progress, Sink};
 use std::convert::Infallible;
@@ -47,6 +47,7 @@ pub(crate) fn run(_: &Run<'_>) -> Result<Vec<Row>> {
     rows.extend(race(NAME, 60, filled_by_two())?);
     rows.extend(race(NAME, 100, bursts()?)?);
     rows.extend(race(NAME, 400, sparse()?)?);
+    rows.extend(delivery::measure(NAME)?);
     Ok(rows)
 }
 

@@ -8,7 +8,7 @@ use crate::round_robin::{Contender, race};
 use crate::row::{Measure, Row};
 use crate::statistics::Summary;
 use crate::step_rivals::{Csv, Rival, UnboundedChannel};
-use crate::{Result, Run, drops, pace, steps};
+use crate::{Result, Run, drops, hot_path, pace, steps};
 use qstore_logger::{LogError, LoggerSettings, MetricsRow, ParquetMetricsLogger};
 use qstore_parquet::WriterSettings;
 use qstore_schema::TrainingMetrics;
@@ -123,6 +123,7 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
     if let Some(ours) = rows.first_mut() {
         let _ = write!(ours.note, "; {written} rows written, {dropped} dropped");
     }
+    rows.extend(hot_path::measure(NAME, scratch)?);
     if run.long {
         rows.extend(drops::measure(scratch, steps)?);
     }

@@ -7,8 +7,10 @@
 mod buffer;
 mod checkpoint;
 mod checkpoint_costs;
+mod delivery;
 mod drops;
 mod durable;
+mod hot_path;
 mod load;
 mod logger;
 mod model;

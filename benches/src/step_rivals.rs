@@ -1,7 +1,7 @@
 //! What people log a training step with instead: each takes the same 20 values.
 //!
 //! Two of them lose no row when the process is killed, because every step is handed to the kernel:
-//! the CSV file with a `write(2)` a step, and SQLite in WAL mode with a transaction a step. The other
+//! the CSV file with a `write(2)` a step, and `SQLite` in WAL mode with a transaction a step. The other
 //! two only queue the step for a thread of theirs; what is in the queue is lost.
 
 use crate::Result;
@@ -66,8 +66,8 @@ impl Rival for UnboundedChannel {
     fn log(&mut self, known: &TrainingMetrics, step: i64) -> Result {
         let metrics = TrainingMetrics { step, timestamp: now()?, ..known.clone() };
         let extras = [known.train_loss, known.grad_norm];
-        let sent = self.sender.as_ref().map(|sender| sender.send((metrics, extras)));
-        sent.transpose().map_err(|_| "the writing thread is gone")?;
+        let sender = self.sender.as_ref().ok_or("the channel is closed")?;
+        sender.send((metrics, extras)).map_err(|_| "the writing thread is gone")?;
         Ok(())
     }
 }

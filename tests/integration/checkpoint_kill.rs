@@ -7,8 +7,9 @@
 use qstore::{CheckpointManager, CheckpointSettings, Checkpoints, Layout, StateDict, Tensor};
 use qstore_tests::readers;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -187,7 +188,10 @@ fn check(dir: &Path, copy: &Path, journal: &Journal, layout: Layout) -> Vec<Valu
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // a string takes everything
+        text
+    })
 }
 
 /// The seed of a model that is whole.

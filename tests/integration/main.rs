@@ -10,8 +10,12 @@ mod checkpoint_foreign;
 mod checkpoint_kill;
 /// The demo from outside: what it recorded, that it learns, that it resumes.
 mod demo_run;
+/// How a process can end, and what that costs.
+mod endings;
 /// Every storage operation of a run fails, or is the last one before a power cut.
 mod faults;
+/// What `log_step` does not do.
+mod hot_path;
 /// `kill -9`, at any moment.
 mod kill;
 /// What readers that are not ours find in our files.

@@ -1,7 +1,8 @@
 //! The demo as a child process, as a user runs it.
 
+use crate::program::example;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 /// A demo that records into a directory of its own.
@@ -58,7 +59,7 @@ impl Demo {
     /// # Panics
     /// When it cannot be started.
     pub fn spawn(&self, session: usize, arguments: &[&str]) -> Child {
-        Command::new(binary())
+        Command::new(example("quantum_iris"))
             .arg("--out")
             .arg(self.out())
             .arg("--journal")
@@ -104,18 +105,4 @@ impl Demo {
         }
         journal
     }
-}
-
-/// The example of the facade crate, which cargo builds together with the tests.
-fn binary() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its own path");
-    let profile = test.ancestors().nth(2).unwrap_or(Path::new("."));
-    let binary = profile.join("examples/quantum_iris");
-    assert!(
-        binary.exists(),
-        "{} is not there: run the tests with `cargo xtask test`, or build it with \
-         `cargo build -p qstore --example quantum_iris`",
-        binary.display()
-    );
-    binary
 }

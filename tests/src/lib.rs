@@ -9,9 +9,15 @@ pub mod demo;
 pub mod fault;
 pub mod parquet;
 pub mod plain;
+pub mod program;
 pub mod readers;
 
 /// The Rust code of the README compiles and runs.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 mod readme {}
+
+/// So does that of the page about endings.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/shutdown.md")]
+mod shutdown {}

@@ -12,6 +12,18 @@ pub(crate) const ABOUT: &str = "measure: buffer, logger, parquet, checkpoint (no
 
 /// Runs the bench program with everything that was typed.
 pub(crate) fn run(_: &Workspace, mut arguments: lexopt::Parser) -> Result {
+    // The program counts with another one, which has an allocator of its own.
+    let mut build = cargo_here();
+    process::run(build.args([
+        "build",
+        "--release",
+        "--package",
+        "qstore-bench",
+        "--features",
+        "peers",
+        "--examples",
+        "--bins",
+    ]))?;
     let mut cargo = cargo_here();
     cargo.args(["run", "--release", "--package", "qstore-bench", "--features", "peers", "--"]);
     process::run_in_our_place(cargo.args(arguments.raw_args()?))

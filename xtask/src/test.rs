@@ -6,12 +6,14 @@
 //! | build | every test, binary and example, so that the next step's time is the tests' own |
 //! | tests | unit, property and integration tests, under cargo-nextest when it is installed |
 //! | doctests | the examples in the documentation |
+//! | models | the ring and its wake-up under the model checkers loom and shuttle |
 //! | consumers | programs outside the workspace that take a single crate |
 //!
 //! A step that fails does not stop the ones after it, except that nothing can run unbuilt: one run
 //! tells everything that is broken. The last line is always `N passed, N failed`.
 
 mod consumers;
+mod models;
 mod readers;
 mod report;
 mod tally;
@@ -28,7 +30,7 @@ use tally::Tally;
 
 pub(crate) const ARGUMENTS: &str = "[--python PYTHON] [FILTER…]";
 pub(crate) const ABOUT: &str =
-    "readers, tests, doctests, consumers; or only tests whose name contains a FILTER";
+    "readers, tests, doctests, models, consumers; or only tests whose name contains a FILTER";
 
 /// Tells the tests where the Python is that has the reader libraries.
 const READERS: &str = "QSTORE_READERS";
@@ -88,6 +90,7 @@ fn run_steps(workspace: &Workspace, options: &Options) -> Result {
     }
     if built && options.filters.is_empty() {
         report.step("doctests", || doctests(workspace));
+        report.step("models", || models::check(workspace, &target));
         report.step("consumers", || Ok(consumers::check(workspace, &target)));
     }
     report.close()

@@ -1,9 +1,9 @@
 //! The handle of the background thread between a buffer and its sink: flush, stop, and what went
 //! wrong. What the thread itself does is in `worker.rs`.
 
-use crate::ring::later;
+use crate::buffer::later;
 use crate::worker::Worker;
-use crate::{AsyncBuffer, DrainError, Sink};
+use crate::{AsyncBuffer, BufferStats, DrainError, Sink};
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
@@ -66,6 +66,18 @@ impl DrainSettings {
     }
 }
 
+/// How a drain ended.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct DrainSummary<C> {
+    /// What went into the buffer, came out, and was lost.
+    pub intake: BufferStats,
+    /// The sink's own counters.
+    pub sink: C,
+    /// Errors on the way, all of them overcome; [`Drain::first_error`] is the first.
+    pub errors: u64,
+}
+
 /// A running background thread. [`stop`](Self::stop) is its real ending; dropping it does the same
 /// with a bounded wait and nobody to report to.
 #[must_use = "dropping a drain stops it"]
@@ -89,6 +101,8 @@ pub(crate) struct State<E, C> {
     pub(crate) stats: C,
     pub(crate) flushes_wanted: u64,
     pub(crate) flushes_done: u64,
+    /// How many items the flushes asked for have to cover.
+    pub(crate) flush_upto: u64,
     pub(crate) last_flush: Result<(), DrainError<E>>,
     first_error: Option<DrainError<E>>,
     errors: u64,
@@ -113,6 +127,7 @@ impl<T: Send + 'static, S: Sink<T>> Drain<T, S> {
                 stats: sink.stats(),
                 flushes_wanted: 0,
                 flushes_done: 0,
+                flush_upto: 0,
                 last_flush: Ok(()),
                 first_error: None,
                 errors: 0,
@@ -132,8 +147,8 @@ impl<T: Send + 'static, S: Sink<T>> Drain<T, S> {
 }
 
 impl<T, S: Sink<T>> Drain<T, S> {
-    /// Waits until everything that was pushed before this call is flushed by the sink: all of it,
-    /// and in any case not less.
+    /// Waits until everything that was pushed before this call is flushed by the sink: no less, and
+    /// for nothing more. What is pushed meanwhile may be flushed along with it, but is not waited for.
     ///
     /// # Errors
     /// [`DrainError::Sink`] when the sink could not flush, [`DrainError::TimedOut`] when the time
@@ -141,6 +156,7 @@ impl<T, S: Sink<T>> Drain<T, S> {
     pub fn flush(&self, timeout: Duration) -> Result<(), DrainError<S::Error>> {
         let mut state = self.control.lock();
         state.flushes_wanted += 1;
+        state.flush_upto = self.buffer.pushed();
         let mine = state.flushes_wanted;
         drop(state);
         self.buffer.wake();
@@ -159,13 +175,16 @@ impl<T, S: Sink<T>> Drain<T, S> {
         })
     }
 
-    /// Closes the buffer, hands everything in it to the sink, closes the sink and ends the thread.
-    /// A sink that fails to close is asked again until the time is up. Stopping again repeats the
-    /// answer.
+    /// Closes the buffer, hands everything in it to the sink, closes the sink, ends the thread, and
+    /// tells what became of the items. A sink that fails to close is asked again until the time is
+    /// up. Stopping again repeats the answer.
     ///
     /// # Errors
     /// As [`flush`](Self::flush). After [`DrainError::TimedOut`] the thread goes on by itself.
-    pub fn stop(&mut self, timeout: Duration) -> Result<(), DrainError<S::Error>> {
+    pub fn stop(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<DrainSummary<S::Stats>, DrainError<S::Error>> {
         self.control.lock().give_up_at = Some(later(Instant::now(), timeout));
         self.control.changed.notify_all();
         self.buffer.close();
@@ -180,7 +199,11 @@ impl<T, S: Sink<T>> Drain<T, S> {
             // It has nothing left to do but return, and it catches its own panics.
             let _ = thread.join();
         }
-        end
+        end.map(|()| DrainSummary {
+            intake: self.buffer.stats(),
+            sink: self.stats(),
+            errors: self.errors(),
+        })
     }
 
     /// The first error since the start, if there was one; it stays even when a later try succeeded.
@@ -272,5 +295,7 @@ impl<E, C> Control<E, C> {
     }
 }
 
+#[cfg(test)]
+mod accounting;
 #[cfg(test)]
 mod tests;

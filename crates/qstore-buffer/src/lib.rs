@@ -5,9 +5,14 @@
 //! [`Drain`] is the background thread that passes the items on, in order, to whatever implements
 //! [`Sink`].
 //!
-//! What it is **not**: it is lock-free, not wait-free (a push can briefly spin while another thread
-//! is half-way through the same slot); it keeps no item across a crash; it knows nothing of rows,
-//! files or formats. Depend on it alone when you have a sink of your own.
+//! What it is **not**: it is lock-free, not wait-free (a push tries again when another one was faster,
+//! a pop waits for a push that has its place and is about to fill it); it keeps no item across a
+//! crash; it knows nothing of rows, files or formats. Depend on it alone when you have a sink of your
+//! own.
+//!
+//! Full buffers can also throw the oldest item away or wait a while ([`Overflow`]), and tell of every
+//! lost item ([`Hooks`]). Consumers may be threads ([`AsyncBuffer::pop`]) or tasks of any executor
+//! ([`AsyncBuffer::pop_async`], [`AsyncBuffer::items`]).
 //!
 //! ```
 //! use qstore_buffer::{AsyncBuffer, PushError};
@@ -25,23 +30,36 @@
 //! ```
 //!
 //! # Accounting
-//! Whenever no call is in progress, `pushed == popped + cleared + size` and
+//! Whenever no call is in progress, `pushed == popped + evicted + cleared + size` and
 //! `pushed + dropped + refused ==` the number of pushes, closing included.
 
-#![forbid(unsafe_code)]
-
+mod buffer;
+#[expect(unsafe_code, reason = "what is in a cell only its user knows")]
+mod cell;
 mod companion;
+mod counters;
 mod drain;
 mod error;
 mod losses;
+#[cfg(all(test, any(loom, shuttle)))]
+mod models;
+mod order;
+mod pop;
+#[expect(unsafe_code, reason = "items are moved in and out of slots that only the stamps guard")]
 mod ring;
+mod room;
+mod seat;
+mod settings;
 mod sink;
 mod stats;
+mod sync;
 mod wake;
 mod worker;
 
-pub use drain::{Drain, DrainSettings};
+pub use buffer::AsyncBuffer;
+pub use drain::{Drain, DrainSettings, DrainSummary};
 pub use error::{DrainError, Error, PushError};
-pub use ring::AsyncBuffer;
+pub use pop::{Items, Pop};
+pub use settings::{BufferSettings, Hooks, Loss, Overflow};
 pub use sink::{Progress, Sink, Work};
 pub use stats::BufferStats;

@@ -28,7 +28,7 @@ impl LossReport {
     }
 
     fn report(&mut self, intake: &BufferStats, now: Instant) {
-        let lost = intake.dropped;
+        let lost = intake.dropped + intake.evicted;
         if lost == self.reported {
             return;
         }
@@ -37,6 +37,8 @@ impl LossReport {
             lost = lost - self.reported,
             lost_since_start = lost,
             stored_since_start = intake.pushed,
+            first_lost = intake.lost_first,
+            last_lost = intake.lost_last,
             "the buffer was full and items were dropped; make it larger or push less often"
         );
         self.reported = lost;

@@ -1,343 +1,356 @@
-//! The ring itself: push, pop, clear, close, and the counters.
+//! The ring of slots: items go in at the tail and come out at the head, each once, in order.
 //!
-//! # How closing loses nothing
-//! A push looks at the closed flag, then stores its item; between the two the buffer may be closed
-//! and emptied for the last time, and the item would lie there for ever although its push said `Ok`.
-//! Counting the pushes in progress would cost every push; instead a closed ring is *filled*. Whoever
-//! pops after the close stuffs all free slots with seals and then takes items out by exchanging the
-//! oldest slot for a seal, so the ring stays full: a late push either got in before, and is found,
-//! or fails. One revolution over nothing but seals proves that no item is left, once no other consumer
-//! is still taking items out in the belief that the ring is open; those are counted and waited for.
+//! A *position* names a slot and the lap of the ring it is used in. Each slot carries a *stamp* that
+//! says for which position it is free or filled:
+//!
+//! | stamp | the slot |
+//! |---|---|
+//! | `position` | is free for the push at `position` |
+//! | `position + 1` | holds the item of `position` |
+//! | `position + lap` | was emptied, and is free one lap later |
+//!
+//! A push takes the tail position by compare-and-swap, writes the item, and sets the stamp; a pop
+//! does the same at the head. So neither ever waits for a lock, and a full ring is told from the stamp
+//! alone, without a look at the head, which the consumer keeps changing. (The scheme is Dmitry
+//! Vyukov's bounded queue.)
+//!
+//! Closing sets a bit *in the tail*: a push that took its place before is inside, and every later one
+//! fails its compare-and-swap. Nothing can be accepted and then left behind.
+//!
+//! What it does not do: wake anybody, count losses, choose what to do when it is full.
 
-use crate::wake::Wakeup;
-use crate::{BufferStats, Error, PushError};
-use crossbeam_queue::ArrayQueue;
-use std::fmt;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use crate::cell::Cell;
+use crate::order::{Place, weakened};
+use crate::sync::{AtomicU64, spin_loop, yield_now};
+use std::ops::Deref;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-/// A bounded ring shared by any number of producers and consumers; clones are handles to the same
-/// ring.
-pub struct AsyncBuffer<T> {
-    ring: Arc<Ring<T>>,
+/// How many items are taken out under one change of the head. Their slots are not free before all of
+/// them are taken, which for this many is a microsecond.
+const CLAIM_MAX: usize = 32;
+
+pub(crate) struct Ring<T> {
+    /// Where the next push goes, and whether there may be one.
+    tail: Line<AtomicU64>,
+    /// Where the oldest item is.
+    head: Line<AtomicU64>,
+    slots: Box<[Slot<T>]>,
+    /// The bit of the tail that says closed; the bits below it are a position's index.
+    closed: u64,
 }
 
-struct Ring<T> {
-    queue: ArrayQueue<Slot<T>>,
-    wake: Wakeup,
-    is_closed: AtomicBool,
-    /// Seals in the queue; changed only under `sealing`, but for a pop that meets a close.
-    seals: AtomicUsize,
-    sealing: Mutex<()>,
-    /// Consumers that are taking items out of what they found to be an open ring.
-    popping: AtomicUsize,
-    /// The most that `pushed` was ever reported as.
-    pushed_seen: AtomicU64,
-    popped: AtomicU64,
-    cleared: AtomicU64,
-    dropped: AtomicU64,
-    refused: AtomicU64,
-    name: String,
-    started: Instant,
+/// Alone on its cache lines: producers and consumers do not slow each other down.
+#[repr(align(128))]
+struct Line<V>(V);
+
+struct Slot<T> {
+    stamp: AtomicU64,
+    item: Cell<T>,
 }
 
-enum Slot<T> {
-    Item(T),
-    Seal,
+/// Why an item was not stored.
+pub(crate) enum Refused<T> {
+    Full(T),
+    Closed(T),
 }
 
-impl<T> AsyncBuffer<T> {
-    /// The capacity that suits most training loops.
-    pub const DEFAULT_MAXSIZE: usize = 10_000;
-
-    /// A buffer for `maxsize` items, allocated at once, with the name `async_buffer`.
-    ///
-    /// # Errors
-    /// [`Error::ZeroMaxsize`].
-    pub fn new(maxsize: usize) -> Result<Self, Error> {
-        Self::with_name(maxsize, "async_buffer")
-    }
-
-    /// A buffer with a name of its own, which appears in [`stats`](Self::stats).
-    ///
-    /// # Errors
-    /// [`Error::ZeroMaxsize`].
-    pub fn with_name(maxsize: usize, name: impl Into<String>) -> Result<Self, Error> {
-        if maxsize == 0 {
-            return Err(Error::ZeroMaxsize);
-        }
-        let ring = Ring {
-            queue: ArrayQueue::new(maxsize),
-            wake: Wakeup::default(),
-            is_closed: AtomicBool::new(false),
-            seals: AtomicUsize::new(0),
-            sealing: Mutex::new(()),
-            popping: AtomicUsize::new(0),
-            pushed_seen: AtomicU64::new(0),
-            popped: AtomicU64::new(0),
-            cleared: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            name: name.into(),
-            started: Instant::now(),
-        };
-        Ok(Self { ring: Arc::new(ring) })
-    }
-
-    /// Stores an item, or hands it back. Never blocks, never allocates.
-    ///
-    /// # Errors
-    /// [`PushError::Full`] when there is no room: the item counts as dropped.
-    /// [`PushError::Closed`] after [`close`](Self::close): the item counts as refused.
-    #[inline]
-    pub fn push(&self, item: T) -> Result<(), PushError<T>> {
-        let ring = &*self.ring;
-        if ring.is_closed.load(Relaxed) {
-            return Err(ring.turn_away(item));
-        }
-        match ring.queue.push(Slot::Item(item)) {
-            Ok(()) => {
-                ring.wake.pushed(|| ring.queue.len());
-                Ok(())
-            }
-            Err(Slot::Item(item)) => Err(ring.turn_away(item)),
-            Err(Slot::Seal) => unreachable!("a full queue hands back what it was given"),
-        }
-    }
-
-    /// Takes the oldest item out, waiting for one if there is none.
-    ///
-    /// `None` waits for ever, zero not at all. The result is `None` when the time is up, or when
-    /// the buffer is closed and nothing is left in it.
-    #[must_use = "the item is taken out of the buffer"]
-    pub fn pop(&self, timeout: Option<Duration>) -> Option<T> {
-        let ring = &*self.ring;
-        let mut deadline = None;
-        loop {
-            // Read before the ring: what is pushed after a close is nobody's loss.
-            let was_closed = self.is_closed();
-            let mut popped = None;
-            if ring.take(1, |item| popped = Some(item)) == 1 {
-                ring.popped.fetch_add(1, Release);
-                return popped;
-            }
-            if was_closed {
-                return None;
-            }
-            if let Some(timeout) = timeout {
-                let now = Instant::now();
-                let end = *deadline.get_or_insert_with(|| later(now, timeout));
-                if now >= end {
-                    return None;
-                }
-            }
-            ring.wake.wait(1, deadline, || self.is_closed() || !ring.queue.is_empty());
-        }
-    }
-
-    /// Moves up to `max` of the oldest items to the end of `batch`, without waiting; returns how
-    /// many.
-    pub fn pop_into(&self, batch: &mut Vec<T>, max: usize) -> usize {
-        let count = self.ring.take(max, |item| batch.push(item));
-        self.ring.popped.fetch_add(count as u64, Release);
-        count
-    }
-
-    /// Throws all items away and returns how many; the other counters stay.
-    pub fn clear(&self) -> usize {
-        let count = self.ring.take(usize::MAX, drop);
-        self.ring.cleared.fetch_add(count as u64, Release);
-        count
-    }
-
-    /// Ends the intake: every later push is refused; what is inside can still be taken out. Closing
-    /// again does nothing.
-    pub fn close(&self) {
-        self.ring.is_closed.store(true, SeqCst);
-        self.ring.wake.wake();
-    }
-
-    /// Whether the buffer was closed.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.ring.is_closed.load(SeqCst)
-    }
-
-    /// How many items are inside.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.ring.queue.len().saturating_sub(self.ring.seals.load(Acquire))
-    }
-
-    /// Whether no item is inside.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether the next push would be dropped.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.len() == self.maxsize()
-    }
-
-    /// How many items fit.
-    #[must_use]
-    pub fn maxsize(&self) -> usize {
-        self.ring.queue.capacity()
-    }
-
-    /// The counters at this moment.
-    #[must_use]
-    pub fn stats(&self) -> BufferStats {
-        let ring = &*self.ring;
-        // The size comes last: an item that moves in between is then counted once or not yet, never
-        // twice, so that the greatest sum ever seen is a true one.
-        let (popped, cleared) = (ring.popped.load(Acquire), ring.cleared.load(Acquire));
-        let (size, maxsize) = (self.len(), self.maxsize());
-        let dropped = ring.dropped.load(Relaxed);
-        // Derived, because counting it would cost every push.
-        let pushed = popped + cleared + size as u64;
-        let pushed = ring.pushed_seen.fetch_max(pushed, Relaxed).max(pushed);
-        let attempts = pushed + dropped;
-        BufferStats {
-            name: ring.name.clone(),
-            size,
-            maxsize,
-            pushed,
-            popped,
-            cleared,
-            dropped,
-            refused: ring.refused.load(Relaxed),
-            drop_rate: if attempts == 0 { 0.0 } else { dropped as f64 / attempts as f64 },
-            utilization: size as f64 / maxsize as f64,
-            uptime: ring.started.elapsed(),
-        }
-    }
-
-    /// Waits until `wanted` items are inside, the buffer is closed, [`wake`](Self::wake) was called
-    /// or the time is up; may return early.
-    pub(crate) fn wait(&self, wanted: usize, linger: Duration, is_ready: impl Fn() -> bool) {
-        let deadline = later(Instant::now(), linger);
-        let is_ready = || self.is_closed() || self.len() >= wanted || is_ready();
-        self.ring.wake.wait(wanted, Some(deadline), is_ready);
-    }
-
-    /// Wakes the thread that waits.
-    pub(crate) fn wake(&self) {
-        self.ring.wake.wake();
-    }
+/// What was found at the head.
+pub(crate) enum Taken<T> {
+    One(T),
+    /// Nothing now.
+    Empty,
+    /// Nothing, and nothing will come.
+    Ended,
 }
+
+// SAFETY: an item is written by the thread that took its position and read by the one that took it
+// out, with a release and an acquire of the stamp in between; so items only move between threads.
+unsafe impl<T: Send> Send for Ring<T> {}
+// SAFETY: as above; no reference to an item is ever shared.
+unsafe impl<T: Send> Sync for Ring<T> {}
 
 impl<T> Ring<T> {
-    #[cold]
-    fn turn_away(&self, item: T) -> PushError<T> {
-        if self.is_closed.load(SeqCst) {
-            self.refused.fetch_add(1, Relaxed);
-            PushError::Closed(item)
-        } else {
-            self.dropped.fetch_add(1, Relaxed);
-            PushError::Full(item)
+    /// A ring for `capacity` items, which is more than none.
+    pub(crate) fn new(capacity: usize) -> Self {
+        assert!(capacity > 0, "the buffer refuses a ring without slots");
+        let slot = |index| Slot { stamp: AtomicU64::new(index as u64), item: Cell::empty() };
+        Self {
+            tail: Line(AtomicU64::new(0)),
+            head: Line(AtomicU64::new(0)),
+            slots: (0..capacity).map(slot).collect(),
+            // Larger than every index plus one: a filled last slot's stamp does not look closed.
+            closed: (capacity as u64 + 1).next_power_of_two(),
         }
     }
 
-    /// Gives away up to `max` of the oldest items; returns how many.
-    fn take(&self, max: usize, mut give: impl FnMut(T)) -> usize {
-        let mut count = 0;
-        let popping = Popping::begin(&self.popping);
-        if !self.is_closed.load(SeqCst) {
-            while count < max {
-                match self.queue.pop() {
-                    Some(Slot::Item(item)) => give(item),
-                    None => break,
-                    // Closed and sealed in the meantime.
-                    Some(Slot::Seal) => {
-                        self.seals.fetch_sub(1, SeqCst);
-                        break;
+    /// Stores an item at the tail, or hands it back. Waits for nobody: a slot whose item is being
+    /// taken out at this moment counts as full.
+    #[inline]
+    pub(crate) fn push(&self, item: T) -> Result<(), Refused<T>> {
+        let mut tail = self.tail.load(Relaxed);
+        let mut crowd = Crowd::default();
+        loop {
+            if tail & self.closed != 0 {
+                return Err(Refused::Closed(item));
+            }
+            let slot = self.slot(tail);
+            if slot.stamp.load(Acquire) == tail {
+                // `SeqCst` is for the wake-up: whoever waits sees this, or is seen (`wake.rs`).
+                match self.tail.compare_exchange_weak(tail, self.next(tail), SeqCst, Relaxed) {
+                    Ok(_) => {
+                        // SAFETY: the position is ours alone, and its slot is free.
+                        unsafe { slot.item.write(item) };
+                        let is_weak = weakened::is(Place::Stamp);
+                        slot.stamp.store(tail + 1, if is_weak { Relaxed } else { Release });
+                        return Ok(());
                     }
+                    Err(_) => crowd.step_back(),
                 }
-                count += 1;
+            } else if self.tail.load(Relaxed) == tail {
+                return Err(Refused::Full(item));
             }
+            tail = self.tail.load(Relaxed);
         }
-        drop(popping);
-        if self.is_closed.load(SeqCst) {
-            while count < max {
-                let Some(item) = self.take_sealed() else { break };
-                give(item);
-                count += 1;
+    }
+
+    /// Takes the oldest item out.
+    pub(crate) fn pop(&self) -> Taken<T> {
+        match self.claim(1) {
+            Claim::Some { head, .. } => Taken::One(self.take(head)),
+            Claim::Empty => Taken::Empty,
+            Claim::Ended => Taken::Ended,
+        }
+    }
+
+    /// Moves up to `max` of the oldest items to the end of `batch`; returns how many.
+    pub(crate) fn pop_into(&self, batch: &mut Vec<T>, max: usize) -> usize {
+        let mut count = 0;
+        while count < max {
+            let wanted = (max - count).min(CLAIM_MAX);
+            // What is claimed must come out: nothing may panic between the claim and the last slot.
+            batch.reserve(wanted);
+            let Claim::Some { mut head, len } = self.claim(wanted) else { break };
+            for _ in 0..len {
+                batch.push(self.take(head));
+                head = self.next(head);
             }
+            count += len;
         }
         count
     }
 
-    /// Takes an item out of a closed ring while keeping it full.
-    #[cold]
-    fn take_sealed(&self) -> Option<T> {
-        let _guard = self.sealing.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever begins after this sees that the ring is closed, and comes here, too.
-        while self.popping.load(SeqCst) > 0 {
-            thread::yield_now();
-        }
-        while self.queue.push(Slot::Seal).is_ok() {
-            self.seals.fetch_add(1, SeqCst);
-        }
-        for _ in 0..self.queue.capacity() {
-            match self.queue.force_push(Slot::Seal) {
-                Some(Slot::Item(item)) => {
-                    self.seals.fetch_add(1, SeqCst);
-                    return Some(item);
+    /// Ends the intake.
+    pub(crate) fn close(&self) {
+        self.tail.fetch_or(self.closed, SeqCst);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.tail.load(SeqCst) & self.closed != 0
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How many items are inside, those of pushes that are just being done included.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        // In this order the difference is never negative. It may be too large, by what came and went.
+        let taken = self.taken();
+        ((self.pushed() - taken) as usize).min(self.capacity())
+    }
+
+    /// How many items were ever stored.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.count(self.tail.load(SeqCst))
+    }
+
+    /// How many items were ever taken out.
+    pub(crate) fn taken(&self) -> u64 {
+        self.count(self.head.load(SeqCst))
+    }
+
+    /// Takes up to `max` positions at the head that hold items.
+    fn claim(&self, max: usize) -> Claim {
+        let mut head = self.head.load(Relaxed);
+        let mut patience = Patience::default();
+        loop {
+            let (mut end, mut len) = (head, 0);
+            while len < max && self.slot(end).stamp.load(Acquire) == end + 1 {
+                end = self.next(end);
+                len += 1;
+            }
+            if len > 0 {
+                match self.head.compare_exchange_weak(head, end, AcqRel, Relaxed) {
+                    Ok(_) => return Claim::Some { head, len },
+                    Err(now) => head = now,
                 }
-                Some(Slot::Seal) => {}
-                None => {
-                    self.seals.fetch_add(1, SeqCst);
-                }
+                continue;
+            }
+            let tail = self.tail.load(SeqCst);
+            if tail == head || max == 0 {
+                return Claim::Empty;
+            }
+            if tail == head | self.closed {
+                return Claim::Ended;
+            }
+            // A push has the place and is about to fill it, or another consumer was faster.
+            patience.wait();
+            head = self.head.load(Relaxed);
+        }
+    }
+
+    /// Takes the item of a claimed position out and frees its slot.
+    fn take(&self, head: u64) -> T {
+        let slot = self.slot(head);
+        // SAFETY: the position is ours alone, and its stamp said that the item is there.
+        let item = unsafe { slot.item.read() };
+        slot.stamp.store(head + self.lap(), Release);
+        item
+    }
+
+    #[inline]
+    fn slot(&self, position: u64) -> &Slot<T> {
+        &self.slots[(position & (self.closed - 1)) as usize]
+    }
+
+    #[inline]
+    fn lap(&self) -> u64 {
+        self.closed << 1
+    }
+
+    #[inline]
+    fn next(&self, position: u64) -> u64 {
+        if (position & (self.closed - 1)) + 1 < self.slots.len() as u64 {
+            position + 1
+        } else {
+            (position & !(self.lap() - 1)) + self.lap()
+        }
+    }
+
+    /// How many positions there are before this one.
+    #[inline]
+    fn count(&self, position: u64) -> u64 {
+        let laps = position >> self.lap().trailing_zeros();
+        laps * self.slots.len() as u64 + (position & (self.closed - 1))
+    }
+}
+
+enum Claim {
+    Some { head: u64, len: usize },
+    Empty,
+    Ended,
+}
+
+impl<T> Drop for Ring<T> {
+    fn drop(&mut self) {
+        // Nobody else is here any more, so every position that was taken is filled.
+        while let Taken::One(item) = self.pop() {
+            drop(item);
+        }
+    }
+}
+
+impl<V> Deref for Line<V> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        &self.0
+    }
+}
+
+/// Keeps producers from fighting over the tail: after each time another one was faster, twice as long
+/// out of its way. The lengths are those at which two producers were as fast as with the bare queue of
+/// crossbeam (`push_row200_two_producers` of the benches); without any they took three times as long.
+#[derive(Default)]
+struct Crowd(u32);
+
+impl Crowd {
+    #[inline]
+    fn step_back(&mut self) {
+        const DOUBLINGS: u32 = 5;
+        if cfg!(not(any(loom, shuttle))) {
+            (0..4 << self.0.min(DOUBLINGS)).for_each(|_| spin_loop());
+        }
+        self.0 += 1;
+    }
+}
+
+/// For a wait that lasts a few instructions of another thread, unless that thread lost its core.
+#[derive(Default)]
+struct Patience(u32);
+
+impl Patience {
+    fn wait(&mut self) {
+        const SPINS: u32 = 16;
+        self.0 += 1;
+        if self.0 < SPINS && cfg!(not(any(loom, shuttle))) {
+            spin_loop();
+        } else {
+            yield_now();
+        }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn positions_count_up_over_laps_for_every_capacity() {
+        for capacity in 1..20 {
+            let ring = Ring::<u8>::new(capacity);
+            let mut position = 0;
+            for count in 0..200 {
+                assert_eq!(ring.count(position), count);
+                assert_eq!(ring.count(position | ring.closed), count, "closing moves nothing");
+                position = ring.next(position);
             }
         }
-        None
+    }
+
+    #[test]
+    fn a_full_ring_hands_back_and_a_closed_one_ends_when_it_is_empty() {
+        let ring = Ring::new(2);
+        assert!(matches!(ring.pop(), Taken::Empty));
+        assert!(ring.push('a').is_ok() && ring.push('b').is_ok());
+        assert!(matches!(ring.push('c'), Err(Refused::Full('c'))));
+        ring.close();
+        assert!(matches!(ring.push('d'), Err(Refused::Closed('d'))));
+        assert!(matches!(ring.pop(), Taken::One('a')));
+        let mut batch = Vec::new();
+        assert_eq!(ring.pop_into(&mut batch, 9), 1);
+        assert!(matches!(ring.pop(), Taken::Ended));
+        assert_eq!((ring.pushed(), ring.taken(), ring.len()), (2, 2, 0));
+    }
+
+    #[test]
+    fn many_laps_in_batches_keep_the_order() {
+        for capacity in [1, 2, 3, 31, 32, 33, 100] {
+            let ring = Ring::new(capacity);
+            let (mut next_in, mut batch) = (0, Vec::new());
+            while next_in < 2_000 {
+                while ring.push(next_in).is_ok() {
+                    next_in += 1;
+                }
+                assert_eq!(ring.len(), capacity);
+                ring.pop_into(&mut batch, 1 + next_in % (capacity + 3));
+            }
+            ring.pop_into(&mut batch, usize::MAX);
+            assert!(batch.into_iter().eq(0..next_in), "capacity {capacity}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_inside_is_dropped_with_the_ring() {
+        let item = Arc::new(());
+        let ring = Ring::new(4);
+        for _ in 0..3 {
+            assert!(ring.push(Arc::clone(&item)).is_ok());
+        }
+        assert!(matches!(ring.pop(), Taken::One(_)));
+        drop(ring);
+        assert_eq!(Arc::strong_count(&item), 1);
     }
 }
-
-/// Counts a consumer for as long as it may free slots of a ring it believes to be open.
-struct Popping<'a>(&'a AtomicUsize);
-
-impl<'a> Popping<'a> {
-    fn begin(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, SeqCst);
-        Self(count)
-    }
-}
-
-impl Drop for Popping<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
-    }
-}
-
-/// A moment so far away that it overflows the clock is as good as for ever.
-pub(crate) fn later(now: Instant, timeout: Duration) -> Instant {
-    const FOR_EVER: Duration = Duration::from_hours(24 * 365);
-    now.checked_add(timeout).unwrap_or_else(|| now + FOR_EVER)
-}
-
-impl<T> Clone for AsyncBuffer<T> {
-    fn clone(&self) -> Self {
-        Self { ring: Arc::clone(&self.ring) }
-    }
-}
-
-impl<T> fmt::Debug for AsyncBuffer<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncBuffer")
-            .field("name", &self.ring.name)
-            .field("len", &self.len())
-            .field("maxsize", &self.maxsize())
-            .field("is_closed", &self.is_closed())
-            .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests;

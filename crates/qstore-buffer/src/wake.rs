@@ -4,35 +4,43 @@
 //! inside. A push therefore reads one word; only when it finds that it completes the n does it swap
 //! the word to 0 and wake. A background writer asks for half the ring and looks by itself every few
 //! milliseconds, so that pushes practically never pay for a wake-up (one costs 11–15 µs in the
-//! pushing thread); a `pop` that waits asks for 1.
+//! pushing thread); a `pop` that waits, and a task, ask for 1.
 //!
-//! A wake-up cannot be lost: the consumer publishes `wake_at`, then looks at the ring; the producer
-//! stores the item, then looks at `wake_at`; a sequentially consistent fence between the two halves
-//! of both makes one of them see the other. Every write of `wake_at` is a read-modify-write, so that
-//! two producers cannot both miss the change.
+//! A wake-up cannot be lost. The consumer swaps `wake_at`, then reads the ring's tail; the producer
+//! moves the tail, then reads `wake_at`. All four are sequentially consistent, so that one of them
+//! sees the other; on x86 that costs a push nothing beyond the compare-and-swap it does anyway. Every
+//! write of `wake_at` is a read-modify-write: these have one order, so that whoever wakes without a
+//! push, after a close say, finds the consumer waiting, or is found by it. `models.rs` runs this under
+//! every order of steps, and takes each of these away to see it fail.
 
-use atomic_waker::AtomicWaker;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
-use std::sync::atomic::{AtomicUsize, fence};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::task::{Wake, Waker};
-use std::thread::{self, Thread};
+use crate::order::{Place, fence_for_loom, weakened};
+use crate::seat::{Seat, Ticket};
+use crate::sync::{AtomicUsize, AtomicWaker, Thread, current, park, park_timeout};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Wakeup {
     wake_at: AtomicUsize,
+    /// Of whoever sits.
     waker: AtomicWaker,
+    /// Admits one waiting consumer to the only waker. Producers never come near it.
     seat: Seat,
 }
 
 impl Wakeup {
+    pub(crate) fn new() -> Self {
+        Self { wake_at: AtomicUsize::new(0), waker: AtomicWaker::new(), seat: Seat::new() }
+    }
+
     /// To be called after every push; `len` counts the items inside and is asked only if somebody
     /// waits for more than one.
     #[inline]
     pub(crate) fn pushed(&self, len: impl FnOnce() -> usize) {
-        fence(SeqCst);
-        let wanted = self.wake_at.load(Relaxed);
+        fence_for_loom(Place::Push);
+        let wanted = self.wake_at.load(SeqCst);
         if wanted != 0 && (wanted == 1 || len() >= wanted) {
             self.wake();
         }
@@ -41,40 +49,94 @@ impl Wakeup {
     /// Wakes whoever waits, however much he waits for.
     #[cold]
     pub(crate) fn wake(&self) {
-        fence(SeqCst);
-        if self.wake_at.swap(0, AcqRel) != 0 {
+        if self.change(0) != 0 {
             self.waker.wake();
         }
     }
 
     /// Waits until about `wanted` items are inside, [`wake`](Self::wake) was called, `is_ready`, or
-    /// the deadline. May return early: the caller looks again. Only one thread sits here at a time;
-    /// others queue up for the seat.
+    /// the deadline. May return early: the caller looks again.
     pub(crate) fn wait(
         &self,
         wanted: usize,
         deadline: Option<Instant>,
         is_ready: impl Fn() -> bool,
     ) {
-        let Some(_seated) = self.seat.take(deadline) else { return };
-        CURRENT.with(|waker| self.waker.register(waker));
-        self.wake_at.swap(wanted, AcqRel);
-        fence(SeqCst);
-        if !is_ready() {
-            match deadline {
-                None => thread::park(),
-                Some(deadline) => {
-                    thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
-                }
+        let waker = Waker::from(Arc::new(Unpark(current())));
+        let ticket = self.seat.join(&waker);
+        let _leaves = Leaves(self, ticket);
+        while !self.seat.is_mine(ticket, &waker) {
+            if !rest(deadline) {
+                return;
             }
         }
-        self.wake_at.swap(0, AcqRel);
+        self.announce(wanted, &waker);
+        if !is_ready() {
+            rest(deadline);
+        }
+    }
+
+    /// As [`wait`](Self::wait) for one item, for a task: `Ready` means look again. The ticket is to be
+    /// [given back](Self::leave) when the task is done.
+    pub(crate) fn poll(
+        &self,
+        ticket: &mut Option<Ticket>,
+        context: &Context<'_>,
+        is_ready: impl Fn() -> bool,
+    ) -> Poll<()> {
+        let waker = context.waker();
+        let ticket = *ticket.get_or_insert_with(|| self.seat.join(waker));
+        if !self.seat.is_mine(ticket, waker) {
+            return Poll::Pending;
+        }
+        self.announce(1, waker);
+        if is_ready() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Waits no longer; the next in line may.
+    pub(crate) fn leave(&self, ticket: Ticket) {
+        self.seat.leave(ticket, || {
+            self.change(0);
+        });
+    }
+
+    fn announce(&self, wanted: usize, waker: &Waker) {
+        self.waker.register(waker);
+        self.change(wanted);
+        fence_for_loom(Place::Wait);
+    }
+
+    /// Always a read-modify-write.
+    fn change(&self, wake_at: usize) -> usize {
+        if weakened::is(Place::Change) {
+            let before = self.wake_at.load(SeqCst);
+            self.wake_at.store(wake_at, SeqCst);
+            return before;
+        }
+        self.wake_at.swap(wake_at, SeqCst)
     }
 }
 
-thread_local! {
-    /// Wakes the current thread; made once per thread.
-    static CURRENT: Waker = Waker::from(Arc::new(Unpark(thread::current())));
+/// Sleeps until somebody wakes this thread, or something does; `false` once the time is up.
+fn rest(deadline: Option<Instant>) -> bool {
+    let Some(deadline) = deadline else {
+        park();
+        return true;
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return false;
+    }
+    park_timeout(left);
+    true
+}
+
+struct Leaves<'a>(&'a Wakeup, Ticket);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.leave(self.1);
+    }
 }
 
 struct Unpark(Thread);
@@ -86,39 +148,5 @@ impl Wake for Unpark {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.0.unpark();
-    }
-}
-
-/// Admits one waiting consumer to the only waker. Producers never come near it.
-#[derive(Debug, Default)]
-struct Seat {
-    is_taken: Mutex<bool>,
-    freed: Condvar,
-}
-
-struct Seated<'a>(&'a Seat);
-
-impl Seat {
-    fn take(&self, deadline: Option<Instant>) -> Option<Seated<'_>> {
-        let mut is_taken = self.is_taken.lock().unwrap_or_else(PoisonError::into_inner);
-        while *is_taken {
-            is_taken = match deadline {
-                None => self.freed.wait(is_taken).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.checked_duration_since(Instant::now())?;
-                    let waited = self.freed.wait_timeout(is_taken, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-        *is_taken = true;
-        Some(Seated(self))
-    }
-}
-
-impl Drop for Seated<'_> {
-    fn drop(&mut self) {
-        *self.0.is_taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        self.0.freed.notify_one();
     }
 }

@@ -138,14 +138,14 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
     }
 
     fn answer_flush(&mut self) -> Result<(), DrainError<S::Error>> {
-        let wanted = {
+        let (wanted, upto) = {
             let state = self.control.lock();
             if state.flushes_wanted == state.flushes_done {
                 return Ok(());
             }
-            state.flushes_wanted
+            (state.flushes_wanted, state.flush_upto)
         };
-        let outcome = self.flush();
+        let outcome = self.flush(upto);
         if let Err(DrainError::Panicked { .. }) = outcome {
             return outcome;
         }
@@ -157,23 +157,18 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         Ok(())
     }
 
-    /// Everything that is in the ring now goes through the sink, however little it takes at once.
-    fn flush(&mut self) -> Result<(), DrainError<S::Error>> {
-        // A closed ring is emptied to the last item, an open one may be filled faster than that.
-        let mut left = if self.buffer.is_closed() { usize::MAX } else { self.buffer.len() };
+    /// The items before position `upto` go through the sink, however little it takes at once; none
+    /// that is pushed later is waited for.
+    fn flush(&mut self, upto: u64) -> Result<(), DrainError<S::Error>> {
         // What was under way before is not this flush; if it failed, it is tried again here.
-        self.attend(&mut left);
+        self.attend();
         let _ = self.take_outcome()?;
         loop {
-            let drained = self.drain(left);
-            left -= drained;
-            let owed = left;
-            self.complete(&mut left, Sink::flush)?;
-            let came_late = owed - left;
-            if came_late > 0 {
-                continue;
-            }
-            if left == 0 || self.buffer.is_empty() {
+            let owed = upto.saturating_sub(self.buffer.taken());
+            let drained = self.drain(usize::try_from(owed).unwrap_or(usize::MAX));
+            let is_covered = self.buffer.taken() >= upto;
+            self.complete(Sink::flush)?;
+            if is_covered {
                 return Ok(());
             }
             if drained == 0 && self.sink.capacity() == 0 {
@@ -184,7 +179,9 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
 
     fn close(&mut self) -> Result<(), DrainError<S::Error>> {
         loop {
-            let outcome = self.flush().and_then(|()| self.complete(&mut 0, Sink::close));
+            // Of a closed ring, all of it.
+            let flushed = self.flush(self.buffer.pushed());
+            let outcome = flushed.and_then(|()| self.complete(Sink::close));
             let Err(error) = outcome else { return Ok(()) };
             let pause = self.backoff.pause;
             let give_up_at = self.control.lock().give_up_at;
@@ -198,11 +195,9 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         }
     }
 
-    /// Calls until nothing is left to do. Of the `left` items that a flush has to cover, those that
-    /// come in meanwhile are taken off.
+    /// Calls until nothing is left to do.
     fn complete(
         &mut self,
-        left: &mut usize,
         call: impl Fn(&mut S) -> Result<Progress<S::Error>, S::Error>,
     ) -> Result<(), DrainError<S::Error>> {
         loop {
@@ -211,16 +206,15 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             if !self.take_on(outcome)? {
                 return Ok(());
             }
-            self.attend(left);
+            self.attend();
             self.take_outcome()??;
         }
     }
 
-    /// Receives while the companion works; items that come are taken off `left`.
-    fn attend(&mut self, left: &mut usize) {
+    /// Receives while the companion works.
+    fn attend(&mut self) {
         while self.companion.is_busy() && !self.companion.has_ended() {
-            let count = self.drain(self.buffer.maxsize());
-            *left = left.saturating_sub(count);
+            self.drain(self.buffer.maxsize());
             if self.buffer.is_closed() {
                 self.companion.wait(self.linger);
             } else {

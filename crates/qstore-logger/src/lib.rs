@@ -35,12 +35,14 @@
 mod clock;
 mod epoch;
 mod error;
+mod handle;
 mod logger;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod row;
 
 pub use error::LogError;
+pub use handle::{LogHandle, NamedRow};
 pub use logger::{AsyncMetricsLogger, LoggerSettings, LoggerStats};
 #[cfg(feature = "parquet")]
 pub use parquet::ParquetMetricsLogger;

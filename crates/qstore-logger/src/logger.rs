@@ -1,10 +1,14 @@
 //! The logger: a ring, a drain and a clock.
 
 use crate::clock::Clock;
-use crate::{LogError, MetricsRow, epoch};
-use qstore_buffer::{AsyncBuffer, BufferStats, Drain, DrainError, DrainSettings, PushError, Sink};
-use qstore_schema::Row;
+use crate::{LogError, LogHandle, MetricsRow, epoch};
+use qstore_buffer::{
+    AsyncBuffer, BufferSettings, BufferStats, Drain, DrainError, DrainSettings, Hooks, Overflow,
+    PushError, Sink,
+};
+use qstore_schema::{Record, Row};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a logger behaves.
@@ -13,11 +17,13 @@ use std::time::Duration;
 pub struct LoggerSettings {
     /// Rows the ring holds, at least 1. Default 1 000.
     pub buffer_size: usize,
+    /// What becomes of a row that finds the ring full. Default [`Overflow::DropNewest`].
+    pub overflow: Overflow,
 }
 
 impl Default for LoggerSettings {
     fn default() -> Self {
-        Self { buffer_size: 1_000 }
+        Self { buffer_size: 1_000, overflow: Overflow::DropNewest }
     }
 }
 
@@ -28,13 +34,21 @@ impl LoggerSettings {
         self.buffer_size = rows;
         self
     }
+
+    /// What becomes of a row that finds the ring full.
+    #[must_use]
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
 }
 
 /// What a logger has taken and passed on; `C` are the sink's own counters.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LoggerStats<C> {
-    /// The ring: rows accepted are `pushed`, rows that found it full are `dropped`.
+    /// The ring: rows accepted are `pushed`, rows that found it full are `dropped`, and
+    /// `lost_first` and `lost_last` are the steps of the first and the last that was lost.
     pub buffer: BufferStats,
     /// The sink.
     pub writer: C,
@@ -48,12 +62,12 @@ pub struct LoggerStats<C> {
 ///
 /// The rows are [`MetricsRow`]s unless you say otherwise: any [`Record`](qstore_schema::Record) does,
 /// and then [`log`](Self::log) takes that. No call waits for the sink: a row that finds the ring full
-/// is dropped, counted and reported. [`stop`](Self::stop) is the logger's real ending; dropping it
+/// is dropped, counted and reported, unless [`LoggerSettings::overflow`] says otherwise. [`stop`](Self::stop) is the logger's real ending; dropping it
 /// does the same within 5 s and tells nobody.
 #[must_use = "dropping a logger stops it"]
 pub struct AsyncMetricsLogger<S: Sink<R>, R = MetricsRow> {
     drain: Drain<R, S>,
-    clock: Clock,
+    clock: Arc<Clock>,
 }
 
 impl<S: Sink<MetricsRow>> AsyncMetricsLogger<S> {
@@ -86,18 +100,35 @@ impl<S: Sink<MetricsRow>> AsyncMetricsLogger<S> {
     }
 }
 
-impl<S: Sink<R>, R: Send + 'static> AsyncMetricsLogger<S, R> {
+impl<S: Sink<R>, R: Record + Send + 'static> AsyncMetricsLogger<S, R> {
     /// A logger that writes to this sink.
     ///
     /// # Errors
     /// [`LogError::Buffer`] for a `buffer_size` of 0, [`LogError::Background`] when no thread can be
     /// started.
     pub fn with_sink(sink: S, settings: &LoggerSettings) -> Result<Self, LogError<S::Error>> {
-        let buffer = AsyncBuffer::with_name(settings.buffer_size, "metrics")?;
-        let settings = DrainSettings::default().thread_name("qstore-metrics");
-        Ok(Self { drain: Drain::spawn(buffer, sink, &settings)?, clock: Clock::new() })
+        Self::with_hooks(sink, settings, Hooks::default())
     }
 
+    /// As [`with_sink`](Self::with_sink), and tells what it loses. Where the hooks name no label, lost
+    /// rows are called by the record's own, such as its step.
+    ///
+    /// # Errors
+    /// As [`with_sink`](Self::with_sink).
+    pub fn with_hooks(
+        sink: S,
+        settings: &LoggerSettings,
+        hooks: Hooks<R>,
+    ) -> Result<Self, LogError<S::Error>> {
+        let ring = BufferSettings::default().name("metrics");
+        let ring = ring.maxsize(settings.buffer_size).overflow(settings.overflow);
+        let buffer = AsyncBuffer::with_hooks(ring, hooks.label_or(R::label))?;
+        let settings = DrainSettings::default().thread_name("qstore-metrics");
+        Ok(Self { drain: Drain::spawn(buffer, sink, &settings)?, clock: Arc::new(Clock::new()) })
+    }
+}
+
+impl<S: Sink<R>, R: Send + 'static> AsyncMetricsLogger<S, R> {
     /// The time as this logger stamps it, in seconds since 1970-01-01 UTC: within some microseconds
     /// of the system's clock, whose steps it follows within a second, at a third of the cost.
     #[inline]
@@ -119,6 +150,13 @@ impl<S: Sink<R>, R: Send + 'static> AsyncMetricsLogger<S, R> {
                 Err(self.drain.take_news().map_or(LogError::Stopped, Into::into))
             }
         }
+    }
+
+    /// Something to log with that can be cloned and given away, while the logger itself stays with
+    /// whoever is to [`stop`](Self::stop) it.
+    #[must_use]
+    pub fn handle(&self) -> LogHandle<R> {
+        LogHandle::new(self.drain.buffer().clone(), Arc::clone(&self.clock))
     }
 
     /// Waits until every row this thread logged before is published: readable, and safe from a crash

@@ -57,14 +57,12 @@ impl<T> Future for OffThread<T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let waker = context.waker().clone();
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        match shared.outcome.take() {
-            Some(outcome) => Poll::Ready(outcome),
-            None => {
-                let replaced = shared.waker.replace(waker);
-                drop(shared);
-                drop(replaced);
-                Poll::Pending
-            }
+        if let Some(outcome) = shared.outcome.take() {
+            return Poll::Ready(outcome);
         }
+        let replaced = shared.waker.replace(waker);
+        drop(shared);
+        drop(replaced);
+        Poll::Pending
     }
 }

@@ -163,13 +163,13 @@ impl Output {
     }
 
     /// Makes a chunk that is stored elsewhere a part of this checkpoint as well; says whether it could.
-    pub(crate) fn link(&mut self, name: &str, stored: &Stored) -> Result<bool, Error> {
-        let Target::Tree(tree) = &mut self.target else { return Ok(false) };
-        if !tree.link(name, stored)? {
-            return Ok(false);
+    pub(crate) fn link(&mut self, name: &str, stored: &Stored) -> bool {
+        let Target::Tree(tree) = &mut self.target else { return false };
+        let is_linked = tree.link(name, stored);
+        if is_linked {
+            self.manifest.note(name.into(), stored.len, stored.crc32c);
         }
-        self.manifest.note(name.into(), stored.len, stored.crc32c);
-        Ok(true)
+        is_linked
     }
 
     pub(crate) fn document(&mut self, name: String, content: &Value) -> Result<(), Error> {

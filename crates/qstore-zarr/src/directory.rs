@@ -48,6 +48,9 @@ pub(crate) struct Place {
     pub(crate) layout: Layout,
 }
 
+/// Places in the order of their epochs.
+type Places = Vec<(u64, Place)>;
+
 /// What lies in the directory under the name of a checkpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
@@ -157,7 +160,7 @@ impl CheckpointDir {
 
     /// Everything that has the name of a checkpoint, in the order of the epochs, and the epochs that
     /// are pinned.
-    fn places(&self) -> Result<(Vec<(u64, Place)>, BTreeSet<u64>), Error> {
+    fn places(&self) -> Result<(Places, BTreeSet<u64>), Error> {
         let (mut places, mut pinned) = (BTreeMap::new(), BTreeSet::new());
         let mut list = || -> Result<bool, Error> {
             let mut is_staging = false;

@@ -211,13 +211,11 @@ impl Group {
         if !shape.contains(&0) {
             loop {
                 let key = array.chunk_key(&indices);
-                match self.store.len_of(&key)? {
-                    Some(len) => stored = stored.saturating_add(len),
-                    None => {
-                        let damage = Damage::Missing { entry: key.to_string() };
-                        return Err(Error::Damaged { path: self.store.root.clone(), damage });
-                    }
-                }
+                let Some(len) = self.store.len_of(&key)? else {
+                    let damage = Damage::Missing { entry: key.to_string() };
+                    return Err(Error::Damaged { path: self.store.root.clone(), damage });
+                };
+                stored = stored.saturating_add(len);
                 let at = (0..grid.len()).rev().find(|at| indices[*at] + 1 < grid[*at]);
                 let Some(at) = at else { break };
                 indices[at] += 1;

@@ -25,7 +25,7 @@ pub(crate) enum Pushed {
     Taken(SaveTicket),
     Closed,
     /// It would have had to wait.
-    Full(Snapshot),
+    Full(Box<Snapshot>),
 }
 
 /// Where jobs come in.
@@ -147,7 +147,7 @@ impl Intake {
                 // Nothing if the background thread was quicker; then there is room as well.
                 superseded.extend(self.ring.pop(Some(Duration::ZERO)));
             } else if !may_wait {
-                return Ok(Pushed::Full(job.snapshot));
+                return Ok(Pushed::Full(Box::new(job.snapshot)));
             } else {
                 failures = self.gate.room.wait(failures).unwrap_or_else(PoisonError::into_inner);
             }

@@ -250,7 +250,7 @@ impl CheckpointManager {
     /// [`Error::CloseTimedOut`] when the time was not enough; otherwise as [`health`](Self::health).
     pub fn close(&mut self, timeout: Duration) -> Result<(), Error> {
         match self.drain.stop(timeout) {
-            Ok(()) => self.health(),
+            Ok(_) => self.health(),
             Err(DrainError::TimedOut { .. }) => Err(Error::CloseTimedOut { waited: timeout }),
             Err(error) => Err(Error::Closed { reason: error.to_string() }),
         }
@@ -275,7 +275,7 @@ impl Queue {
     ) -> Result<Result<SaveTicket, Snapshot>, Error> {
         match self.intake.try_push(snapshot, self.busy)? {
             Pushed::Taken(ticket) => Ok(Ok(ticket)),
-            Pushed::Full(snapshot) => Ok(Err(snapshot)),
+            Pushed::Full(snapshot) => Ok(Err(*snapshot)),
             Pushed::Closed => Err(Self::closed()),
         }
     }

@@ -92,6 +92,9 @@ impl<'a> Plan<'a> {
         tensor: Tensor,
         settings: &CheckpointSettings,
     ) -> Result<(), Error> {
+        // A chunk has two headers in an archive, or an inode of its own; metadata stand there twice.
+        const PER_CHUNK: f64 = 200.0;
+        const PER_ARRAY: f64 = 2_000.0;
         let (dtype, shape) = (tensor.dtype(), tensor.shape());
         let encode = |reason| Error::Encode { tensor: path.clone(), reason };
         let grid = Grid::new(shape, dtype.size(), settings.chunk_bytes)
@@ -102,9 +105,6 @@ impl<'a> Plan<'a> {
             Layout::Directory => grid.with_separator('.'),
         };
         let Choice { codec, share } = choose(&tensor, settings);
-        // A chunk has two headers in an archive, or an inode of its own; metadata stand there twice.
-        const PER_CHUNK: f64 = 200.0;
-        const PER_ARRAY: f64 = 2_000.0;
         let metadata = json!(array_metadata(dtype, shape, &grid, codec).map_err(encode)?);
         let digest = settings.deduplicate.then(|| digest_of(tensor.data()));
         let is_stored = match (&digest, self.previous) {
@@ -148,7 +148,7 @@ impl<'a> Plan<'a> {
             let encoded = match body {
                 Body::Encoded(encoded) => encoded,
                 Body::Stored(stored, index) => {
-                    if output.link(&name, &stored)? {
+                    if output.link(&name, &stored) {
                         linked += stored.len as u64;
                         return Ok(());
                     }

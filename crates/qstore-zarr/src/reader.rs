@@ -57,8 +57,10 @@ impl fmt::Display for Select {
 /// Whether a path fits a pattern. Two places to go back to, one for each kind of star, are enough:
 /// what a later star can take, an earlier one of its kind need not.
 fn fits(glob: &[u8], path: &[u8]) -> bool {
+    /// Where the pattern goes on after a star, and what the star has taken so far.
+    type Star = Option<(usize, usize)>;
     let (mut at, mut read) = (0, 0);
-    let (mut star, mut deep): (Option<(usize, usize)>, Option<(usize, usize)>) = (None, None);
+    let (mut star, mut deep): (Star, Star) = (None, None);
     loop {
         if glob[at..].starts_with(b"**") {
             at += 2;

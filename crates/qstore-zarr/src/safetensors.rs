@@ -234,7 +234,7 @@ impl Header {
             Ok((name.clone(), entry))
         };
         let mut entries = self.tensors.iter().map(entry).collect::<Result<Vec<_>, String>>()?;
-        entries.sort_by(|(_, one), (_, other)| one.data_offsets.cmp(&other.data_offsets));
+        entries.sort_by_key(|(_, entry)| entry.data_offsets);
         let mut end = 0;
         for (name, Entry { data_offsets, .. }) in &entries {
             if data_offsets[0] != end || data_offsets[1] < end {

@@ -91,7 +91,7 @@ fn reserve<T>(
         let (storage, staging) = (Arc::clone(&dir.storage), staging.clone());
         let lock = StagingLock { lock: Some(lock), storage, staging };
         match make(&temporary) {
-            Ok(made) => return Ok((lock, made)),
+            Ok(staged) => return Ok((lock, staged)),
             Err(error) if error.is_not_found() || error.is_already_exists() => last = Some(error),
             Err(error) => return Err(error.into()),
         }

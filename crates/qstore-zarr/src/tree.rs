@@ -56,12 +56,12 @@ impl TreeWriter {
 
     /// Links a file that is durable elsewhere; says whether it could. That the other one is gone, or
     /// has all the links it may have, is no error.
-    pub(crate) fn link(&mut self, name: &str, stored: &Stored) -> Result<bool, Error> {
-        if self.staged.link_file(&stored.path, Path::new(name)).is_err() {
-            return Ok(false);
+    pub(crate) fn link(&mut self, name: &str, stored: &Stored) -> bool {
+        let is_linked = self.staged.link_file(&stored.path, Path::new(name)).is_ok();
+        if is_linked {
+            self.len += stored.len as u64;
         }
-        self.len += stored.len as u64;
-        Ok(true)
+        is_linked
     }
 
     /// Bytes written so far.

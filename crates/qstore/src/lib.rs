@@ -9,6 +9,7 @@
 //! | to write rows to one Parquet file | [`AsyncMetricsWriter`] | `qstore-parquet` |
 //! | to save and load checkpoints | [`CheckpointManager`] | `qstore-zarr` |
 //! | a ring whose push never waits | [`AsyncBuffer`] | `qstore-buffer` |
+//! | to end a run by Ctrl-C without losing a row | [`StopSignal`] | `qstore-signal` |
 //! | rows, tensors, nested state | [`schema`] | `qstore-schema` |
 //! | durable files, and a power cut to test with | [`storage`] | `qstore-storage` |
 //!
@@ -40,6 +41,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Two more crates stand beside this one, for programs that already report their figures elsewhere:
+//! `qstore-tracing` and `qstore-metrics`.
+//!
 //! # Features
 //! `metrics` and `checkpoints`, both on by default.
 
@@ -49,15 +53,20 @@ pub use qstore_buffer as buffer;
 pub use qstore_schema as schema;
 pub use qstore_storage as storage;
 
-pub use qstore_buffer::{AsyncBuffer, BufferStats, PushError};
+pub use qstore_buffer::{
+    AsyncBuffer, BufferSettings, BufferStats, Hooks, Loss, Overflow, PushError,
+};
 pub use qstore_schema::{
     Dtype, QuantumMetrics, Record, Row, State, StateDict, Tensor, TrainingMetrics, Value,
 };
+pub use qstore_signal::StopSignal;
 
 #[cfg(feature = "metrics")]
 pub use qstore_logger as logger;
 #[cfg(feature = "metrics")]
-pub use qstore_logger::{AsyncMetricsLogger, LoggerSettings, MetricsRow, ParquetMetricsLogger};
+pub use qstore_logger::{
+    AsyncMetricsLogger, LogHandle, LoggerSettings, MetricsRow, ParquetMetricsLogger,
+};
 #[cfg(feature = "metrics")]
 pub use qstore_parquet as parquet;
 #[cfg(feature = "metrics")]

@@ -4,9 +4,9 @@
 //! That holds as long as no crate depends on a row above or beside its own:
 //!
 //! ```text
-//!  L2  qstore
+//!  L2  qstore   qstore-tracing   qstore-metrics
 //!  L1  qstore-logger   qstore-parquet   qstore-zarr
-//!  L0  qstore-schema   qstore-buffer    qstore-storage
+//!  L0  qstore-schema   qstore-buffer    qstore-storage   qstore-signal
 //!  aside: qstore-tests, qstore-bench → anything;  xtask → nothing
 //! ```
 //!
@@ -28,12 +28,15 @@ enum Place {
 
 const TABLE: &[(&str, Place)] = &[
     ("qstore", Place::Layer(2)),
+    ("qstore-tracing", Place::Layer(2)),
+    ("qstore-metrics", Place::Layer(2)),
     ("qstore-logger", Place::Layer(1)),
     ("qstore-parquet", Place::Layer(1)),
     ("qstore-zarr", Place::Layer(1)),
     ("qstore-schema", Place::Layer(0)),
     ("qstore-buffer", Place::Layer(0)),
     ("qstore-storage", Place::Layer(0)),
+    ("qstore-signal", Place::Layer(0)),
     ("qstore-tests", Place::Aside),
     ("qstore-bench", Place::Aside),
     ("xtask", Place::Alone),

@@ -50,6 +50,9 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("qstore-parquet", &[ARRAYS, DISK, THREADS]),
     ("qstore-zarr", &[COLUMNS, DISK, THREADS]),
     ("qstore-logger", &[FORMATS, DISK, THREADS]),
+    ("qstore-signal", &[FORMATS, DISK, THREADS]),
+    ("qstore-tracing", &[FORMATS, DISK, THREADS]),
+    ("qstore-metrics", &[FORMATS, DISK, THREADS]),
     ("qstore", &[FORMATS, DISK, THREADS]),
 ];
 

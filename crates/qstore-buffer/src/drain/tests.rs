@@ -314,7 +314,7 @@ struct SlowLog {
     /// How much work may still end, and how the next ends.
     may_end: usize,
     endings: Vec<Ending>,
-    intake: Option<crate::BufferStats>,
+    intake: Option<BufferStats>,
 }
 
 #[derive(Clone, Copy)]
@@ -352,7 +352,7 @@ impl Sink<u64> for Slow {
         Ok(())
     }
 
-    fn observe(&mut self, intake: &crate::BufferStats) {
+    fn observe(&mut self, intake: &BufferStats) {
         self.log.lock().unwrap().intake = Some(intake.clone());
     }
 

@@ -94,3 +94,63 @@ fn a_ring_without_room_is_refused() {
     let error = AsyncMetricsLogger::with_sink(Memory::default(), &settings).unwrap_err();
     assert!(error.to_string().starts_with("buffer_size: maxsize is 0"), "{error}");
 }
+
+#[test]
+fn a_handle_logs_to_the_same_place_and_is_told_when_that_is_over() {
+    let memory = Memory::default();
+    let mut logger = logger(&memory);
+    let handle = logger.handle();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let handle = handle.clone();
+            scope.spawn(move || handle.log_step((0, 1, 0.5)).unwrap());
+        }
+    });
+    assert_eq!(logger.stop(LONG).unwrap().writer, 2);
+    assert!(memory.rows.lock().unwrap().iter().all(|row| row.metrics.timestamp > 0.0));
+    assert!(matches!(handle.log_step((0, 2, 0.5)), Err(LogError::Stopped)));
+    assert_eq!(logger.stats().buffer.refused, 1);
+}
+
+#[test]
+fn lost_rows_are_called_by_their_steps_and_shown_to_the_hook() {
+    let (gate, lost) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(Vec::new())));
+    let (seen, held) = (Arc::clone(&lost), gate.lock().unwrap());
+    let hooks = Hooks::default().on_drop(move |row: &MetricsRow, loss| {
+        seen.lock().unwrap().push((row.metrics.step, loss));
+    });
+    let settings = LoggerSettings::default().buffer_size(4);
+    let mut logger =
+        AsyncMetricsLogger::with_hooks(Gated(Arc::clone(&gate)), &settings, hooks).unwrap();
+    let told: Vec<_> = (0..100).filter(|&step| logger.log_step((0, step, 0.5)).is_err()).collect();
+    assert!(told.len() >= 100 - 2 * 4, "at most a ringful was taken out");
+    drop(held);
+    let stats = logger.stop(LONG).unwrap().buffer;
+    assert_eq!((stats.lost_first, stats.lost_last), (told.first().copied(), told.last().copied()));
+    let told: Vec<_> = told.into_iter().map(|step| (step, qstore_buffer::Loss::Dropped)).collect();
+    assert_eq!((*lost.lock().unwrap()).as_slice(), told);
+}
+
+/// Takes nothing while the test holds the lock.
+struct Gated(Arc<Mutex<()>>);
+
+impl Sink<MetricsRow> for Gated {
+    type Error = NoSpace;
+    type Stats = ();
+
+    fn receive(&mut self, batch: &mut Vec<MetricsRow>, _: Instant) -> Result<(), NoSpace> {
+        drop(self.0.lock().unwrap());
+        batch.clear();
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<Progress<NoSpace>, NoSpace> {
+        Ok(Progress::Idle)
+    }
+
+    fn close(&mut self) -> Result<Progress<NoSpace>, NoSpace> {
+        Ok(Progress::Idle)
+    }
+
+    fn stats(&self) {}
+}

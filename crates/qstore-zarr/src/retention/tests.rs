@@ -51,7 +51,8 @@ fn must_stay(saved: &Candidate, history: &[Candidate], policy: &Policy) -> bool 
         let beats = |other: &&Candidate| {
             let Some(theirs) = loss(other) else { return false };
             let is_better = if best.goal == Goal::Lowest { theirs < own } else { theirs > own };
-            is_better || (theirs == own && other.save_seq > saved.save_seq)
+            let is_equal = theirs.partial_cmp(&own) == Some(std::cmp::Ordering::Equal);
+            is_better || (is_equal && other.save_seq > saved.save_seq)
         };
         history.iter().filter(beats).count() < best.count
     });
@@ -60,7 +61,7 @@ fn must_stay(saved: &Candidate, history: &[Candidate], policy: &Policy) -> bool 
         || newer < policy.keep_last
         || saved.is_pinned
         || is_best
-        || policy.every.is_some_and(|every| saved.epoch % every == 0)
+        || policy.every.is_some_and(|every| saved.epoch.is_multiple_of(every))
 }
 
 /// Random histories; `QSTORE_RETENTION_CASES` asks for more than the default run has time for.

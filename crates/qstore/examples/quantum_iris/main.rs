@@ -32,6 +32,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use options::Options;
+use qstore::StopSignal;
 use recorder::Recorder;
 use settings::Settings;
 use summary::Table;
@@ -61,7 +62,12 @@ fn run() -> Result<(), Box<dyn Error>> {
     let mut test = trainer.evaluate(&data.test, first_epoch);
     let mut steps = 0;
     let started = Instant::now();
+    let stop = StopSignal::install()?;
     for epoch in first_epoch..settings.epochs {
+        if stop.is_set() {
+            progress.suspend(|| println!("asked to stop; --resume goes on from here"));
+            break;
+        }
         let order = data::epoch_order(data.train.len(), settings.seed, epoch);
         for (batch, number) in order.chunks(settings.batch_size).zip(0..) {
             let metrics = trainer.step(&data.train, batch, epoch, number);

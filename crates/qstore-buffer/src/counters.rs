@@ -1,0 +1,60 @@
+//! What a buffer counts beside the ring's own positions: where items ended that no consumer got.
+//!
+//! A push that succeeds touches none of it. Everything here is the standard library's, also under a
+//! model checker: nothing depends on the order of these numbers.
+
+use crate::settings::{Hooks, Loss};
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+
+/// No item has this label.
+const NONE: i64 = i64::MIN;
+
+#[derive(Debug)]
+pub(crate) struct Counters {
+    pub(crate) popped: AtomicU64,
+    pub(crate) cleared: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) dropped: AtomicU64,
+    pub(crate) evicted: AtomicU64,
+    first_lost: AtomicI64,
+    last_lost: AtomicI64,
+}
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Self {
+            popped: AtomicU64::new(0),
+            cleared: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
+            first_lost: AtomicI64::new(NONE),
+            last_lost: AtomicI64::new(NONE),
+        }
+    }
+
+    /// Counts a lost item, notes what it is called, and tells whoever wants to know.
+    pub(crate) fn lose<T>(&self, item: &T, loss: Loss, hooks: &Hooks<T>) {
+        let counter = match loss {
+            Loss::Dropped => &self.dropped,
+            Loss::Evicted => &self.evicted,
+        };
+        if let Some(label) = hooks.label.and_then(|label| label(item)).filter(|&at| at != NONE) {
+            // Whoever is first stays first; two at the same moment may be told the wrong way round.
+            let _ = self.first_lost.compare_exchange(NONE, label, Relaxed, Relaxed);
+            self.last_lost.store(label, Relaxed);
+        }
+        counter.fetch_add(1, Release);
+        if let Some(hook) = &hooks.on_drop {
+            hook(item, loss);
+        }
+    }
+
+    /// The labels of the first and the last lost item.
+    pub(crate) fn lost_labels(&self) -> (Option<i64>, Option<i64>) {
+        let label = |at: &AtomicI64| Some(at.load(Relaxed)).filter(|&label| label != NONE);
+        (label(&self.first_lost), label(&self.last_lost))
+    }
+}

@@ -1,0 +1,133 @@
+//! Tasks that wait.
+
+use super::executor::block_on;
+use super::*;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::task::{Wake, Waker};
+use std::thread;
+
+/// Counts how often a task was woken.
+#[derive(Default)]
+struct Bell(AtomicUsize);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+async fn next<T>(items: &mut Items<T>) -> Option<T> {
+    poll_fn(|context| Pin::new(&mut *items).poll_next(context)).await
+}
+
+#[test]
+fn a_stream_gives_every_item_in_order_and_ends_with_the_buffer() {
+    let buffer = AsyncBuffer::new(4).unwrap();
+    thread::scope(|scope| {
+        let mut items = buffer.items();
+        let consumer = scope.spawn(move || {
+            block_on(async {
+                let mut taken = Vec::new();
+                while let Some(item) = next(&mut items).await {
+                    taken.push(item);
+                }
+                taken
+            })
+        });
+        for item in 0..1_000 {
+            while buffer.push(item).is_err() {
+                thread::yield_now();
+            }
+        }
+        buffer.close();
+        assert!(consumer.join().unwrap().into_iter().eq(0..1_000));
+    });
+}
+
+/// Ping-pong between a task and a thread: one lost wake-up and it hangs for ever.
+#[test]
+fn no_wake_up_of_a_task_is_lost() {
+    let (there, back) = (AsyncBuffer::new(1).unwrap(), AsyncBuffer::new(1).unwrap());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            block_on(async {
+                while let Some(item) = there.pop_async().await {
+                    back.push(item).unwrap();
+                }
+            });
+        });
+        for item in 0..20_000 {
+            there.push(item).unwrap();
+            assert_eq!(back.pop(None), Some(item));
+        }
+        there.close();
+    });
+}
+
+#[test]
+fn a_task_is_woken_once_for_an_item_and_not_at_all_by_the_next() {
+    let buffer = AsyncBuffer::new(4).unwrap();
+    let bell = Arc::new(Bell::default());
+    let waker = Waker::from(Arc::clone(&bell));
+    let mut context = Context::from_waker(&waker);
+    let mut pop = pin!(buffer.pop_async());
+    assert!(pop.as_mut().poll(&mut context).is_pending());
+    buffer.push('a').unwrap();
+    buffer.push('b').unwrap();
+    assert_eq!(bell.0.load(SeqCst), 1);
+    assert_eq!(pop.as_mut().poll(&mut context), Poll::Ready(Some('a')));
+    assert_eq!(buffer.pop(None), Some('b'));
+}
+
+#[test]
+fn a_task_that_is_dropped_while_it_waits_takes_nothing_and_lets_the_next_wait() {
+    let buffer = AsyncBuffer::new(4).unwrap();
+    let (first, second) = (Arc::new(Bell::default()), Arc::new(Bell::default()));
+    let wakers = [Waker::from(Arc::clone(&first)), Waker::from(Arc::clone(&second))];
+    let mut seated = Box::pin(buffer.pop_async());
+    assert!(seated.as_mut().poll(&mut Context::from_waker(&wakers[0])).is_pending());
+    let mut standing = Box::pin(buffer.pop_async());
+    let mut context = Context::from_waker(&wakers[1]);
+    assert!(standing.as_mut().poll(&mut context).is_pending());
+
+    buffer.push(1).unwrap();
+    assert_eq!((first.0.load(SeqCst), second.0.load(SeqCst)), (1, 0));
+    // Woken, and gone without looking: the item is the other one's.
+    drop(seated);
+    assert_eq!(second.0.load(SeqCst), 1);
+    assert_eq!(standing.as_mut().poll(&mut context), Poll::Ready(Some(1)));
+    assert_eq!(buffer.stats().popped, 1);
+}
+
+#[test]
+fn tasks_and_threads_share_the_items() {
+    const ITEMS: u64 = 3_000;
+    let buffer = AsyncBuffer::new(16).unwrap();
+    thread::scope(|scope| {
+        let mut consumers = Vec::new();
+        for _ in 0..2 {
+            consumers.push(scope.spawn(|| {
+                block_on(async {
+                    let mut sum = 0;
+                    while let Some(item) = buffer.pop_async().await {
+                        sum += item;
+                    }
+                    sum
+                })
+            }));
+            consumers.push(scope.spawn(|| std::iter::from_fn(|| buffer.pop(None)).sum::<u64>()));
+        }
+        for item in 0..ITEMS {
+            while buffer.push(item).is_err() {
+                thread::yield_now();
+            }
+        }
+        buffer.close();
+        let sum: u64 = consumers.into_iter().map(|consumer| consumer.join().unwrap()).sum();
+        assert_eq!(sum, ITEMS * (ITEMS - 1) / 2);
+    });
+}

@@ -1,0 +1,80 @@
+//! The atomics, locks and threads that the ring and the wake-up are built on.
+//!
+//! Normally these are the standard library's. Built with `--cfg loom` or `--cfg shuttle` they are
+//! those of a model checker, which runs a test under every order of steps, or very many of them; see
+//! `models.rs`, and `order.rs` for what such a test can take away. Plain counters are not part of any protocol and stay the standard library's always.
+
+#[cfg(not(any(loom, shuttle)))]
+mod primitives {
+    pub(crate) use atomic_waker::AtomicWaker;
+    pub(crate) use std::hint::spin_loop;
+    pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, fence};
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use std::thread::{Thread, current, park, park_timeout, yield_now};
+}
+
+#[cfg(loom)]
+mod primitives {
+    pub(crate) use loom::hint::spin_loop;
+    pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, fence};
+    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use loom::thread::{Thread, current, park, yield_now};
+
+    /// loom's, with the real one's interface.
+    pub(crate) struct AtomicWaker(loom::future::AtomicWaker);
+
+    impl std::fmt::Debug for AtomicWaker {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("AtomicWaker")
+        }
+    }
+
+    impl AtomicWaker {
+        pub(crate) fn new() -> Self {
+            Self(loom::future::AtomicWaker::new())
+        }
+
+        pub(crate) fn register(&self, waker: &std::task::Waker) {
+            self.0.register_by_ref(waker);
+        }
+
+        pub(crate) fn wake(&self) {
+            self.0.wake();
+        }
+    }
+
+    /// A model has no clock: what a test waits for with a deadline, it waits for as without.
+    pub(crate) fn park_timeout(_: std::time::Duration) {
+        park();
+    }
+}
+
+#[cfg(shuttle)]
+mod primitives {
+    pub(crate) use shuttle::hint::spin_loop;
+    pub(crate) use shuttle::sync::atomic::{AtomicU64, AtomicUsize, fence};
+    pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use shuttle::thread::{Thread, current, park, park_timeout, yield_now};
+    use std::task::Waker;
+
+    /// Stands in for the lock-free one, which the model checker cannot look into.
+    #[derive(Debug, Default)]
+    pub(crate) struct AtomicWaker(Mutex<Option<Waker>>);
+
+    impl AtomicWaker {
+        pub(crate) fn new() -> Self {
+            Self::default()
+        }
+
+        pub(crate) fn register(&self, waker: &Waker) {
+            *self.0.lock().expect("no test panics in here") = Some(waker.clone());
+        }
+
+        pub(crate) fn wake(&self) {
+            let waker = self.0.lock().expect("no test panics in here").take();
+            waker.inspect(Waker::wake_by_ref);
+        }
+    }
+}
+
+pub(crate) use primitives::*;

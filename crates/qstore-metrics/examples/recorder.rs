@@ -1,0 +1,26 @@
+//! A library reports through the `metrics` facade; its figures stand beside the loss of each step.
+
+use qstore_logger::{AsyncMetricsLogger, MetricsRow};
+use qstore_metrics::MetricsRecorder;
+use std::error::Error;
+use std::time::Duration;
+
+/// Stands for a library that knows nothing of Q-Store.
+fn run_circuit(shots: u64) {
+    metrics::counter!("shots").increment(shots);
+    metrics::histogram!("circuit_ms").record(shots as f64 / 100.0);
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let path = std::env::temp_dir().join(format!("recorder_{}.parquet", std::process::id()));
+    let mut logger = AsyncMetricsLogger::open(&path)?;
+    let recorder = MetricsRecorder::install()?;
+    for step in 0..100 {
+        run_circuit(1_024);
+        run_circuit(2_048);
+        logger.log_step(recorder.onto(MetricsRow::step(0, step, 1.0 / (step + 1) as f64)))?;
+    }
+    let summary = logger.stop(Duration::from_secs(30))?;
+    println!("{} rows with the library's figures in them", summary.writer.rows_written);
+    Ok(std::fs::remove_file(path)?)
+}

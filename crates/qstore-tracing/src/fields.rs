@@ -1,0 +1,61 @@
+//! The fields of a span or an event that can be columns.
+
+use qstore_schema::{Name, Value};
+use smallvec::SmallVec;
+use std::fmt;
+use tracing_core::Field;
+use tracing_core::field::Visit;
+
+/// Most events carry no more, and then need no heap memory.
+const INLINE: usize = 8;
+
+/// Names and values in the order they were recorded.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    pub(crate) values: SmallVec<[(Name, Value); INLINE]>,
+    /// Whether a number or a flag is among them.
+    pub(crate) has_number: bool,
+}
+
+impl Fields {
+    fn number(&mut self, field: &Field, value: impl Into<Value>) {
+        self.has_number = true;
+        self.put(field, value);
+    }
+
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        // A field's name is a literal of the program: nothing is interned.
+        self.values.push((Name::from_static(field.name()), value.into()));
+    }
+}
+
+impl Visit for Fields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.number(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.number(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match i64::try_from(value) {
+            Ok(value) => self.number(field, value),
+            // Beyond what a column of integers holds. As a float it would not fit that column either.
+            Err(_) => self.put(field, value.to_string()),
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.number(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() != "message" {
+            self.put(field, value);
+        }
+    }
+
+    /// The message, and what is recorded by `%` or `?`: for people, not for columns.
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}
