@@ -93,16 +93,18 @@ fn train(mut step: impl FnMut() -> Result) -> Result<f64> {
         step()?;
         for round in 0..60_000 {
             let rate = round as f32 * 1e-9;
-            weights.iter_mut().for_each(|weight| *weight = weight.mul_add(0.999_9, rate));
+            for weight in &mut weights {
+                *weight = weight.mul_add(0.999_9, rate);
+            }
         }
         black_box(&mut weights);
     }
     Ok(started.elapsed().as_secs_f64())
 }
 
-fn tensors(model: &StateDict) -> Vec<&Tensor> {
-    let tensor = |(_, node)| match node {
-        &State::Tensor(ref tensor) => Some(tensor),
+fn tensors<'a>(model: &'a StateDict) -> Vec<&'a Tensor> {
+    let tensor = |(_, node): (_, &'a State)| match node {
+        State::Tensor(tensor) => Some(tensor),
         _ => None,
     };
     model.iter().filter_map(tensor).collect()

@@ -54,11 +54,10 @@ impl Kind {
         let mut numbers = weights(count, &mut random);
         for number in &mut numbers {
             *number = match self {
-                Self::Normal => *number,
                 Self::Bf16 => bf16(*number),
                 Self::Moments => *number * *number * 1e-3,
                 Self::Zeros if random.u8(..10) > 0 => 0.0,
-                Self::Zeros => *number,
+                Self::Normal | Self::Zeros => *number,
             };
         }
         numbers
@@ -71,7 +70,9 @@ pub(crate) fn bf16_like(size: Size) -> Result<StateDict> {
     let mut model = StateDict::new();
     for (name, shape) in shapes(size) {
         let mut values = weights(shape.iter().product(), &mut random);
-        values.iter_mut().for_each(|value| *value = bf16(*value));
+        for value in &mut values {
+            *value = bf16(*value);
+        }
         model.insert(name, Tensor::from_vec(values, shape)?);
     }
     Ok(model)

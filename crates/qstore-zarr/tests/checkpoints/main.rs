@@ -44,3 +44,6 @@ mod shared;
 
 /// Any order of anything, against a model.
 mod histories;
+
+/// More than 4 GiB, on request.
+mod large;
