@@ -1,141 +1,183 @@
-//! What does a durable, verified checkpoint cost, beside safetensors and the bare bytes?
+//! What does a durable, verified checkpoint cost, beside safetensors, zarr-python and the bare bytes?
 //!
 //! Every save replaces the one before it and ends when file and directory are synced, ours and the
-//! rivals' alike. Every load has a process of its own and finds the file in the page cache.
-//! safetensors neither compresses nor verifies.
+//! rivals' alike, but for zarr-python, which syncs nothing. Every load has a process of its own and
+//! finds the file in the page cache. safetensors neither compresses nor verifies. The rows that end
+//! with `_1gb` are measured with `--long`.
 
+use crate::model::{self, Size};
 use crate::round_robin::{Contender, race};
 use crate::row::{Measure, Row};
-use crate::{Result, Run, durable, load, model};
+use crate::zarr_python::{self, ZarrPython};
+use crate::{Result, Run, checkpoint_costs, durable, load};
 use qstore_schema::{Key, State, StateDict, Tensor};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression, Layout};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
-use std::fs::File;
+use std::cell::RefCell;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(crate) const NAME: &str = "checkpoint";
 pub(crate) const QUESTION: &str =
-    "what a durable, verified checkpoint costs, beside safetensors and the bare bytes";
+    "what a durable, verified checkpoint costs, beside safetensors, zarr-python and the bare bytes";
 
 /// Replaced over and over.
 pub(crate) const EPOCH: u64 = 0;
 
 /// Long enough for the slowest disk.
-const TIMEOUT: Duration = Duration::from_mins(2);
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(5);
 
 const SAFETENSORS_FILE: &str = "model.safetensors";
 const BYTES_FILE: &str = "bytes";
 
-const SAVE_RIVALS: &[&str] = &["safetensors_fsync_s_100mb", "write_fsync_s_100mb"];
-const LOAD_RIVALS: &[&str] = &["safetensors_load_s_100mb", "safetensors_load_owned_s_100mb"];
-
 pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
-    let scratch = run.scratch;
-    let model = model::bf16_like()?;
-    let tensors = tensors(&model)?;
-    let managers = Managers::open(scratch)?;
-    let mut rows = race(NAME, 10, saves(scratch, &model, &tensors, &managers))?;
-    drop(managers);
-    // The last files of the saves are what is loaded.
-    rows.extend(race(NAME, 10, loads(scratch))?);
+    let mut rows = Vec::new();
+    let sizes: &[Size] = if run.long { &[model::MB_100, model::GB_1] } else { &[model::MB_100] };
+    for size in sizes {
+        let scratch = run.scratch.join(size.suffix);
+        fs::create_dir(&scratch)?;
+        let model = model::bf16_like(*size)?;
+        rows.extend(race(NAME, size.rounds, saves(&scratch, *size, &model)?)?);
+        // The last files of the saves are what is loaded.
+        rows.extend(race(NAME, size.rounds, loads(&scratch, *size))?);
+        rows.extend(checkpoint_costs::run(&scratch, *size, &model)?);
+        fs::remove_dir_all(scratch)?;
+    }
+    rows.extend(checkpoint_costs::kinds(run.scratch)?);
     Ok(rows)
 }
 
-/// One manager for each compression.
-struct Managers {
-    lz4: CheckpointManager,
-    zstd: CheckpointManager,
-    none: CheckpointManager,
+/// A row's name for a model of that size.
+pub(crate) fn static_name(name: &str, size: Size) -> &'static str {
+    format!("{name}_{}", size.suffix).leak()
 }
 
-impl Managers {
-    fn open(scratch: &Path) -> Result<Self> {
-        let open = |compression: Compression| {
-            let settings = CheckpointSettings::default().compression(compression);
-            CheckpointManager::open(scratch.join(dir_of(compression)), settings)
-        };
-        Ok(Self {
-            lz4: open(Compression::Lz4)?,
-            zstd: open(Compression::Zstd)?,
-            none: open(Compression::None)?,
-        })
-    }
+/// Rows of a model of that size to be seen beside.
+fn rivals(names: &[&str], size: Size) -> &'static [&'static str] {
+    names.iter().map(|name| static_name(name, size)).collect::<Vec<_>>().leak()
+}
+
+/// How these settings save.
+pub(crate) fn note_of(settings: &CheckpointSettings) -> String {
+    let (codec, level) = (settings.compression, settings.compression_level);
+    let codec = match codec {
+        Compression::None => "not compressed".to_owned(),
+        codec => format!("{codec} level {level}"),
+    };
+    let layout = match settings.layout {
+        Layout::SingleFile => "one file",
+        Layout::Directory => "a directory, one file per chunk",
+    };
+    format!(
+        "{codec}, crc32c, {layout}; durable, everything synced; {} threads compress, one writes",
+        settings.workers
+    )
+}
+
+fn with(compression: Compression, layout: Layout) -> CheckpointSettings {
+    CheckpointSettings::default().compression(compression).layout(layout)
 }
 
 fn dir_of(compression: Compression) -> String {
     format!("checkpoints-{compression}")
 }
 
-fn saves<'a>(
-    scratch: &'a Path,
-    model: &'a StateDict,
-    tensors: &'a [(&'a str, &'a Tensor)],
-    managers: &'a Managers,
-) -> Vec<Contender<'a>> {
-    let workers = CheckpointSettings::default().workers;
-    let note = |codec: &str| {
-        format!(
-            "98.5 MB of bf16 values in f32, 148 tensors; {codec}, crc32c, one file; until the \
-             ticket says durable: file and directory synced; {workers} threads compress, one writes"
-        )
-    };
-    let lz4 = Measure::ours(
-        "save_durable_s_lz4_100mb",
-        "s",
-        SAVE_RIVALS,
-        note("lz4 level 3, bit shuffle"),
-    );
+fn saves<'a>(scratch: &'a Path, size: Size, model: &'a StateDict) -> Result<Vec<Contender<'a>>> {
+    let tensors = tensors(model)?;
+    let mut contenders = Vec::new();
+    let mut ours =
+        |name: &str, settings: CheckpointSettings, dir: String, beside: &[&str]| -> Result {
+            let name = static_name(name, size);
+            let measure = Measure::ours(name, "s", rivals(beside, size), note_of(&settings));
+            let manager = CheckpointManager::open(scratch.join(dir), settings)?;
+            contenders.push(Contender::new(measure, move || Ok(save(&manager, model)?[0])));
+            Ok(())
+        };
+    let file = Layout::SingleFile;
+    let (lz4, zstd, none) = (Compression::Lz4, Compression::Zstd, Compression::None);
+    let safe = "safetensors_fsync_s";
+    ours("save_durable_s_lz4", with(lz4, file), dir_of(lz4), &[safe, "zarr_python_s_lz4"])?;
+    ours("save_durable_s_zstd3", with(zstd, file), dir_of(zstd), &[safe, "zarr_python_s_zstd3"])?;
+    ours("save_durable_s_none", with(none, file), dir_of(none), &[safe, "write_fsync_s"])?;
+    let directory = with(lz4, Layout::Directory);
+    ours("save_durable_s_dir_lz4", directory, "dir-lz4".into(), &["stock_zarrs_durable_s_lz4"])?;
+
     let returned = Measure::ours(
-        "save_return_us_100mb",
+        static_name("save_return_us_zero_copy", size),
         "us",
         &[],
         "until save() returns, the state handed over without a copy; nothing is durable yet",
     );
-    let zstd = Measure::ours(
-        "save_durable_s_zstd3_100mb",
-        "s",
-        SAVE_RIVALS,
-        note("zstd level 3, bit shuffle"),
-    );
-    let plain =
-        Measure::ours("save_durable_s_none_100mb", "s", SAVE_RIVALS, note("not compressed"));
-    let peer = Measure::peer(
-        "safetensors_fsync_s_100mb",
-        "s",
-        "serialize_to_file, file synced, renamed, directory synced; not compressed, no checksum; \
-         one thread",
-    );
+    let manager = CheckpointManager::open(scratch.join("returned"), with(lz4, file))?;
+    contenders.push(Contender::new(returned, move || Ok(save(&manager, model)?[1] * 1e6)));
+    contenders.extend(peers(scratch, size, &tensors)?);
+    Ok(contenders)
+}
+
+fn peers<'a>(
+    scratch: &'a Path,
+    size: Size,
+    tensors: &[(&'a str, &'a Tensor)],
+) -> Result<Vec<Contender<'a>>> {
+    let peer = |name: &str, note: &str| Measure::peer(static_name(name, size), "s", note);
     let limit = Measure::limit(
-        "write_fsync_s_100mb",
+        static_name("write_fsync_s", size),
         "s",
         "the bare bytes tensor by tensor, file synced, renamed, directory synced; one thread",
     );
-    vec![
-        Contender::several([lz4, returned], || {
-            let [durable, returned] = save(&managers.lz4, model)?;
-            Ok([durable, returned * 1e6])
-        }),
-        Contender::new(zstd, || Ok(save(&managers.zstd, model)?[0])),
-        Contender::new(plain, || Ok(save(&managers.none, model)?[0])),
-        Contender::new(peer, || {
+    let (for_safetensors, for_bytes) = (tensors.to_vec(), tensors.to_vec());
+    let safe = peer(
+        "safetensors_fsync_s",
+        "serialize_to_file, file synced, renamed, directory synced; not compressed, no checksum; \
+         one thread",
+    );
+    let mut contenders = vec![
+        Contender::new(safe, move || {
             let started = Instant::now();
-            save_safetensors(scratch, tensors)?;
+            save_safetensors(scratch, &for_safetensors)?;
             Ok(started.elapsed().as_secs_f64())
         }),
         Contender::new(limit, move || {
             let started = Instant::now();
             durable::replace(&scratch.join(BYTES_FILE), |path| {
                 let mut file = File::create(path)?;
-                for (_, tensor) in tensors {
+                for (_, tensor) in &for_bytes {
                     file.write_all(tensor.data())?;
                 }
                 Ok(())
             })?;
             Ok(started.elapsed().as_secs_f64())
         }),
-    ]
+    ];
+    #[cfg(feature = "peers")]
+    {
+        let stock = peer(
+            "stock_zarrs_durable_s_lz4",
+            "its own store, which syncs every file, then every directory synced; lz4 level 3, bit \
+             shuffle, crc32c, chunks of 1 MiB; the threads it takes by itself",
+        );
+        let (dir, tensors) = (scratch.join("stock-zarrs"), tensors.to_vec());
+        contenders.push(Contender::new(stock, move || {
+            let started = Instant::now();
+            crate::stock_zarrs::save(&dir, &tensors)?;
+            Ok(started.elapsed().as_secs_f64())
+        }));
+    }
+    if let Some(python) = ZarrPython::start(scratch, tensors)? {
+        // Both contenders use the one process.
+        let python: &RefCell<ZarrPython> = Box::leak(Box::new(RefCell::new(python)));
+        for (codec, name) in [("lz4", "zarr_python_s_lz4"), ("zstd", "zarr_python_s_zstd3")] {
+            let note =
+                format!("a directory, Blosc {codec} level 3, no checksum; nothing is synced");
+            let dir = scratch.join(format!("zarr-python-{codec}"));
+            contenders.push(Contender::new(peer(name, &note), move || {
+                python.borrow_mut().save(codec, &dir)
+            }));
+        }
+    }
+    Ok(contenders)
 }
 
 /// Seconds until it was durable, and until `save` returned.
@@ -158,7 +200,7 @@ fn save_safetensors(scratch: &Path, tensors: &[(&str, &Tensor)]) -> Result {
     })
 }
 
-fn loads(scratch: &Path) -> Vec<Contender<'_>> {
+fn loads(scratch: &Path, size: Size) -> Vec<Contender<'_>> {
     let workers = CheckpointSettings::default().workers;
     let note = |codec: &str| {
         format!(
@@ -166,37 +208,66 @@ fn loads(scratch: &Path) -> Vec<Contender<'_>> {
              the page cache; {workers} threads"
         )
     };
-    let lz4 = Measure::ours("load_s_lz4_100mb", "s", LOAD_RIVALS, note("lz4"));
-    let zstd = Measure::ours("load_s_zstd3_100mb", "s", LOAD_RIVALS, note("zstd"));
-    let plain = Measure::ours("load_s_none_100mb", "s", LOAD_RIVALS, note("not compressed"));
-    let views = Measure::peer(
-        "safetensors_load_s_100mb",
-        "s",
-        "the file read at once, tensors are views of it; nothing verified; new process, file in \
-         the page cache; one thread",
-    );
-    let owned = Measure::peer(
-        "safetensors_load_owned_s_100mb",
-        "s",
-        "as safetensors_load, then every tensor copied into memory of its own",
-    );
-    let limit = Measure::limit(
-        "read_s_100mb",
-        "s",
-        "the bare bytes read at once; new process, file in the page cache; one thread",
-    );
     let contender = |measure, kind, name: String| {
         let path = scratch.join(name);
         Contender::new(measure, move || load::in_new_process(kind, &path))
     };
-    vec![
-        contender(lz4, load::QSTORE, dir_of(Compression::Lz4)),
-        contender(zstd, load::QSTORE, dir_of(Compression::Zstd)),
-        contender(plain, load::QSTORE, dir_of(Compression::None)),
-        contender(views, load::SAFETENSORS, SAFETENSORS_FILE.into()),
-        contender(owned, load::SAFETENSORS_OWNED, SAFETENSORS_FILE.into()),
-        contender(limit, load::BYTES, BYTES_FILE.into()),
-    ]
+    let mut contenders = Vec::new();
+    for (compression, name, python) in [
+        (Compression::Lz4, "load_s_lz4", Some("zarr_python_load_s_lz4")),
+        (Compression::Zstd, "load_s_zstd3", Some("zarr_python_load_s_zstd3")),
+        (Compression::None, "load_s_none", None),
+    ] {
+        let beside: Vec<&str> =
+            ["safetensors_load_s", "safetensors_load_owned_s"].into_iter().chain(python).collect();
+        let (name, beside) = (static_name(name, size), rivals(&beside, size));
+        let measure = Measure::ours(name, "s", beside, note(compression.name()));
+        contenders.push(contender(measure, load::QSTORE, dir_of(compression)));
+    }
+    let measure = Measure::ours(
+        static_name("load_s_dir_lz4", size),
+        "s",
+        rivals(&["safetensors_load_s"], size),
+        note("lz4, a directory"),
+    );
+    contenders.push(contender(measure, load::QSTORE, "dir-lz4".into()));
+    let one = Measure::ours(
+        static_name("load_one_tensor_ms", size),
+        "ms",
+        &[],
+        "one attention matrix out of the whole, verified; new process; opening included",
+    );
+    let dir = scratch.join(dir_of(Compression::Lz4));
+    contenders
+        .push(Contender::new(one, move || Ok(load::in_new_process(load::QSTORE_ONE, &dir)? * 1e3)));
+    let peer = |name: &str, note: &str| Measure::peer(static_name(name, size), "s", note);
+    let views = peer(
+        "safetensors_load_s",
+        "the file read at once, tensors are views of it; nothing verified; new process, file in \
+         the page cache; one thread",
+    );
+    let owned = peer(
+        "safetensors_load_owned_s",
+        "as safetensors_load, then every tensor copied into memory of its own",
+    );
+    let limit = Measure::limit(
+        static_name("read_s", size),
+        "s",
+        "the bare bytes read at once; new process, file in the page cache; one thread",
+    );
+    contenders.push(contender(views, load::SAFETENSORS, SAFETENSORS_FILE.into()));
+    contenders.push(contender(owned, load::SAFETENSORS_OWNED, SAFETENSORS_FILE.into()));
+    contenders.push(contender(limit, load::BYTES, BYTES_FILE.into()));
+    if zarr_python::interpreter().is_some() {
+        for (codec, name) in
+            [("lz4", "zarr_python_load_s_lz4"), ("zstd", "zarr_python_load_s_zstd3")]
+        {
+            let dir = scratch.join(format!("zarr-python-{codec}"));
+            let measure = peer(name, "what it saved itself; no checksum; new process");
+            contenders.push(Contender::new(measure, move || zarr_python::load(&dir)));
+        }
+    }
+    contenders
 }
 
 /// Names and tensors as safetensors wants them.

@@ -4,8 +4,8 @@
 //! would depend on what earlier turns left with the allocator whether that has to be paid, and the
 //! comparison would be a toss.
 
-use crate::{Result, checkpoint, model};
-use qstore_zarr::{CheckpointManager, CheckpointSettings};
+use crate::{Result, checkpoint, checkpoint_costs, model};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Checkpoints};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use std::env;
@@ -16,10 +16,13 @@ use std::process::Command;
 use std::time::Instant;
 
 /// A way to load: its name on the command line, and the load itself, which tells its seconds.
-type Kind = (&'static str, fn(&Path) -> Result<f64>);
+pub(crate) type Kind = (&'static str, fn(&Path) -> Result<f64>);
 
 /// A directory of checkpoints, by its manager.
 pub(crate) const QSTORE: Kind = ("qstore", qstore);
+
+/// One tensor of a directory of checkpoints.
+pub(crate) const QSTORE_ONE: Kind = ("qstore-one", qstore_one);
 
 /// A safetensors file; the tensors are views of what was read.
 pub(crate) const SAFETENSORS: Kind =
@@ -32,7 +35,15 @@ pub(crate) const SAFETENSORS_OWNED: Kind =
 /// A file as it is.
 pub(crate) const BYTES: Kind = ("bytes", bytes);
 
-const KINDS: [Kind; 4] = [QSTORE, SAFETENSORS, SAFETENSORS_OWNED, BYTES];
+const KINDS: [Kind; 7] = [
+    QSTORE,
+    QSTORE_ONE,
+    SAFETENSORS,
+    SAFETENSORS_OWNED,
+    BYTES,
+    checkpoint_costs::PEAK,
+    checkpoint_costs::PEAK_1GB,
+];
 
 /// The option that makes this program do one load.
 pub(crate) const OPTION: &str = "load";
@@ -60,6 +71,13 @@ fn qstore(dir: &Path) -> Result<f64> {
     let started = Instant::now();
     let loaded = black_box(manager.load(checkpoint::EPOCH)?);
     complete(loaded.model_state.len(), started.elapsed().as_secs_f64())
+}
+
+fn qstore_one(dir: &Path) -> Result<f64> {
+    let started = Instant::now();
+    let reader = Checkpoints::open(dir)?.reader(checkpoint::EPOCH)?;
+    black_box(reader.tensor(model::ONE_TENSOR)?);
+    Ok(started.elapsed().as_secs_f64())
 }
 
 fn safetensors<T>(path: &Path, keep: impl Fn(&TensorView<'_>) -> T) -> Result<f64> {

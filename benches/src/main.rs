@@ -6,6 +6,7 @@
 
 mod buffer;
 mod checkpoint;
+mod checkpoint_costs;
 mod delivery;
 mod drops;
 mod durable;
@@ -24,7 +25,10 @@ mod row;
 mod statistics;
 mod step_rivals;
 mod steps;
+#[cfg(feature = "peers")]
+mod stock_zarrs;
 mod table;
+mod zarr_python;
 
 use row::Row;
 use std::error::Error;

@@ -1,4 +1,5 @@
-//! The model all checkpoints are made of: a GPT-2 of 24.6 million parameters, 98.5 MB.
+//! The model all checkpoints are made of: a GPT-2 of 24.6 million parameters, 98.5 MB, or of 253
+//! million, 1.01 GB; and the kinds of numbers that are in such files.
 
 use crate::Result;
 use qstore_schema::{StateDict, Tensor};
@@ -8,43 +9,97 @@ use std::f32::consts::TAU;
 pub(crate) const TENSORS: usize = 148;
 
 const LAYERS: usize = 12;
-const WIDTH: usize = 384;
-const VOCABULARY: usize = 8_192;
 const CONTEXT: usize = 512;
 
-/// Names, shapes and values of the 148 tensors: normally distributed, rounded to bf16 and stored as
-/// f32, as published weights often are; the same in every run.
-pub(crate) fn bf16_like() -> Result<StateDict> {
+/// One of its larger tensors, a 200th of the whole.
+pub(crate) const ONE_TENSOR: &str = "model/h.5.attn.c_proj.weight";
+
+/// How large the model is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    /// What the names of its rows end with.
+    pub(crate) suffix: &'static str,
+    pub(crate) rounds: usize,
+    width: usize,
+    vocabulary: usize,
+}
+
+pub(crate) const MB_100: Size = Size { suffix: "100mb", rounds: 8, width: 384, vocabulary: 8_192 };
+pub(crate) const GB_1: Size = Size { suffix: "1gb", rounds: 4, width: 1_216, vocabulary: 32_768 };
+
+/// What the numbers are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Normally distributed.
+    Normal,
+    /// The same, rounded to bf16 and stored as f32, as published weights often are.
+    Bf16,
+    /// Squares of small normal numbers, as Adam's second moments are.
+    Moments,
+    /// Normal numbers, nine in ten of which are zero.
+    Zeros,
+}
+
+impl Kind {
+    pub(crate) const ALL: [(Self, &'static str); 4] = [
+        (Self::Normal, "normal"),
+        (Self::Bf16, "bf16"),
+        (Self::Moments, "moments"),
+        (Self::Zeros, "zeros90"),
+    ];
+
+    /// So many numbers of that kind; the same in every run.
+    pub(crate) fn numbers(self, count: usize) -> Vec<f32> {
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut numbers = weights(count, &mut random);
+        for number in &mut numbers {
+            *number = match self {
+                Self::Bf16 => bf16(*number),
+                Self::Moments => *number * *number * 1e-3,
+                Self::Zeros if random.u8(..10) > 0 => 0.0,
+                Self::Normal | Self::Zeros => *number,
+            };
+        }
+        numbers
+    }
+}
+
+/// Names, shapes and values of the 148 tensors, bf16-like; the same in every run.
+pub(crate) fn bf16_like(size: Size) -> Result<StateDict> {
     let mut random = fastrand::Rng::with_seed(2);
     let mut model = StateDict::new();
-    for (name, shape) in shapes() {
-        let values = weights(shape.iter().product(), &mut random);
+    for (name, shape) in shapes(size) {
+        let mut values = weights(shape.iter().product(), &mut random);
+        for value in &mut values {
+            *value = bf16(*value);
+        }
         model.insert(name, Tensor::from_vec(values, shape)?);
     }
     Ok(model)
 }
 
-fn shapes() -> Vec<(String, Vec<usize>)> {
+fn shapes(size: Size) -> Vec<(String, Vec<usize>)> {
+    let Size { width, vocabulary, .. } = size;
     let mut shapes = vec![
-        ("wte.weight".to_owned(), vec![VOCABULARY, WIDTH]),
-        ("wpe.weight".to_owned(), vec![CONTEXT, WIDTH]),
+        ("wte.weight".to_owned(), vec![vocabulary, width]),
+        ("wpe.weight".to_owned(), vec![CONTEXT, width]),
     ];
     for layer in 0..LAYERS {
         let mut linear = |name: &str, from: usize, to: usize| {
             shapes.push((format!("h.{layer}.{name}.weight"), vec![from, to]));
             shapes.push((format!("h.{layer}.{name}.bias"), vec![to]));
         };
-        linear("attn.c_attn", WIDTH, 3 * WIDTH);
-        linear("attn.c_proj", WIDTH, WIDTH);
-        linear("mlp.c_fc", WIDTH, 4 * WIDTH);
-        linear("mlp.c_proj", 4 * WIDTH, WIDTH);
+        linear("attn.c_attn", width, 3 * width);
+        linear("attn.c_proj", width, width);
+        linear("mlp.c_fc", width, 4 * width);
+        linear("mlp.c_proj", 4 * width, width);
         for norm in ["ln_1", "ln_2"] {
-            shapes.push((format!("h.{layer}.{norm}.weight"), vec![WIDTH]));
-            shapes.push((format!("h.{layer}.{norm}.bias"), vec![WIDTH]));
+            shapes.push((format!("h.{layer}.{norm}.weight"), vec![width]));
+            shapes.push((format!("h.{layer}.{norm}.bias"), vec![width]));
         }
     }
-    shapes.push(("ln_f.weight".to_owned(), vec![WIDTH]));
-    shapes.push(("ln_f.bias".to_owned(), vec![WIDTH]));
+    shapes.push(("ln_f.weight".to_owned(), vec![width]));
+    shapes.push(("ln_f.bias".to_owned(), vec![width]));
     shapes
 }
 
@@ -54,7 +109,7 @@ fn weights(count: usize, random: &mut fastrand::Rng) -> Vec<f32> {
     while weights.len() < count {
         let radius = 0.02 * (-2.0 * (1.0 - random.f32()).ln()).sqrt();
         let (sin, cos) = (TAU * random.f32()).sin_cos();
-        weights.extend([radius * sin, radius * cos].map(bf16));
+        weights.extend([radius * sin, radius * cos]);
     }
     weights.truncate(count);
     weights
@@ -71,14 +126,17 @@ mod tests {
 
     #[test]
     fn it_has_148_tensors_and_98_megabytes() {
-        let shapes = shapes();
-        let elements: usize = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-        assert_eq!((shapes.len(), 4 * elements), (TENSORS, 98_546_688));
+        for (size, bytes) in [(MB_100, 98_546_688), (GB_1, 1_016_000_000)] {
+            let shapes = shapes(size);
+            let elements: usize =
+                shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+            assert_eq!((shapes.len(), 4 * elements), (TENSORS, bytes));
+        }
     }
 
     #[test]
     fn weights_are_bf16_and_not_all_alike() {
-        let weights = weights(1_001, &mut fastrand::Rng::with_seed(1));
+        let weights = Kind::Bf16.numbers(1_001);
         assert_eq!(weights.len(), 1_001);
         assert!(
             weights

@@ -4,6 +4,10 @@
 
 /// Nonsense in, a clear error out, and nothing that was stored is touched.
 mod bad_input;
+/// Checkpoints that other programs wrote.
+mod checkpoint_foreign;
+/// `kill -9` while checkpoints are saved, overwritten and removed.
+mod checkpoint_kill;
 /// The demo from outside: what it recorded, that it learns, that it resumes.
 mod demo_run;
 /// How a process can end, and what that costs.

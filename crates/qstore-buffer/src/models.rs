@@ -24,8 +24,10 @@ use shuttle::thread;
 #[cfg(loom)]
 fn check(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    // Three forced switches find every bug known so far; without a limit some models take hours.
-    builder.preemption_bound = Some(3);
+    // Three find every bug known so far in seconds; five take a minute, without a limit it is hours.
+    let forced_switches =
+        std::env::var("QSTORE_SWITCHES").ok().and_then(|count| count.parse().ok());
+    builder.preemption_bound = Some(forced_switches.unwrap_or(3));
     builder.check(model);
 }
 
@@ -41,20 +43,18 @@ fn buffer(maxsize: usize, overflow: Overflow) -> AsyncBuffer<u64> {
 }
 
 /// Each of `producers` threads pushes one item; one consumer sleeps until it has them all.
+///
+/// Nobody joins the threads, because loom cannot in a thread that may still be woken; the checker
+/// itself runs them to their end.
 fn wakes_for_one(producers: u64) {
     let buffer = buffer(2, Overflow::DropNewest);
-    let threads: Vec<_> = (0..producers)
-        .map(|item| {
-            let buffer = buffer.clone();
-            thread::spawn(move || buffer.push(item).unwrap())
-        })
-        .collect();
+    for item in 0..producers {
+        let buffer = buffer.clone();
+        thread::spawn(move || buffer.push(item).unwrap());
+    }
     let mut taken: Vec<_> = (0..producers).map(|_| buffer.pop(None).unwrap()).collect();
     taken.sort_unstable();
     assert!(taken.into_iter().eq(0..producers));
-    for thread in threads {
-        thread.join().unwrap();
-    }
 }
 
 #[test]
@@ -70,16 +70,14 @@ fn a_consumer_that_waits_for_one_is_woken_by_either_of_two_producers() {
 /// The consumer sleeps until two items are inside, as a drain sleeps until half the ring is full.
 fn wakes_for_two() {
     let shared = Arc::new((Ring::new(4), Wakeup::new()));
-    let threads: Vec<_> = (0..2)
-        .map(|item| {
-            let shared = Arc::clone(&shared);
-            thread::spawn(move || {
-                let (ring, wake) = &*shared;
-                assert!(ring.push(item).is_ok());
-                wake.pushed(|| ring.len());
-            })
-        })
-        .collect();
+    for item in 0..2 {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || {
+            let (ring, wake) = &*shared;
+            assert!(ring.push(item).is_ok());
+            wake.pushed(|| ring.len());
+        });
+    }
     let (ring, wake) = &*shared;
     while ring.len() < 2 {
         wake.wait(2, None, || ring.len() >= 2);
@@ -88,9 +86,6 @@ fn wakes_for_two() {
     assert_eq!(ring.pop_into(&mut batch, 2), 2);
     batch.sort_unstable();
     assert_eq!(batch, [0, 1]);
-    for thread in threads {
-        thread.join().unwrap();
-    }
 }
 
 #[test]

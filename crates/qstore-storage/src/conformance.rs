@@ -33,6 +33,8 @@ fn files(storage: &dyn Storage, dir: &Path) {
 
     file.write_at(4, b"tail").unwrap();
     file.write_at(0, b"head").unwrap();
+    file.begin_write_out(0, 8);
+    file.begin_write_out(u64::MAX, u64::MAX);
     file.sync().unwrap();
     assert_eq!(read_all(storage, &path).unwrap(), b"headtail");
     let mut part = [0; 4];
@@ -83,6 +85,13 @@ fn directories(storage: &dyn Storage, dir: &Path) {
     let expected =
         [("deep", EntryKind::Dir), ("linked", EntryKind::File), ("one", EntryKind::File)];
     assert_eq!(entries, expected.map(|(name, kind)| (name.into(), kind)));
+    if let Some(tree) = storage.sync_tree(dir).expect("a tree can be opened") {
+        tree.sync().expect("a tree can be synced");
+    }
+    assert!(
+        storage.sync_tree(&dir.join("no")).is_err() || storage.sync_tree(dir).unwrap().is_none()
+    );
+    storage.available(dir).expect("the room that is left can be asked for");
     let found = storage.metadata(&dir.join("linked")).unwrap().unwrap();
     assert_eq!((found.kind, found.len), (EntryKind::File, 3));
 

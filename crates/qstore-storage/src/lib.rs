@@ -50,12 +50,14 @@ mod memory;
 mod seam;
 mod staged_dir;
 mod staged_file;
+mod sync_tree;
+mod write_out;
 
 pub use error::{Error, Operation};
 pub use in_place::{Claim, Exclusive, Stamp};
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
-pub use seam::{Entry, EntryKind, Lock, Metadata, Storage, StorageFile};
+pub use seam::{Entry, EntryKind, Lock, Metadata, Storage, StorageFile, TreeSync};
 pub use staged_dir::StagedDir;
 pub use staged_file::StagedFile;
 

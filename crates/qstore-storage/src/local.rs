@@ -3,7 +3,7 @@
 use crate::error::Context;
 use crate::{
     Entry, EntryKind, Error, Exclusive, Lock, Metadata, Operation, Result, Stamp, Storage,
-    StorageFile, lease, parent_of,
+    StorageFile, TreeSync, lease, parent_of,
 };
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -148,6 +148,16 @@ impl Storage for LocalStorage {
         File::open(dir).and_then(|dir| dir.sync_all()).context(Operation::SyncDir, dir)
     }
 
+    fn sync_tree(&self, dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
+        crate::sync_tree::begin(dir)
+    }
+
+    fn available(&self, dir: &Path) -> Result<Option<u64>> {
+        let found = rustix::fs::statvfs(dir).map_err(io::Error::from);
+        let found = found.context(Operation::Inspect, dir)?;
+        Ok(Some(found.f_bavail.saturating_mul(found.f_frsize)))
+    }
+
     fn copy_mode(&self, from: &Path, to: &Path) -> Result<()> {
         let wanted = fs::metadata(from).context(Operation::Inspect, from)?.permissions();
         let found = fs::metadata(to).context(Operation::Inspect, to)?.permissions();
@@ -188,6 +198,10 @@ impl StorageFile for LocalFile {
 
     fn set_len(&self, len: u64) -> Result<()> {
         self.file.set_len(len).context(Operation::Resize, &self.path)
+    }
+
+    fn begin_write_out(&self, offset: u64, len: u64) {
+        crate::write_out::begin(&self.file, offset, len);
     }
 
     fn sync(&self) -> Result<()> {

@@ -6,10 +6,13 @@
 //! behind them, so there are two cuts to survive: [`power_cut`](MemoryStorage::power_cut) and
 //! [`power_cut_after_names`](MemoryStorage::power_cut_after_names).
 
+mod capacity;
+mod moves;
+
 use crate::error::Context;
 use crate::{
     Claim, Entry, EntryKind, Error, Exclusive, Lock, Metadata, Operation, Result, Stamp, Storage,
-    StorageFile,
+    StorageFile, TreeSync,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -39,6 +42,10 @@ struct Disk {
     changes: BTreeMap<usize, i64>,
     /// Inodes that nobody may open now.
     claimed: BTreeSet<usize>,
+    /// Moves of directories of which no half is durable yet, in order.
+    moves: Vec<moves::Move>,
+    /// The most bytes all files together may have.
+    capacity: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -60,6 +67,8 @@ impl MemoryStorage {
             opened: BTreeMap::new(),
             changes: BTreeMap::new(),
             claimed: BTreeSet::new(),
+            moves: Vec::new(),
+            capacity: None,
         })
     }
 
@@ -98,6 +107,7 @@ impl MemoryStorage {
             }
         }
         disk.forget_processes();
+        disk.moves.clear();
         Self::of(disk)
     }
 
@@ -249,16 +259,20 @@ impl Disk {
                 (false, Err(_)) => {}
             }
         }
-        self.names_mut(from_dir)?.remove(from_name);
-        self.names_mut(to_dir)?.insert(to_name.to_os_string(), inode);
+        let (from_name, to_name) = (from_name.to_os_string(), to_name.to_os_string());
+        self.names_mut(from_dir)?.remove(&from_name);
+        self.names_mut(to_dir)?.insert(to_name.clone(), inode);
+        self.note_move((from_dir, from_name, None), (to_dir, to_name, Some(inode)));
         Ok(())
     }
 
     fn exchange(&mut self, one: &Path, other: &Path) -> io::Result<()> {
         let (first, second) = (self.find(one)?, self.find(other)?);
         let ((one_dir, one_name), (other_dir, other_name)) = (self.split(one)?, self.split(other)?);
-        self.names_mut(one_dir)?.insert(one_name.to_os_string(), second);
-        self.names_mut(other_dir)?.insert(other_name.to_os_string(), first);
+        let (one_name, other_name) = (one_name.to_os_string(), other_name.to_os_string());
+        self.names_mut(one_dir)?.insert(one_name.clone(), second);
+        self.names_mut(other_dir)?.insert(other_name.clone(), first);
+        self.note_move((one_dir, one_name, Some(second)), (other_dir, other_name, Some(first)));
         Ok(())
     }
 
@@ -413,7 +427,17 @@ impl Storage for MemoryStorage {
                 return Err(Error::new(Operation::SyncDir, dir, reason));
             }
         }
+        disk.settle_moves(inode);
         Ok(())
+    }
+
+    fn sync_tree(&self, dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
+        self.disk().find(dir).context(Operation::Open, dir)?;
+        Ok(Some(Box::new(MemoryTree { storage: self.clone(), dir: dir.to_path_buf() })))
+    }
+
+    fn available(&self, _: &Path) -> Result<Option<u64>> {
+        Ok(self.disk().available())
     }
 
     fn copy_mode(&self, _: &Path, _: &Path) -> Result<()> {
@@ -440,17 +464,42 @@ impl Storage for MemoryStorage {
     }
 }
 
+#[derive(Debug)]
+struct MemoryTree {
+    storage: MemoryStorage,
+    dir: PathBuf,
+}
+
+impl TreeSync for MemoryTree {
+    fn sync(&self) -> Result<()> {
+        let mut disk = self.storage.disk();
+        let root = disk.find(&self.dir).context(Operation::Sync, &self.dir)?;
+        let mut left = vec![root];
+        while let Some(inode) = left.pop() {
+            match &mut disk.inodes[inode] {
+                Inode::File { live, durable } => durable.clone_from(live),
+                Inode::Dir { live, durable } => {
+                    durable.clone_from(live);
+                    left.extend(live.values());
+                }
+            }
+            disk.settle_moves(inode);
+        }
+        Ok(())
+    }
+}
+
 impl StorageFile for MemoryFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let mut disk = self.storage.disk();
-        let live = disk.bytes_mut(self.inode).context(Operation::Write, &self.path)?;
         let start = offset as usize;
-        let end = start + bytes.len();
+        let (end, outcome) = disk.room(self.inode, start, start + bytes.len());
+        let live = disk.bytes_mut(self.inode).context(Operation::Write, &self.path)?;
         if live.len() < end {
             live.resize(end, 0);
         }
-        live[start..end].copy_from_slice(bytes);
-        Ok(())
+        live[start..end].copy_from_slice(&bytes[..end - start]);
+        outcome.context(Operation::Write, &self.path)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
@@ -470,6 +519,7 @@ impl StorageFile for MemoryFile {
 
     fn set_len(&self, len: u64) -> Result<()> {
         let mut disk = self.storage.disk();
+        disk.room(self.inode, 0, len as usize).1.context(Operation::Resize, &self.path)?;
         let live = disk.bytes_mut(self.inode).context(Operation::Resize, &self.path)?;
         live.resize(len as usize, 0);
         Ok(())
@@ -528,6 +578,21 @@ mod tests {
     fn the_memory_conforms() {
         let memory = MemoryStorage::new();
         crate::conformance::check(&memory, Path::new("/"));
+    }
+
+    #[test]
+    fn a_tree_is_synced_without_its_own_name() {
+        let memory = MemoryStorage::new();
+        memory.create_dir(Path::new("/tree")).unwrap();
+        memory.create_dir(Path::new("/tree/a")).unwrap();
+        let file = memory.create_new(Path::new("/tree/a/file")).unwrap();
+        let tree = memory.sync_tree(Path::new("/tree")).unwrap().unwrap();
+        file.write_at(0, b"text").unwrap();
+        tree.sync().unwrap();
+        assert!(memory.power_cut().metadata(Path::new("/tree")).unwrap().is_none());
+        memory.sync_dir(Path::new("/")).unwrap();
+        let cut = memory.power_cut();
+        assert_eq!(read_all(&cut, Path::new("/tree/a/file")).unwrap(), b"text");
     }
 
     #[test]

@@ -102,6 +102,27 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// After an error nothing is known about what would survive.
     fn sync_dir(&self, dir: &Path) -> Result<()>;
 
+    /// Takes up the syncing of a whole tree at once; `None` where the system has no such thing, as
+    /// here, and every file and directory must be synced by itself. To be asked for before anything
+    /// is written below `dir`.
+    ///
+    /// # Errors
+    /// When the directory cannot be opened.
+    fn sync_tree(&self, dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
+        let _ = dir;
+        Ok(None)
+    }
+
+    /// Bytes that can still be written below that directory, `None` where that is not known. What
+    /// others write meanwhile takes from it, so enough now is no promise.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    fn available(&self, dir: &Path) -> Result<Option<u64>> {
+        let _ = dir;
+        Ok(None)
+    }
+
     /// Gives `to` the mode of `from`, where the file system knows modes.
     ///
     /// # Errors
@@ -120,6 +141,16 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the lock file cannot be made.
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>>;
+}
+
+/// A tree that is synced as a whole, and perhaps more with it.
+pub trait TreeSync: fmt::Debug + Send + Sync {
+    /// Makes all files and names in the tree, as they are now, survive a power cut; not the tree's
+    /// own name.
+    ///
+    /// # Errors
+    /// When anything written since this was taken up may be lost; it must be written anew.
+    fn sync(&self) -> Result<()>;
 }
 
 /// An open file. Offsets are bytes from its beginning; there is no cursor.
@@ -155,6 +186,13 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     /// # Errors
     /// After an error the length is the old or the new one.
     fn set_len(&self, len: u64) -> Result<()>;
+
+    /// Asks the system to begin writing these bytes down, so that a later [`sync`](Self::sync) has
+    /// less to wait for. A hint: it makes nothing durable and nothing changes if it is ignored, as
+    /// it is unless an implementation knows better. A wrapper should pass it on.
+    fn begin_write_out(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
 
     /// Makes the file's bytes and length, as they are now, survive a power cut; not its name.
     ///

@@ -1,20 +1,22 @@
 //! A tree of files that gets its public name only when it is complete and durable.
 
-use crate::{Result, Storage, StorageFile, create_dir_all, parent_of, remove_dir_all};
+use crate::{Error, Operation, Result, Storage, StorageFile, TreeSync, parent_of, remove_dir_all};
 use std::collections::BTreeSet;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::{fmt, io};
 
 /// A directory under a temporary name, filled and then [committed](Self::commit).
 ///
-/// Files in it are synced by whoever writes them; the directories are synced by the commit. Dropped
-/// without a commit, it removes itself; after a kill the temporary name is left over.
+/// Where the system can sync a whole tree, the commit does; elsewhere, as
+/// [`is_synced_as_a_whole`](Self::is_synced_as_a_whole) tells, files are synced by whoever writes them,
+/// and the commit syncs the directories. Dropped without a commit, it removes itself; after a kill the temporary name is left over.
 pub struct StagedDir {
     storage: Arc<dyn Storage>,
     temporary: PathBuf,
     /// Every directory below and including the temporary one; a deeper one sorts after its parent.
     dirs: BTreeSet<PathBuf>,
+    tree: Option<Box<dyn TreeSync>>,
     is_committed: bool,
 }
 
@@ -25,55 +27,116 @@ impl StagedDir {
     /// When the directory cannot be created, above all because the name is taken.
     pub fn create(storage: &Arc<dyn Storage>, temporary: &Path) -> Result<Self> {
         storage.create_dir(temporary)?;
+        let tree = storage.sync_tree(temporary).unwrap_or(None);
         Ok(Self {
             storage: Arc::clone(storage),
             temporary: temporary.to_path_buf(),
             dirs: BTreeSet::from([temporary.to_path_buf()]),
+            tree,
             is_committed: false,
         })
     }
 
+    /// Whether the commit syncs the files as well.
+    #[must_use]
+    pub fn is_synced_as_a_whole(&self) -> bool {
+        self.tree.is_some()
+    }
+
     /// Creates a file, and the directories above it, at a path relative to this directory. Sync it
-    /// before the commit.
+    /// before the commit, unless the commit does.
     ///
     /// # Errors
-    /// When it cannot be created.
+    /// When it cannot be created; when the path leads out of the directory.
     pub fn create_file(&mut self, relative: &Path) -> Result<Box<dyn StorageFile>> {
-        let path = self.temporary.join(relative);
-        let mut dir = parent_of(&path);
-        if !self.dirs.contains(dir) {
-            create_dir_all(&*self.storage, dir)?;
-            while self.dirs.insert(dir.to_path_buf()) {
-                dir = parent_of(dir);
-            }
-        }
+        let path = self.place(relative)?;
         self.storage.create_new(&path)
     }
 
-    /// Publishes the tree: its directories are synced from the bottom up, it takes the public name
+    /// Makes a file that is durable elsewhere a part of this tree as well, without copying it.
+    ///
+    /// # Errors
+    /// When it cannot be linked; when the path leads out of the directory.
+    pub fn link_file(&mut self, from: &Path, relative: &Path) -> Result<()> {
+        let path = self.place(relative)?;
+        self.storage.link(from, &path)
+    }
+
+    /// The path of a file in this tree, whose directory exists from now on.
+    fn place(&mut self, relative: &Path) -> Result<PathBuf> {
+        let path = self.temporary.join(relative);
+        let is_inside = relative.components().all(|part| matches!(part, Component::Normal(_)));
+        if !is_inside || relative.as_os_str().is_empty() {
+            let reason = io::Error::new(io::ErrorKind::InvalidInput, "it leads out of the tree");
+            return Err(Error::new(Operation::Create, &path, reason));
+        }
+        self.make_dir(parent_of(&path))?;
+        Ok(path)
+    }
+
+    fn make_dir(&mut self, dir: &Path) -> Result<()> {
+        if !self.dirs.contains(dir) {
+            self.make_dir(parent_of(dir))?;
+            self.storage.create_dir(dir)?;
+            self.dirs.insert(dir.to_path_buf());
+        }
+        Ok(())
+    }
+
+    /// Publishes the tree: it is synced as a whole, or its directories from the bottom up; it takes the public name
     /// in one step, then that name is synced. A tree that was there is exchanged for this one and
     /// removed afterwards.
     ///
+    /// Where the system cannot exchange two names, the old tree first steps aside to `tombstone`, a
+    /// name in the same file system that nobody else uses. Whoever finds it, and nothing under the
+    /// public name, after a crash between the two steps, moves it back.
+    ///
     /// # Errors
     /// When the last sync or the removal fails, the public name already shows the new tree. After
-    /// any other error it is as it was.
-    pub fn commit(mut self, public: &Path) -> Result<()> {
-        for dir in self.dirs.iter().rev() {
-            self.storage.sync_dir(dir)?;
+    /// any other error the old one is as it was, or under `tombstone` if it could not be moved back.
+    pub fn commit(mut self, public: &Path, tombstone: &Path) -> Result<()> {
+        match &self.tree {
+            Some(tree) => tree.sync()?,
+            None => {
+                for dir in self.dirs.iter().rev() {
+                    self.storage.sync_dir(dir)?;
+                }
+            }
         }
-        let replaces = self.storage.metadata(public)?.is_some();
-        if replaces {
-            self.storage.exchange(&self.temporary, public)?;
-        } else {
+        let mut replaced = None;
+        if self.storage.metadata(public)?.is_none() {
             self.storage.rename(&self.temporary, public)?;
+        } else {
+            match self.storage.exchange(&self.temporary, public) {
+                Ok(()) => replaced = Some(self.temporary.clone()),
+                Err(error) if error.source.kind() == io::ErrorKind::Unsupported => {
+                    self.bury(public, tombstone)?;
+                    replaced = Some(tombstone.to_path_buf());
+                }
+                Err(error) => return Err(error),
+            }
         }
         self.is_committed = true;
         self.storage.sync_dir(parent_of(public))?;
-        if replaces {
-            self.storage.sync_dir(parent_of(&self.temporary))?;
-            remove_dir_all(&*self.storage, &self.temporary)?;
+        if let Some(old) = replaced {
+            self.storage.sync_dir(parent_of(&old))?;
+            remove_dir_all(&*self.storage, &old)?;
         }
         Ok(())
+    }
+
+    /// Puts this tree in the place of the old one in two steps.
+    fn bury(&self, public: &Path, tombstone: &Path) -> Result<()> {
+        // The directory the tombstone goes to may be new; it must not be lost with what is in it.
+        self.storage.sync_dir(parent_of(parent_of(tombstone)))?;
+        self.storage.rename(public, tombstone)?;
+        // Durable where it is now, so that it cannot be lost between the two names.
+        self.storage.sync_dir(parent_of(tombstone))?;
+        let moved = self.storage.rename(&self.temporary, public);
+        if moved.is_err() {
+            let _ = self.storage.rename(tombstone, public);
+        }
+        moved
     }
 }
 
@@ -112,13 +175,29 @@ mod tests {
         let memory = MemoryStorage::new();
         let storage: Arc<dyn Storage> = Arc::new(memory.clone());
         for text in [&b"first"[..], b"second"] {
-            stage(&storage, text).commit(Path::new("/tree")).unwrap();
+            stage(&storage, text).commit(Path::new("/tree"), Path::new("/.old")).unwrap();
             let cut = memory.power_cut();
             for name in ["/tree/a/b/c", "/tree/a/d", "/tree/e"] {
                 assert_eq!(read_all(&cut, Path::new(name)).unwrap(), text, "{name}");
             }
         }
         assert_eq!(memory.list(Path::new("/")).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_path_that_leads_out_is_refused_and_a_file_can_be_shared() {
+        let memory = MemoryStorage::new();
+        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let mut staged = stage(&storage, b"text");
+        for outside in ["/etc/x", "../x", "a/../../x", "./x", ""] {
+            assert!(staged.create_file(Path::new(outside)).is_err(), "{outside}");
+        }
+        staged.commit(Path::new("/one"), Path::new("/.old")).unwrap();
+        let mut other = StagedDir::create(&storage, Path::new("/.tree.tmp")).unwrap();
+        other.link_file(Path::new("/one/a/d"), Path::new("x/y")).unwrap();
+        other.commit(Path::new("/other"), Path::new("/.old")).unwrap();
+        remove_dir_all(&memory, Path::new("/one")).unwrap();
+        assert_eq!(read_all(&memory.power_cut(), Path::new("/other/x/y")).unwrap(), b"text");
     }
 
     #[test]

@@ -14,7 +14,12 @@ pub struct StagedFile {
     file: Option<Box<dyn StorageFile>>,
     temporary: PathBuf,
     len: u64,
+    /// How much of it the system was asked to write down.
+    written_out: u64,
 }
+
+/// Often enough that the sync at the end waits for little, and seldom enough to cost nothing.
+const WRITE_OUT_BYTES: u64 = 4 << 20;
 
 impl StagedFile {
     /// An empty file under a temporary name in the same file system as its later public name.
@@ -28,16 +33,22 @@ impl StagedFile {
             file: Some(file),
             temporary: temporary.to_path_buf(),
             len: 0,
+            written_out: 0,
         })
     }
 
-    /// Writes at the end.
+    /// Writes at the end. Every few MB the system is asked to begin writing them down, so that the
+    /// sync of the commit has little to wait for.
     ///
     /// # Errors
     /// After an error the file can only be dropped.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.file().write_at(self.len, bytes)?;
         self.len += bytes.len() as u64;
+        if self.len - self.written_out >= WRITE_OUT_BYTES {
+            self.file().begin_write_out(self.written_out, self.len - self.written_out);
+            self.written_out = self.len;
+        }
         Ok(())
     }
 

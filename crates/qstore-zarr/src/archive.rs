@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 /// The most bytes that are read at once on behalf of the archive's own word: its directory, its
 /// manifest, its metadata.
-const DOCUMENT_MAX: u64 = 1 << 30;
+pub(crate) const DOCUMENT_MAX: u64 = 1 << 30;
 
 /// Appends entries to a staged file.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl ArchiveWriter {
 
 impl ArchiveWriter {
     /// What a reader would refuse is not written.
-    fn check_measure(what: &str, len: usize) -> Result<(), Error> {
+    pub(crate) fn check_measure(what: &str, len: usize) -> Result<(), Error> {
         let len = len as u64;
         if len > DOCUMENT_MAX {
             return Err(Error::TooLarge { what: what.into(), len, limit: DOCUMENT_MAX });
@@ -174,13 +174,8 @@ impl Archive {
         Ok(self.read(index, &mut buffer)?.to_vec())
     }
 
-    /// The error that this archive is damaged in that way.
-    pub(crate) fn damaged(&self, damage: Damage) -> Error {
-        Error::Damaged { path: self.path.clone(), damage }
-    }
-
     fn broken(&self, reason: &'static str) -> Error {
-        self.damaged(Damage::Archive { reason })
+        Error::Damaged { path: self.path.clone(), damage: Damage::Archive { reason } }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -21,6 +21,8 @@ pub(crate) struct Grid {
     splits: usize,
     /// Chunks altogether.
     count: usize,
+    /// What stands between the coordinates in a key.
+    separator: char,
 }
 
 impl Grid {
@@ -66,6 +68,7 @@ impl Grid {
             outer_len,
             splits,
             count,
+            separator: '/',
         };
         if shape.contains(&0) {
             return Some(grid(len_of(&chunk)?, 0, 0, 0));
@@ -85,6 +88,16 @@ impl Grid {
         len_of(shape)?;
         let outer_len = len_of(&shape[split..])?;
         Some(grid(len_of(&chunk)?, outer_len, splits, outer.checked_mul(splits)?))
+    }
+
+    /// The same chunks with keys like `c.0.3`, for which no directories are needed.
+    pub(crate) fn with_separator(mut self, separator: char) -> Self {
+        self.separator = separator;
+        self
+    }
+
+    pub(crate) fn separator(&self) -> char {
+        self.separator
     }
 
     pub(crate) fn chunk_shape(&self) -> &[NonZero<u64>] {
@@ -108,7 +121,7 @@ impl Grid {
         start..(start + self.chunk_len).min(outer + self.outer_len)
     }
 
-    /// The chunk's key below the array, as Zarr's default encoding has it: `c/0/3`.
+    /// The chunk's key below the array, as Zarr's default encoding has it: `c/0/3`, or with dots.
     pub(crate) fn key(&self, index: usize) -> String {
         let mut left = index;
         let mut coordinates = vec![0; self.shape.len()];
@@ -119,7 +132,7 @@ impl Grid {
             left /= chunks as usize;
         }
         coordinates.iter().fold(String::from("c"), |mut key, coordinate| {
-            let _ = write!(key, "/{coordinate}"); // a string takes everything
+            let _ = write!(key, "{}{coordinate}", self.separator); // a string takes everything
             key
         })
     }
@@ -152,6 +165,7 @@ mod tests {
         let grid = Grid::new(&[4, 1000, 1000], 4, 1 << 20).unwrap();
         assert_eq!(grid.key(0), "c/0/0/0");
         assert_eq!(grid.key(7), "c/1/3/0");
+        assert_eq!(grid.clone().with_separator('.').key(7), "c.1.3.0");
         assert_eq!(Grid::new(&[], 4, 64).unwrap().key(0), "c");
     }
 

@@ -34,6 +34,7 @@ pub(crate) struct Codec {
 struct Blosc {
     compressor: BloscCompressor,
     level: u8,
+    shuffle: BloscShuffleMode,
     typesize: usize,
 }
 
@@ -45,16 +46,25 @@ impl Codec {
             Compression::Gzip => BloscCompressor::Zlib,
             Compression::None => return Self { blosc: None },
         };
-        Self { blosc: Some(Blosc { compressor, level, typesize: dtype.size() }) }
+        let (shuffle, typesize) = (BloscShuffleMode::BitShuffle, dtype.size());
+        Self { blosc: Some(Blosc { compressor, level, shuffle, typesize }) }
+    }
+
+    /// Chunks as they are, with their checksum.
+    pub(crate) const RAW: Self = Self { blosc: None };
+
+    /// The same one, which compresses the bytes in the order they have.
+    pub(crate) fn unshuffled(self) -> Self {
+        let unshuffled = |blosc| Blosc { shuffle: BloscShuffleMode::NoShuffle, ..blosc };
+        Self { blosc: self.blosc.map(unshuffled) }
     }
 
     /// A full chunk, ready to be stored. What is not compressed is not copied either.
     pub(crate) fn encode(self, chunk: Cow<'_, [u8]>) -> Result<Encoded<'_>, String> {
         let body = match self.blosc {
             None => chunk,
-            Some(Blosc { compressor, level, typesize }) => {
+            Some(Blosc { compressor, level, shuffle, typesize }) => {
                 let level = level.try_into().map_err(|level| format!("level {level}"))?;
-                let shuffle = BloscShuffleMode::BitShuffle;
                 let blosc =
                     blosc_compress_bytes(&chunk, level, shuffle, typesize, compressor, 0, 1);
                 Cow::Owned(blosc.map_err(|error| error.to_string())?)
@@ -154,9 +164,8 @@ pub(crate) fn array_metadata(
     let shape: Vec<u64> = shape.iter().map(|length| *length as u64).collect();
     let fill_value = FillValue::new(vec![0; stored.size()]);
     let mut codecs: Vec<Arc<dyn BytesToBytesCodecTraits>> = Vec::new();
-    if let Some(Blosc { compressor, level, typesize }) = codec.blosc {
+    if let Some(Blosc { compressor, level, shuffle, typesize }) = codec.blosc {
         let level = level.try_into().map_err(|level| format!("level {level}"))?;
-        let shuffle = BloscShuffleMode::BitShuffle;
         let blosc = BloscCodec::new(compressor, level, None, shuffle, Some(typesize));
         codecs.push(Arc::new(blosc.map_err(|error| error.to_string())?));
     }
@@ -170,6 +179,31 @@ pub(crate) fn array_metadata(
         .attributes(attributes)
         .build_metadata()
         .map_err(|error| error.to_string())
+        .map(|metadata| metadata.with_chunk_key_encoding(key_encoding(grid.separator())))
+}
+
+fn key_encoding(separator: char) -> MetadataV3 {
+    let configuration = Map::from_iter([("separator".to_owned(), json!(separator))]);
+    MetadataV3::new_with_configuration("default", configuration)
+}
+
+/// What stands between the coordinates of a chunk's key.
+fn separator_of(encoding: &MetadataV3) -> Result<char, String> {
+    #[derive(serde::Deserialize)]
+    struct Default {
+        separator: char,
+    }
+    let separator = match encoding.configuration() {
+        None => '/',
+        Some(found) => {
+            let found: Default = found.to_typed().map_err(|error| error.to_string())?;
+            found.separator
+        }
+    };
+    match (encoding.name(), separator) {
+        ("default", '/' | '.') => Ok(separator),
+        (name, _) => Err(format!("chunk keys as `{name}` has them, with `{separator}`")),
+    }
 }
 
 /// What an array's `zarr.json` says, as far as a load needs it.
@@ -199,7 +233,8 @@ impl ArrayForm {
             .map(|length| usize::try_from(*length))
             .collect::<Result<_, _>>()
             .map_err(|_| "a length beyond this machine")?;
-        let grid = chunk_grid(metadata, &shape, dtype)?;
+        let separator = separator_of(&metadata.chunk_key_encoding)?;
+        let grid = chunk_grid(metadata, &shape, dtype)?.with_separator(separator);
         let codec = chunk_codec(metadata, dtype)?;
         Ok(Self { dtype, shape, grid, codec })
     }
@@ -232,6 +267,7 @@ fn chunk_codec(metadata: &ArrayMetadataV3, dtype: Dtype) -> Result<Codec, String
                     blosc: Some(Blosc {
                         compressor: found.cname,
                         level: found.clevel.into(),
+                        shuffle: found.shuffle,
                         typesize: dtype.size(),
                     }),
                 }),
@@ -267,7 +303,9 @@ mod tests {
             for dtype in Dtype::ALL {
                 let chunk: Vec<u8> = (0..1920).map(|i: u32| (i * i / 7) as u8).collect();
                 let shape = [1920 / dtype.size()];
+                let separator = if compression == Compression::Lz4 { '.' } else { '/' };
                 let grid = Grid::new(&shape, dtype.size(), 1 << 20).unwrap();
+                let grid = grid.with_separator(separator);
                 let codec = Codec::new(compression, 3, *dtype);
                 let encoded = codec.encode(Cow::Borrowed(&chunk)).unwrap();
                 let stored = encoded.parts().concat();

@@ -21,6 +21,11 @@ pub enum Error {
         /// The most that is allowed.
         max: usize,
     },
+    /// Deduplication in a layout that has no files to share.
+    #[error(
+        "deduplicate needs the directory layout; set layout(Layout::Directory) or leave it out"
+    )]
+    NothingToLink,
     /// A name that no compression has.
     #[error("`{name}` is no known compression; choose zstd, lz4, gzip or none")]
     UnknownCompression {
@@ -33,15 +38,55 @@ pub enum Error {
         /// The path that was given.
         dir: PathBuf,
     },
+    /// Something that is no checkpoint of ours has the name that this one would get.
+    #[error("{} is there and is no checkpoint of this program; move it away, then save again", path.display())]
+    Foreign {
+        /// What has the name.
+        path: PathBuf,
+    },
     /// Every name for a new file was in use.
     #[error("{} is full of files that are being written; try again", staging.display())]
     Busy {
         /// The directory for files that are being written.
         staging: PathBuf,
     },
+    /// A [`CheckpointStore`](crate::CheckpointStore) of another kind failed.
+    #[error("the checkpoint store failed: {source}")]
+    Store {
+        /// What it says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The file system failed.
     #[error(transparent)]
     Storage(#[from] qstore_storage::Error),
+
+    /// A staging arena has lent out its whole budget.
+    #[error(
+        "{needed} bytes do not fit into the arena: {in_use} of its {budget} bytes hold snapshots that are not saved yet; wait for a save, or give it more"
+    )]
+    ArenaFull {
+        /// Bytes of the tensor.
+        needed: u64,
+        /// The most the arena may hold.
+        budget: u64,
+        /// What it holds for snapshots.
+        in_use: u64,
+    },
+    /// Bytes that are no tensor of that type and shape.
+    #[error(transparent)]
+    Tensor(#[from] qstore_schema::Error),
+    /// There is not enough room for the checkpoint; nothing was written.
+    #[error(
+        "a checkpoint of about {needed} bytes does not fit into the {available} bytes that are free at {}; free some space, or keep fewer checkpoints", dir.display()
+    )]
+    NoSpace {
+        /// The checkpoint directory.
+        dir: PathBuf,
+        /// What the checkpoint takes at least, by a sample of it.
+        needed: u64,
+        /// What is free.
+        available: u64,
+    },
 
     /// A dict with an empty name as a key.
     #[error("`{at}` has an entry without a name; give every entry a name")]
@@ -88,6 +133,24 @@ pub enum Error {
         /// The epochs that are there.
         available: Vec<u64>,
     },
+    /// A checkpoint has no tensor that is meant.
+    #[error("epoch {epoch} has no {wanted}; it has {}", Names(available))]
+    TensorNotFound {
+        /// The epoch.
+        epoch: u64,
+        /// What was asked for.
+        wanted: String,
+        /// The paths of the tensors that are there.
+        available: Vec<String>,
+    },
+    /// A directory was replaced, or removed, while it was read.
+    #[error("{} was replaced while it was read; open epoch {epoch} again", path.display())]
+    Replaced {
+        /// The epoch.
+        epoch: u64,
+        /// The checkpoint's directory.
+        path: PathBuf,
+    },
     /// There are checkpoints, but none that can be loaded.
     #[error("{} has no checkpoint that can be loaded; the newest fails because {}", dir.display(), First(skipped))]
     NoneValid {
@@ -123,7 +186,8 @@ pub enum Error {
         /// Why.
         source: Arc<Error>,
     },
-    /// An earlier save failed in the background. Reported once by the next save, which did nothing.
+    /// An earlier save failed in the background, and nobody has looked at its ticket since. Reported
+    /// once by the next save, which did nothing.
     #[error("an earlier save failed, and this one was not begun ({source}); save again to go on")]
     EarlierSaveFailed {
         /// What the earlier save's ticket says.
@@ -307,12 +371,14 @@ impl Damage {
 /// numbers only, unless it is an array's chunk directory, or a group a user called `c`; for a message
 /// either reading is close enough.
 fn tensor_of(entry: &str) -> Option<&str> {
-    if let Some(array) = entry.strip_suffix("/c") {
-        return Some(array);
-    }
-    let at = entry.rfind("/c/")?;
-    let is_chunk = entry[at + 3..].split('/').all(|part| part.bytes().all(|b| b.is_ascii_digit()));
-    is_chunk.then(|| &entry[..at])
+    let is_chunk = |key: &str| {
+        let is_number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+        key == "c"
+            || key.strip_prefix("c/").is_some_and(|key| key.split('/').all(is_number))
+            || key.strip_prefix("c.").is_some_and(|key| key.split('.').all(is_number))
+    };
+    let mut slashes = entry.rmatch_indices('/').map(|(at, _)| at);
+    slashes.find(|at| is_chunk(&entry[at + 1..])).map(|at| &entry[..at])
 }
 
 struct Tensor<'a>(&'a str);
@@ -331,6 +397,19 @@ struct First<'a>(&'a [(u64, Error)]);
 impl fmt::Display for First<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.first().map_or(Ok(()), |(_, error)| error.fmt(f))
+    }
+}
+
+struct Names<'a>(&'a [String]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 10;
+        match self.0.split_at_checked(SHOWN) {
+            Some((shown, rest)) => write!(f, "{} and {} more", shown.join(", "), rest.len()),
+            None if self.0.is_empty() => f.write_str("none at all"),
+            None => f.write_str(&self.0.join(", ")),
+        }
     }
 }
 
@@ -361,6 +440,7 @@ mod tests {
         check("model/layer.0.weight/c/0/12", Some("model/layer.0.weight"));
         check("model/scalar/c", Some("model/scalar"));
         check("model/c/c/0", Some("model/c"));
+        check("model/w/c.0.12", Some("model/w"));
         check("model/zarr.json", None);
         check("manifest.json", None);
         let damage = Damage::Checksum { entry: "model/w/c/0".into() };

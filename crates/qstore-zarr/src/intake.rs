@@ -6,7 +6,7 @@
 
 use crate::directory::CheckpointDir;
 use crate::save::{Snapshot, save_checkpoint};
-use crate::ticket::{Completion, Outcome, SaveTicket, ticket};
+use crate::ticket::{Completion, Failure, Outcome, SaveTicket, ticket};
 use crate::{Busy, CheckpointSettings, Error};
 use qstore_buffer::{AsyncBuffer, Progress, PushError, Sink};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -18,6 +18,14 @@ use std::time::{Duration, Instant};
 pub(crate) struct Job {
     snapshot: Snapshot,
     completion: Completion,
+}
+
+/// What became of a push.
+pub(crate) enum Pushed {
+    Taken(SaveTicket),
+    Closed,
+    /// It would have had to wait.
+    Full(Box<Snapshot>),
 }
 
 /// Where jobs come in.
@@ -42,8 +50,8 @@ struct Gate {
 struct Failures {
     /// The first one, for ever.
     first: Option<Arc<Error>>,
-    /// The latest one, until a save has reported it.
-    unreported: Option<Arc<Error>>,
+    /// The latest one, until a save or its own ticket has reported it.
+    unreported: Option<(Arc<Error>, Failure)>,
 }
 
 impl Gate {
@@ -80,9 +88,26 @@ impl Intake {
 
     /// Takes a job, as the policy has it. `None` when nothing is taken any more.
     pub(crate) fn push(&self, snapshot: Snapshot, busy: Busy) -> Result<Option<SaveTicket>, Error> {
+        match self.push_or_wait(snapshot, busy, true)? {
+            Pushed::Taken(ticket) => Ok(Some(ticket)),
+            Pushed::Closed | Pushed::Full(_) => Ok(None),
+        }
+    }
+
+    /// As [`push`](Self::push), but gives the snapshot back where that would wait.
+    pub(crate) fn try_push(&self, snapshot: Snapshot, busy: Busy) -> Result<Pushed, Error> {
+        self.push_or_wait(snapshot, busy, false)
+    }
+
+    fn push_or_wait(
+        &self,
+        snapshot: Snapshot,
+        busy: Busy,
+        may_wait: bool,
+    ) -> Result<Pushed, Error> {
         let epoch = snapshot.epoch;
         let mut superseded = Vec::new();
-        let pushed = self.push_under_lock(snapshot, busy, &mut superseded);
+        let pushed = self.push_under_lock(snapshot, busy, may_wait, &mut superseded);
         // Outside the lock: whoever awaits these tickets is woken, and may save again at once.
         for job in superseded {
             job.completion.resolve(Outcome::Superseded { by: epoch });
@@ -94,28 +119,35 @@ impl Intake {
         &self,
         snapshot: Snapshot,
         busy: Busy,
+        may_wait: bool,
         superseded: &mut Vec<Job>,
-    ) -> Result<Option<SaveTicket>, Error> {
+    ) -> Result<Pushed, Error> {
         let mut failures = self.gate.lock();
-        if let Some(source) = failures.unreported.take() {
-            return Err(Error::EarlierSaveFailed { source });
+        match failures.unreported.take() {
+            // Whoever has looked at the ticket knows, and this save is his answer to it.
+            Some((source, failure)) if !failure.is_told() => {
+                return Err(Error::EarlierSaveFailed { source });
+            }
+            _ => {}
         }
         let is_busy = self.open() > 0;
         let (ticket, completion) = ticket(snapshot.epoch, &self.gate.open);
         if busy == Busy::Skip && is_busy {
             completion.resolve(Outcome::Skipped);
-            return Ok(Some(ticket));
+            return Ok(Pushed::Taken(ticket));
         }
         let mut job = Job { snapshot, completion };
         loop {
             job = match self.ring.push(job) {
-                Ok(()) => return Ok(Some(ticket)),
-                Err(PushError::Closed(_)) => return Ok(None),
+                Ok(()) => return Ok(Pushed::Taken(ticket)),
+                Err(PushError::Closed(_)) => return Ok(Pushed::Closed),
                 Err(PushError::Full(job)) => job,
             };
             if busy == Busy::CoalesceLatest {
                 // Nothing if the background thread was quicker; then there is room as well.
                 superseded.extend(self.ring.pop(Some(Duration::ZERO)));
+            } else if !may_wait {
+                return Ok(Pushed::Full(Box::new(job.snapshot)));
             } else {
                 failures = self.gate.room.wait(failures).unwrap_or_else(PoisonError::into_inner);
             }
@@ -151,15 +183,16 @@ impl SaveSink {
             Ok(Err(error)) => {
                 let source = Arc::new(error);
                 let failed = || Error::SaveFailed { epoch, source: Arc::clone(&source) };
-                let failure = Arc::new(failed());
+                let latched = Arc::new(failed());
+                let failure = Failure::new(Arc::clone(&source));
                 let mut failures = self.intake.gate.lock();
-                failures.first.get_or_insert_with(|| Arc::clone(&failure));
+                failures.first.get_or_insert_with(|| Arc::clone(&latched));
                 // After a failed retention the checkpoint is durable and the next save may go on.
                 if !matches!(*source, Error::Retention { .. }) {
-                    failures.unreported = Some(failure);
+                    failures.unreported = Some((latched, failure.clone()));
                 }
                 drop(failures);
-                completion.resolve(Outcome::Failed(Arc::clone(&source)));
+                completion.resolve(Outcome::Failed(failure));
                 Err(failed())
             }
             Err(panic) => {

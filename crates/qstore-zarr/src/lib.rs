@@ -64,31 +64,60 @@
 #[cfg(target_endian = "big")]
 compile_error!("chunks are stored little-endian, as they lie in memory");
 
+mod aligned;
 mod archive;
+mod arena;
+mod blocking;
+mod choice;
 mod chunking;
 mod codec;
+pub mod conformance;
+mod container;
+mod dedup;
 mod directory;
 mod error;
+mod fetch;
+mod foreign;
 mod intake;
 mod load;
 mod manager;
 mod manifest;
+mod memory_store;
 mod names;
 mod ordered;
+mod pin;
+mod plan;
+mod reader;
+mod removal;
 pub mod retention;
+mod root;
+mod root_group;
+mod safetensors;
 mod save;
 mod settings;
 mod staging;
+mod store;
 mod structure;
 mod ticket;
+mod tree;
+mod view;
 mod zip_format;
 
+pub use arena::{ArenaStats, StagingArena};
 pub use error::{Damage, Error};
+pub use foreign::{MissingChunks, load_zarr_group, load_zarr_group_in};
 pub use load::{Checkpoint, CheckpointInfo, Latest};
 pub use manager::CheckpointManager;
+pub use memory_store::MemoryStore;
+pub use reader::{CheckpointReader, Select, TensorInfo};
+pub use safetensors::{
+    export_safetensors, export_safetensors_in, import_safetensors, import_safetensors_in,
+};
 pub use save::Saved;
-pub use settings::{Busy, CheckpointSettings, Compression};
+pub use settings::{Busy, CheckpointSettings, Compression, Layout};
+pub use store::CheckpointStore;
 pub use ticket::SaveTicket;
+pub use view::Checkpoints;
 
 #[cfg(doc)]
 use qstore_schema::StateDict;

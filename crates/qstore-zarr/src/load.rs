@@ -1,25 +1,20 @@
-//! From a file back to the state: verified as it is read, exact, or an error that names the place.
+//! From the disk back to the state: verified as it is read, exact, or an error that names the place.
 //!
-//! Loading takes no lock: a published file is never written again. The root's attributes say which
-//! arrays there are; nothing is allocated for an array before all its chunks are known to be there
-//! with lengths that can be true. Then several threads read, check and decompress chunks straight
-//! into place.
+//! Loading takes no lock. A published file is never written again; a published directory can be
+//! replaced while it is read, which is noticed, because nothing that is read then matches its
+//! manifest, and the load begins anew.
 
-use crate::codec::{ArrayForm, ChunkError};
 use crate::directory::CheckpointDir;
-use crate::manifest::{MANIFEST, Sealed};
-use crate::save::ZARR_JSON;
-use crate::structure;
+use crate::fetch::{check_chunks, read_tensors};
+use crate::manifest::Sealed;
+use crate::root::Root;
 use crate::{Damage, Error};
-use bytes::Bytes;
 use qstore_schema::{StateDict, Tensor};
-use serde::Deserialize;
-use serde_json::{Map, Value};
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
-use zarrs::array::ArrayMetadataV3;
+use std::collections::HashMap;
+
+/// How often a load begins anew when a neighbour replaces or removes what it reads.
+const ATTEMPTS: usize = 20;
 
 /// What was saved, bit for bit.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,12 +47,50 @@ pub struct CheckpointInfo {
     pub model_size_mb: f64,
     /// Bytes of all tensors in memory, the optimizer's included.
     pub tensor_bytes: u64,
-    /// Bytes of the file.
+    /// Bytes on the disk.
     pub stored_bytes: u64,
     /// Which save into the directory it was.
     pub save_seq: u64,
     /// The metadata; empty if none was given.
     pub metadata: StateDict,
+}
+
+impl Checkpoint {
+    /// A checkpoint that some store has read; epoch and metadata are those of `info`.
+    #[must_use]
+    pub fn new(
+        model_state: StateDict,
+        optimizer_state: Option<StateDict>,
+        info: CheckpointInfo,
+    ) -> Self {
+        let (epoch, metadata) = (info.epoch, info.metadata.clone());
+        Self { epoch, model_state, optimizer_state, metadata, info }
+    }
+}
+
+impl CheckpointInfo {
+    /// What a store knows at least; everything else is 0 or empty, to be set.
+    #[must_use]
+    pub fn new(epoch: u64, save_seq: u64) -> Self {
+        Self {
+            epoch,
+            timestamp: 0.0,
+            save_duration_ms: 0.0,
+            model_size_mb: 0.0,
+            tensor_bytes: 0,
+            stored_bytes: 0,
+            save_seq,
+            metadata: StateDict::new(),
+        }
+    }
+}
+
+impl Latest {
+    /// What some store has found.
+    #[must_use]
+    pub fn new(checkpoint: Checkpoint, skipped: Vec<(u64, Error)>) -> Self {
+        Self { checkpoint, skipped }
+    }
 }
 
 /// The newest checkpoint that could be loaded.
@@ -71,39 +104,39 @@ pub struct Latest {
     pub skipped: Vec<(u64, Error)>,
 }
 
+/// Opens a checkpoint and reads from it, anew when it was replaced meanwhile.
+pub(crate) fn read_epoch<T>(
+    dir: &CheckpointDir,
+    epoch: u64,
+    read: impl Fn(&Sealed) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut attempts = ATTEMPTS;
+    loop {
+        let sealed = dir.open_epoch(epoch)?;
+        attempts -= 1;
+        match read(&sealed) {
+            Err(_) if attempts > 0 && sealed.container.is_replaced() => {}
+            done => return done,
+        }
+    }
+}
+
 /// Reads one checkpoint with `workers` threads.
 pub(crate) fn load_checkpoint(
     dir: &CheckpointDir,
     epoch: u64,
     workers: usize,
 ) -> Result<Checkpoint, Error> {
-    let sealed = dir.open_epoch(epoch)?;
-    let root = Root::read(&sealed)?;
-    let arrays = root.arrays(&sealed)?;
-    let mut memory: Vec<Memory> = arrays.iter().map(|array| Memory::zeroed(array.len)).collect();
-    let mut tasks = Vec::new();
-    for (array, memory) in arrays.iter().zip(&mut memory) {
-        let mut rest = memory.bytes_mut();
-        for (index, entry) in array.entries.iter().enumerate() {
-            let (out, left) = rest.split_at_mut(array.form.grid.range(index).len());
-            rest = left;
-            tasks.push(Task { entry: *entry, form: &array.form, out });
-        }
-    }
-    run(&sealed, tasks, workers)?;
-
-    let mut tensors = HashMap::with_capacity(arrays.len());
-    for (array, memory) in arrays.into_iter().zip(memory) {
-        let ArrayForm { dtype, shape, .. } = array.form;
-        let tensor = Tensor::new(dtype, shape, memory.into_bytes())
-            .map_err(|error| sealed.archive.damaged(Damage::malformed(&array.path, error)))?;
-        tensors.insert(array.path, tensor);
-    }
-    let mut take = |path: &str| tensors.remove(path);
-    let model_state = root.model(&sealed, &mut take)?;
-    let optimizer_state = root.optimizer(&sealed, &mut take)?;
-    let info = root.info(&sealed)?;
-    Ok(Checkpoint { epoch, model_state, optimizer_state, metadata: info.metadata.clone(), info })
+    read_epoch(dir, epoch, |sealed| {
+        let root = Root::read(sealed)?;
+        let arrays = root.arrays(sealed)?;
+        let mut tensors: HashMap<String, Tensor> =
+            read_tensors(sealed, arrays, workers)?.into_iter().collect();
+        let mut take = |path: &str| tensors.remove(path);
+        let model_state = root.model(sealed, &mut take)?;
+        let optimizer_state = root.optimizer(sealed, &mut take)?;
+        Ok(Checkpoint::new(model_state, optimizer_state, root.info(sealed)?))
+    })
 }
 
 /// Reads and checks everything, keeps nothing.
@@ -112,51 +145,52 @@ pub(crate) fn verify_checkpoint(
     epoch: u64,
     workers: usize,
 ) -> Result<CheckpointInfo, Error> {
-    let sealed = dir.open_epoch(epoch)?;
-    let root = Root::read(&sealed)?;
-    let arrays = root.arrays(&sealed)?;
-    let mut tasks = Vec::new();
-    for array in &arrays {
-        for entry in &array.entries {
-            tasks.push(Task { entry: *entry, form: &array.form, out: &mut [] });
+    read_epoch(dir, epoch, |sealed| {
+        let root = Root::read(sealed)?;
+        let arrays = root.arrays(sealed)?;
+        check_chunks(sealed, &arrays, workers)?;
+        if let Some(entry) = sealed.container.unexpected()? {
+            return Err(sealed.container.damaged(Damage::Unexpected { entry }));
         }
-    }
-    run(&sealed, tasks, workers)?;
-    let stand_in = Tensor::scalar(0_u8);
-    root.model(&sealed, &mut |_| Some(stand_in.clone()))?;
-    root.optimizer(&sealed, &mut |_| Some(stand_in.clone()))?;
-    root.info(&sealed)
+        let stand_in = Tensor::scalar(0_u8);
+        root.model(sealed, &mut |_| Some(stand_in.clone()))?;
+        root.optimizer(sealed, &mut |_| Some(stand_in.clone()))?;
+        root.info(sealed)
+    })
 }
 
 /// Reads what is known about one checkpoint.
 pub(crate) fn checkpoint_info(dir: &CheckpointDir, epoch: u64) -> Result<CheckpointInfo, Error> {
-    let sealed = dir.open_epoch(epoch)?;
-    Root::read(&sealed)?.info(&sealed)
+    read_epoch(dir, epoch, |sealed| Root::read(sealed)?.info(sealed))
 }
 
-/// Reads the newest checkpoint that is whole; `None` when there is none at all. A damaged one is
-/// skipped; one that the storage will not hand out now is an error, since it may well be whole.
+/// Reads the newest checkpoint that is whole; `None` when there is none at all. What is damaged, or
+/// lies where the disk cannot read any more, is skipped and said; when the process itself can read
+/// nothing now, that is an error, since the newest may well be whole.
 pub(crate) fn load_latest(dir: &CheckpointDir, workers: usize) -> Result<Option<Latest>, Error> {
-    // A neighbour's retention may remove what was just found, as in `scan`.
-    const ATTEMPTS: usize = 20;
     let mut vanished = None;
     'again: for _ in 0..ATTEMPTS {
-        let scan = dir.scan()?.all_readable()?;
+        let scan = dir.scan()?;
+        if let Some(at) = scan.invalid.iter().position(|(_, error)| is_ours_alone(error)) {
+            let mut invalid = scan.invalid;
+            return Err(invalid.swap_remove(at).1);
+        }
         let mut newest_first = scan.valid;
-        newest_first.sort_by_key(|saved| Reverse(saved.save_seq));
+        newest_first.sort_by_key(|found| Reverse(found.candidate.save_seq));
         let mut skipped = Vec::new();
-        for saved in newest_first {
-            match load_checkpoint(dir, saved.epoch, workers) {
+        for found in newest_first {
+            let epoch = found.candidate.epoch;
+            match load_checkpoint(dir, epoch, workers) {
                 Ok(checkpoint) => {
                     skipped.extend(scan.invalid);
                     return Ok(Some(Latest { checkpoint, skipped }));
                 }
-                Err(error @ Error::Storage(_)) => return Err(error),
+                Err(error) if is_ours_alone(&error) => return Err(error),
                 Err(error @ Error::EpochNotFound { .. }) => {
                     vanished = Some(error);
                     continue 'again;
                 }
-                Err(damaged) => skipped.push((saved.epoch, damaged)),
+                Err(refused) => skipped.push((epoch, refused)),
             }
         }
         skipped.extend(scan.invalid);
@@ -168,251 +202,14 @@ pub(crate) fn load_latest(dir: &CheckpointDir, workers: usize) -> Result<Option<
     vanished.map_or(Ok(None), Err)
 }
 
-/// The root's `zarr.json`, as far as it matters here.
-#[derive(Debug, Deserialize)]
-struct Root {
-    attributes: Attributes,
-    consolidated_metadata: Consolidated,
-}
-
-#[derive(Debug, Deserialize)]
-struct Attributes {
-    epoch: u64,
-    timestamp: f64,
-    save_duration_ms: f64,
-    qstore: Own,
-}
-
-#[derive(Debug, Deserialize)]
-struct Own {
-    model_bytes: u64,
-    optimizer_bytes: u64,
-    structure: Structure,
-}
-
-#[derive(Debug, Deserialize)]
-struct Structure {
-    model: Value,
-    /// Null when none was saved.
-    optimizer: Value,
-    metadata: Value,
-}
-
-#[derive(Debug, Deserialize)]
-struct Consolidated {
-    metadata: Map<String, Value>,
-}
-
-/// One tensor to be read.
-#[derive(Debug)]
-struct Array {
-    path: String,
-    form: ArrayForm,
-    /// Its chunks' entries, in order.
-    entries: Vec<usize>,
-    /// Bytes of the tensor.
-    len: usize,
-}
-
-impl Root {
-    fn read(sealed: &Sealed) -> Result<Self, Error> {
-        let bytes = sealed.document(ZARR_JSON)?;
-        let root: Self =
-            serde_json::from_slice(&bytes).map_err(|error| malformed(sealed, error))?;
-        if root.attributes.epoch != sealed.manifest.epoch {
-            return Err(malformed(sealed, "it names another epoch than the manifest"));
-        }
-        Ok(root)
-    }
-
-    fn structure(&self) -> &Structure {
-        &self.attributes.qstore.structure
-    }
-
-    /// The arrays that the structure names, all of whose chunks are there. Every entry of the
-    /// archive must be one of those chunks, or the checked metadata of a node.
-    fn arrays(&self, sealed: &Sealed) -> Result<Vec<Array>, Error> {
-        let mut paths = Vec::new();
-        structure::leaves(&self.structure().model, &mut paths);
-        structure::leaves(&self.structure().optimizer, &mut paths);
-        let mut is_known = vec![false; sealed.archive.entries().len()];
-        let mut know = |name: &str| {
-            if let Some(index) = sealed.archive.find(name) {
-                is_known[index] = true;
-            }
-        };
-        know(ZARR_JSON);
-        know(MANIFEST);
-        for path in self.consolidated_metadata.metadata.keys() {
-            let name = format!("{path}/{ZARR_JSON}");
-            sealed.document(&name)?;
-            know(&name);
-        }
-        let mut arrays = Vec::with_capacity(paths.len());
-        let mut seen = HashSet::with_capacity(paths.len());
-        for path in paths {
-            if !seen.insert(path) {
-                return Err(malformed(sealed, format!("tensor `{path}` stands twice")));
-            }
-            let array = self.array(sealed, path)?;
-            for entry in &array.entries {
-                is_known[*entry] = true;
-            }
-            arrays.push(array);
-        }
-        match is_known.iter().position(|known| !known) {
-            None => Ok(arrays),
-            Some(index) => {
-                let entry = sealed.archive.entries()[index].name.clone();
-                Err(sealed.archive.damaged(Damage::Unexpected { entry }))
-            }
-        }
-    }
-
-    fn array(&self, sealed: &Sealed, path: &str) -> Result<Array, Error> {
-        let name = format!("{path}/{ZARR_JSON}");
-        let damaged = |damage| sealed.archive.damaged(damage);
-        let Some(metadata) = self.consolidated_metadata.metadata.get(path) else {
-            return Err(damaged(Damage::Missing { entry: name }));
-        };
-        let form = ArrayMetadataV3::deserialize(metadata)
-            .map_err(|error| error.to_string())
-            .and_then(|metadata| ArrayForm::parse(&metadata))
-            .map_err(|reason| damaged(Damage::Malformed { entry: name, reason }))?;
-        let mut entries = Vec::new();
-        let mut len = 0;
-        for index in 0..form.grid.count() {
-            // Chunks are looked up before they are counted into any allocation.
-            let key = format!("{path}/{}", form.grid.key(index));
-            let Some(entry) = sealed.archive.find(&key) else {
-                return Err(damaged(Damage::Missing { entry: key }));
-            };
-            let stored = u64::from(sealed.archive.entries()[entry].len);
-            if !form.codec.is_plausible(stored, form.grid.chunk_len()) {
-                let reason = "its length cannot be that of a chunk";
-                return Err(damaged(Damage::malformed(&key, reason)));
-            }
-            len = form.grid.range(index).end;
-            entries.push(entry);
-        }
-        Ok(Array { path: path.into(), form, entries, len })
-    }
-
-    fn model(
-        &self,
-        sealed: &Sealed,
-        take: &mut impl FnMut(&str) -> Option<Tensor>,
-    ) -> Result<StateDict, Error> {
-        structure::rebuild_dict(&self.structure().model, take)
-            .map_err(|reason| malformed(sealed, reason))
-    }
-
-    fn optimizer(
-        &self,
-        sealed: &Sealed,
-        take: &mut impl FnMut(&str) -> Option<Tensor>,
-    ) -> Result<Option<StateDict>, Error> {
-        let tree = &self.structure().optimizer;
-        if tree.is_null() {
-            return Ok(None);
-        }
-        let state = structure::rebuild_dict(tree, take);
-        state.map(Some).map_err(|reason| malformed(sealed, reason))
-    }
-
-    fn info(&self, sealed: &Sealed) -> Result<CheckpointInfo, Error> {
-        let attributes = &self.attributes;
-        let Own { model_bytes, optimizer_bytes, structure } = &attributes.qstore;
-        let metadata = structure::rebuild_dict(&structure.metadata, &mut |_| None)
-            .map_err(|reason| malformed(sealed, reason))?;
-        Ok(CheckpointInfo {
-            epoch: attributes.epoch,
-            timestamp: attributes.timestamp,
-            save_duration_ms: attributes.save_duration_ms,
-            model_size_mb: *model_bytes as f64 / 1e6,
-            tensor_bytes: model_bytes.saturating_add(*optimizer_bytes),
-            stored_bytes: sealed.archive.len(),
-            save_seq: sealed.manifest.save_seq,
-            metadata,
-        })
-    }
-}
-
-fn malformed(sealed: &Sealed, reason: impl std::fmt::Display) -> Error {
-    sealed.archive.damaged(Damage::malformed(ZARR_JSON, reason))
-}
-
-/// One chunk to be read, and where it belongs.
-struct Task<'a> {
-    entry: usize,
-    form: &'a ArrayForm,
-    out: &'a mut [u8],
-}
-
-/// Does the tasks on `workers` threads, of which this is one; the first error ends the work.
-fn run(sealed: &Sealed, tasks: Vec<Task<'_>>, workers: usize) -> Result<(), Error> {
-    let extra = workers.min(tasks.len()).saturating_sub(1);
-    let tasks = Mutex::new(tasks.into_iter());
-    let next = || tasks.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let first_error = Mutex::new(None);
-    let work = || {
-        let mut buffer = Vec::new();
-        while let Some(task) = next() {
-            if let Err(error) = read_chunk(sealed, task, &mut buffer) {
-                first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                while next().is_some() {}
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..extra {
-            // Where no thread can be had, those that run do its share.
-            let _ = thread::Builder::new().name("qstore-chunks".into()).spawn_scoped(scope, work);
-        }
-        work();
-    });
-    let first_error = first_error.into_inner().unwrap_or_else(PoisonError::into_inner);
-    first_error.map_or(Ok(()), Err)
-}
-
-fn read_chunk(sealed: &Sealed, task: Task<'_>, buffer: &mut Vec<u8>) -> Result<(), Error> {
-    let Task { entry, form, out } = task;
-    let stored = sealed.archive.read(entry, buffer)?;
-    let decoded = form.codec.decode(stored, sealed.crc32c(entry), form.grid.chunk_len(), out);
-    decoded.map_err(|error| {
-        let name = &sealed.archive.entries()[entry].name;
-        sealed.archive.damaged(match error {
-            ChunkError::Checksum => Damage::Checksum { entry: name.clone() },
-            other => Damage::malformed(name, other),
-        })
-    })
-}
-
-/// Memory of a tensor: aligned for every element type, so that it can be read as a slice.
-struct Memory {
-    words: Vec<u64>,
-    len: usize,
-}
-
-impl Memory {
-    fn zeroed(len: usize) -> Self {
-        Self { words: vec![0; len.div_ceil(size_of::<u64>())], len }
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::must_cast_slice_mut(&mut self.words)[..self.len]
-    }
-
-    fn into_bytes(self) -> Bytes {
-        let len = self.len;
-        Bytes::from_owner(self).slice(..len)
-    }
-}
-
-impl AsRef<[u8]> for Memory {
-    fn as_ref(&self) -> &[u8] {
-        bytemuck::must_cast_slice(&self.words)
-    }
+/// Whether a failure tells something about this process and nothing about the file: too many open
+/// files, here or in all, or no memory.
+fn is_ours_alone(error: &Error) -> bool {
+    const ENOMEM: i32 = 12;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    let Error::Storage(error) = error else { return false };
+    matches!(error.source.raw_os_error(), Some(ENOMEM | ENFILE | EMFILE))
 }
 
 #[cfg(test)]

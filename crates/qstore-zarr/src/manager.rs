@@ -1,12 +1,15 @@
 //! The checkpoint manager: the asynchronous shell around saving, and the way to load.
 
 use crate::directory::CheckpointDir;
-use crate::intake::{Intake, Job, SaveSink};
-use crate::load::{self, Checkpoint, CheckpointInfo, Latest};
+use crate::intake::{Intake, Job, Pushed, SaveSink};
+use crate::load::{Checkpoint, CheckpointInfo, Latest};
+use crate::reader::Select;
+use crate::retention::Decision;
 use crate::save::Snapshot;
-use crate::{CheckpointSettings, Error, SaveTicket, staging};
+use crate::view::Checkpoints;
+use crate::{Busy, CheckpointSettings, Error, SaveTicket, pin, staging};
 use qstore_buffer::{Drain, DrainError, DrainSettings};
-use qstore_schema::StateDict;
+use qstore_schema::{StateDict, Tensor};
 use qstore_storage::{LocalStorage, Storage};
 use std::fmt;
 use std::path::Path;
@@ -35,7 +38,7 @@ use std::time::{Duration, SystemTime};
 /// ```
 #[must_use = "dropping a manager waits for its saves"]
 pub struct CheckpointManager {
-    dir: CheckpointDir,
+    checkpoints: Checkpoints,
     settings: CheckpointSettings,
     intake: Intake,
     drain: Drain<Job, SaveSink>,
@@ -74,7 +77,8 @@ impl CheckpointManager {
             Err(DrainError::Spawn(source)) => return Err(Error::Spawn { source }),
             Err(error) => return Err(Error::Closed { reason: error.to_string() }),
         };
-        Ok(Self { dir, settings, intake, drain })
+        let checkpoints = Checkpoints { dir, workers: settings.workers };
+        Ok(Self { checkpoints, settings, intake, drain })
     }
 
     /// Saves a state in the background. The snapshot is the state as it is now: tensors are shared,
@@ -94,6 +98,17 @@ impl CheckpointManager {
         optimizer_state: Option<StateDict>,
         metadata: Option<StateDict>,
     ) -> Result<SaveTicket, Error> {
+        let snapshot = Self::snapshot(epoch, model_state, optimizer_state, metadata)?;
+        self.intake.push(snapshot, self.settings.busy)?.ok_or_else(|| self.closed())
+    }
+
+    /// The state as it is now, if it can be saved.
+    pub(crate) fn snapshot(
+        epoch: u64,
+        model_state: StateDict,
+        optimizer_state: Option<StateDict>,
+        metadata: Option<StateDict>,
+    ) -> Result<Snapshot, Error> {
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let snapshot = Snapshot {
             epoch,
@@ -103,7 +118,12 @@ impl CheckpointManager {
             metadata: metadata.unwrap_or_default(),
         };
         snapshot.check()?;
-        self.intake.push(snapshot, self.settings.busy)?.ok_or_else(|| self.closed())
+        Ok(snapshot)
+    }
+
+    /// Where snapshots are queued, for a thread that may have to wait for room.
+    pub(crate) fn queue(&self) -> Queue {
+        Queue { intake: self.intake.clone(), busy: self.settings.busy }
     }
 
     fn closed(&self) -> Error {
@@ -115,55 +135,98 @@ impl CheckpointManager {
         Error::Closed { reason }
     }
 
-    /// Loads a checkpoint, every byte of it verified.
+    /// The checkpoints of the directory, to be read: everything below, and some more.
+    #[must_use]
+    pub fn checkpoints(&self) -> &Checkpoints {
+        &self.checkpoints
+    }
+
+    /// As [`Checkpoints::load`].
     ///
     /// # Errors
     /// [`Error::EpochNotFound`], [`Error::Damaged`], [`Error::UnsupportedVersion`],
     /// [`Error::Storage`].
     pub fn load(&self, epoch: u64) -> Result<Checkpoint, Error> {
-        load::load_checkpoint(&self.dir, epoch, self.settings.workers)
+        self.checkpoints.load(epoch)
     }
 
-    /// Loads the newest checkpoint that can be loaded, and says which ones were skipped and why;
-    /// `None` when there is none at all.
+    /// As [`Checkpoints::load_tensors`].
     ///
     /// # Errors
-    /// [`Error::NoneValid`] when there are some, all of them damaged; [`Error::Storage`].
-    pub fn load_latest(&self) -> Result<Option<Latest>, Error> {
-        load::load_latest(&self.dir, self.settings.workers)
+    /// [`Error::TensorNotFound`] when none is meant; as [`load`](Self::load).
+    pub fn load_tensors(
+        &self,
+        epoch: u64,
+        select: &Select,
+    ) -> Result<Vec<(String, Tensor)>, Error> {
+        self.checkpoints.load_tensors(epoch, select)
     }
 
-    /// The epochs of the checkpoints, sorted. Files without a valid manifest are not listed.
+    /// As [`Checkpoints::load_latest`].
+    ///
+    /// # Errors
+    /// [`Error::NoneValid`] when there are some, none of which can be loaded; [`Error::Storage`].
+    pub fn load_latest(&self) -> Result<Option<Latest>, Error> {
+        self.checkpoints.load_latest()
+    }
+
+    /// As [`Checkpoints::list_checkpoints`].
     ///
     /// # Errors
     /// When the directory or one of its checkpoints cannot be read.
     pub fn list_checkpoints(&self) -> Result<Vec<u64>, Error> {
-        Ok(self.dir.valid()?.into_iter().map(|saved| saved.epoch).collect())
+        self.checkpoints.list_checkpoints()
     }
 
-    /// The epoch that was saved last, whatever its number; `None` when there is none.
+    /// As [`Checkpoints::latest_checkpoint`].
     ///
     /// # Errors
     /// As [`list_checkpoints`](Self::list_checkpoints).
     pub fn latest_checkpoint(&self) -> Result<Option<u64>, Error> {
-        let newest = self.dir.valid()?.into_iter().max_by_key(|saved| saved.save_seq);
-        Ok(newest.map(|saved| saved.epoch))
+        self.checkpoints.latest_checkpoint()
     }
 
-    /// What is known about a checkpoint without reading its tensors.
+    /// As [`Checkpoints::get_checkpoint_info`].
     ///
     /// # Errors
     /// As [`load`](Self::load).
     pub fn get_checkpoint_info(&self, epoch: u64) -> Result<CheckpointInfo, Error> {
-        load::checkpoint_info(&self.dir, epoch)
+        self.checkpoints.get_checkpoint_info(epoch)
     }
 
-    /// Reads a checkpoint as [`load`](Self::load) does and checks everything, but keeps nothing.
+    /// As [`Checkpoints::verify`].
     ///
     /// # Errors
     /// As [`load`](Self::load).
     pub fn verify(&self, epoch: u64) -> Result<CheckpointInfo, Error> {
-        load::verify_checkpoint(&self.dir, epoch, self.settings.workers)
+        self.checkpoints.verify(epoch)
+    }
+
+    /// What retention would do now, newest save first, each checkpoint with the reason. Nothing is
+    /// removed.
+    ///
+    /// # Errors
+    /// As [`list_checkpoints`](Self::list_checkpoints).
+    pub fn explain(&self) -> Result<Vec<Decision>, Error> {
+        self.checkpoints.explain(&self.settings.retention)
+    }
+
+    /// Keeps a checkpoint until it is unpinned, whatever the settings say, by an empty file
+    /// `epoch_0042.pin` beside it. After `Ok` the pin survives a power cut. An epoch can be pinned
+    /// before it is saved.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the file cannot be made.
+    pub fn pin(&self, epoch: u64) -> Result<(), Error> {
+        pin::pin(&self.checkpoints.dir, epoch)
+    }
+
+    /// Takes a pin away; none to take away is no error.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the file cannot be removed.
+    pub fn unpin(&self, epoch: u64) -> Result<(), Error> {
+        pin::unpin(&self.checkpoints.dir, epoch)
     }
 
     /// Whether everything went well so far.
@@ -194,10 +257,38 @@ impl CheckpointManager {
     }
 }
 
+/// The way in, without the manager.
+pub(crate) struct Queue {
+    intake: Intake,
+    busy: Busy,
+}
+
+impl Queue {
+    pub(crate) fn push(&self, snapshot: Snapshot) -> Result<SaveTicket, Error> {
+        self.intake.push(snapshot, self.busy)?.ok_or_else(Self::closed)
+    }
+
+    /// The snapshot comes back where [`push`](Self::push) would wait.
+    pub(crate) fn try_push(
+        &self,
+        snapshot: Snapshot,
+    ) -> Result<Result<SaveTicket, Snapshot>, Error> {
+        match self.intake.try_push(snapshot, self.busy)? {
+            Pushed::Taken(ticket) => Ok(Ok(ticket)),
+            Pushed::Full(snapshot) => Ok(Err(*snapshot)),
+            Pushed::Closed => Err(Self::closed()),
+        }
+    }
+
+    fn closed() -> Error {
+        Error::Closed { reason: "it was closed, or its thread panicked".into() }
+    }
+}
+
 impl fmt::Debug for CheckpointManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CheckpointManager")
-            .field("dir", &self.dir.dir)
+            .field("dir", &self.checkpoints.dir.dir)
             .field("settings", &self.settings)
             .field("pending", &self.pending())
             .finish_non_exhaustive()

@@ -4,16 +4,21 @@
 //! {"format":"qstore-checkpoint","version":1,"epoch":3,"save_seq":17,
 //!  "entries":[["model/w/c/0",1234,305419896], …],"crc32c":"89abcdef"}
 //! ```
+//! `metrics`, left out where there are none, are the numbers in the first level of the metadata.
 //! Each entry has its name, its length in bytes and a crc32c, in the order of the archive: of a chunk
 //! the one it ends with, which covers what is before it; of any other entry that of all its bytes. The
 //! last field is the crc32c of all bytes before its own digits. `save_seq` counts the
 //! saves into one directory, whatever their epoch or the clock.
 
 use crate::archive::Archive;
-use crate::{Damage, Error};
+use crate::container::Container;
+use crate::retention::Candidate;
+use crate::tree::Tree;
+use crate::{Damage, Error, Layout};
 use qstore_storage::Storage;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The manifest's entry.
 pub(crate) const MANIFEST: &str = "manifest.json";
@@ -29,6 +34,12 @@ pub(crate) struct Manifest {
     version: u64,
     pub(crate) epoch: u64,
     pub(crate) save_seq: u64,
+    /// What retention may choose by, each with the bits of its number, so that NaN is told as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<(String, u64)>,
+    /// With deduplication, for each array a hash of its bytes in memory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    digests: Vec<(String, String)>,
     entries: Vec<(String, u32, u32)>,
 }
 
@@ -36,7 +47,39 @@ impl Manifest {
     /// A manifest without entries.
     pub(crate) fn new(epoch: u64) -> Self {
         let format = FORMAT.into();
-        Self { format, version: VERSION, epoch, save_seq: 0, entries: Vec::new() }
+        Self {
+            format,
+            version: VERSION,
+            epoch,
+            save_seq: 0,
+            metrics: Vec::new(),
+            digests: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// Notes what retention may choose by.
+    pub(crate) fn note_metrics(&mut self, metrics: Vec<(String, f64)>) {
+        self.metrics = metrics.into_iter().map(|(name, number)| (name, number.to_bits())).collect();
+    }
+
+    /// Notes what tells an array's bytes from others.
+    pub(crate) fn note_digest(&mut self, path: String, digest: String) {
+        self.digests.push((path, digest));
+    }
+
+    /// What was noted for an array.
+    pub(crate) fn digest(&self, path: &str) -> Option<&str> {
+        let found = self.digests.iter().find(|(known, _)| known == path);
+        found.map(|(_, digest)| digest.as_str())
+    }
+
+    /// The checkpoint as retention sees it.
+    pub(crate) fn candidate(&self, is_pinned: bool) -> Candidate {
+        let candidate = Candidate::new(self.epoch, self.save_seq).pinned(is_pinned);
+        let metrics = self.metrics.iter().cloned();
+        metrics
+            .fold(candidate, |candidate, (name, bits)| candidate.metric(name, f64::from_bits(bits)))
     }
 
     /// Notes an entry that was appended to the archive.
@@ -54,35 +97,79 @@ impl Manifest {
         bytes
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let covered = bytes.len().checked_sub(SEAL_LEN).ok_or("it is too short")?;
-        let (covered, seal) = bytes.split_at(covered);
-        let checksum = crc32c::crc32c(covered);
-        if seal != format!("{checksum:08x}\"}}").as_bytes() {
-            return Err("it does not match its own checksum".into());
+    /// Reads the manifest of the checkpoint at `path`.
+    ///
+    /// Its head is looked at before the rest, so that a later version is told from damage whatever
+    /// it has in its entries.
+    pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: String,
+            version: u64,
         }
-        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+        let invalid =
+            |reason| Error::Damaged { path: path.into(), damage: Damage::Manifest { reason } };
+        unseal(bytes).map_err(|reason| invalid(reason.into()))?;
+        let head: Head =
+            serde_json::from_slice(bytes).map_err(|error| invalid(error.to_string()))?;
+        if head.format != FORMAT {
+            return Err(invalid(format!("its format is `{}`", head.format)));
+        }
+        if head.version != VERSION {
+            let (path, found, known) = (path.into(), head.version, VERSION);
+            return Err(Error::UnsupportedVersion { path, found, known });
+        }
+        serde_json::from_slice(bytes).map_err(|error| invalid(error.to_string()))
+    }
+
+    /// Name and length of every entry but the manifest.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.entries.iter().map(|(name, len, _)| (&**name, *len))
     }
 }
 
-/// An archive whose manifest is valid and names exactly the entries that are there. Their bytes are
+fn unseal(bytes: &[u8]) -> Result<(), &'static str> {
+    let covered = bytes.len().checked_sub(SEAL_LEN).ok_or("it is too short")?;
+    let (covered, seal) = bytes.split_at(covered);
+    let checksum = crc32c::crc32c(covered);
+    if seal != format!("{checksum:08x}\"}}").as_bytes() {
+        return Err("it does not match its own checksum");
+    }
+    Ok(())
+}
+
+/// A container whose manifest is valid and names exactly the entries that are there. Their bytes are
 /// checked when they are read.
 #[derive(Debug)]
 pub(crate) struct Sealed {
-    pub(crate) archive: Archive,
+    pub(crate) container: Container,
     pub(crate) manifest: Manifest,
 }
 
 impl Sealed {
-    pub(crate) fn open(storage: &dyn Storage, path: &Path, epoch: u64) -> Result<Self, Error> {
-        let archive = Archive::open(storage, path)?;
-        let manifest = read_manifest(&archive)?;
+    pub(crate) fn open(
+        storage: &Arc<dyn Storage>,
+        path: &Path,
+        layout: Layout,
+        epoch: u64,
+    ) -> Result<Self, Error> {
+        let (container, manifest) = match layout {
+            Layout::SingleFile => {
+                let archive = Archive::open(&**storage, path)?;
+                let manifest = read_manifest(&archive)?;
+                (Container::Archive(archive), manifest)
+            }
+            Layout::Directory => {
+                let (tree, manifest) = Tree::open(storage, path)?;
+                (Container::Tree(tree), manifest)
+            }
+        };
         if manifest.epoch != epoch {
             let reason = format!("it is that of epoch {}, the file name says", manifest.epoch);
             let reason = format!("{reason} {epoch}");
-            return Err(archive.damaged(Damage::Manifest { reason }));
+            return Err(container.damaged(Damage::Manifest { reason }));
         }
-        Ok(Self { archive, manifest })
+        Ok(Self { container, manifest })
     }
 
     /// The crc32c an entry must have.
@@ -93,34 +180,24 @@ impl Sealed {
 
     /// The checked bytes of an entry that is no chunk.
     pub(crate) fn document(&self, name: &str) -> Result<Vec<u8>, Error> {
-        let Some(index) = self.archive.find(name) else {
-            return Err(self.archive.damaged(Damage::Missing { entry: name.into() }));
+        let Some(index) = self.container.find(name) else {
+            return Err(self.container.damaged(Damage::Missing { entry: name.into() }));
         };
-        let bytes = self.archive.read_document(index)?;
+        let bytes = self.container.read_document(index)?;
         if crc32c::crc32c(&bytes) != self.crc32c(index) {
-            return Err(self.archive.damaged(Damage::Checksum { entry: name.into() }));
+            return Err(self.container.damaged(Damage::Checksum { entry: name.into() }));
         }
         Ok(bytes)
     }
 }
 
 fn read_manifest(archive: &Archive) -> Result<Manifest, Error> {
-    let invalid = |reason: String| archive.damaged(Damage::Manifest { reason });
+    let damaged = |damage| Error::Damaged { path: archive.path().into(), damage };
     let (last, listed) = match archive.entries().split_last() {
         Some((last, listed)) if last.name == MANIFEST => (listed.len(), listed),
-        _ => return Err(invalid("it is not the last entry".into())),
+        _ => return Err(damaged(Damage::Manifest { reason: "it is not the last entry".into() })),
     };
-    let manifest = Manifest::parse(&archive.read_document(last)?).map_err(invalid)?;
-    if manifest.format != FORMAT {
-        return Err(invalid(format!("its format is `{}`", manifest.format)));
-    }
-    if manifest.version != VERSION {
-        return Err(Error::UnsupportedVersion {
-            path: archive.path().into(),
-            found: manifest.version,
-            known: VERSION,
-        });
-    }
+    let manifest = Manifest::parse(&archive.read_document(last)?, archive.path())?;
     for (index, (name, len, _)) in manifest.entries.iter().enumerate() {
         let damage = match listed.get(index) {
             Some(entry) if entry.name == *name && entry.len == *len => continue,
@@ -131,10 +208,10 @@ fn read_manifest(archive: &Archive) -> Result<Manifest, Error> {
             },
             _ => Damage::Missing { entry: name.clone() },
         };
-        return Err(archive.damaged(damage));
+        return Err(damaged(damage));
     }
     match listed.get(manifest.entries.len()) {
-        Some(entry) => Err(archive.damaged(Damage::Unexpected { entry: entry.name.clone() })),
+        Some(entry) => Err(damaged(Damage::Unexpected { entry: entry.name.clone() })),
         None => Ok(manifest),
     }
 }
@@ -144,7 +221,6 @@ mod tests {
     use super::*;
     use crate::archive::ArchiveWriter;
     use qstore_storage::{MemoryStorage, StagedFile};
-    use std::sync::Arc;
 
     const PATH: &str = "/epoch_0003.zarr.zip";
 
@@ -159,7 +235,7 @@ mod tests {
         }
         writer.append_document(MANIFEST.into(), manifest)?;
         writer.finish()?.commit(Path::new(PATH))?;
-        Sealed::open(&memory, Path::new(PATH), 3)
+        Sealed::open(&storage, Path::new(PATH), Layout::SingleFile, 3)
     }
 
     fn manifest(entries: &[(&str, &[u8])]) -> Manifest {
@@ -202,14 +278,15 @@ mod tests {
     fn no_byte_of_a_manifest_can_change_unnoticed() {
         let entries = [("zarr.json", &b"{}"[..])];
         let bytes = manifest(&entries).seal();
-        assert!(Manifest::parse(&bytes).is_ok());
+        let parse = |bytes: &[u8]| Manifest::parse(bytes, Path::new(PATH));
+        assert!(parse(&bytes).is_ok());
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(Manifest::parse(&flipped).is_err(), "bit {bit}");
+            assert!(parse(&flipped).is_err(), "bit {bit}");
         }
         for len in 0..bytes.len() {
-            assert!(Manifest::parse(&bytes[..len]).is_err(), "cut to {len}");
+            assert!(parse(&bytes[..len]).is_err(), "cut to {len}");
         }
     }
 }

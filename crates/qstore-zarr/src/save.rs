@@ -1,24 +1,19 @@
-//! From a snapshot to a durable file: plan, compress, append, seal, commit, retain.
+//! From a snapshot to a durable checkpoint: plan, compress, write, seal, commit, retain.
 //!
 //! Ordinary synchronous code on the caller's thread. The compressing threads live as long as the
 //! call; beyond the snapshot it holds at most two chunks for each of them, and some 20 KB of metadata
 //! for each tensor.
 
-use crate::archive::ArchiveWriter;
-use crate::chunking::Grid;
-use crate::codec::{Codec, Encoded, array_metadata};
-use crate::directory::CheckpointDir;
-use crate::manifest::{MANIFEST, Manifest};
-use crate::ordered::in_order;
-use crate::retention::Candidate;
-use crate::staging::stage;
-use crate::structure::{self, Nodes, Part};
-use crate::{CheckpointSettings, Error};
-use qstore_schema::{StateDict, Tensor};
-use serde_json::{Map, Value, json};
-use std::borrow::Cow;
+use crate::container::{Complete, Output};
+use crate::dedup::Previous;
+use crate::directory::{CheckpointDir, Found, Place};
+use crate::plan::Plan;
+use crate::retention::{Candidate, metrics_of};
+use crate::staging::{stage_dir, stage_file};
+use crate::structure::{self, Part};
+use crate::{CheckpointSettings, Error, Layout, removal, root_group};
+use qstore_schema::StateDict;
 use std::time::Instant;
-use zarrs::metadata::v3::GroupMetadataV3;
 
 /// The root of the hierarchy, and of every group and array in it.
 pub(crate) const ZARR_JSON: &str = "zarr.json";
@@ -53,12 +48,29 @@ pub struct Saved {
     pub epoch: u64,
     /// Which save into this directory it was.
     pub save_seq: u64,
-    /// Bytes of the file.
+    /// Bytes of the file, or of all files of the directory.
     pub stored_bytes: u64,
+    /// How many of them were not written, but linked to the previous checkpoint.
+    pub linked_bytes: u64,
     /// Milliseconds from the beginning of the save to the end of retention, all syncs included.
     pub duration_ms: f64,
     /// The epochs that retention removed.
     pub removed: Vec<u64>,
+}
+
+impl Saved {
+    /// What a store knows at least; everything else is 0 or empty, to be set.
+    #[must_use]
+    pub fn new(epoch: u64, save_seq: u64) -> Self {
+        Self {
+            epoch,
+            save_seq,
+            stored_bytes: 0,
+            linked_bytes: 0,
+            duration_ms: 0.0,
+            removed: Vec::new(),
+        }
+    }
 }
 
 /// Saves a checked snapshot. After `Ok` it survives a power cut.
@@ -72,173 +84,56 @@ pub(crate) fn save_checkpoint(
     snapshot: &Snapshot,
 ) -> Result<Saved, Error> {
     let started = Instant::now();
-    let plan = Plan::new(snapshot, settings)?;
-    let (staging, staged) = stage(dir, snapshot.epoch)?;
-    let mut output =
-        Output { archive: ArchiveWriter::new(staged), manifest: Manifest::new(snapshot.epoch) };
-
-    plan.write_chunks(settings.workers, &mut output)?;
-    for (path, metadata) in &plan.nodes {
-        output.document(format!("{path}/{ZARR_JSON}"), metadata)?;
-    }
-    output.document(ZARR_JSON.into(), &plan.root(snapshot, millis(started)))?;
+    let (epoch, layout) = (snapshot.epoch, settings.layout);
+    let previous = if settings.deduplicate { Previous::newest(dir) } else { None };
+    let plan = Plan::new(snapshot, settings, previous.as_ref())?;
+    plan.check_room(dir)?;
+    let (staging, mut output) = match layout {
+        Layout::SingleFile => {
+            let (staging, staged) = stage_file(dir, epoch)?;
+            (staging, Output::to_file(staged, epoch))
+        }
+        Layout::Directory => {
+            dir.refuse_foreign(epoch)?; // before the work, and again before the commit
+            let (staging, staged) = stage_dir(dir, epoch)?;
+            (staging, Output::to_dir(staged, settings.workers, epoch))
+        }
+    };
+    output.manifest().note_metrics(metrics_of(&snapshot.metadata));
+    let linked_bytes = plan.write(snapshot, settings.workers, &mut output, started)?;
 
     let lock = dir.lock()?;
-    let mut history = dir.valid()?;
-    let last_seq = history.iter().map(|saved| saved.save_seq).max().unwrap_or(0);
-    let used_up = || Error::TooManySaves { dir: dir.dir.clone() };
-    let save_seq = last_seq.checked_add(1).ok_or_else(used_up)?;
-    let (staged, stored_bytes) = output.seal(save_seq)?;
-    staged.commit(&dir.file_of(snapshot.epoch))?;
+    let scan = dir.scan()?;
+    let save_seq = dir.next_seq(&scan)?;
+    let candidate = output.manifest().candidate(false);
+    let (complete, stored_bytes) = output.seal(save_seq)?;
+    let place = Place { path: dir.path_of(epoch, layout), layout };
+    match complete {
+        Complete::File(staged) => drop(staged.commit(&place.path)?),
+        Complete::Dir(staged) => {
+            dir.refuse_foreign(epoch)?;
+            root_group::ensure(dir)?;
+            staged.commit(&place.path, &dir.tombstone_of(epoch))?;
+        }
+    }
     drop(staging);
 
-    history.retain(|saved| saved.epoch != snapshot.epoch);
-    history.push(Candidate::new(snapshot.epoch, save_seq));
-    let removed = dir.retain(&history, settings.keep_last)?;
+    let mut history = scan.valid;
+    let candidate = Candidate { save_seq, ..candidate };
+    let mut saved = Found { candidate, place, stale: None };
+    if let Some(position) = history.iter().position(|found| found.candidate.epoch == epoch) {
+        let old = history.swap_remove(position);
+        saved.candidate.is_pinned = old.candidate.is_pinned;
+        let places = [Some(old.place), old.stale];
+        saved.stale = places.into_iter().flatten().find(|place| place.layout != layout);
+    }
+    history.push(saved);
+    let removed = removal::retain(dir, &history, &settings.retention)?;
     drop(lock);
     let duration_ms = millis(started);
-    Ok(Saved { epoch: snapshot.epoch, save_seq, stored_bytes, duration_ms, removed })
+    Ok(Saved { epoch, save_seq, stored_bytes, linked_bytes, duration_ms, removed })
 }
 
-fn millis(since: Instant) -> f64 {
+pub(crate) fn millis(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
-}
-
-/// Everything about a checkpoint but its bytes.
-struct Plan {
-    arrays: Vec<ArrayPlan>,
-    /// For each array the number of chunks before it.
-    first_chunks: Vec<usize>,
-    chunks: usize,
-    /// Groups and arrays below the root, with their metadata.
-    nodes: Vec<(String, Value)>,
-    structure: Value,
-}
-
-struct ArrayPlan {
-    path: String,
-    tensor: Tensor,
-    grid: Grid,
-    codec: Codec,
-}
-
-struct Output {
-    archive: ArchiveWriter,
-    manifest: Manifest,
-}
-
-/// A chunk on its way from a compressing thread to the archive.
-struct Chunk<'a> {
-    name: String,
-    encoded: Encoded<'a>,
-}
-
-impl Plan {
-    fn new(snapshot: &Snapshot, settings: &CheckpointSettings) -> Result<Self, Error> {
-        snapshot.check()?;
-        let mut found = Nodes::default();
-        let model = found.tree(Part::Model.name(), &snapshot.model);
-        let optimizer =
-            snapshot.optimizer.as_ref().map(|state| found.tree(Part::Optimizer.name(), state));
-        let metadata = Nodes::default().tree(Part::Metadata.name(), &snapshot.metadata);
-        let structure = json!({ "model": model, "optimizer": optimizer, "metadata": metadata });
-
-        let mut plan = Self {
-            arrays: Vec::with_capacity(found.arrays.len()),
-            first_chunks: Vec::with_capacity(found.arrays.len()),
-            chunks: 0,
-            nodes: Vec::new(),
-            structure,
-        };
-        let group = json!(GroupMetadataV3::new());
-        plan.nodes.extend(found.groups.into_iter().map(|path| (path, group.clone())));
-        for (path, tensor) in found.arrays {
-            plan.add(path, tensor, settings)?;
-        }
-        Ok(plan)
-    }
-
-    fn add(
-        &mut self,
-        path: String,
-        tensor: Tensor,
-        settings: &CheckpointSettings,
-    ) -> Result<(), Error> {
-        let (dtype, shape) = (tensor.dtype(), tensor.shape());
-        let encode = |reason| Error::Encode { tensor: path.clone(), reason };
-        let grid = Grid::new(shape, dtype.size(), settings.chunk_bytes)
-            .ok_or_else(|| encode("its shape cannot be addressed".into()))?;
-        let codec = Codec::new(settings.compression, settings.compression_level, dtype);
-        let metadata = array_metadata(dtype, shape, &grid, codec).map_err(encode)?;
-        self.nodes.push((path.clone(), json!(metadata)));
-        self.first_chunks.push(self.chunks);
-        self.chunks += grid.count();
-        self.arrays.push(ArrayPlan { path, tensor, grid, codec });
-        Ok(())
-    }
-
-    fn write_chunks(&self, workers: usize, output: &mut Output) -> Result<(), Error> {
-        let append = |chunk: Chunk<'_>| output.chunk(chunk);
-        in_order(workers, self.chunks, |index| self.chunk(index), append)
-    }
-
-    /// Chunk number `index` of all chunks of all arrays, compressed.
-    fn chunk(&self, index: usize) -> Result<Chunk<'_>, Error> {
-        // Arrays without elements share their number with the next one; the last of them has it.
-        let array = self.first_chunks.partition_point(|first| *first <= index) - 1;
-        let index = index - self.first_chunks[array];
-        let ArrayPlan { path, tensor, grid, codec } = &self.arrays[array];
-        let mut data = Cow::Borrowed(&tensor.data()[grid.range(index)]);
-        if data.len() < grid.chunk_len() {
-            data.to_mut().resize(grid.chunk_len(), 0);
-        }
-        let encoded =
-            codec.encode(data).map_err(|reason| Error::Encode { tensor: path.clone(), reason })?;
-        Ok(Chunk { name: format!("{path}/{}", grid.key(index)), encoded })
-    }
-
-    fn root(&self, snapshot: &Snapshot, save_duration_ms: f64) -> Value {
-        let bytes_of = |state: &StateDict| state.tensor_bytes();
-        let mut attributes = Map::new();
-        attributes.insert("epoch".into(), json!(snapshot.epoch));
-        attributes.insert("timestamp".into(), json!(snapshot.timestamp));
-        attributes.insert("save_duration_ms".into(), json!(save_duration_ms));
-        attributes.insert("metadata".into(), structure::plain(&snapshot.metadata));
-        let own = json!({
-            "model_bytes": bytes_of(&snapshot.model),
-            "optimizer_bytes": snapshot.optimizer.as_ref().map_or(0, bytes_of),
-            "structure": self.structure,
-        });
-        attributes.insert("qstore".into(), own);
-        let mut root = json!(GroupMetadataV3::new().with_attributes(attributes));
-        let nodes: Map<String, Value> = self.nodes.iter().cloned().collect();
-        root["consolidated_metadata"] =
-            json!({ "kind": "inline", "must_understand": false, "metadata": nodes });
-        root
-    }
-}
-
-impl Output {
-    fn chunk(&mut self, chunk: Chunk<'_>) -> Result<(), Error> {
-        let Chunk { name, encoded } = chunk;
-        let len = self.archive.append(name.clone(), encoded.crc32, &encoded.parts())?;
-        self.manifest.note(name, len, encoded.crc32c);
-        Ok(())
-    }
-
-    fn document(&mut self, name: String, content: &Value) -> Result<(), Error> {
-        let bytes = content.to_string().into_bytes();
-        self.archive.append_document(name.clone(), &bytes)?;
-        self.manifest.note(name, bytes.len(), crc32c::crc32c(&bytes));
-        Ok(())
-    }
-
-    /// Completes the file and returns it with its length.
-    fn seal(mut self, save_seq: u64) -> Result<(qstore_storage::StagedFile, u64), Error> {
-        self.manifest.save_seq = save_seq;
-        self.archive.append_document(MANIFEST.into(), &self.manifest.seal())?;
-        let staged = self.archive.finish()?;
-        let len = staged.len();
-        Ok((staged, len))
-    }
 }

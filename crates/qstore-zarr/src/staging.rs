@@ -1,19 +1,21 @@
-//! Files that are being written: `.staging/<epoch>-<pid>-<number>`, each with a lock of its own.
+//! Files and directories that are being written or removed: `.staging/<epoch>-<pid>-<number>`, each
+//! with a lock of its own.
 //!
 //! The lock, `.staging/<epoch>-<pid>-<number>.lock`, is held as long as the file is written, so that
 //! a leftover of a killed process can be told from the live file of a neighbour, thread or process.
 
 use crate::Error;
-use crate::directory::CheckpointDir;
-use qstore_storage::{Lock, StagedFile, Storage};
+use crate::Layout;
+use crate::directory::{CheckpointDir, STAGING, tombstone_of};
+use crate::manifest::Sealed;
+use qstore_storage::{Lock, StagedDir, StagedFile, Storage, remove_dir_all};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const STAGING: &str = ".staging";
 const LOCK_SUFFIX: &str = ".lock";
 
-/// The lock of a staged file. To be dropped after the file itself.
+/// The lock of a temporary name. To be dropped after what has that name.
 #[derive(Debug)]
 pub(crate) struct StagingLock {
     lock: Option<Box<dyn Lock>>,
@@ -30,7 +32,40 @@ impl Drop for StagingLock {
 }
 
 /// An empty staged file under a name that nobody else uses, and its lock.
-pub(crate) fn stage(dir: &CheckpointDir, epoch: u64) -> Result<(StagingLock, StagedFile), Error> {
+pub(crate) fn stage_file(
+    dir: &CheckpointDir,
+    epoch: u64,
+) -> Result<(StagingLock, StagedFile), Error> {
+    reserve(dir, epoch, |temporary| StagedFile::create(&dir.storage, temporary))
+}
+
+/// As [`stage_file`], a directory.
+pub(crate) fn stage_dir(
+    dir: &CheckpointDir,
+    epoch: u64,
+) -> Result<(StagingLock, StagedDir), Error> {
+    reserve(dir, epoch, |temporary| StagedDir::create(&dir.storage, temporary))
+}
+
+/// Takes a public name away in one step; what had it can be removed at leisure. The caller syncs the
+/// directory in between.
+pub(crate) fn discard(
+    dir: &CheckpointDir,
+    epoch: u64,
+    public: &Path,
+) -> Result<(StagingLock, PathBuf), Error> {
+    reserve(dir, epoch, |temporary| {
+        dir.storage.rename(public, temporary)?;
+        Ok(temporary.to_path_buf())
+    })
+}
+
+/// Finds a temporary name that nobody else uses, locks it, and lets `make` use it.
+fn reserve<T>(
+    dir: &CheckpointDir,
+    epoch: u64,
+    make: impl Fn(&Path) -> qstore_storage::Result<T>,
+) -> Result<(StagingLock, T), Error> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     // Somebody who leaves may take the empty directory away between any two of these steps, and a
     // process of an earlier boot may have had the same number: neither happens often in a row.
@@ -55,7 +90,7 @@ pub(crate) fn stage(dir: &CheckpointDir, epoch: u64) -> Result<(StagingLock, Sta
         };
         let (storage, staging) = (Arc::clone(&dir.storage), staging.clone());
         let lock = StagingLock { lock: Some(lock), storage, staging };
-        match StagedFile::create(&dir.storage, &temporary) {
+        match make(&temporary) {
             Ok(staged) => return Ok((lock, staged)),
             Err(error) if error.is_not_found() || error.is_already_exists() => last = Some(error),
             Err(error) => return Err(error.into()),
@@ -73,6 +108,9 @@ pub(crate) fn collect(dir: &CheckpointDir) {
     let staging = dir.dir.join(STAGING);
     let Ok(entries) = dir.storage.list(&staging) else { return };
     for entry in entries {
+        if let Some(epoch) = tombstone_of(&entry.name) {
+            let _ = restore(dir, epoch);
+        }
         let Some(name) = entry.name.to_str() else { continue };
         let name = name.strip_suffix(LOCK_SUFFIX).unwrap_or(name);
         if !is_ours(name) {
@@ -81,10 +119,24 @@ pub(crate) fn collect(dir: &CheckpointDir) {
         let temporary = staging.join(name);
         // Dropping the lock removes a lock file that was left behind as well.
         if let Ok(Some(_lock)) = dir.storage.try_lock(&lock_of(&temporary)) {
-            let _ = dir.storage.remove_file(&temporary);
+            let _ = remove_dir_all(&*dir.storage, &temporary);
         }
     }
     let _ = dir.storage.remove_dir(&staging);
+}
+
+/// Gives a directory that has stepped aside its public name back, or removes it when another one is
+/// there in its place.
+fn restore(dir: &CheckpointDir, epoch: u64) -> Result<(), Error> {
+    let _lock = dir.lock()?; // nobody is between the two steps now
+    let (tombstone, public) = (dir.tombstone_of(epoch), dir.path_of(epoch, Layout::Directory));
+    if dir.storage.metadata(&public)?.is_none() {
+        dir.storage.rename(&tombstone, &public)?;
+    } else {
+        Sealed::open(&dir.storage, &public, Layout::Directory, epoch)?;
+        remove_dir_all(&*dir.storage, &tombstone)?;
+    }
+    Ok(dir.storage.sync_dir(&dir.dir)?)
 }
 
 fn is_ours(name: &str) -> bool {
@@ -119,7 +171,7 @@ mod tests {
             (Arc::new(LocalStorage::new()), root.path().join("c"));
         for (storage, path) in [(Arc::new(memory) as Arc<dyn Storage>, "/c".into()), on_disk] {
             let dir = CheckpointDir::open(storage, &path).unwrap();
-            let live = stage(&dir, 7).unwrap();
+            let live = stage_file(&dir, 7).unwrap();
             for leftover in ["3-1-0", "4-1-1", "4-1-1.lock", "5-1-2.lock"] {
                 dir.storage.create_new(&path.join(STAGING).join(leftover)).unwrap();
             }
@@ -154,7 +206,7 @@ mod tests {
                 let dir = &dir;
                 scope.spawn(move || {
                     for round in 0..50 {
-                        let (_lock, staged) = stage(dir, thread).unwrap();
+                        let (_lock, staged) = stage_file(dir, thread).unwrap();
                         collect(dir);
                         staged.commit(&dir.dir.join(format!("{thread}-{round}"))).unwrap();
                     }

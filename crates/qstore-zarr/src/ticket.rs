@@ -4,8 +4,9 @@ use crate::{Error, Saved};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -38,10 +39,28 @@ struct State {
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
     Saved(Saved),
-    Failed(Arc<Error>),
+    Failed(Failure),
     Skipped,
     Superseded { by: u64 },
     Lost,
+}
+
+/// Why a save failed, and whether anybody has been told.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) source: Arc<Error>,
+    is_told: Arc<AtomicBool>,
+}
+
+impl Failure {
+    pub(crate) fn new(source: Arc<Error>) -> Self {
+        Self { source, is_told: Arc::default() }
+    }
+
+    /// Whether a ticket has given it as its answer.
+    pub(crate) fn is_told(&self) -> bool {
+        self.is_told.load(Ordering::SeqCst)
+    }
 }
 
 impl SaveTicket {
@@ -122,7 +141,10 @@ impl Shared {
         let epoch = self.epoch;
         Err(match outcome {
             Outcome::Saved(saved) => return Ok(saved.clone()),
-            Outcome::Failed(source) => Error::SaveFailed { epoch, source: Arc::clone(source) },
+            Outcome::Failed(failure) => {
+                failure.is_told.store(true, Ordering::SeqCst);
+                Error::SaveFailed { epoch, source: Arc::clone(&failure.source) }
+            }
             Outcome::Skipped => Error::Skipped { epoch },
             Outcome::Superseded { by } => Error::Superseded { epoch, by: *by },
             Outcome::Lost => Error::Lost { epoch },
@@ -167,7 +189,10 @@ impl Completion {
         let wakers = std::mem::take(&mut state.wakers);
         drop(state);
         self.shared.resolved.notify_all();
-        wakers.into_values().for_each(Waker::wake);
+        for waker in wakers.into_values() {
+            // A waker is the caller's code. If it panics, that is no reason to save nothing any more.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
     }
 }
 
@@ -212,6 +237,26 @@ mod tests {
             let polled = Pin::new(ticket).poll(&mut context);
             assert!(matches!(polled, Poll::Ready(Err(Error::Skipped { epoch: 7 }))));
         }
+    }
+
+    // It once ended the background thread, and every later save was lost.
+    #[test]
+    fn a_waker_that_panics_harms_nobody_else() {
+        struct Panic;
+        impl Wake for Panic {
+            fn wake(self: Arc<Self>) {
+                panic!("on purpose");
+            }
+        }
+        let (mut ticket, completion) = ticket(7, &Arc::default());
+        let mut clone = ticket.clone();
+        let waker = Waker::from(Arc::new(Panic));
+        assert!(Pin::new(&mut ticket).poll(&mut Context::from_waker(&waker)).is_pending());
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        assert!(Pin::new(&mut clone).poll(&mut Context::from_waker(&waker)).is_pending());
+        completion.resolve(Outcome::Skipped);
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
     }
 
     #[test]

@@ -75,4 +75,6 @@ pub use qstore_parquet::{AsyncMetricsWriter, MetricsFile, WriterSettings, Writer
 #[cfg(feature = "checkpoints")]
 pub use qstore_zarr as zarr;
 #[cfg(feature = "checkpoints")]
-pub use qstore_zarr::{CheckpointManager, CheckpointSettings, SaveTicket};
+pub use qstore_zarr::{
+    CheckpointManager, CheckpointSettings, CheckpointStore, Checkpoints, Layout, SaveTicket, Select,
+};

@@ -109,6 +109,7 @@ fn the_accounts_of_every_session_are_read_back() {
 #[test]
 fn a_plain_file_has_nothing_newer_in_it_and_nan_is_never_a_statistic() {
     use parquet::basic::Encoding;
+    use parquet::file::metadata::ColumnChunkMetaData;
     use parquet::file::reader::{FileReader, SerializedFileReader};
     for is_plain in [true, false] {
         let memory = MemoryStorage::new();
@@ -118,7 +119,7 @@ fn a_plain_file_has_nothing_newer_in_it_and_nan_is_never_a_statistic() {
         let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
         let group = reader.metadata().row_group(0);
         let mut encodings: Vec<_> =
-            group.columns().iter().flat_map(|column| column.encodings()).collect();
+            group.columns().iter().flat_map(ColumnChunkMetaData::encodings).collect();
         encodings.retain(|encoding| {
             !matches!(
                 encoding,

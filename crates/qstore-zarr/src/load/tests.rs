@@ -4,10 +4,10 @@
 use super::*;
 use crate::CheckpointSettings;
 use crate::archive::ArchiveWriter;
-use crate::manifest::Manifest;
-use crate::save::{Snapshot, save_checkpoint};
+use crate::manifest::{MANIFEST, Manifest};
+use crate::save::{Snapshot, ZARR_JSON, save_checkpoint};
 use qstore_storage::{MemoryStorage, StagedFile};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,10 +34,13 @@ fn saved() -> CheckpointDir {
 /// Writes the checkpoint again with other entries, and with a manifest that agrees with them.
 fn rewrite(dir: &CheckpointDir, change: impl Fn(&mut Vec<(String, Vec<u8>)>)) {
     let sealed = dir.open_epoch(EPOCH).unwrap();
-    let all = sealed.archive.entries().iter().enumerate();
+    let all = 0..sealed.container.count();
     let mut entries: Vec<_> = all
-        .filter(|(_, entry)| entry.name != MANIFEST)
-        .map(|(index, entry)| (entry.name.clone(), sealed.archive.read_document(index).unwrap()))
+        .filter(|index| sealed.container.name(*index) != MANIFEST)
+        .map(|index| {
+            let name = sealed.container.name(index).to_owned();
+            (name, sealed.container.read_document(index).unwrap())
+        })
         .collect();
     change(&mut entries);
     let staged = StagedFile::create(&dir.storage, Path::new("/tmp")).unwrap();
@@ -51,7 +54,7 @@ fn rewrite(dir: &CheckpointDir, change: impl Fn(&mut Vec<(String, Vec<u8>)>)) {
         manifest.note(name, data.len(), crc32c::crc32c(covered));
     }
     archive.append_document(MANIFEST.into(), &manifest.seal()).unwrap();
-    archive.finish().unwrap().commit(&dir.file_of(EPOCH)).unwrap();
+    archive.finish().unwrap().commit(&dir.path_of(EPOCH, crate::Layout::SingleFile)).unwrap();
 }
 
 fn refusal(dir: &CheckpointDir) -> String {
@@ -108,6 +111,9 @@ fn types_and_codecs_that_are_not_ours_are_refused() {
     check(&array("codecs"), &json!(["bytes"]), "the codecs");
     check(&array("codecs"), &json!([]), "makes no sense");
     check(&array("chunk_grid/name"), &json!("rectilinear"), "not regular");
+    check(&array("chunk_key_encoding"), &json!("v2"), "chunk keys as `v2`");
+    let dotted = json!({"name": "default", "configuration": {"separator": "."}});
+    check(&array("chunk_key_encoding"), &dotted, "`model/w/c.0.0` of tensor `model/w` is missing");
     check(ARRAY, &json!(null), "makes no sense");
 }
 

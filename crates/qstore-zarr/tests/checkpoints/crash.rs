@@ -4,8 +4,8 @@
 
 use crate::states::{model, seed_of};
 use crate::watched::Watched;
-use qstore_storage::{MemoryStorage, Storage};
-use qstore_zarr::{CheckpointManager, CheckpointSettings};
+use qstore_storage::{MemoryStorage, Operation, Storage};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Layout};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,9 +14,23 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_mins(1);
 const DIR: &str = "/run/checkpoints";
 
-fn settings(keep_last: usize) -> CheckpointSettings {
-    CheckpointSettings::default().keep_last(keep_last).workers(1)
+fn settings(keep_last: usize, layout: Layout) -> CheckpointSettings {
+    CheckpointSettings::default().keep_last(keep_last).workers(1).layout(layout)
 }
+
+/// One save after the other.
+struct Scenario<'a> {
+    epochs: &'a [u64],
+    keep_last: usize,
+    /// The layout of each save, from the beginning again when there are more saves.
+    layouts: &'a [Layout],
+    /// Whether the system can exchange two names.
+    can_exchange: bool,
+    deduplicate: bool,
+}
+
+const FILE: &[Layout] = &[Layout::SingleFile];
+const DIRECTORY: &[Layout] = &[Layout::Directory];
 
 /// What was left at one moment, and what had been promised by then.
 struct Remains {
@@ -29,11 +43,16 @@ struct Remains {
 
 /// Saves these epochs one after the other, the first with seed 1, the next with seed 2 and so on;
 /// returns what would be left before each storage operation.
-fn run(epochs: &[u64], keep_last: usize) -> Vec<Remains> {
+fn run(scenario: &Scenario<'_>) -> Vec<Remains> {
+    let Scenario { epochs, keep_last, layouts, can_exchange, deduplicate } = *scenario;
     let memory = MemoryStorage::new();
     memory.create_dir(Path::new("/run")).unwrap();
     memory.sync_dir(Path::new("/")).unwrap();
     let watched = Watched::new(&memory);
+    if !can_exchange {
+        // A poorer system: no exchange, no sync of a whole tree.
+        watched.sync_files_one_by_one();
+    }
     let remains = Arc::new(Mutex::new(Vec::new()));
     let acknowledged = Arc::new(AtomicU64::new(0));
     let (seen, promised, disk) = (Arc::clone(&remains), Arc::clone(&acknowledged), memory.clone());
@@ -49,11 +68,15 @@ fn run(epochs: &[u64], keep_last: usize) -> Vec<Remains> {
             let is_settled = false;
             seen.lock().unwrap().push(Remains { storage, what, acknowledged, is_settled });
         }
+        if operation == Operation::Exchange && !can_exchange {
+            return Err(std::io::ErrorKind::Unsupported.into());
+        }
         Ok(())
     });
-    let mut manager =
-        CheckpointManager::open_in(watched.shared(), Path::new(DIR), settings(keep_last)).unwrap();
-    for (seed, epoch) in (1..).zip(epochs) {
+    for ((seed, epoch), layout) in (1..).zip(epochs).zip(layouts.iter().cycle()) {
+        let settings = settings(keep_last, *layout).deduplicate(deduplicate);
+        let mut manager =
+            CheckpointManager::open_in(watched.shared(), Path::new(DIR), settings).unwrap();
         let ticket = manager.save(*epoch, model(seed), None, None).unwrap();
         ticket.wait(LONG).unwrap();
         acknowledged.store(seed, Ordering::SeqCst);
@@ -67,19 +90,21 @@ fn run(epochs: &[u64], keep_last: usize) -> Vec<Remains> {
             let rest = Remains { storage, what, acknowledged: seed, is_settled: true };
             remains.lock().unwrap().push(rest);
         }
+        manager.close(LONG).unwrap();
     }
-    manager.close(LONG).unwrap();
     watched.set(|_, _, _| Ok(()));
     std::mem::take(&mut remains.lock().unwrap())
 }
 
-fn check(epochs: &[u64], keep_last: usize) -> usize {
-    let remains = run(epochs, keep_last);
+fn check(scenario: &Scenario<'_>) -> usize {
+    let Scenario { epochs, keep_last, layouts, .. } = *scenario;
+    let remains = run(scenario);
     let count = remains.len();
     for Remains { storage, what, acknowledged, is_settled } in remains {
         let storage: Arc<dyn Storage> = Arc::new(storage);
         let open = || {
-            CheckpointManager::open_in(Arc::clone(&storage), Path::new(DIR), settings(keep_last))
+            let settings = settings(keep_last, layouts[0]);
+            CheckpointManager::open_in(Arc::clone(&storage), Path::new(DIR), settings)
                 .unwrap_or_else(|error| panic!("{what}: {error}"))
         };
         let mut manager = open();
@@ -115,25 +140,63 @@ fn check(epochs: &[u64], keep_last: usize) -> usize {
         assert_eq!(manager.latest_checkpoint().unwrap(), Some(999), "{what}");
         assert_eq!(seed_of(&manager.load(999).unwrap().model_state), 77);
     }
+    println!("{count} states");
     count
+}
+
+fn each_layout(epochs: &[u64], keep_last: usize) -> [usize; 2] {
+    [FILE, DIRECTORY].map(|layouts| {
+        check(&Scenario { epochs, keep_last, layouts, can_exchange: true, deduplicate: false })
+    })
 }
 
 #[test]
 fn the_first_save() {
-    assert!(check(&[1], 5) > 40);
+    let [file, directory] = each_layout(&[1], 5);
+    assert!(file > 40 && directory > 100);
 }
 
 #[test]
 fn the_third_save_with_keep_last_2() {
-    assert!(check(&[1, 2, 3], 2) > 150);
+    let [file, directory] = each_layout(&[1, 2, 3], 2);
+    assert!(file > 150 && directory > 300);
 }
 
 #[test]
 fn an_epoch_saved_again() {
-    check(&[4, 4, 4], 5);
+    each_layout(&[4, 4, 4], 5);
 }
 
 #[test]
 fn a_small_number_after_a_large_one() {
-    check(&[12, 3, 12], 1);
+    each_layout(&[12, 3, 12], 1);
+}
+
+#[test]
+fn an_epoch_saved_again_in_the_other_layout() {
+    for layouts in [[FILE[0], DIRECTORY[0]], [DIRECTORY[0], FILE[0]]] {
+        for keep_last in [1, 3] {
+            let (epochs, can_exchange) = (&[4, 4, 5, 4], true);
+            let (layouts, deduplicate) = (&layouts, false);
+            check(&Scenario { epochs, keep_last, layouts, can_exchange, deduplicate });
+        }
+    }
+}
+
+#[test]
+fn a_system_without_exchange_and_without_a_sync_of_whole_trees() {
+    for epochs in [[4, 4, 4], [4, 5, 4], [1, 2, 3]] {
+        let (epochs, keep_last, layouts) = (&epochs, 2, DIRECTORY);
+        let (can_exchange, deduplicate) = (false, true);
+        check(&Scenario { epochs, keep_last, layouts, can_exchange, deduplicate });
+    }
+}
+
+/// Every model has the same tensor `frozen`, which is linked from save to save.
+#[test]
+fn saves_that_share_files() {
+    for (epochs, keep_last) in [(&[1, 2, 3][..], 1), (&[4, 4, 5], 2)] {
+        let (layouts, can_exchange, deduplicate) = (DIRECTORY, true, true);
+        check(&Scenario { epochs, keep_last, layouts, can_exchange, deduplicate });
+    }
 }

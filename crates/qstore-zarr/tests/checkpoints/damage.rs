@@ -1,28 +1,31 @@
-//! Every byte of a file changed, every length cut: an error, or exactly what was saved; never a
+//! Every bit of a checkpoint changed, every length cut: an error, or exactly what was saved; never a
 //! panic, never other values.
 
 use crate::states::{is_same, model, optimizer};
 use qstore_schema::{StateDict, Tensor};
-use qstore_storage::{MemoryStorage, Storage, StorageFile, read_all};
-use qstore_zarr::{Checkpoint, CheckpointManager, CheckpointSettings, Compression, Error};
-use std::path::Path;
+use qstore_storage::{EntryKind, MemoryStorage, Storage, StorageFile, read_all};
+use qstore_zarr::{Checkpoint, CheckpointManager, CheckpointSettings, Compression, Error, Layout};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 const FILE: &str = "/c/epoch_0001.zarr.zip";
+const DIRECTORY: &str = "/c/epoch_0001";
 
 struct Victim {
     memory: MemoryStorage,
     manager: CheckpointManager,
-    bytes: Vec<u8>,
     whole: Checkpoint,
 }
 
 impl Victim {
-    fn new(compression: Compression) -> Self {
+    fn new(compression: Compression, layout: Layout) -> Self {
         let memory = MemoryStorage::new();
-        let settings =
-            CheckpointSettings::default().workers(1).chunk_bytes(64).compression(compression);
+        let settings = CheckpointSettings::default()
+            .workers(1)
+            .chunk_bytes(64)
+            .compression(compression)
+            .layout(layout);
         let manager =
             CheckpointManager::open_in(Arc::new(memory.clone()), Path::new("/c"), settings)
                 .unwrap();
@@ -31,13 +34,32 @@ impl Victim {
         let metadata = StateDict::from_iter([("loss", f64::NAN)]);
         let ticket = manager.save(1, state, Some(optimizer()), Some(metadata)).unwrap();
         ticket.wait(Duration::from_mins(1)).unwrap();
-        let bytes = read_all(&memory, Path::new(FILE)).unwrap();
         let whole = manager.load(1).unwrap();
-        Self { memory, manager, bytes, whole }
+        Self { memory, manager, whole }
+    }
+
+    /// The files of the checkpoint.
+    fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut left = vec![PathBuf::from(DIRECTORY)];
+        if self.memory.metadata(Path::new(FILE)).unwrap().is_some() {
+            return vec![FILE.into()];
+        }
+        while let Some(dir) = left.pop() {
+            for entry in self.memory.list(&dir).unwrap() {
+                let path = dir.join(&entry.name);
+                if entry.kind == EntryKind::Dir { left.push(path) } else { files.push(path) }
+            }
+        }
+        files
     }
 
     fn file(&self) -> Box<dyn StorageFile> {
         self.memory.open(Path::new(FILE)).unwrap()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        read_all(&self.memory, Path::new(FILE)).unwrap()
     }
 
     /// Reads the file as it is now; says whether that was refused.
@@ -68,33 +90,85 @@ impl Victim {
 }
 
 #[test]
-fn a_changed_byte_is_always_noticed() {
-    for compression in [Compression::Zstd, Compression::None] {
-        let victim = Victim::new(compression);
-        let file = victim.file();
-        for (position, byte) in victim.bytes.iter().enumerate() {
-            for changed in [byte ^ (1 << (position % 8)), !byte] {
-                file.write_at(position as u64, &[changed]).unwrap();
-                let what = format!("byte {position} of {compression}");
-                assert!(victim.is_refused(&what), "{what}: not noticed");
+fn a_changed_bit_is_always_noticed() {
+    let mut count = 0;
+    for layout in [Layout::SingleFile, Layout::Directory] {
+        for compression in [Compression::Zstd, Compression::None] {
+            let victim = Victim::new(compression, layout);
+            for path in victim.files() {
+                let bytes = read_all(&victim.memory, &path).unwrap();
+                let file = victim.memory.open(&path).unwrap();
+                for (position, byte) in bytes.iter().enumerate() {
+                    for flip in (0..8).map(|bit| 1_u8 << bit) {
+                        count += 1;
+                        file.write_at(position as u64, &[byte ^ flip]).unwrap();
+                        let what = format!("byte {position} of {}, {compression}", path.display());
+                        assert!(victim.is_refused(&what), "{what}: not noticed");
+                    }
+                    file.write_at(position as u64, &[*byte]).unwrap();
+                }
             }
-            file.write_at(position as u64, &[*byte]).unwrap();
+            assert!(!victim.is_refused("the whole checkpoint"));
         }
-        assert!(!victim.is_refused("the whole file"));
     }
+    println!("{count} changes noticed");
+}
+
+#[test]
+fn a_file_of_a_directory_that_is_gone_cut_added_or_exchanged_is_noticed() {
+    let victim = Victim::new(Compression::Zstd, Layout::Directory);
+    let memory = &victim.memory;
+    let files = victim.files();
+    for path in &files {
+        let what = path.display();
+        let aside = Path::new("/aside");
+        memory.rename(path, aside).unwrap();
+        assert!(victim.is_refused(&format!("{what} is gone")));
+        let lists_it = victim.manager.list_checkpoints().unwrap() == [1];
+        assert_eq!(lists_it, !path.ends_with("manifest.json"), "listing reads the manifest alone");
+        memory.create_dir(path).unwrap();
+        assert!(
+            matches!(victim.manager.load(1), Err(Error::Damaged { .. } | Error::Storage(_))),
+            "{what} is a directory"
+        );
+        memory.remove_dir(path).unwrap();
+        memory.rename(aside, path).unwrap();
+
+        let file = memory.open(path).unwrap();
+        let bytes = read_all(memory, path).unwrap();
+        for len in [0, bytes.len() - 1, bytes.len() + 1] {
+            file.set_len(len as u64).unwrap();
+            assert!(victim.is_refused(&format!("{what} has {len} bytes")));
+            file.write_at(0, &bytes).unwrap();
+            file.set_len(bytes.len() as u64).unwrap();
+        }
+        let extra = path.with_file_name("extra");
+        memory.create_new(&extra).unwrap();
+        assert!(victim.manager.verify(1).is_err(), "{} is not noticed", extra.display());
+        memory.remove_file(&extra).unwrap();
+    }
+    for (one, other) in files.iter().zip(&files[1..]) {
+        memory.exchange(one, other).unwrap();
+        let is_refused = victim.is_refused("two files that have changed places");
+        let same = read_all(memory, one).unwrap() == read_all(memory, other).unwrap();
+        assert!(is_refused || same, "{} and {}", one.display(), other.display());
+        memory.exchange(one, other).unwrap();
+    }
+    assert!(!victim.is_refused("the whole checkpoint"));
 }
 
 #[test]
 fn a_file_that_was_cut_or_extended_is_refused() {
-    let victim = Victim::new(Compression::Lz4);
+    let victim = Victim::new(Compression::Lz4, Layout::SingleFile);
     let file = victim.file();
-    let len = victim.bytes.len() as u64;
+    let bytes = victim.bytes();
+    let len = bytes.len() as u64;
     for cut in (0..len).rev() {
         file.set_len(cut).unwrap();
         assert!(victim.is_refused(&format!("cut to {cut}")));
         assert_eq!(victim.manager.list_checkpoints().unwrap(), [0_u64; 0]);
     }
-    file.write_at(0, &victim.bytes).unwrap();
+    file.write_at(0, &bytes).unwrap();
     file.set_len(len + 1).unwrap();
     assert!(victim.is_refused("extended by a byte"));
     file.set_len(len).unwrap();
@@ -103,10 +177,10 @@ fn a_file_that_was_cut_or_extended_is_refused() {
 
 #[test]
 fn the_tensor_that_is_hit_is_named() {
-    let victim = Victim::new(Compression::Zstd);
+    let victim = Victim::new(Compression::Zstd, Layout::SingleFile);
     let file = victim.file();
     // The first entry is the first chunk of the model's first tensor; its data begins at 64.
-    file.write_at(66, &[victim.bytes[66] ^ 1]).unwrap();
+    file.write_at(66, &[victim.bytes()[66] ^ 1]).unwrap();
     let error = victim.manager.load(1).unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -35,8 +35,8 @@ fn a_checkpoint_is_saved_listed_described_and_loaded() {
     assert_eq!(manager.list_checkpoints().unwrap(), [7]);
     let info = manager.get_checkpoint_info(7).unwrap();
     assert_eq!((info.epoch, info.save_seq, info.stored_bytes), (7, 1, saved.stored_bytes));
-    assert_eq!(info.tensor_bytes, 160 + 8 + 4 + 48);
-    assert!((info.model_size_mb - 168e-6).abs() < 1e-12);
+    assert_eq!(info.tensor_bytes, 160 + 8 + 18 + 4 + 48);
+    assert!((info.model_size_mb - 186e-6).abs() < 1e-12);
     assert!(info.timestamp > 1.7e9 && info.save_duration_ms > 0.0);
     assert_same(&info.metadata, &metadata);
 

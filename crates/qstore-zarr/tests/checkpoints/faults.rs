@@ -4,7 +4,7 @@
 use crate::states::{model, seed_of};
 use crate::watched::Watched;
 use qstore_storage::{MemoryStorage, Storage};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Error};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Error, Layout};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +14,10 @@ const LONG: Duration = Duration::from_mins(1);
 const KINDS: [io::ErrorKind; 3] =
     [io::ErrorKind::StorageFull, io::ErrorKind::Other, io::ErrorKind::PermissionDenied];
 
-fn settings() -> CheckpointSettings {
-    CheckpointSettings::default().keep_last(2).workers(1)
+const LAYOUTS: [Layout; 2] = [Layout::SingleFile, Layout::Directory];
+
+fn settings(layout: Layout) -> CheckpointSettings {
+    CheckpointSettings::default().keep_last(2).workers(1).layout(layout)
 }
 
 /// Fails operation `number` from now on, once.
@@ -26,12 +28,15 @@ fn arm(watched: &Watched, number: usize, kind: io::ErrorKind) {
 #[test]
 fn a_save_that_fails_says_so_and_harms_nothing() {
     let mut failures = 0;
-    for (epochs, kind) in [([1, 2, 3], KINDS[0]), ([1, 2, 2], KINDS[1]), ([5, 4, 3], KINDS[2])] {
+    let runs = [([1, 2, 3], KINDS[0]), ([1, 2, 2], KINDS[1]), ([5, 4, 3], KINDS[2])];
+    for (layout, (epochs, kind)) in LAYOUTS.into_iter().flat_map(|layout| runs.map(|r| (layout, r)))
+    {
         for number in 0.. {
             let memory = MemoryStorage::new();
             let watched = Watched::new(&memory);
+            let settings = settings(layout);
             let manager =
-                CheckpointManager::open_in(watched.shared(), Path::new("/c"), settings()).unwrap();
+                CheckpointManager::open_in(watched.shared(), Path::new("/c"), settings).unwrap();
             for (seed, epoch) in (1..).zip(&epochs[..2]) {
                 let ticket = manager.save(*epoch, model(seed), None, None).unwrap();
                 ticket.wait(LONG).unwrap();
@@ -47,7 +52,8 @@ fn a_save_that_fails_says_so_and_harms_nothing() {
             }
         }
     }
-    assert!(failures > 60, "only {failures} failures");
+    println!("{failures} failures");
+    assert!(failures > 250, "only {failures} failures");
 }
 
 fn check(
@@ -72,9 +78,6 @@ fn check(
             if error.to_string().contains("is saved, but removing") {
                 // Nothing is lost, and the next save is not kept from trying again.
                 assert!(is_new(epochs[2]), "{what}: saved, but not there");
-            } else {
-                let next = manager.save(9, model(9), None, None);
-                assert!(matches!(next, Err(Error::EarlierSaveFailed { .. })), "{what}");
             }
         }
     }
@@ -94,7 +97,9 @@ fn an_open_that_fails_says_so_and_harms_nothing() {
     for number in 0.. {
         let memory = MemoryStorage::new();
         let watched = Watched::new(&memory);
-        let open = || CheckpointManager::open_in(watched.shared(), Path::new("/a/c"), settings());
+        let open = || {
+            CheckpointManager::open_in(watched.shared(), Path::new("/a/c"), settings(LAYOUTS[1]))
+        };
         arm(&watched, number, io::ErrorKind::StorageFull);
         let opened = open();
         let has_struck = watched.count() > number;
@@ -113,10 +118,16 @@ fn an_open_that_fails_says_so_and_harms_nothing() {
 
 #[test]
 fn a_read_that_fails_is_an_error_never_another_answer() {
+    for layout in LAYOUTS {
+        reads(layout);
+    }
+}
+
+fn reads(layout: Layout) {
     let memory = MemoryStorage::new();
     let watched = Watched::new(&memory);
     let storage: Arc<dyn Storage> = watched.shared();
-    let manager = CheckpointManager::open_in(storage, Path::new("/c"), settings()).unwrap();
+    let manager = CheckpointManager::open_in(storage, Path::new("/c"), settings(layout)).unwrap();
     for epoch in [1, 2] {
         manager.save(epoch, model(epoch), None, None).unwrap().wait(LONG).unwrap();
     }
@@ -148,5 +159,42 @@ fn a_read_that_fails_is_an_error_never_another_answer() {
         if !has_struck {
             break;
         }
+    }
+}
+
+/// A file that no disk gives back any more once kept every later save and load from working until
+/// somebody moved it away.
+#[test]
+fn an_old_checkpoint_that_can_never_be_read_again_is_in_nobodys_way() {
+    for layout in LAYOUTS {
+        let watched = Watched::new(&MemoryStorage::new());
+        let open = || {
+            CheckpointManager::open_in(watched.shared(), Path::new("/c"), settings(layout)).unwrap()
+        };
+        let manager = open();
+        for epoch in [1, 2] {
+            manager.save(epoch, model(epoch), None, None).unwrap().wait(LONG).unwrap();
+        }
+        watched.set(|_, operation, path| {
+            let is_lost = path.to_string_lossy().contains("epoch_0002");
+            if is_lost && operation == qstore_storage::Operation::Open {
+                return Err(io::Error::other("the disk is worn out there"));
+            }
+            Ok(())
+        });
+        let latest = open().load_latest().unwrap().unwrap();
+        assert_eq!((latest.checkpoint.epoch, latest.skipped.len()), (1, 1));
+        assert!(latest.skipped[0].1.to_string().contains("worn out"));
+        assert!(manager.list_checkpoints().is_err(), "it may be a checkpoint");
+        for (saver, epoch) in [(&manager, 3), (&open(), 4), (&open(), 5)] {
+            saver.save(epoch, model(epoch), None, None).unwrap().wait(LONG).unwrap();
+            assert_eq!(saver.load_latest().unwrap().unwrap().checkpoint.epoch, epoch);
+        }
+        // It gets better: it is the old one, and goes as any other.
+        watched.set(|_, _, _| Ok(()));
+        assert_eq!(manager.list_checkpoints().unwrap(), [2, 4, 5]);
+        assert_eq!(manager.latest_checkpoint().unwrap(), Some(5));
+        let saved = open().save(6, model(6), None, None).unwrap().wait(LONG).unwrap();
+        assert_eq!(saved.removed, [2, 4]);
     }
 }

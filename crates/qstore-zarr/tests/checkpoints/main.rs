@@ -21,7 +21,7 @@ mod crash;
 /// Every storage operation fails once.
 mod faults;
 
-/// Every byte of a file changed, every length cut.
+/// Every bit of a checkpoint changed, every length cut, files exchanged.
 mod damage;
 
 /// Saves that come too fast, background failures, panics, closing.
@@ -29,3 +29,21 @@ mod background;
 
 /// Several managers on one directory.
 mod neighbours;
+
+/// Partial loads, directories replaced while they are read, pins and the best.
+mod partial;
+
+/// Every store behind the seam.
+mod stores;
+
+/// A full disk, at every number of bytes.
+mod full;
+
+/// Tensors that checkpoints share.
+mod shared;
+
+/// Any order of anything, against a model.
+mod histories;
+
+/// More than 4 GiB, on request.
+mod large;

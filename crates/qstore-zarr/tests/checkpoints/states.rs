@@ -8,6 +8,7 @@ pub(crate) fn model(seed: u64) -> StateDict {
     let values: Vec<f32> = (0..40).map(|i| seed as f32 * 100.0 + i as f32).collect();
     let mut model = StateDict::from_iter([("w", Tensor::from_vec(values, [4, 10]).unwrap())]);
     model.insert("seed", Tensor::scalar(seed as i64));
+    model.insert("frozen", Tensor::from_vec(vec![7_u16; 9], [3, 3]).unwrap());
     model
 }
 

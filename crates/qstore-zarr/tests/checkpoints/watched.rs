@@ -2,12 +2,12 @@
 //! the operation fail.
 
 use qstore_storage::{
-    Entry, Error, Lock, MemoryStorage, Metadata, Operation, Result, Storage, StorageFile,
+    Entry, Error, Lock, MemoryStorage, Metadata, Operation, Result, Storage, StorageFile, TreeSync,
 };
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 type Hook = dyn Fn(usize, Operation, &Path) -> io::Result<()> + Send + Sync;
@@ -18,12 +18,23 @@ pub(crate) struct Watched {
     memory: MemoryStorage,
     hook: Arc<Mutex<Arc<Hook>>>,
     count: Arc<AtomicUsize>,
+    syncs_trees: Arc<AtomicBool>,
 }
 
 impl Watched {
     pub(crate) fn new(memory: &MemoryStorage) -> Self {
         let hook: Arc<Hook> = Arc::new(|_, _, _| Ok(()));
-        Self { memory: memory.clone(), hook: Arc::new(Mutex::new(hook)), count: Arc::default() }
+        Self {
+            memory: memory.clone(),
+            hook: Arc::new(Mutex::new(hook)),
+            count: Arc::default(),
+            syncs_trees: Arc::new(AtomicBool::new(true)),
+        }
+    }
+
+    /// From now on no tree can be synced as a whole.
+    pub(crate) fn sync_files_one_by_one(&self) {
+        self.syncs_trees.store(false, Ordering::SeqCst);
     }
 
     /// Sets the hook and counts from 0 again.
@@ -57,6 +68,20 @@ impl Watched {
 impl fmt::Debug for Watched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watched").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct WatchedTree {
+    storage: Watched,
+    tree: Box<dyn TreeSync>,
+    dir: PathBuf,
+}
+
+impl TreeSync for WatchedTree {
+    fn sync(&self) -> Result<()> {
+        self.storage.before(Operation::Sync, &self.dir)?;
+        self.tree.sync()
     }
 }
 
@@ -128,6 +153,20 @@ impl Storage for Watched {
         self.memory.sync_dir(dir)
     }
 
+    fn sync_tree(&self, dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
+        if !self.syncs_trees.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        self.before(Operation::Open, dir)?;
+        let Some(tree) = self.memory.sync_tree(dir)? else { return Ok(None) };
+        Ok(Some(Box::new(WatchedTree { storage: self.clone(), tree, dir: dir.into() })))
+    }
+
+    fn available(&self, dir: &Path) -> Result<Option<u64>> {
+        self.before(Operation::Inspect, dir)?;
+        self.memory.available(dir)
+    }
+
     fn copy_mode(&self, from: &Path, to: &Path) -> Result<()> {
         self.before(Operation::SetMode, to)?;
         self.memory.copy_mode(from, to)
@@ -168,6 +207,10 @@ impl StorageFile for WatchedFile {
     fn set_len(&self, len: u64) -> Result<()> {
         self.storage.before(Operation::Resize, &self.path)?;
         self.file.set_len(len)
+    }
+
+    fn begin_write_out(&self, offset: u64, len: u64) {
+        self.file.begin_write_out(offset, len);
     }
 
     fn sync(&self) -> Result<()> {

@@ -1,0 +1,58 @@
+"""Saves and loads the bench's model with zarr-python, as the peer it is measured beside.
+
+zarr_peer.py save BYTES INDEX    reads lines "CODEC DIRECTORY" and answers each with seconds
+zarr_peer.py load DIRECTORY      prints the seconds of one load
+
+BYTES are the tensors one behind the other, INDEX is JSON: a list of [name, shape], all float32.
+Nothing is synced: zarr-python has no way to ask for it.
+"""
+
+import json
+import shutil
+import sys
+import time
+
+import numpy
+import zarr
+
+
+def tensors(bytes_path, index_path):
+    data = numpy.fromfile(bytes_path, dtype="<f4")
+    start = 0
+    for name, shape in json.load(open(index_path)):
+        count = int(numpy.prod(shape))
+        yield name, data[start : start + count].reshape(shape)
+        start += count
+
+
+def save(model, codec, path):
+    shutil.rmtree(path, ignore_errors=True)
+    cname, shuffle = {"lz4": ("lz4", "bitshuffle"), "zstd": ("zstd", "shuffle")}[codec]
+    started = time.perf_counter()
+    group = zarr.open_group(path, mode="w").create_group("model")
+    for name, array in model:
+        compressor = zarr.codecs.BloscCodec(cname=cname, clevel=3, shuffle=shuffle)
+        group.create_array(name=name, data=array, compressors=compressor)
+    return time.perf_counter() - started
+
+
+def load(path):
+    started = time.perf_counter()
+    group = zarr.open_group(path, mode="r")["model"]
+    arrays = {name: array[...] for name, array in group.arrays()}
+    took = time.perf_counter() - started
+    assert len(arrays) == 148, len(arrays)
+    return took
+
+
+def main():
+    if sys.argv[1] == "load":
+        print(load(sys.argv[2]))
+        return
+    model = list(tensors(sys.argv[2], sys.argv[3]))
+    for line in sys.stdin:
+        codec, path = line.split(maxsplit=1)
+        print(save(model, codec, path.strip()), flush=True)
+
+
+main()

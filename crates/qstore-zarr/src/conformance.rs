@@ -1,0 +1,153 @@
+//! What every [`CheckpointStore`] must do, as a function that any implementation can be given to, on
+//! any executor.
+//!
+//! It does not test durability; for that, stop your store in the middle of a save and look.
+
+use crate::{CheckpointStore, Error, Select};
+use qstore_schema::{Dtype, State, StateDict, Tensor};
+
+/// Exercises an empty store that keeps at least the four newest saves.
+///
+/// # Panics
+/// Where the implementation does not do what the seam promises.
+pub async fn check(store: &dyn CheckpointStore) {
+    nothing_yet(store).await;
+    what_goes_in_comes_out(store).await;
+    an_epoch_saved_again(store).await;
+    a_part(store).await;
+}
+
+async fn nothing_yet(store: &dyn CheckpointStore) {
+    assert_eq!(store.list_checkpoints().await.unwrap(), [0_u64; 0], "the store must be empty");
+    assert_eq!(store.latest_checkpoint().await.unwrap(), None);
+    assert!(store.load_latest().await.unwrap().is_none());
+    let missing = [
+        store.load(3).await.map(drop),
+        store.get_checkpoint_info(3).await.map(drop),
+        store.verify(3).await.map(drop),
+        store.load_tensors(3, &Select::All).await.map(drop),
+    ];
+    for outcome in missing {
+        assert!(matches!(outcome, Err(Error::EpochNotFound { epoch: 3, .. })), "{outcome:?}");
+    }
+}
+
+async fn what_goes_in_comes_out(store: &dyn CheckpointStore) {
+    let (model, optimizer, metadata) = (model(), optimizer(), metadata());
+    let saved = store
+        .save(12, model.clone(), Some(optimizer.clone()), Some(metadata.clone()))
+        .await
+        .expect("a state can be saved");
+    assert_eq!(saved.epoch, 12);
+    let loaded = store.load(12).await.expect("what was saved can be loaded");
+    assert!(is_same(&loaded.model_state, &model), "the model is another");
+    let found = loaded.optimizer_state.expect("an optimizer was saved");
+    assert!(is_same(&found, &optimizer), "the optimizer is another");
+    assert!(is_same(&loaded.metadata, &metadata), "the metadata are others");
+    let bytes = model.tensor_bytes() + optimizer.tensor_bytes();
+    for info in
+        [store.get_checkpoint_info(12).await.unwrap(), store.verify(12).await.unwrap(), loaded.info]
+    {
+        assert_eq!((info.epoch, info.save_seq), (12, saved.save_seq));
+        assert_eq!(info.tensor_bytes, bytes);
+        assert!(is_same(&info.metadata, &metadata));
+    }
+    // What there was none of is none.
+    store.save(3, StateDict::new(), None, None).await.unwrap();
+    let bare = store.load(3).await.unwrap();
+    assert!(bare.optimizer_state.is_none() && bare.metadata.is_empty());
+    assert_eq!(store.list_checkpoints().await.unwrap(), [3, 12]);
+    assert_eq!(store.latest_checkpoint().await.unwrap(), Some(3), "the newest save, not number");
+    let nameless = StateDict::from_iter([("", 1_i64)]);
+    let refused = store.save(9, nameless, None, None).await;
+    assert!(matches!(refused, Err(Error::EmptyName { .. })), "{refused:?}");
+    assert_eq!(store.list_checkpoints().await.unwrap(), [3, 12]);
+}
+
+async fn an_epoch_saved_again(store: &dyn CheckpointStore) {
+    let earlier = store.get_checkpoint_info(12).await.unwrap().save_seq;
+    let model = StateDict::from_iter([("w", Tensor::scalar(7_i64))]);
+    let saved = store.save(12, model.clone(), None, None).await.unwrap();
+    assert!(saved.save_seq > earlier, "each save has a greater number");
+    let latest = store.load_latest().await.unwrap().expect("there are two");
+    assert!(latest.skipped.is_empty());
+    assert_eq!(latest.checkpoint.epoch, 12);
+    assert!(is_same(&latest.checkpoint.model_state, &model));
+    assert!(latest.checkpoint.optimizer_state.is_none(), "nothing of the earlier one is left");
+    assert_eq!(store.list_checkpoints().await.unwrap(), [3, 12]);
+}
+
+async fn a_part(store: &dyn CheckpointStore) {
+    let block = StateDict::from_iter([("w", Tensor::scalar(1_u8)), ("b", Tensor::scalar(2_u8))]);
+    let mut model = StateDict::from_iter([("head", Tensor::scalar(3_u8))]);
+    model.insert("block", block);
+    store.save(4, model, None, None).await.unwrap();
+    let group = store.load_tensors(4, &Select::Group("model/block".into())).await.unwrap();
+    let found: Vec<_> = group.iter().map(|(path, tensor)| (&**path, tensor.data()[0])).collect();
+    assert_eq!(found, [("model/block/w", 1), ("model/block/b", 2)], "in the order of the state");
+    let glob = store.load_tensors(4, &Select::Glob("model/h*".into())).await.unwrap();
+    assert_eq!(glob[0].1.data()[0], 3);
+    let none = store.load_tensors(4, &Select::Name("model/none".into())).await;
+    assert!(matches!(none, Err(Error::TensorNotFound { epoch: 4, .. })), "{none:?}");
+}
+
+/// Every element type; 0-d, empty and ordinary tensors; names that try to get out.
+fn model() -> StateDict {
+    let mut model = StateDict::new();
+    for dtype in Dtype::ALL {
+        for shape in [&[][..], &[0, 2], &[3, 5]] {
+            let len = shape.iter().product::<usize>() * dtype.size();
+            let is_bool = *dtype == Dtype::Bool;
+            let byte = |i: usize| if is_bool { i as u8 & 1 } else { (i * 37 + 255) as u8 };
+            let data: Vec<u8> = (0..len).map(byte).collect();
+            let tensor = Tensor::new(*dtype, shape, data).expect("the bytes fit the shape");
+            model.insert(format!("{dtype}/{shape:?}/../x"), tensor);
+        }
+    }
+    model
+}
+
+/// As `PyTorch` lays it out.
+fn optimizer() -> StateDict {
+    let moments = StateDict::from_iter([
+        ("step", State::from(Tensor::scalar(7.0_f32))),
+        ("exp_avg", Tensor::scalar(f64::from_bits(0x7ff8_dead_beef_0001)).into()),
+    ]);
+    let mut group = StateDict::from_iter([("lr", State::from(1e-3)), ("fused", State::Null)]);
+    group.insert("betas", vec![State::from(0.9), State::from(0.999)]);
+    group.insert("params", vec![State::from(0_i64), State::from(1_i64)]);
+    let state = StateDict::from_iter([(0_i64, moments.clone()), (1, moments)]);
+    let mut optimizer = StateDict::from_iter([("state", state)]);
+    optimizer.insert("param_groups", vec![State::from(group)]);
+    optimizer
+}
+
+fn metadata() -> StateDict {
+    let mut metadata =
+        StateDict::from_iter([("loss", State::from(f64::NAN)), ("z", (-0.0).into())]);
+    metadata.insert("tag", "größe \0 \u{1f980}");
+    metadata.insert(0, i64::MIN);
+    metadata.insert("0", true);
+    metadata
+}
+
+/// Whether two states are equal, floats by their bits.
+fn is_same(one: &StateDict, other: &StateDict) -> bool {
+    one.len() == other.len()
+        && one
+            .iter()
+            .zip(other.iter())
+            .all(|((key, one), (other_key, other))| key == other_key && same_node(one, other))
+}
+
+fn same_node(one: &State, other: &State) -> bool {
+    match (one, other) {
+        (State::Float(one), State::Float(other)) => one.to_bits() == other.to_bits(),
+        (State::List(one), State::List(other)) => {
+            one.len() == other.len()
+                && one.iter().zip(other).all(|(one, other)| same_node(one, other))
+        }
+        (State::Dict(one), State::Dict(other)) => is_same(one, other),
+        (one, other) => one == other,
+    }
+}

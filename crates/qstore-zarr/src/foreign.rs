@@ -1,0 +1,294 @@
+//! Checkpoints that are plain Zarr groups, without our manifest: those of the Python package of the
+//! same name, and of whoever lays them out alike, in version 2 or 3 of Zarr.
+//!
+//! They prove nothing about themselves: there is no list of what belongs to them and usually no
+//! checksum, and a save that was interrupted looks like a whole one. So they are only loaded when they
+//! are asked for by their path, never listed, and a chunk that is not there is an error unless the
+//! caller says that he knows better. For files you trust.
+
+use crate::load::{Checkpoint, CheckpointInfo};
+use crate::{Damage, Error};
+use qstore_schema::{Dtype, Key, State, StateDict, Tensor};
+use qstore_storage::{EntryKind, LocalStorage, Storage, read_all};
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zarrs::array::{Array, ArrayBytes};
+use zarrs::plugin::ZarrVersion;
+use zarrs::storage::byte_range::{ByteRange, ByteRangeIterator};
+use zarrs::storage::{
+    Bytes, MaybeBytes, MaybeBytesIterator, ReadableStorageTraits, StorageError, StoreKey,
+};
+
+/// What a chunk means that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum MissingChunks {
+    /// The save was interrupted, or the chunk was lost: an error.
+    #[default]
+    Refuse,
+    /// The writer leaves out chunks of nothing but the fill value, as zarr-python does unless it is
+    /// told otherwise: they are filled with it. A chunk that was lost then becomes zeros, unnoticed.
+    Fill,
+}
+
+/// Loads a Zarr group as a checkpoint: `model/…` and, if it is there, `optimizer/…`, nested as the
+/// groups are; `epoch`, `timestamp` and `save_duration_ms` from its attributes, all others as
+/// metadata. Nothing about it can be verified but what its codecs check.
+///
+/// # Errors
+/// [`Error::Damaged`] for what is no such group, for a chunk that is missing or cannot be decoded, and
+/// for an element type that no tensor has; [`Error::Storage`].
+pub fn load_zarr_group(
+    path: impl AsRef<Path>,
+    missing: MissingChunks,
+) -> Result<Checkpoint, Error> {
+    load_zarr_group_in(&(Arc::new(LocalStorage::new()) as Arc<dyn Storage>), path, missing)
+}
+
+/// As [`load_zarr_group`], from a storage of your choice.
+///
+/// # Errors
+/// As [`load_zarr_group`].
+pub fn load_zarr_group_in(
+    storage: &Arc<dyn Storage>,
+    path: impl AsRef<Path>,
+    missing: MissingChunks,
+) -> Result<Checkpoint, Error> {
+    let root = storage.resolve(path.as_ref())?;
+    let store = Arc::new(GroupStore { storage: Arc::clone(storage), root });
+    let group = Group { store, missing };
+    let Some(Node::Group(attributes)) = group.node(Path::new(""))? else {
+        return Err(group.damaged("zarr.json", "there is no Zarr group"));
+    };
+    let Some(State::Dict(model)) = group.read(Path::new("model"))? else {
+        return Err(group.damaged("model", "it has no group of that name"));
+    };
+    let optimizer = match group.read(Path::new("optimizer"))? {
+        Some(State::Dict(optimizer)) => Some(optimizer),
+        _ => None,
+    };
+    let number = |name: &str| attributes.get(name).and_then(Value::as_f64).unwrap_or(0.0);
+    let epoch = attributes.get("epoch").and_then(Value::as_u64).unwrap_or(0);
+    let optimizer_bytes = optimizer.as_ref().map_or(0, StateDict::tensor_bytes);
+    let info = CheckpointInfo {
+        timestamp: number("timestamp"),
+        save_duration_ms: number("save_duration_ms"),
+        model_size_mb: model.tensor_bytes() as f64 / 1e6,
+        tensor_bytes: model.tensor_bytes() + optimizer_bytes,
+        metadata: metadata_of(attributes),
+        ..CheckpointInfo::new(epoch, 0)
+    };
+    Ok(Checkpoint::new(model, optimizer, info))
+}
+
+fn metadata_of(mut attributes: Map<String, Value>) -> StateDict {
+    for own in ["epoch", "timestamp", "save_duration_ms"] {
+        attributes.remove(own);
+    }
+    // Some keep it in one attribute, some beside the others.
+    if let Some(Value::Object(inner)) = attributes.remove("metadata") {
+        attributes.extend(inner);
+    }
+    match state_of(Value::Object(attributes)) {
+        State::Dict(dict) => dict,
+        _ => StateDict::new(),
+    }
+}
+
+fn state_of(value: Value) -> State {
+    match value {
+        Value::Null => State::Null,
+        Value::Bool(flag) => State::Bool(flag),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => State::Int(number),
+            None => State::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => State::Text(text.into()),
+        Value::Array(nodes) => State::List(nodes.into_iter().map(state_of).collect()),
+        Value::Object(nodes) => {
+            let node = |(key, node): (String, Value)| (Key::Name(key.into()), state_of(node));
+            State::Dict(nodes.into_iter().map(node).collect())
+        }
+    }
+}
+
+struct Group {
+    store: Arc<GroupStore>,
+    missing: MissingChunks,
+}
+
+enum Node {
+    Group(Map<String, Value>),
+    Array,
+}
+
+impl Group {
+    fn damaged(&self, entry: &str, reason: impl std::fmt::Display) -> Error {
+        let damage = Damage::malformed(entry, reason);
+        Error::Damaged { path: self.store.root.clone(), damage }
+    }
+
+    /// What lies at that path below the root.
+    fn node(&self, path: &Path) -> Result<Option<Node>, Error> {
+        if let Some(found) = self.json(&path.join("zarr.json"))? {
+            let is_array = found.get("node_type").and_then(Value::as_str) == Some("array");
+            let attributes = found.get("attributes").and_then(Value::as_object).cloned();
+            let group = || Node::Group(attributes.unwrap_or_default());
+            return Ok(Some(if is_array { Node::Array } else { group() }));
+        }
+        if self.json(&path.join(".zarray"))?.is_some() {
+            return Ok(Some(Node::Array));
+        }
+        if self.json(&path.join(".zgroup"))?.is_none() {
+            return Ok(None);
+        }
+        let attributes = self.json(&path.join(".zattrs"))?;
+        let attributes = attributes.and_then(|found| found.as_object().cloned());
+        Ok(Some(Node::Group(attributes.unwrap_or_default())))
+    }
+
+    fn json(&self, path: &Path) -> Result<Option<Value>, Error> {
+        let Some(bytes) = self.store.read(path)? else { return Ok(None) };
+        let value = serde_json::from_slice(&bytes);
+        value.map(Some).map_err(|error| self.damaged(&path.to_string_lossy(), error))
+    }
+
+    /// A group as a dict, an array as a tensor.
+    fn read(&self, path: &Path) -> Result<Option<State>, Error> {
+        match self.node(path)? {
+            None => Ok(None),
+            Some(Node::Array) => self.tensor(path).map(|tensor| Some(tensor.into())),
+            Some(Node::Group(_)) => {
+                let mut names = Vec::new();
+                for entry in self.store.storage.list(&self.store.root.join(path))? {
+                    let name = entry.name.into_string().ok();
+                    names.extend(name.filter(|_| entry.kind == EntryKind::Dir));
+                }
+                names.sort_unstable(); // a directory has no order
+                let mut dict = StateDict::new();
+                for name in names {
+                    if let Some(node) = self.read(&path.join(&name))? {
+                        dict.insert(name, node);
+                    }
+                }
+                Ok(Some(State::Dict(dict)))
+            }
+        }
+    }
+
+    fn tensor(&self, path: &Path) -> Result<Tensor, Error> {
+        let name = path.to_string_lossy().into_owned();
+        let damaged = |error: &dyn std::fmt::Display| self.damaged(&name, error);
+        let array = Array::open(Arc::clone(&self.store), &format!("/{name}"))
+            .map_err(|error| damaged(&error))?;
+        let dtype = array.data_type().name(ZarrVersion::V3).unwrap_or_default();
+        let dtype: Dtype = dtype.parse().map_err(|error| damaged(&error))?;
+        let lengths = array.shape().iter().map(|length| usize::try_from(*length));
+        let shape: Vec<usize> =
+            lengths.collect::<Result<_, _>>().map_err(|error| damaged(&error))?;
+        if self.missing == MissingChunks::Refuse {
+            self.check_chunks(&array, &name, &shape, dtype)?;
+        }
+        let bytes: ArrayBytes<'_> =
+            array.retrieve_array_subset(&array.subset_all()).map_err(|error| damaged(&error))?;
+        let bytes = bytes.into_fixed().map_err(|error| damaged(&error))?.into_owned();
+        Tensor::new(dtype, shape, bytes).map_err(|error| damaged(&error))
+    }
+
+    /// Whether every chunk is there, and enough of them for what the array claims to hold.
+    fn check_chunks(
+        &self,
+        array: &Array<GroupStore>,
+        name: &str,
+        shape: &[usize],
+        dtype: Dtype,
+    ) -> Result<(), Error> {
+        // As for our own chunks: nothing shrinks more than this.
+        const RATIO_MAX: u64 = 40_000;
+        let grid = array.chunk_grid_shape();
+        let mut stored = 0_u64;
+        let mut indices = vec![0; grid.len()];
+        if !shape.contains(&0) {
+            loop {
+                let key = array.chunk_key(&indices);
+                let Some(len) = self.store.len_of(&key)? else {
+                    let damage = Damage::Missing { entry: key.to_string() };
+                    return Err(Error::Damaged { path: self.store.root.clone(), damage });
+                };
+                stored = stored.saturating_add(len);
+                let at = (0..grid.len()).rev().find(|at| indices[*at] + 1 < grid[*at]);
+                let Some(at) = at else { break };
+                indices[at] += 1;
+                indices[at + 1..].fill(0);
+            }
+        }
+        let product = |bytes: u64, length: &usize| bytes.checked_mul(*length as u64);
+        let claimed = shape.iter().try_fold(dtype.size() as u64, product);
+        if claimed.is_none_or(|claimed| claimed > stored.saturating_mul(RATIO_MAX)) {
+            return Err(self.damaged(name, "it claims more than its chunks can hold"));
+        }
+        Ok(())
+    }
+}
+
+/// The group's files as zarrs wants to see them. Links are not followed.
+#[derive(Debug)]
+struct GroupStore {
+    storage: Arc<dyn Storage>,
+    root: PathBuf,
+}
+
+impl GroupStore {
+    /// The bytes of a file; `None` when it is not there.
+    fn read(&self, relative: &Path) -> Result<Option<Vec<u8>>, qstore_storage::Error> {
+        let path = self.root.join(relative);
+        match self.storage.resolve(&path) {
+            Ok(resolved) if resolved == path => {}
+            Err(error) if !error.is_not_found() => return Err(error),
+            _ => return Ok(None),
+        }
+        match read_all(&*self.storage, &path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn len_of(&self, key: &StoreKey) -> Result<Option<u64>, qstore_storage::Error> {
+        let found = self.storage.metadata(&self.root.join(key.as_str()))?;
+        Ok(found.filter(|found| found.kind == EntryKind::File).map(|found| found.len))
+    }
+}
+
+impl ReadableStorageTraits for GroupStore {
+    fn get(&self, key: &StoreKey) -> Result<MaybeBytes, StorageError> {
+        let read = self.read(Path::new(key.as_str()));
+        read.map(|bytes| bytes.map(Bytes::from))
+            .map_err(|error| StorageError::Other(error.to_string()))
+    }
+
+    fn get_partial_many<'a>(
+        &'a self,
+        key: &StoreKey,
+        byte_ranges: ByteRangeIterator<'a>,
+    ) -> Result<MaybeBytesIterator<'a>, StorageError> {
+        let Some(bytes) = self.get(key)? else { return Ok(None) };
+        let part = move |range: ByteRange| {
+            let len = bytes.len() as u64;
+            let (start, end) = (range.start(len), range.end(len));
+            if start > end || end > len {
+                return Err(StorageError::Other("a range beyond the end of a file".into()));
+            }
+            Ok(bytes.slice(start as usize..end as usize))
+        };
+        Ok(Some(Box::new(byte_ranges.map(part))))
+    }
+
+    fn size_key(&self, key: &StoreKey) -> Result<Option<u64>, StorageError> {
+        self.len_of(key).map_err(|error| StorageError::Other(error.to_string()))
+    }
+
+    fn supports_get_partial(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,173 @@
+//! Any order of saving, loading, listing, pinning, damaging and opening anew, in both layouts, against
+//! a model that keeps the states in a map.
+
+use crate::states::{assert_same, model};
+use proptest::prelude::*;
+use qstore_schema::{State, StateDict};
+use qstore_storage::{MemoryStorage, Storage};
+use qstore_zarr::retention::{Candidate, Goal, Policy, plan};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Error, Layout};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_mins(1);
+
+#[derive(Debug, Clone)]
+enum Step {
+    Save {
+        epoch: u64,
+        loss: Option<f64>,
+    },
+    Pin(u64),
+    Unpin(u64),
+    /// The manifest of that epoch's checkpoint is cut off.
+    Damage(u64),
+    /// Another program opens the directory, with the other layout or the same.
+    Reopen(bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let loss = prop::option::of(prop::sample::select(vec![0.5, 1.0, 1.0, f64::NAN, -0.0]));
+    prop_oneof![
+        8 => (0_u64..6, loss).prop_map(|(epoch, loss)| Step::Save { epoch, loss }),
+        1 => (0_u64..6).prop_map(Step::Pin),
+        1 => (0_u64..6).prop_map(Step::Unpin),
+        1 => (0_u64..6).prop_map(Step::Damage),
+        2 => any::<bool>().prop_map(Step::Reopen),
+    ]
+}
+
+/// What is believed to be there.
+#[derive(Debug, Default)]
+struct Believed {
+    saved: BTreeMap<u64, (u64, Option<f64>)>,
+    damaged: Vec<u64>,
+    pinned: Vec<u64>,
+    seed: u64,
+}
+
+impl Believed {
+    fn retain(&mut self, policy: &Policy) -> Vec<u64> {
+        let candidate = |(epoch, (seed, loss)): (&u64, &(u64, Option<f64>))| {
+            let found = Candidate::new(*epoch, *seed).pinned(self.pinned.contains(epoch));
+            loss.map_or(found.clone(), |loss| found.metric("loss", loss))
+        };
+        let history: Vec<Candidate> = self.saved.iter().map(candidate).collect();
+        let gone = plan(&history, policy).into_iter().filter(|decision| !decision.keep);
+        let mut gone: Vec<u64> = gone.map(|decision| decision.epoch).collect();
+        gone.sort_unstable();
+        self.saved.retain(|epoch, _| !gone.contains(epoch));
+        gone
+    }
+}
+
+fn open(memory: &MemoryStorage, policy: &Policy, layout: Layout, dedup: bool) -> CheckpointManager {
+    let mut settings = CheckpointSettings::default().layout(layout).workers(1).chunk_bytes(64);
+    settings = settings.deduplicate(dedup && layout == Layout::Directory);
+    settings.retention = policy.clone();
+    CheckpointManager::open_in(Arc::new(memory.clone()), Path::new("/c"), settings).unwrap()
+}
+
+/// Cuts the checkpoint's file, or its manifest, in half.
+fn damage(memory: &MemoryStorage, epoch: u64, layout: Layout) -> bool {
+    let path = match layout {
+        Layout::SingleFile => format!("/c/epoch_{epoch:04}.zarr.zip"),
+        Layout::Directory => format!("/c/epoch_{epoch:04}/manifest.json"),
+    };
+    let Ok(file) = memory.open(Path::new(&path)) else { return false };
+    file.set_len(file.len().unwrap() / 2).unwrap();
+    true
+}
+
+/// Random histories; `QSTORE_HISTORY_CASES` asks for more than the default run has time for.
+fn cases() -> u32 {
+    let asked = std::env::var("QSTORE_HISTORY_CASES").ok();
+    asked.and_then(|cases| cases.parse().ok()).unwrap_or(64)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
+    #[test]
+    fn whatever_happens_the_directory_holds_what_it_should(
+        steps in prop::collection::vec(step(), 1..25),
+        keep_last in 0_usize..4,
+        best in 0_usize..3,
+        every in prop::option::of(1_u64..4),
+        starts_with_a_directory in any::<bool>(),
+        dedup in any::<bool>(),
+    ) {
+        let mut policy = Policy::keep_last(keep_last).best(best, "loss", Goal::Lowest);
+        policy.every = every;
+        let memory = MemoryStorage::new();
+        let layout_of = |is_directory| {
+            if is_directory { Layout::Directory } else { Layout::SingleFile }
+        };
+        let mut layout = layout_of(starts_with_a_directory);
+        let mut manager = open(&memory, &policy, layout, dedup);
+        let mut believed = Believed::default();
+        for step in steps {
+            match step {
+                Step::Save { epoch, loss } => {
+                    believed.seed += 1;
+                    let seed = believed.seed;
+                    let metadata = loss.map(|loss| StateDict::from_iter([("loss", State::from(loss))]));
+                    let ticket = manager.save(epoch, model(seed), None, metadata).unwrap();
+                    let saved = ticket.wait(LONG).unwrap();
+                    believed.damaged.retain(|damaged| *damaged != epoch);
+                    believed.saved.insert(epoch, (seed, loss));
+                    prop_assert_eq!(saved.removed, believed.retain(&policy));
+                }
+                Step::Pin(epoch) => {
+                    manager.pin(epoch).unwrap();
+                    believed.pinned.push(epoch);
+                }
+                Step::Unpin(epoch) => {
+                    manager.unpin(epoch).unwrap();
+                    believed.pinned.retain(|pinned| *pinned != epoch);
+                }
+                Step::Damage(epoch) => {
+                    // In the layout of the next save, which then takes its place.
+                    if believed.saved.contains_key(&epoch) && damage(&memory, epoch, layout) {
+                        believed.saved.remove(&epoch);
+                        believed.damaged.push(epoch);
+                    }
+                }
+                Step::Reopen(is_directory) => {
+                    // A damaged epoch that is saved again in the other layout leaves both behind; that
+                    // is as it should be, but more than this model keeps track of.
+                    if believed.damaged.is_empty() {
+                        layout = layout_of(is_directory);
+                    }
+                    manager = open(&memory, &policy, layout, dedup);
+                }
+            }
+            let listed: Vec<u64> = believed.saved.keys().copied().collect();
+            prop_assert_eq!(manager.list_checkpoints().unwrap(), listed);
+            let newest = believed.saved.iter().max_by_key(|(_, (seed, _))| *seed);
+            let newest = newest.map(|(epoch, _)| *epoch);
+            prop_assert_eq!(manager.latest_checkpoint().unwrap(), newest);
+            for (epoch, (seed, _)) in &believed.saved {
+                assert_same(&manager.load(*epoch).unwrap().model_state, &model(*seed));
+                manager.verify(*epoch).unwrap();
+            }
+            for epoch in &believed.damaged {
+                prop_assert!(manager.load(*epoch).unwrap_err().damage().is_some());
+            }
+            match manager.load_latest() {
+                Ok(latest) => {
+                    let skipped = latest.as_ref().map_or(0, |latest| latest.skipped.len());
+                    let found = latest.map(|latest| latest.checkpoint.epoch);
+                    prop_assert_eq!(found, newest);
+                    prop_assert_eq!(skipped, believed.damaged.len());
+                }
+                Err(Error::NoneValid { skipped, .. }) => {
+                    prop_assert!(believed.saved.is_empty());
+                    prop_assert_eq!(skipped.len(), believed.damaged.len());
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}

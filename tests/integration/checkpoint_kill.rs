@@ -1,0 +1,215 @@
+//! `kill -9` in the middle of saving, overwriting and removing checkpoints, in both layouts.
+//!
+//! This very test program is started again as the one that saves; it notes in a journal what it has
+//! begun and what it was told is durable, and is killed at a random moment. Whatever lies in the
+//! directory then is compared by us at once, and by zarr-python from a copy.
+
+use qstore::{CheckpointManager, CheckpointSettings, Checkpoints, Layout, StateDict, Tensor};
+use qstore_tests::readers;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Names the directory, in the program that is to be killed.
+const DIR: &str = "QSTORE_KILL_DIR";
+const LAYOUT: &str = "QSTORE_KILL_LAYOUT";
+/// How many kills in each layout, if not the default.
+const KILLS: &str = "QSTORE_KILLS";
+const KILLS_DEFAULT: usize = 20;
+
+/// Saves of seed `n` go to one of these, so that most overwrite an epoch, and some give it way.
+const EPOCHS: u64 = 4;
+const KEEP_LAST: usize = 3;
+const LONG: Duration = Duration::from_mins(1);
+
+fn epoch_of(seed: u64) -> u64 {
+    seed * 7 % EPOCHS
+}
+
+fn values(seed: u64, tensor: u64) -> Vec<u32> {
+    (0..500).map(|i| (seed as u32).wrapping_mul(2_654_435_761) ^ (i * 31 + tensor as u32)).collect()
+}
+
+fn model(seed: u64) -> StateDict {
+    let tensor = |name: u64| Tensor::from_vec(values(seed, name), [25, 20]).unwrap();
+    let mut model: StateDict = (0..5).map(|name| (format!("w{name}"), tensor(name))).collect();
+    model.insert("seed", Tensor::scalar(seed));
+    model
+}
+
+fn settings(layout: Layout) -> CheckpointSettings {
+    CheckpointSettings::default().keep_last(KEEP_LAST).chunk_bytes(512).layout(layout)
+}
+
+/// The program that is killed; in an ordinary run of the tests it does nothing.
+#[test]
+fn the_one_that_is_killed() {
+    let Some(dir) = std::env::var_os(DIR) else { return };
+    let layout = match std::env::var(LAYOUT).as_deref() {
+        Ok("directory") => Layout::Directory,
+        _ => Layout::SingleFile,
+    };
+    let dir = PathBuf::from(dir);
+    let mut journal =
+        OpenOptions::new().append(true).create(true).open(dir.join("journal")).unwrap();
+    let manager = CheckpointManager::open(dir.join("checkpoints"), settings(layout)).unwrap();
+    let first = Journal::read(&dir).begun + 1;
+    for seed in first.. {
+        writeln!(journal, "begin {seed}").unwrap();
+        manager.save(epoch_of(seed), model(seed), None, None).unwrap().wait(LONG).unwrap();
+        writeln!(journal, "durable {seed}").unwrap();
+    }
+}
+
+#[derive(Default)]
+struct Journal {
+    begun: u64,
+    durable: u64,
+}
+
+impl Journal {
+    fn read(dir: &Path) -> Self {
+        let mut journal = Self::default();
+        let text = fs::read_to_string(dir.join("journal")).unwrap_or_default();
+        for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+            match line.trim_end().split_once(' ') {
+                Some(("begin", seed)) => journal.begun = seed.parse().unwrap(),
+                Some(("durable", seed)) => journal.durable = seed.parse().unwrap(),
+                _ => panic!("{line}"),
+            }
+        }
+        journal
+    }
+}
+
+#[test]
+fn kills_at_random_leave_whole_checkpoints_and_the_last_one_that_was_acknowledged() {
+    let asked = std::env::var(KILLS).ok().and_then(|kills| kills.parse().ok());
+    let kills: usize = asked.unwrap_or(KILLS_DEFAULT);
+    let mut random = fastrand::Rng::new();
+    let seed = random.u64(..);
+    println!("seed {seed}");
+    random.seed(seed);
+    for (name, layout) in [("file", Layout::SingleFile), ("directory", Layout::Directory)] {
+        let tmp = tempfile::tempdir().unwrap();
+        let (mut expected, mut saves, mut unacknowledged) = (Vec::new(), 0, 0);
+        for kill in 0..kills {
+            kill_one(tmp.path(), name, &mut random);
+            let journal = Journal::read(tmp.path());
+            saves = journal.begun;
+            unacknowledged += usize::from(journal.begun > journal.durable);
+            let copy = tmp.path().join(format!("copy-{kill}"));
+            expected.extend(check(&tmp.path().join("checkpoints"), &copy, &journal, layout));
+        }
+        let count = expected.len();
+        let expected = readers::expect(tmp.path(), &json!(expected));
+        let said = readers::run("checkpoint.py", &[&expected]);
+        println!(
+            "{name}: {kills} kills in {saves} saves, {unacknowledged} of them under way; {count} looks: {said}"
+        );
+        // What is left can be continued.
+        let manager = CheckpointManager::open(tmp.path().join("checkpoints"), settings(layout));
+        let manager = manager.unwrap();
+        manager.save(99, model(99), None, None).unwrap().wait(LONG).unwrap();
+        assert_eq!(manager.latest_checkpoint().unwrap(), Some(99));
+        assert!(!tmp.path().join("checkpoints/.staging").exists(), "leftovers are collected");
+    }
+}
+
+/// Starts the one that saves and kills it a moment after a random number of saves.
+fn kill_one(dir: &Path, layout: &str, random: &mut fastrand::Rng) {
+    let before = Journal::read(dir).durable;
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "checkpoint_kill::the_one_that_is_killed", "--nocapture"])
+        .env(DIR, dir)
+        .env(LAYOUT, layout)
+        .stdout(Stdio::null())
+        .stderr(File::create(dir.join("stderr")).unwrap())
+        .spawn()
+        .unwrap();
+    let wanted = before + random.u64(0..4);
+    let deadline = Instant::now() + LONG;
+    while Journal::read(dir).durable < wanted.max(1) {
+        let said = || fs::read_to_string(dir.join("stderr")).unwrap_or_default();
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself: {}", said());
+        assert!(Instant::now() < deadline, "it saves nothing");
+        std::thread::yield_now();
+    }
+    // Somewhere within the next save or two; nothing depends on how long it really is.
+    let moment = Instant::now() + Duration::from_micros(random.u64(0..12_000));
+    while Instant::now() < moment {
+        std::hint::spin_loop();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Compares everything that is listed with what was saved, and says what others must find in a copy.
+fn check(dir: &Path, copy: &Path, journal: &Journal, layout: Layout) -> Vec<Value> {
+    // Read first without a writer's help, as another program would.
+    let checkpoints = Checkpoints::open(dir).unwrap();
+    let listed = checkpoints.list_checkpoints().unwrap();
+    let latest = checkpoints.load_latest().unwrap().expect("one save was acknowledged at least");
+    assert!(latest.skipped.is_empty(), "{:?}", latest.skipped);
+    let newest = seed_of(&latest.checkpoint.model_state);
+    assert!((journal.durable..=journal.begun).contains(&newest), "{newest}");
+    assert!(listed.len() <= KEEP_LAST + 1, "{listed:?}");
+    copy_tree(dir, copy);
+    let mut expected = Vec::new();
+    let mut members = Vec::new();
+    for epoch in listed {
+        checkpoints.verify(epoch).unwrap();
+        let seed = seed_of(&checkpoints.load(epoch).unwrap().model_state);
+        assert_eq!(epoch_of(seed), epoch);
+        let mut name = format!("epoch_{epoch:04}");
+        members.push(name.clone());
+        if layout == Layout::SingleFile {
+            name += ".zarr.zip";
+        }
+        let array = |tensor: u64| {
+            let hex: String = values(seed, tensor).iter().map(|v| hex(&v.to_le_bytes())).collect();
+            (format!("model/w{tensor}"), json!({"dtype": "uint32", "shape": [25, 20], "hex": hex}))
+        };
+        let mut arrays: serde_json::Map<String, Value> = (0..5).map(array).collect();
+        let scalar = json!({"dtype": "uint64", "shape": [], "hex": hex(&seed.to_le_bytes())});
+        arrays.insert("model/seed".into(), scalar);
+        let attributes = json!({ "epoch": epoch });
+        let path = copy.join(name);
+        expected.push(json!({ "path": path, "attributes": attributes, "arrays": arrays }));
+    }
+    if layout == Layout::Directory {
+        expected.push(json!({ "path": copy, "members": members }));
+    }
+    expected
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // a string takes everything
+        text
+    })
+}
+
+/// The seed of a model that is whole.
+fn seed_of(state: &StateDict) -> u64 {
+    let seed = state.tensor("seed").unwrap().to_vec::<u64>().unwrap()[0];
+    assert_eq!(*state, model(seed), "a mixture");
+    seed
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_tree(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
