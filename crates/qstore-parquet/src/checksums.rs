@@ -9,6 +9,7 @@
 
 use crate::stored::Stored;
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// The key of the chunks' checksums.
 pub(crate) const KEY: &str = "qstore.crc32c";
@@ -46,7 +47,7 @@ pub(crate) fn check_seal(before: &[u8], footer: &[u8]) -> Seal {
 }
 
 /// The value of the key for these groups.
-pub(crate) fn encode(groups: &[Stored]) -> String {
+pub(crate) fn encode(groups: &[Arc<Stored>]) -> String {
     let mut text = String::new();
     for (number, group) in groups.iter().enumerate() {
         if number > 0 {

@@ -21,7 +21,6 @@ use crate::published::Published;
 use crate::read_at::contain;
 use crate::space::Space;
 use crate::stats::Publishing;
-use crate::stored::Stored;
 use crate::{Error, WriterSettings, footer};
 use qstore_storage::{Claim, Exclusive, Lock, Stamp, Storage, StorageFile, parent_of};
 use std::collections::HashSet;
@@ -156,9 +155,12 @@ impl Disk {
 
         let published = Arc::new(published);
         if let Some(old) = old {
+            let chunks = |file: &Published| -> Vec<Range<u64>> {
+                file.groups.iter().flat_map(|group| group.ranges()).collect()
+            };
             let mentioned: HashSet<u64> =
-                published.groups.iter().flat_map(Stored::ranges).map(|chunk| chunk.start).collect();
-            let chunks = old.groups.iter().flat_map(Stored::ranges);
+                chunks(&published).into_iter().map(|chunk| chunk.start).collect();
+            let chunks = chunks(&old).into_iter();
             let gone = chunks.filter(|chunk| !mentioned.contains(&chunk.start));
             self.space.bury(gone.collect(), Instant::now());
         }

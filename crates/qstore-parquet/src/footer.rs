@@ -27,7 +27,7 @@ const GROUP_ROWS_MAX: i64 = 1 << 24;
 
 /// The bytes that end a file with these row groups: the footer, behind the seal that guards it.
 pub(crate) fn encode(
-    groups: &[Stored],
+    groups: &[Arc<Stored>],
     schema: &SchemaDescPtr,
     mut keys: Vec<KeyValue>,
 ) -> Result<Vec<u8>> {

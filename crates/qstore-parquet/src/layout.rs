@@ -18,6 +18,7 @@ use parquet::schema::types::SchemaDescPtr;
 use qstore_schema::Field;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What the next version of the file is to be. It has everything it needs: rows that come in while it
@@ -59,7 +60,7 @@ pub(crate) struct Layout {
     /// Stored bytes that must be in the new version, and where.
     pub(crate) moves: Vec<Move>,
     pub(crate) writes: Vec<(u64, Bytes)>,
-    pub(crate) groups: Vec<Stored>,
+    pub(crate) groups: Vec<Arc<Stored>>,
     /// Where the footer begins.
     pub(crate) data_end: u64,
 }
@@ -134,7 +135,7 @@ impl Version {
         for group in &encoded.added {
             let offset = places.take(group.bytes().len() as u64, &group.starts());
             let ordinal = layout.groups.len();
-            layout.groups.push(group.place(offset, ordinal, &encoded.schema)?);
+            layout.groups.push(Arc::new(group.place(offset, ordinal, &encoded.schema)?));
             layout.writes.push((offset, group.bytes()));
         }
         if let (Places::Free(free), Some(_)) = (&places, old) {
@@ -151,13 +152,13 @@ impl Layout {
     /// A group that stays, with the columns the file has now.
     fn keep(
         &mut self,
-        group: &Stored,
+        group: &Arc<Stored>,
         patches: &[Option<EncodedGroup>],
         places: &mut Places<'_>,
         schema: &SchemaDescPtr,
-    ) -> ParquetResult<Stored> {
+    ) -> ParquetResult<Arc<Stored>> {
         if patches.is_empty() && !places.is_packed() {
-            return Ok(group.clone());
+            return Ok(Arc::clone(group));
         }
         let (mut chunks, mut checksums) = (Vec::new(), Vec::new());
         for (index, _) in schema.columns().iter().enumerate() {
@@ -182,7 +183,7 @@ impl Layout {
             }
         }
         let metadata = row_group::assemble(chunks, group.rows(), self.groups.len(), schema)?;
-        Ok(Stored { metadata, checksums })
+        Ok(Arc::new(Stored { metadata, checksums }))
     }
 
     /// Adds a move, as part of the last one if it goes on where that ends.

@@ -241,7 +241,7 @@ impl<R: Record> MetricsLog<R> {
         } else if closes || self.rows.len() >= rows_max {
             self.stack.plan_seal(self.pending, rows_max, closes)
         } else {
-            self.stack.plan(self.pending)
+            self.stack.plan(self.pending, rows_max)
         }
     }
 

@@ -18,7 +18,8 @@ pub(crate) struct Published {
     /// retired.
     pub(crate) stamp: Option<Stamp>,
     pub(crate) fields: Vec<Field>,
-    pub(crate) groups: Vec<Stored>,
+    /// Shared with the versions before and after: most of them never change.
+    pub(crate) groups: Vec<Arc<Stored>>,
     /// Where the footer begins.
     pub(crate) data_end: u64,
     /// What its footer says beside the metadata.
@@ -47,7 +48,7 @@ impl Published {
             let metadata = metadata.set_column_metadata(chunks.collect::<Result<_>>()?).build()?;
             let unknown = || vec![None; group.num_columns()];
             let checksums = checksums.get(number).cloned().unwrap_or_else(unknown);
-            groups.push(Stored { metadata, checksums });
+            groups.push(Arc::new(Stored { metadata, checksums }));
         }
         Ok(Self { file, stamp, fields, data_end: start, keys, groups })
     }

@@ -13,6 +13,7 @@ use crate::footer::MAGIC;
 use crate::stored::Stored;
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How many beginnings of chunks are remembered: a megabyte of them, for days of flushes.
@@ -44,7 +45,12 @@ pub(crate) struct Free<'a> {
 
 impl Space {
     /// The space of a file that was found: what it does not mention has just begun to die.
-    pub(crate) fn new(grace: Duration, groups: &[Stored], data_end: u64, now: Instant) -> Self {
+    pub(crate) fn new(
+        grace: Duration,
+        groups: &[Arc<Stored>],
+        data_end: u64,
+        now: Instant,
+    ) -> Self {
         let (starts, is_start) = (VecDeque::new(), BTreeSet::new());
         let mut space = Self { grace, dying: VecDeque::new(), starts, is_start };
         let start = MAGIC.len() as u64;
@@ -58,13 +64,18 @@ impl Space {
     }
 
     /// What is free in a version that keeps `groups` and no longer mentions `buried`.
-    pub(crate) fn free(&self, groups: &[Stored], buried: &[Stored], now: Instant) -> Free<'_> {
+    pub(crate) fn free(
+        &self,
+        groups: &[Arc<Stored>],
+        buried: &[Arc<Stored>],
+        now: Instant,
+    ) -> Free<'_> {
         let start = MAGIC.len() as u64;
-        let mut kept: Vec<_> = groups.iter().flat_map(Stored::ranges).collect();
+        let mut kept: Vec<_> = groups.iter().flat_map(|group| group.ranges()).collect();
         kept.push(0..start);
         kept.extend(self.dying(now).cloned());
         if !self.grace.is_zero() {
-            kept.extend(buried.iter().flat_map(Stored::ranges));
+            kept.extend(buried.iter().flat_map(|group| group.ranges()));
         }
         let kept = merged(kept);
         let gaps = kept.windows(2).map(|pair| pair[0].end..pair[1].start).collect();

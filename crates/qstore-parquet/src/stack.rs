@@ -10,6 +10,15 @@
 /// docs/decisions/0020), and a row is encoded three or four times.
 const FAN_OUT: usize = 12;
 
+/// Groups of one size that are merged whether it pays or not: readers do not like many.
+const GROUPS_MAX: usize = 96;
+
+/// What a group adds to the footer, and with it to every flush, in bytes; what a row is in a group, in
+/// bytes. Both of a table of 18 columns; only their ratio matters, and that is much the same for
+/// narrower ones.
+const FOOTER_BYTES: usize = 1_200;
+const ROW_BYTES: usize = 66;
+
 /// Rows of each group whose rows are held, the oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Stack {
@@ -28,17 +37,24 @@ pub(crate) struct Plan {
 }
 
 impl Stack {
-    /// How `rows` new rows are to be added, not to be sealed.
-    pub(crate) fn plan(&self, mut rows: usize) -> Plan {
+    /// How `rows` new rows are to be added, not to be sealed; at `full` rows everything will be.
+    pub(crate) fn plan(&self, mut rows: usize, full: usize) -> Plan {
+        // Merging pays only if enough flushes of this size will come before that.
+        let flushes_left = full.saturating_sub(self.rows() + rows) / rows.max(1);
+        let is_worth = |groups: usize, rows: usize| {
+            let saved = (groups - 1).saturating_mul(FOOTER_BYTES).saturating_mul(flushes_left);
+            saved >= rows.saturating_mul(2 * ROW_BYTES) || groups >= GROUPS_MAX
+        };
         let mut kept = self.groups.len();
         loop {
             let size = size_class(rows);
             let below = self.groups[..kept].iter().rev();
             let same_size = below.take_while(|rows| size_class(**rows) <= size).count();
-            if same_size + 1 < FAN_OUT {
+            let merged = rows + self.groups[kept - same_size..kept].iter().sum::<usize>();
+            if same_size + 1 < FAN_OUT || !is_worth(same_size + 1, merged) {
                 return Plan { kept, rows: vec![rows], sealed: 0 };
             }
-            rows += self.groups[kept - same_size..kept].iter().sum::<usize>();
+            rows = merged;
             kept -= same_size;
         }
     }
@@ -94,10 +110,30 @@ mod tests {
     fn groups_of_a_size_become_one() {
         let mut stack = Stack::default();
         for flush in 1..=FAN_OUT * FAN_OUT {
-            stack.apply(&stack.plan(100));
+            stack.apply(&stack.plan(100, usize::MAX));
             assert!(stack.len() < 2 * FAN_OUT, "flush {flush}: {stack:?}");
         }
         assert_eq!(stack.groups, [FAN_OUT * FAN_OUT * 100]);
+    }
+
+    /// Flushes of a thousand rows are not merged before the group is full: that would write more than
+    /// it saves. Flushes of a hundred are.
+    #[test]
+    fn what_does_not_pay_is_not_merged() {
+        for (flush, most) in [(1_000, 65), (100, 40), (10, 40), (1, 50)] {
+            let mut stack = Stack::default();
+            let (mut rows, mut written, mut longest) = (0, 0, 0);
+            while rows + flush < 65_536 {
+                let plan = stack.plan(flush, 65_536);
+                written += plan.rows[0];
+                stack.apply(&plan);
+                rows += flush;
+                longest = longest.max(stack.len());
+            }
+            assert!(longest <= most, "{longest} groups of flushes of {flush}");
+            let times = written as f64 / rows as f64;
+            assert!(times <= if flush == 1_000 { 1.0 } else { 5.0 }, "{flush}: {times} times");
+        }
     }
 
     proptest! {
@@ -106,7 +142,7 @@ mod tests {
             let mut stack = Stack::default();
             let mut rows = 0;
             for flush in flushes {
-                let plan = stack.plan(flush);
+                let plan = stack.plan(flush, usize::MAX);
                 prop_assert!(plan.kept <= stack.len());
                 stack.apply(&plan);
                 rows += flush;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use qstore_schema::{DataType, Field};
 
 /// A group of one column that lies there.
-fn stored(range: &Range<u64>) -> Stored {
+fn stored(range: &Range<u64>) -> Arc<Stored> {
     use parquet::file::metadata::ColumnChunkMetaData;
     let schema = columns::describe(&[Field::required("n", DataType::Int64)]).unwrap();
     let chunk = ColumnChunkMetaData::builder(schema.column(0))
@@ -16,11 +16,11 @@ fn stored(range: &Range<u64>) -> Stored {
         .build()
         .unwrap();
     let metadata = row_group::assemble(vec![chunk], 1, 0, &schema).unwrap();
-    Stored { metadata, checksums: vec![None] }
+    Arc::new(Stored { metadata, checksums: vec![None] })
 }
 
-fn ranges(groups: &[Stored]) -> Vec<Range<u64>> {
-    groups.iter().flat_map(Stored::ranges).collect()
+fn ranges(groups: &[Arc<Stored>]) -> Vec<Range<u64>> {
+    groups.iter().flat_map(|group| group.ranges()).collect()
 }
 
 #[test]
@@ -68,7 +68,7 @@ proptest! {
         let mut now = start;
         for (rows, pause) in flushes {
             now += Duration::from_millis(pause);
-            let plan = stack.plan(rows);
+            let plan = stack.plan(rows, usize::MAX);
             let len = plan.rows[0] as u64 * 66;
             let buried: Vec<_> = live.split_off(plan.kept);
             let kept: Vec<_> = live.iter().map(stored).collect();
@@ -103,7 +103,7 @@ proptest! {
             let now = start + Duration::from_millis(2 * flush);
             held += rows;
             let is_full = held >= SEALED;
-            let plan = if is_full { stack.plan_seal(rows, usize::MAX, true) } else { stack.plan(rows) };
+            let plan = if is_full { stack.plan_seal(rows, usize::MAX, true) } else { stack.plan(rows, usize::MAX) };
             let len = plan.rows[0] as u64 * 66;
             let dead: Vec<_> = live.split_off(sealed + plan.kept).iter().map(stored).collect();
             let kept: Vec<_> = live.iter().map(stored).collect();
