@@ -72,8 +72,8 @@ impl Seat {
         // Wakers are called and dropped outside the lock: they may be the last of their tasks, which
         // then go, and others with them.
         drop(stood);
-        if is_taken {
-            lost.into_iter().for_each(|lost| lost.waker.wake());
+        if let Some(lost) = lost.filter(|_| is_taken) {
+            lost.waker.wake();
         }
         !must_stand
     }
@@ -100,8 +100,9 @@ impl Seat {
         }
         let line = self.lock();
         if !line.standing.is_empty() && !is_waiting() {
-            let lost = self.hand_on(line);
-            lost.into_iter().for_each(|lost| lost.waker.wake());
+            if let Some(lost) = self.hand_on(line) {
+                lost.waker.wake();
+            }
         }
     }
 
@@ -112,7 +113,9 @@ impl Seat {
         let before = std::mem::replace(&mut line.seated, next);
         self.standing.store(line.standing.len(), SeqCst);
         drop(line);
-        waker.into_iter().for_each(Waker::wake);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
         before
     }
 
