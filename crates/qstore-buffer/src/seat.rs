@@ -99,10 +99,11 @@ impl Seat {
             return;
         }
         let line = self.lock();
-        if !line.standing.is_empty() && !is_waiting() {
-            if let Some(lost) = self.hand_on(line) {
-                lost.waker.wake();
-            }
+        if line.standing.is_empty() || is_waiting() {
+            return;
+        }
+        if let Some(lost) = self.hand_on(line) {
+            lost.waker.wake();
         }
     }
 
