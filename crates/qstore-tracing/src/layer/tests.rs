@@ -150,7 +150,9 @@ fn two_layers_in_one_subscriber_do_not_see_each_others_spans() {
         let _eval = info_span!(target: "run::eval", "eval", fold = 2).entered();
         info!(target: "run::eval", loss = 0.5);
     });
-    loggers.iter_mut().for_each(|logger| drop(logger.stop(LONG).unwrap()));
+    for logger in &mut loggers {
+        logger.stop(LONG).unwrap();
+    }
     let names = memories.map(|memory| {
         let rows = memory.lock().unwrap();
         rows.iter().flat_map(columns).map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
