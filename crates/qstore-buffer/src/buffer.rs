@@ -6,6 +6,7 @@ use crate::ring::{Refused, Ring, Taken};
 use crate::room::Room;
 use crate::seat::Ticket;
 use crate::settings::{BufferSettings, Hooks, Loss, Overflow};
+use crate::sync::spin_loop;
 use crate::wake::Wakeup;
 use crate::{BufferStats, Error, PushError};
 use std::fmt;
@@ -38,7 +39,7 @@ impl<T> AsyncBuffer<T> {
     /// items back when it is full.
     ///
     /// # Errors
-    /// [`Error::ZeroMaxsize`].
+    /// [`Error::ZeroMaxsize`], [`Error::TooLarge`].
     pub fn new(maxsize: usize) -> Result<Self, Error> {
         Self::with_settings(BufferSettings::default().maxsize(maxsize))
     }
@@ -46,7 +47,7 @@ impl<T> AsyncBuffer<T> {
     /// As [`new`](Self::new), with a name of its own, which appears in [`stats`](Self::stats).
     ///
     /// # Errors
-    /// [`Error::ZeroMaxsize`].
+    /// [`Error::ZeroMaxsize`], [`Error::TooLarge`].
     pub fn with_name(maxsize: usize, name: impl Into<String>) -> Result<Self, Error> {
         Self::with_settings(BufferSettings::default().maxsize(maxsize).name(name))
     }
@@ -54,7 +55,7 @@ impl<T> AsyncBuffer<T> {
     /// A buffer with settings.
     ///
     /// # Errors
-    /// [`Error::ZeroMaxsize`].
+    /// [`Error::ZeroMaxsize`], [`Error::TooLarge`].
     pub fn with_settings(settings: BufferSettings) -> Result<Self, Error> {
         Self::with_hooks(settings, Hooks::default())
     }
@@ -62,13 +63,15 @@ impl<T> AsyncBuffer<T> {
     /// A buffer with settings that tells what it loses.
     ///
     /// # Errors
-    /// [`Error::ZeroMaxsize`].
+    /// [`Error::ZeroMaxsize`], [`Error::TooLarge`].
     pub fn with_hooks(settings: BufferSettings, hooks: Hooks<T>) -> Result<Self, Error> {
         if settings.maxsize == 0 {
             return Err(Error::ZeroMaxsize);
         }
+        let ring =
+            Ring::new(settings.maxsize).ok_or(Error::TooLarge { maxsize: settings.maxsize })?;
         let shared = Shared {
-            ring: Ring::new(settings.maxsize),
+            ring,
             wake: Wakeup::new(),
             room: Room::new(),
             counters: Counters::new(),
@@ -124,6 +127,10 @@ impl<T> AsyncBuffer<T> {
 
     /// As [`pop`](Self::pop) without a limit, for a task: `buffer.pop_async().await`. Runs on any
     /// executor; dropping the future before it is done takes nothing out.
+    ///
+    /// Any number of threads and tasks can wait; one is woken for an item. A buffer that a
+    /// [`Drain`](crate::Drain) empties is best left to it: whoever waits beside it gets an item now and
+    /// then, and either may sleep for a linger while the other is awake.
     pub fn pop_async(&self) -> Pop<'_, T> {
         Pop::new(self)
     }
@@ -133,8 +140,8 @@ impl<T> AsyncBuffer<T> {
         Items::new(self.clone())
     }
 
-    /// Moves up to `max` of the oldest items to the end of `batch`, without waiting; returns how
-    /// many.
+    /// Moves up to `max` of the oldest items to the end of `batch`, without waiting for one; returns
+    /// how many. What is pushed meanwhile stays inside, so that there is an end to it.
     pub fn pop_into(&self, batch: &mut Vec<T>, max: usize) -> usize {
         let count = self.shared.ring.pop_into(batch, max);
         self.shared.counters.popped.fetch_add(count as u64, Release);
@@ -335,11 +342,14 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Gives up when a consumer holds on to a slot and there is nothing older to throw away.
+    /// Gives up when what is in the way is a slot that a consumer is emptying, for as long as this
+    /// takes: to throw other items out would make no room there.
     fn push_over_the_oldest(&self, mut item: T) -> Result<(), Refused<T>> {
         const TRIES: usize = 64;
         for _ in 0..TRIES {
-            if let Taken::One(oldest) = self.ring.pop() {
+            if self.ring.len() < self.ring.capacity() {
+                spin_loop();
+            } else if let Taken::One(oldest) = self.ring.pop() {
                 self.counters.lose(&oldest, Loss::Evicted, &self.hooks);
             }
             match self.ring.push(item) {

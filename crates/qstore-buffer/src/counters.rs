@@ -41,12 +41,12 @@ impl Counters {
             Loss::Dropped => &self.dropped,
             Loss::Evicted => &self.evicted,
         };
+        counter.fetch_add(1, Release);
         if let Some(label) = hooks.label.and_then(|label| label(item)).filter(|&at| at != NONE) {
             // Whoever is first stays first; two at the same moment may be told the wrong way round.
             let _ = self.first_lost.compare_exchange(NONE, label, Relaxed, Relaxed);
             self.last_lost.store(label, Relaxed);
         }
-        counter.fetch_add(1, Release);
         if let Some(hook) = &hooks.on_drop {
             hook(item, loss);
         }

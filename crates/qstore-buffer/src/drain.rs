@@ -103,6 +103,8 @@ pub(crate) struct State<E, C> {
     pub(crate) flushes_done: u64,
     /// How many items the flushes asked for have to cover.
     pub(crate) flush_upto: u64,
+    /// The last of them that succeeded; it covers those before it.
+    pub(crate) flushes_succeeded: u64,
     pub(crate) last_flush: Result<(), DrainError<E>>,
     first_error: Option<DrainError<E>>,
     errors: u64,
@@ -128,6 +130,7 @@ impl<T: Send + 'static, S: Sink<T>> Drain<T, S> {
                 flushes_wanted: 0,
                 flushes_done: 0,
                 flush_upto: 0,
+                flushes_succeeded: 0,
                 last_flush: Ok(()),
                 first_error: None,
                 errors: 0,
@@ -138,7 +141,7 @@ impl<T: Send + 'static, S: Sink<T>> Drain<T, S> {
         });
         let worker = Worker::new(buffer.clone(), sink, Arc::clone(&control), settings);
         let thread = thread::Builder::new()
-            .name(settings.thread_name.clone())
+            .name(settings.thread_name.replace('\0', ""))
             .spawn(|| worker.run())
             .map_err(|error| DrainError::Spawn(Arc::new(error)))?;
         let drop_timeout = settings.drop_timeout;
@@ -164,8 +167,8 @@ impl<T, S: Sink<T>> Drain<T, S> {
             state.flushes_done < mine && state.end.is_none()
         };
         let state = self.control.wait_while(timeout, is_pending);
-        if state.flushes_done >= mine {
-            return state.last_flush.clone();
+        if let Some(answer) = state.answer_of(mine) {
+            return answer;
         }
         Err(match &state.end {
             None => DrainError::TimedOut { waited: timeout },
@@ -192,6 +195,9 @@ impl<T, S: Sink<T>> Drain<T, S> {
         let patience = timeout.saturating_add(Duration::from_millis(100));
         let state = self.control.wait_while(patience, |state| state.end.is_none());
         let Some(end) = state.end.clone() else {
+            drop(state);
+            // Whoever has waited so long need not wait again when the drain is dropped.
+            self.drop_timeout = Duration::ZERO;
             return Err(DrainError::TimedOut { waited: timeout });
         };
         drop(state);
@@ -257,6 +263,17 @@ impl<T, S: Sink<T>> fmt::Debug for Drain<T, S> {
     }
 }
 
+impl<E, C> State<E, C> {
+    /// How flush number `number` ended, if it did. A success covers all flushes before it; a failure
+    /// is no answer to one that succeeded.
+    fn answer_of(&self, number: u64) -> Option<Result<(), DrainError<E>>> {
+        if self.flushes_succeeded >= number {
+            return Some(Ok(()));
+        }
+        (self.flushes_done >= number).then(|| self.last_flush.clone())
+    }
+}
+
 impl<E, C> Control<E, C> {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State<E, C>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -269,6 +286,17 @@ impl<E, C> Control<E, C> {
     ) -> MutexGuard<'_, State<E, C>> {
         let waited = self.changed.wait_timeout_while(self.lock(), timeout, is_pending);
         waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// The flushes up to number `upto` ended like this.
+    pub(crate) fn tell_flushes(&self, upto: u64, outcome: Result<(), DrainError<E>>) {
+        let mut state = self.lock();
+        state.flushes_done = upto;
+        if outcome.is_ok() {
+            state.flushes_succeeded = upto;
+        }
+        state.last_flush = outcome;
+        self.changed.notify_all();
     }
 
     pub(crate) fn latch(&self, error: E) -> DrainError<E> {

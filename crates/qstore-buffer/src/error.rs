@@ -10,6 +10,14 @@ pub enum Error {
     /// A ring without room.
     #[error("maxsize is 0: a buffer must hold at least one item; the default is 10 000")]
     ZeroMaxsize,
+    /// A ring that does not fit into memory.
+    #[error(
+        "maxsize is {maxsize}: there is not the memory for so many items; the default is 10 000"
+    )]
+    TooLarge {
+        /// What was asked for.
+        maxsize: usize,
+    },
 }
 
 /// An item that was not stored, handed back.

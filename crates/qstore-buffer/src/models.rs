@@ -69,7 +69,7 @@ fn a_consumer_that_waits_for_one_is_woken_by_either_of_two_producers() {
 
 /// The consumer sleeps until two items are inside, as a drain sleeps until half the ring is full.
 fn wakes_for_two() {
-    let shared = Arc::new((Ring::new(4), Wakeup::new()));
+    let shared = Arc::new((Ring::new(4).unwrap(), Wakeup::new()));
     for item in 0..2 {
         let shared = Arc::clone(&shared);
         thread::spawn(move || {
@@ -161,7 +161,7 @@ fn a_push_that_waits_for_room_is_woken() {
 
 /// Two producers and a consumer go round a ring of one or two slots several times.
 fn goes_round(capacity: usize, laps: u64) {
-    let ring = Arc::new(Ring::new(capacity));
+    let ring = Arc::new(Ring::new(capacity).unwrap());
     let threads: Vec<_> = (0..2)
         .map(|producer| {
             let ring = Arc::clone(&ring);
@@ -237,6 +237,7 @@ mod loom_only {
 #[cfg(shuttle)]
 mod shuttle_only {
     use super::*;
+    use std::task::{Context, Waker};
 
     #[test]
     fn rings_of_every_small_size_go_round() {
@@ -244,22 +245,47 @@ mod shuttle_only {
         check(|| goes_round(3, 5));
     }
 
-    /// Whoever leaves the seat wakes the other.
+    /// One item for each, pushed one after the other; whoever sits may lose the seat at any moment.
     #[test]
-    fn two_consumers_share_the_seat() {
+    fn consumers_share_the_seat() {
+        check(|| {
+            let buffer = buffer(4, Overflow::DropNewest);
+            let consumers: Vec<_> = (0..4)
+                .map(|_| {
+                    let buffer = buffer.clone();
+                    thread::spawn(move || buffer.pop(None).unwrap())
+                })
+                .collect();
+            for item in 0..4 {
+                buffer.push(item).unwrap();
+                thread::yield_now();
+            }
+            let mut taken: Vec<_> = consumers.into_iter().map(|c| c.join().unwrap()).collect();
+            taken.sort_unstable();
+            assert_eq!(taken, [0, 1, 2, 3]);
+        });
+    }
+
+    /// One future is polled once and then only kept; whoever else waits gets the items and the end.
+    #[test]
+    fn a_future_that_is_kept_keeps_nobody_waiting() {
         check(|| {
             let buffer = buffer(2, Overflow::DropNewest);
-            let other = {
-                let buffer = buffer.clone();
-                thread::spawn(move || buffer.pop(None).unwrap())
-            };
-            let producer = {
-                let buffer = buffer.clone();
-                thread::spawn(move || (1..3).for_each(|item| buffer.push(item).unwrap()))
-            };
-            let mine = buffer.pop(None).unwrap();
-            assert_eq!(mine + other.join().unwrap(), 3);
-            producer.join().unwrap();
+            let mut kept = Box::pin(buffer.pop_async());
+            let early = kept.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(early.is_pending());
+            let consumers: Vec<_> = (0..2)
+                .map(|_| {
+                    let buffer = buffer.clone();
+                    thread::spawn(move || std::iter::from_fn(|| buffer.pop(None)).count())
+                })
+                .collect();
+            for item in 0..2 {
+                buffer.push(item).unwrap();
+            }
+            buffer.close();
+            let taken = consumers.into_iter().map(|consumer| consumer.join().unwrap());
+            assert_eq!(taken.sum::<usize>(), 2);
         });
     }
 

@@ -67,8 +67,8 @@ impl<T> Stream for Items<T> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let inside = self.buffer.len();
-        (0, self.buffer.is_closed().then_some(inside))
+        // In this order: what is inside of a closed ring only becomes less.
+        (0, self.buffer.is_closed().then(|| self.buffer.len()))
     }
 }
 

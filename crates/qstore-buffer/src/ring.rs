@@ -70,17 +70,20 @@ unsafe impl<T: Send> Send for Ring<T> {}
 unsafe impl<T: Send> Sync for Ring<T> {}
 
 impl<T> Ring<T> {
-    /// A ring for `capacity` items, which is more than none.
-    pub(crate) fn new(capacity: usize) -> Self {
+    /// A ring for `capacity` items, which is more than none; `None` if there is not the memory for it.
+    pub(crate) fn new(capacity: usize) -> Option<Self> {
         assert!(capacity > 0, "the buffer refuses a ring without slots");
+        let mut slots = Vec::new();
+        slots.try_reserve_exact(capacity).ok()?;
         let slot = |index| Slot { stamp: AtomicU64::new(index as u64), item: Cell::empty() };
-        Self {
+        slots.extend((0..capacity).map(slot));
+        Some(Self {
             tail: Line(AtomicU64::new(0)),
             head: Line(AtomicU64::new(0)),
-            slots: (0..capacity).map(slot).collect(),
+            slots: slots.into_boxed_slice(),
             // Larger than every index plus one: a filled last slot's stamp does not look closed.
             closed: (capacity as u64 + 1).next_power_of_two(),
-        }
+        })
     }
 
     /// Stores an item at the tail, or hands it back. Waits for nobody: a slot whose item is being
@@ -124,7 +127,8 @@ impl<T> Ring<T> {
 
     /// Moves up to `max` of the oldest items to the end of `batch`; returns how many.
     pub(crate) fn pop_into(&self, batch: &mut Vec<T>, max: usize) -> usize {
-        let mut count = 0;
+        // What is pushed meanwhile is not followed, or this need not end.
+        let (mut count, max) = (0, max.min(self.len()));
         while count < max {
             let wanted = (max - count).min(CLAIM_MAX);
             // What is claimed must come out: nothing may panic between the claim and the last slot.
@@ -171,7 +175,7 @@ impl<T> Ring<T> {
     }
 
     /// Takes up to `max` positions at the head that hold items.
-    fn claim(&self, max: usize) -> Claim {
+    pub(crate) fn claim(&self, max: usize) -> Claim {
         let mut head = self.head.load(Relaxed);
         let mut patience = Patience::default();
         loop {
@@ -236,7 +240,8 @@ impl<T> Ring<T> {
     }
 }
 
-enum Claim {
+/// Positions whose items are to be taken out.
+pub(crate) enum Claim {
     Some { head: u64, len: usize },
     Empty,
     Ended,
@@ -300,7 +305,7 @@ mod tests {
     #[test]
     fn positions_count_up_over_laps_for_every_capacity() {
         for capacity in 1..20 {
-            let ring = Ring::<u8>::new(capacity);
+            let ring = Ring::<u8>::new(capacity).unwrap();
             let mut position = 0;
             for count in 0..200 {
                 assert_eq!(ring.count(position), count);
@@ -312,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_full_ring_hands_back_and_a_closed_one_ends_when_it_is_empty() {
-        let ring = Ring::new(2);
+        let ring = Ring::new(2).unwrap();
         assert!(matches!(ring.pop(), Taken::Empty));
         assert!(ring.push('a').is_ok() && ring.push('b').is_ok());
         assert!(matches!(ring.push('c'), Err(Refused::Full('c'))));
@@ -328,7 +333,7 @@ mod tests {
     #[test]
     fn many_laps_in_batches_keep_the_order() {
         for capacity in [1, 2, 3, 31, 32, 33, 100] {
-            let ring = Ring::new(capacity);
+            let ring = Ring::new(capacity).unwrap();
             let (mut next_in, mut batch) = (0, Vec::new());
             while next_in < 2_000 {
                 while ring.push(next_in).is_ok() {
@@ -345,7 +350,7 @@ mod tests {
     #[test]
     fn what_is_left_inside_is_dropped_with_the_ring() {
         let item = Arc::new(());
-        let ring = Ring::new(4);
+        let ring = Ring::new(4).unwrap();
         for _ in 0..3 {
             assert!(ring.push(Arc::clone(&item)).is_ok());
         }

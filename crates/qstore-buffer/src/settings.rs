@@ -11,7 +11,8 @@ pub enum Overflow {
     /// Hands the new item back. Never waits. The default.
     #[default]
     DropNewest,
-    /// Throws the oldest item away to make room for the new one. Never waits.
+    /// Throws the oldest item away to make room for the new one. Waits for nothing but a push or a pop
+    /// that is half-way through the oldest slot; where that takes long, the new item goes instead.
     DropOldest,
     /// Waits for room, at most so long, then hands the new item back. For ever, if that is longer
     /// than the clock can tell.
@@ -81,8 +82,8 @@ pub enum Loss {
     Evicted,
 }
 
-/// What a buffer calls when it loses an item: in the thread that pushes, so each has to be quick and
-/// must not push itself.
+/// What a buffer calls when it loses an item: in the thread that pushes, so each has to be quick, must
+/// not push itself, and must not panic: the item on its way in would go uncounted.
 pub struct Hooks<T> {
     pub(crate) label: Option<fn(&T) -> Option<i64>>,
     pub(crate) on_drop: Option<OnDrop<T>>,
@@ -91,7 +92,8 @@ pub struct Hooks<T> {
 type OnDrop<T> = Arc<dyn Fn(&T, Loss) + Send + Sync>;
 
 impl<T> Hooks<T> {
-    /// The number that reports of lost items call one by, such as the step of a row.
+    /// The number that reports of lost items call one by, such as the step of a row. `i64::MIN` is as
+    /// good as none.
     #[must_use]
     pub fn label(mut self, label: fn(&T) -> Option<i64>) -> Self {
         self.label = Some(label);

@@ -41,6 +41,10 @@ mod primitives {
         pub(crate) fn wake(&self) {
             self.0.wake();
         }
+
+        pub(crate) fn take(&self) -> Option<std::task::Waker> {
+            self.0.take_waker()
+        }
     }
 
     /// A model has no clock: what a test waits for with a deadline, it waits for as without.
@@ -71,8 +75,11 @@ mod primitives {
         }
 
         pub(crate) fn wake(&self) {
-            let waker = self.0.lock().expect("no test panics in here").take();
-            waker.inspect(Waker::wake_by_ref);
+            self.take().inspect(Waker::wake_by_ref);
+        }
+
+        pub(crate) fn take(&self) -> Option<Waker> {
+            self.0.lock().expect("no test panics in here").take()
         }
     }
 }

@@ -51,6 +51,7 @@ impl Wakeup {
     pub(crate) fn wake(&self) {
         if self.change(0) != 0 {
             self.waker.wake();
+            self.seat.pass_on(|| self.is_announced());
         }
     }
 
@@ -63,14 +64,12 @@ impl Wakeup {
         is_ready: impl Fn() -> bool,
     ) {
         let waker = Waker::from(Arc::new(Unpark(current())));
-        let ticket = self.seat.join(&waker);
-        let _leaves = Leaves(self, ticket);
-        while !self.seat.is_mine(ticket, &waker) {
+        let mut leaves = Leaves(self, None);
+        while !self.announce(&mut leaves.1, wanted, &waker) {
             if !rest(deadline) {
                 return;
             }
         }
-        self.announce(wanted, &waker);
         if !is_ready() {
             rest(deadline);
         }
@@ -85,25 +84,38 @@ impl Wakeup {
         is_ready: impl Fn() -> bool,
     ) -> Poll<()> {
         let waker = context.waker();
-        let ticket = *ticket.get_or_insert_with(|| self.seat.join(waker));
-        if !self.seat.is_mine(ticket, waker) {
-            return Poll::Pending;
-        }
-        self.announce(1, waker);
-        if is_ready() { Poll::Ready(()) } else { Poll::Pending }
+        if self.announce(ticket, 1, waker) && is_ready() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Waits no longer; the next in line may.
     pub(crate) fn leave(&self, ticket: Ticket) {
+        let mut waker = None;
         self.seat.leave(ticket, || {
             self.change(0);
+            waker = self.waker.take();
         });
+        // Dropped outside the seat's lock, as any waker is.
+        drop(waker);
     }
 
-    fn announce(&self, wanted: usize, waker: &Waker) {
-        self.waker.register(waker);
-        self.change(wanted);
+    /// Says that this one waits, if it has the seat; if not, it is woken when it has.
+    fn announce(&self, ticket: &mut Option<Ticket>, wanted: usize, waker: &Waker) -> bool {
+        let announced = self.seat.act(
+            ticket,
+            waker,
+            || self.is_announced(),
+            || {
+                self.waker.register(waker);
+                self.change(wanted);
+            },
+        );
         fence_for_loom(Place::Wait);
+        announced
+    }
+
+    /// Whether somebody waits who was not woken yet.
+    fn is_announced(&self) -> bool {
+        self.wake_at.load(SeqCst) != 0
     }
 
     /// Always a read-modify-write.
@@ -131,11 +143,13 @@ fn rest(deadline: Option<Instant>) -> bool {
     true
 }
 
-struct Leaves<'a>(&'a Wakeup, Ticket);
+struct Leaves<'a>(&'a Wakeup, Option<Ticket>);
 
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
-        self.0.leave(self.1);
+        if let Some(ticket) = self.1 {
+            self.0.leave(ticket);
+        }
     }
 }
 

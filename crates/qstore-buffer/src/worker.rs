@@ -34,7 +34,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         settings: &DrainSettings,
     ) -> Self {
         let wake = buffer.clone();
-        let name = format!("{}-io", settings.thread_name);
+        let name = format!("{}-io", settings.thread_name.replace('\0', ""));
         Self {
             buffer,
             sink,
@@ -51,8 +51,9 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
     pub(crate) fn run(mut self) {
         let end = catch_unwind(AssertUnwindSafe(|| self.work()))
             .unwrap_or_else(|panic| Err(panicked(&*panic)));
-        self.buffer.close();
-        self.losses.finish(&self.buffer.stats());
+        // Whatever a waker or a subscriber of `tracing` does: whoever waits for the end gets an answer.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.buffer.close()));
+        let _ = catch_unwind(AssertUnwindSafe(|| self.losses.finish(&self.buffer.stats())));
         let Self { control, sink, companion, .. } = self;
         // The sink goes first: when `stop` returns, its files and locks are released.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(sink)));
@@ -150,10 +151,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             return outcome;
         }
         self.report();
-        let mut state = self.control.lock();
-        state.flushes_done = wanted;
-        state.last_flush = outcome;
-        self.control.changed.notify_all();
+        self.control.tell_flushes(wanted, outcome);
         Ok(())
     }
 
@@ -191,6 +189,8 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
                 return Err(error);
             }
             self.report();
+            let wanted = self.control.lock().flushes_wanted;
+            self.control.tell_flushes(wanted, Err(error));
             drop(self.control.wait_while(pause, |state| state.give_up_at == give_up_at));
         }
     }

@@ -11,7 +11,9 @@
 //! | `gauge!("queue_depth")` | `queue_depth`: the value now | float |
 //! | `histogram!("latency_ms")` | `latency_ms_count`, `_mean`, `_min`, `_max`: of the values since the last row; null where there was none | integer, floats |
 //!
-//! Labels become part of the name: `latency_ms{backend=ion_trap}_mean`.
+//! Labels become part of the name: `latency_ms{backend=ion_trap}_mean`. No report touches one of the
+//! fixed columns, and there is an end to the columns; what has none is
+//! [counted](MetricsRecorder::left_out).
 //!
 //! What it is **not**: it logs nothing by itself, has no thread and no interval, and keeps no
 //! distribution. Reporting takes a lock for a moment, as every facade recorder's registration does;

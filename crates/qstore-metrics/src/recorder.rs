@@ -5,7 +5,7 @@ use metrics::{
     Counter, Gauge, Key, KeyName, Metadata, Recorder, SetRecorderError, SharedString, Unit,
 };
 use qstore_logger::NamedRow;
-use qstore_schema::Name;
+use qstore_schema::{Name, TrainingMetrics, Value};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::atomic::AtomicU64;
@@ -23,8 +23,8 @@ struct Known {
     by_key: HashMap<(Kind, Key), usize>,
     /// In the order they were first reported, which is the order of the columns.
     metrics: Vec<Metric>,
-    /// Metrics without a column.
-    nameless: usize,
+    columns: usize,
+    left_out: u64,
 }
 
 /// Two metrics of different kinds may share a key.
@@ -37,13 +37,16 @@ enum Kind {
 
 #[derive(Debug)]
 enum Metric {
-    Counter(Option<Name>, Arc<AtomicU64>),
+    Counter(Name, Arc<AtomicU64>),
     /// The bits of a float.
-    Gauge(Option<Name>, Arc<AtomicU64>),
-    Histogram(Option<[Name; 4]>, Arc<Histogram>),
+    Gauge(Name, Arc<AtomicU64>),
+    Histogram([Name; 4], Arc<Histogram>),
 }
 
 impl MetricsRecorder {
+    /// How many columns metrics can take; a histogram takes four.
+    pub const COLUMNS_MAX: usize = 200;
+
     /// A recorder that nobody reports to yet.
     #[must_use]
     pub fn new() -> Self {
@@ -62,25 +65,11 @@ impl MetricsRecorder {
 
     /// Adds the present values to a row.
     pub fn add_to(&self, row: &mut impl NamedRow) {
-        for metric in &self.lock().metrics {
-            match metric {
-                Metric::Counter(Some(name), value) => {
-                    // Beyond 9 × 10^18 a counter stands still rather than turn negative.
-                    let value = i64::try_from(value.load(Relaxed)).unwrap_or(i64::MAX);
-                    row.put(*name, value.into());
-                }
-                Metric::Gauge(Some(name), value) => {
-                    row.put(*name, f64::from_bits(value.load(Relaxed)).into());
-                }
-                Metric::Histogram(Some([count, mean, min, max]), values) => {
-                    let Some(summary) = values.take() else { continue };
-                    row.put(*count, summary.count.into());
-                    row.put(*mean, summary.mean().into());
-                    row.put(*min, summary.min.into());
-                    row.put(*max, summary.max.into());
-                }
-                Metric::Counter(None, _) | Metric::Gauge(None, _) | Metric::Histogram(None, _) => {}
-            }
+        // Collected first: what a row does with a value may report something itself.
+        let mut values = Vec::new();
+        self.lock().metrics.iter().for_each(|metric| metric.read(&mut values));
+        for (name, value) in values {
+            row.put(name, value);
         }
     }
 
@@ -91,10 +80,12 @@ impl MetricsRecorder {
         row
     }
 
-    /// How many metrics have no column, because there are [too many names](Name::INTERNED_MAX).
+    /// How many reports went nowhere because their metric has no column: it is called as one of the
+    /// fixed columns (a gauge `step` would overwrite every row's step), or there are
+    /// [too many](Self::COLUMNS_MAX), as when a label is different each time.
     #[must_use]
-    pub fn nameless(&self) -> usize {
-        self.lock().nameless
+    pub fn left_out(&self) -> u64 {
+        self.lock().left_out
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -103,28 +94,57 @@ impl MetricsRecorder {
 }
 
 impl Known {
-    fn register<T>(
+    /// The metric of that kind and key, made at its first report; `None` if it has no column.
+    fn register(
         &mut self,
         kind: Kind,
         key: &Key,
-        make: impl FnOnce(&Key) -> Metric,
-        pick: impl FnOnce(&Metric) -> Option<Arc<T>>,
-    ) -> Option<Arc<T>> {
+        make: impl FnOnce(&Key) -> Option<Metric>,
+    ) -> Option<&Metric> {
         let known = self.by_key.get(&(kind, key.clone())).copied();
-        let index = known.unwrap_or_else(|| {
-            let metric = make(key);
-            self.nameless += usize::from(metric.is_nameless());
+        let index = known.or_else(|| {
+            let has_room = self.columns + kind.columns() <= MetricsRecorder::COLUMNS_MAX;
+            let Some(metric) = has_room.then(|| make(key)).flatten() else {
+                self.left_out += 1;
+                return None;
+            };
+            self.columns += kind.columns();
             self.metrics.push(metric);
             self.by_key.insert((kind, key.clone()), self.metrics.len() - 1);
-            self.metrics.len() - 1
+            Some(self.metrics.len() - 1)
         });
-        pick(&self.metrics[index])
+        index.map(|index| &self.metrics[index])
+    }
+}
+
+impl Kind {
+    fn columns(self) -> usize {
+        match self {
+            Self::Counter | Self::Gauge => 1,
+            Self::Histogram => 4,
+        }
     }
 }
 
 impl Metric {
-    fn is_nameless(&self) -> bool {
-        matches!(self, Self::Counter(None, _) | Self::Gauge(None, _) | Self::Histogram(None, _))
+    fn read(&self, values: &mut Vec<(Name, Value)>) {
+        match self {
+            Self::Counter(name, value) => {
+                // Beyond 9 × 10^18 a counter stands still rather than turn negative.
+                let value = i64::try_from(value.load(Relaxed)).unwrap_or(i64::MAX);
+                values.push((*name, value.into()));
+            }
+            Self::Gauge(name, value) => {
+                values.push((*name, f64::from_bits(value.load(Relaxed)).into()));
+            }
+            Self::Histogram([count, mean, min, max], reported) => {
+                let Some(summary) = reported.take() else { return };
+                values.push((*count, summary.count.into()));
+                values.push((*mean, summary.mean().into()));
+                values.push((*min, summary.min.into()));
+                values.push((*max, summary.max.into()));
+            }
+        }
     }
 }
 
@@ -137,41 +157,35 @@ impl Recorder for MetricsRecorder {
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        let make = |key: &Key| Metric::Counter(column(key, ""), Arc::default());
-        let value = self.lock().register(Kind::Counter, key, make, |metric| match metric {
-            Metric::Counter(_, value) => Some(Arc::clone(value)),
-            _ => None,
-        });
-        value.map_or_else(Counter::noop, Counter::from_arc)
+        let make = |key: &Key| Some(Metric::Counter(column(key, "")?, Arc::default()));
+        match self.lock().register(Kind::Counter, key, make) {
+            Some(Metric::Counter(_, value)) => Counter::from_arc(Arc::clone(value)),
+            _ => Counter::noop(),
+        }
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        let make = |key: &Key| Metric::Gauge(column(key, ""), Arc::default());
-        let value = self.lock().register(Kind::Gauge, key, make, |metric| match metric {
-            Metric::Gauge(_, value) => Some(Arc::clone(value)),
-            _ => None,
-        });
-        value.map_or_else(Gauge::noop, Gauge::from_arc)
+        let make = |key: &Key| Some(Metric::Gauge(column(key, "")?, Arc::default()));
+        match self.lock().register(Kind::Gauge, key, make) {
+            Some(Metric::Gauge(_, value)) => Gauge::from_arc(Arc::clone(value)),
+            _ => Gauge::noop(),
+        }
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> metrics::Histogram {
         let make = |key: &Key| {
-            let names = ["_count", "_mean", "_min", "_max"].map(|suffix| column(key, suffix));
-            let names = match names {
-                [Some(count), Some(mean), Some(min), Some(max)] => Some([count, mean, min, max]),
-                _ => None,
-            };
-            Metric::Histogram(names, Arc::default())
+            let column = |suffix| column(key, suffix);
+            let names = [column("_count")?, column("_mean")?, column("_min")?, column("_max")?];
+            Some(Metric::Histogram(names, Arc::default()))
         };
-        let values = self.lock().register(Kind::Histogram, key, make, |metric| match metric {
-            Metric::Histogram(_, values) => Some(Arc::clone(values)),
-            _ => None,
-        });
-        values.map_or_else(metrics::Histogram::noop, metrics::Histogram::from_arc)
+        match self.lock().register(Kind::Histogram, key, make) {
+            Some(Metric::Histogram(_, values)) => metrics::Histogram::from_arc(Arc::clone(values)),
+            _ => metrics::Histogram::noop(),
+        }
     }
 }
 
-/// What a metric's column is called.
+/// What a metric's column is called; `None` if that is a fixed column, which no report may overwrite.
 fn column(key: &Key, suffix: &str) -> Option<Name> {
     let mut name = String::from(key.name());
     for (index, label) in key.labels().enumerate() {
@@ -182,6 +196,9 @@ fn column(key: &Key, suffix: &str) -> Option<Name> {
         name.push('}');
     }
     name.push_str(suffix);
+    if TrainingMetrics::has_column(&name) {
+        return None;
+    }
     Name::new(&name).ok()
 }
 
@@ -189,7 +206,7 @@ fn column(key: &Key, suffix: &str) -> Option<Name> {
 mod tests {
     use super::*;
     use metrics::{counter, gauge, histogram, with_local_recorder};
-    use qstore_schema::{Row, Value};
+    use qstore_schema::Row;
 
     fn values(row: &Row) -> Vec<(String, Value)> {
         let values = row.iter().filter(|(name, _)| *name != "timestamp");
@@ -224,7 +241,7 @@ mod tests {
         assert_eq!(values(&first), expected(&all));
         let second = recorder.onto(Row::at(0.0));
         assert_eq!(values(&second), expected(&[circuits, depth]));
-        assert_eq!(recorder.nameless(), 0);
+        assert_eq!(recorder.left_out(), 0);
     }
 
     #[test]
@@ -252,6 +269,55 @@ mod tests {
         };
         assert!(float("gauge").is_nan() && float("values_mean").is_nan());
         assert_eq!((float("values_min"), float("values_max")), (1.0, 1.0));
+    }
+
+    /// A gauge `step` overwrote the step of every row, or made the sink reject them all.
+    #[test]
+    fn no_report_touches_a_fixed_column() {
+        let recorder = MetricsRecorder::new();
+        with_local_recorder(&recorder, || {
+            gauge!("step").set(7.5);
+            counter!("timestamp").increment(1);
+            gauge!("steps").set(1.0);
+        });
+        assert_eq!(values(&recorder.onto(Row::at(0.0))), expected(&[("steps", Value::Float(1.0))]));
+        assert_eq!(recorder.left_out(), 2);
+    }
+
+    /// Six thousand of them used up the names of the whole process.
+    #[test]
+    fn a_label_that_is_always_different_does_not_take_every_name() {
+        let recorder = MetricsRecorder::new();
+        with_local_recorder(&recorder, || {
+            for id in 0..6_000 {
+                counter!("requests", "id" => id.to_string()).increment(1);
+            }
+            histogram!("late").record(1.0);
+        });
+        let row = recorder.onto(Row::at(0.0));
+        assert_eq!(row.len(), 1 + MetricsRecorder::COLUMNS_MAX);
+        assert_eq!(recorder.left_out(), 6_000 - MetricsRecorder::COLUMNS_MAX as u64 + 1);
+    }
+
+    /// A row that reports how often it was written to.
+    struct Reports(MetricsRecorder);
+
+    impl NamedRow for Reports {
+        fn at(_: f64) -> Self {
+            unreachable!("made by the test")
+        }
+
+        fn put(&mut self, _: Name, _: Value) {
+            with_local_recorder(&self.0, || counter!("puts").increment(1));
+        }
+    }
+
+    #[test]
+    fn a_row_may_report_something_itself() {
+        let recorder = MetricsRecorder::new();
+        with_local_recorder(&recorder, || counter!("first").increment(1));
+        recorder.add_to(&mut Reports(recorder.clone()));
+        assert_eq!(recorder.onto(Row::at(0.0)).get("puts"), Some(&Value::Int(1)));
     }
 
     #[test]

@@ -25,7 +25,11 @@ impl Fields {
 
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
         // A field's name is a literal of the program: nothing is interned.
-        self.values.push((Name::from_static(field.name()), value.into()));
+        let name = Name::from_static(field.name());
+        match self.values.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value.into(),
+            None => self.values.push((name, value.into())),
+        }
     }
 }
 
@@ -42,6 +46,20 @@ impl Visit for Fields {
         match i64::try_from(value) {
             Ok(value) => self.number(field, value),
             // Beyond what a column of integers holds. As a float it would not fit that column either.
+            Err(_) => self.put(field, value.to_string()),
+        }
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        match i64::try_from(value) {
+            Ok(value) => self.number(field, value),
+            Err(_) => self.put(field, value.to_string()),
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        match i64::try_from(value) {
+            Ok(value) => self.number(field, value),
             Err(_) => self.put(field, value.to_string()),
         }
     }

@@ -2,7 +2,11 @@
 
 use crate::fields::Fields;
 use qstore_logger::{LogHandle, MetricsRow, NamedRow};
+use smallvec::SmallVec;
+use std::cell::Cell;
 use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -13,6 +17,40 @@ use tracing_subscriber::registry::{LookupSpan, Scope};
 pub struct MetricsLayer<R = MetricsRow> {
     handle: LogHandle<R>,
     target: String,
+    /// Tells this layer's fields in a span from another layer's.
+    id: u64,
+}
+
+/// What each layer keeps with a span; extensions are by type, and two layers have the same.
+struct Kept(SmallVec<[(u64, Fields); 1]>);
+
+impl Kept {
+    fn of(&self, layer: u64) -> Option<&Fields> {
+        self.0.iter().find(|(id, _)| *id == layer).map(|(_, fields)| fields)
+    }
+
+    fn of_mut(&mut self, layer: u64) -> Option<&mut Fields> {
+        self.0.iter_mut().find(|(id, _)| *id == layer).map(|(_, fields)| fields)
+    }
+}
+
+thread_local! {
+    /// Whether this thread is logging a row: what is said meanwhile makes no row.
+    static IS_INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Inside;
+
+impl Inside {
+    fn enter() -> Option<Self> {
+        (!IS_INSIDE.replace(true)).then_some(Self)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        IS_INSIDE.set(false);
+    }
 }
 
 impl<R: NamedRow> MetricsLayer<R> {
@@ -22,7 +60,8 @@ impl<R: NamedRow> MetricsLayer<R> {
     /// Once the logger behind the handle is stopped, rows are refused and counted.
     #[must_use]
     pub fn new(handle: LogHandle<R>, target: impl Into<String>) -> Self {
-        Self { handle, target: target.into() }
+        static LAYERS: AtomicU64 = AtomicU64::new(0);
+        Self { handle, target: target.into(), id: LAYERS.fetch_add(1, Relaxed) }
     }
 
     fn takes(&self, target: &str) -> bool {
@@ -42,13 +81,19 @@ where
         if self.takes(span.metadata().target()) {
             let mut fields = Fields::default();
             attributes.record(&mut fields);
-            span.extensions_mut().insert(fields);
+            let mut extensions = span.extensions_mut();
+            match extensions.get_mut::<Kept>() {
+                Some(kept) => kept.0.push((self.id, fields)),
+                None => extensions.insert(Kept(smallvec::smallvec![(self.id, fields)])),
+            }
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        if let Some(fields) = span.extensions_mut().get_mut::<Fields>() {
+        if let Some(fields) =
+            span.extensions_mut().get_mut::<Kept>().and_then(|kept| kept.of_mut(self.id))
+        {
             values.record(fields);
         }
     }
@@ -62,10 +107,12 @@ where
         if !own.has_number {
             return;
         }
+        let Some(_inside) = Inside::enter() else { return };
         let mut row = R::at(self.handle.now());
         // From the outermost span to the event: of a name that stands twice the last one counts.
         for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
-            if let Some(fields) = span.extensions().get::<Fields>() {
+            if let Some(fields) = span.extensions().get::<Kept>().and_then(|kept| kept.of(self.id))
+            {
                 fields.values.iter().for_each(|(name, value)| row.put(*name, value.clone()));
             }
         }

@@ -9,7 +9,9 @@
 //! numbers into their events, too. A row that finds the ring full is dropped and counted like any
 //! other.
 //!
-//! What it is **not**: it prints nothing, filters no levels (use `with_filter`), and never waits.
+//! What it is **not**: it prints nothing, filters no levels (use `with_filter`), and waits for nothing
+//! unless the logger's `Overflow` does. What is said while a row is being logged, by a hook for lost
+//! rows say, makes no row itself.
 //!
 //! ```
 //! use qstore_logger::{AsyncMetricsLogger, MetricsRow};

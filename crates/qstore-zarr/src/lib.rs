@@ -4,7 +4,17 @@
 //! [`CheckpointManager::save`] takes a snapshot of a model and an optimizer, which costs nothing but
 //! reference counts, and returns a [`SaveTicket`]. A background thread compresses it, writes one file
 //! per checkpoint, syncs it, and only then gives it its name, `epoch_0042.zarr.zip`: a Zarr v3
-//! hierarchy in a stored zip, which zarr-python opens as it is.
+//! hierarchy in a stored zip, which zarr-python opens as it is. [`Layout::Directory`] makes it a
+//! directory `epoch_0042` instead, under the same promises.
+//!
+//! | to | use |
+//! |---|---|
+//! | save from borrowed memory | [`StagingArena`] |
+//! | read without writing, or only some tensors | [`Checkpoints`], [`CheckpointReader`], [`Select`] |
+//! | keep the best, every tenth, or one for good | [`CheckpointSettings::keep_best`], `keep_every`, [`CheckpointManager::pin`] |
+//! | know what will be removed and why | [`CheckpointManager::explain`], [`retention`] |
+//! | choose the place at run time | [`CheckpointStore`], [`MemoryStore`], [`conformance`] |
+//! | move in and out | [`import_safetensors`], [`export_safetensors`], [`load_zarr_group`] |
 //!
 //! What it is **not**: not a training framework's own saver (states are [`StateDict`]s), not an
 //! object store, not a database of experiments; the compressors are Zarr's. Depend on it alone when
@@ -50,8 +60,9 @@
 //! * A ticket that resolves to `Ok` speaks of a checkpoint that survives a power cut.
 //! * A checkpoint is listed if and only if it is whole: its last entry is a manifest that names every
 //!   other entry with its length and checksum.
-//! * Saving an epoch again shows the old checkpoint or the new one, never neither. The newest save is
-//!   never the one that `keep_last` removes, whatever its epoch.
+//! * Saving an epoch again shows the old checkpoint or the new one, never neither. The newest save, the
+//!   best and the pinned are never removed, whatever their epoch, and nothing before its successor is
+//!   durable.
 //! * Every byte is verified on load. Damage is an error that names the tensor and the entry.
 //! * Any number of managers, threads or processes, may use one directory.
 //!

@@ -17,6 +17,14 @@ fn a_buffer_without_room_is_refused() {
     );
 }
 
+#[test]
+fn a_buffer_that_does_not_fit_into_memory_is_refused() {
+    for maxsize in [usize::MAX, usize::MAX / 16] {
+        let error = AsyncBuffer::<[u8; 64]>::new(maxsize).unwrap_err();
+        assert_eq!(error, Error::TooLarge { maxsize });
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Call {
     Push,
@@ -446,4 +454,37 @@ fn the_latest_items_stay_where_the_oldest_may_go_and_every_item_ends_somewhere()
     let stats = buffer.stats();
     assert_eq!(stats.pushed + stats.dropped, 2 * ITEMS);
     assert_eq!(stats.pushed, stats.evicted + taken.len() as u64);
+}
+
+/// A push found "full" behind a consumer that had claimed 32 slots and lost its core, threw out item
+/// after item from behind these, which made no room, and was dropped itself: four ringfuls in 8 s.
+#[test]
+fn a_slot_that_is_being_emptied_costs_no_other_item() {
+    let settings = BufferSettings::default().maxsize(4).overflow(Overflow::DropOldest);
+    let buffer = AsyncBuffer::with_settings(settings).unwrap();
+    (0..4).for_each(|item| buffer.push(item).unwrap());
+    let _stands_still = buffer.shared.ring.claim(2);
+    assert_eq!(buffer.push(4), Err(PushError::Full(4)));
+    let stats = buffer.stats();
+    assert_eq!((stats.evicted, stats.dropped, stats.size), (0, 1, 2));
+}
+
+/// With producers fast enough one call went on for ever, and its vector with it.
+#[test]
+fn taking_everything_out_has_an_end() {
+    let (buffer, is_over) =
+        (AsyncBuffer::new(100).unwrap(), std::sync::atomic::AtomicBool::new(false));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Relaxed) {
+                    let _ = buffer.push(0);
+                }
+            });
+        }
+        for _ in 0..1_000 {
+            assert!(buffer.pop_into(&mut Vec::new(), usize::MAX) <= 100);
+        }
+        is_over.store(true, Relaxed);
+    });
 }

@@ -476,3 +476,34 @@ fn work_that_hangs_stops_nobody_else() {
     drain.stop(LONG).unwrap();
     assert_eq!(sink.log.lock().unwrap().published, 100);
 }
+
+/// There was one answer for all flushes, and a later failure became the answer to an earlier success
+/// whose caller had not looked yet.
+#[test]
+fn a_flush_that_succeeded_is_not_told_of_a_later_ones_failure() {
+    let drain = spawn(&AsyncBuffer::new(8).unwrap(), Recorder::default());
+    let answers = || {
+        let state = drain.control.lock();
+        [1, 2, 3].map(|number| state.answer_of(number).map(|answer| answer.is_ok()))
+    };
+    assert_eq!(answers(), [None, None, None]);
+    drain.control.tell_flushes(1, Ok(()));
+    drain.control.tell_flushes(2, Err(DrainError::NoRoom { left: 1 }));
+    assert_eq!(answers(), [Some(true), Some(false), None]);
+    drain.control.tell_flushes(3, Ok(()));
+    assert_eq!(answers(), [Some(true), Some(true), Some(true)]);
+}
+
+/// A buffer closed by hand, a sink that fails: who asked for a flush got "timed out" for an answer.
+#[test]
+fn a_flush_is_told_the_sinks_error_also_while_the_close_is_tried_again() {
+    let buffer = AsyncBuffer::new(8).unwrap();
+    let mut drain = spawn(&buffer, Recorder::failing(u32::MAX));
+    buffer.push(1).unwrap();
+    buffer.close();
+    while drain.errors() == 0 {
+        thread::yield_now();
+    }
+    assert!(matches!(drain.flush(LONG), Err(DrainError::Sink(_))));
+    assert!(drain.stop(Duration::from_millis(5)).is_err());
+}

@@ -57,7 +57,7 @@ fn every_kind_of_field_becomes_what_a_column_can_hold() {
     let rows = rows(|| {
         let shown = 7;
         info!(target: "run", loss = 0.5, step = 3_u64, delta = -1, warm = true, phase = "fit",
-            huge = u64::MAX, shown = %shown, "a message is for people");
+            huge = u64::MAX, took_ms = Duration::from_millis(5).as_millis(), shown = %shown, "a message is for people");
     });
     assert_eq!(
         columns(&rows[0]),
@@ -68,6 +68,7 @@ fn every_kind_of_field_becomes_what_a_column_can_hold() {
             ("warm", Value::Bool(true)),
             ("phase", "fit".into()),
             ("huge", u64::MAX.to_string().into()),
+            ("took_ms", Value::Int(5)),
         ]
     );
     assert!(matches!(rows[0].get("timestamp"), Some(Value::Float(at)) if *at > 1.6e9));
@@ -130,4 +131,45 @@ fn a_row_with_fixed_columns_is_filled_by_their_names() {
     let mut expected = MetricsRow::at(rows[0].metrics.timestamp);
     expected.set("epoch", 1).set("step", 2).set("train_loss", 0.25).set("accuracy", 0.5);
     assert_eq!(*rows, [expected]);
+}
+
+/// Both kept their fields under one type, and the second one's span was a panic in the training loop.
+#[test]
+fn two_layers_in_one_subscriber_do_not_see_each_others_spans() {
+    let memories = [Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new()))];
+    let settings = LoggerSettings::default();
+    let mut loggers = memories
+        .clone()
+        .map(|memory| AsyncMetricsLogger::<_, Row>::with_sink(Memory(memory), &settings).unwrap());
+    let layers = (
+        MetricsLayer::new(loggers[0].handle(), "run"),
+        MetricsLayer::new(loggers[1].handle(), "run::eval"),
+    );
+    with_default(tracing_subscriber::registry().with(layers.0).with(layers.1), || {
+        let _run = info_span!(target: "run", "run", seed = 7).entered();
+        let _eval = info_span!(target: "run::eval", "eval", fold = 2).entered();
+        info!(target: "run::eval", loss = 0.5);
+    });
+    for logger in &mut loggers {
+        logger.stop(LONG).unwrap();
+    }
+    let names = memories.map(|memory| {
+        let rows = memory.lock().unwrap();
+        rows.iter().flat_map(columns).map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+    });
+    assert_eq!(names, [vec!["seed", "fold", "loss"], vec!["fold", "loss"]]);
+}
+
+/// Each record was one more entry in the span, and every later event copied them all.
+#[test]
+fn a_field_that_is_recorded_again_and_again_stands_once_in_a_row() {
+    let rows = rows(|| {
+        let run = info_span!(target: "run", "run", step = 0);
+        let _run = run.enter();
+        for step in 1..1_000 {
+            run.record("step", step);
+        }
+        info!(target: "run", loss = 0.5);
+    });
+    assert_eq!(columns(&rows[0]), [("step", Value::Int(999)), ("loss", Value::Float(0.5))]);
 }

@@ -186,8 +186,12 @@ fn an_old_checkpoint_that_can_never_be_read_again_is_in_nobodys_way() {
         assert_eq!((latest.checkpoint.epoch, latest.skipped.len()), (1, 1));
         assert!(latest.skipped[0].1.to_string().contains("worn out"));
         assert!(manager.list_checkpoints().is_err(), "it may be a checkpoint");
-        for (saver, epoch) in [(&manager, 3), (&open(), 4), (&open(), 5)] {
-            saver.save(epoch, model(epoch), None, None).unwrap().wait(LONG).unwrap();
+        let mut numbers = vec![2]; // that of the one that cannot be read
+        // A manager that has never seen that number is the first.
+        for (saver, epoch) in [(&open(), 3), (&manager, 4), (&open(), 5)] {
+            let saved = saver.save(epoch, model(epoch), None, None).unwrap().wait(LONG).unwrap();
+            numbers.push(saved.save_seq);
+            assert!(numbers.is_sorted_by(|one, other| one < other), "{numbers:?}");
             assert_eq!(saver.load_latest().unwrap().unwrap().checkpoint.epoch, epoch);
         }
         // It gets better: it is the old one, and goes as any other.
