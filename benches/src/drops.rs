@@ -3,6 +3,7 @@
 //! The busy core is a thread that computes all the time, as a data loader would.
 
 use crate::logger::{BURST, KNOWN_STEPS, MAXSIZE, row};
+use crate::pace::Between;
 use crate::row::{Measure, Row};
 use crate::statistics::Summary;
 use crate::{Result, pace};
@@ -38,7 +39,7 @@ fn one_minute(name: &'static str, scratch: &Path, steps: &[TrainingMetrics]) -> 
     let path = scratch.join(format!("{name}.parquet"));
     let settings = LoggerSettings::default().buffer_size(MAXSIZE);
     let mut logger = ParquetMetricsLogger::open_with(&path, &settings, WriterSettings::default())?;
-    let bursts = pace::keep(MINUTE, |number| {
+    let bursts = pace::keep(MINUTE, Between::Sleeps, |number| {
         for step in number * BURST..(number + 1) * BURST {
             match logger.log_step(row(&steps[step % KNOWN_STEPS], step)) {
                 Ok(()) | Err(LogError::Dropped) => {}

@@ -1,9 +1,10 @@
 //! What does logging a step cost the training thread, beside what people log with instead?
 //!
 //! All log the same 20 values, 100 of them every millisecond: 100 000 steps a second, for a quarter
-//! of a second a turn. Those who cannot keep up log as fast as they can. Ours hands the row to the
+//! of a second a turn, and computes in between. Those who cannot keep up log as fast as they can. Ours hands the row to the
 //! Parquet writer, which works in the background all the time.
 
+use crate::pace::Between;
 use crate::round_robin::{Contender, race};
 use crate::row::{Measure, Row};
 use crate::statistics::Summary;
@@ -138,7 +139,7 @@ fn ours_measures() -> [Measure; 2] {
         "unbounded_channel_step",
         "clock_now",
     ];
-    let note = "18 fields and 2 extras, the row built from values; ring of 10 000; the writer's two \
+    let note = "18 fields and 2 extras, the row built from values; ring of 10 000; the thread computes between bursts, the writer's two \
                 threads write Parquet meanwhile (gzip, a flush every 100 rows, at most every 50 ms, \
                 each synced): a kill loses what came since";
     let tail = "the same steps, each timed by itself: 99th percentile of 12 500 steps, the reading \
@@ -171,7 +172,7 @@ fn rival<'a>(
 /// others step by step, which gives the 99th percentile.
 fn turn(mut log: impl FnMut(usize) -> Result) -> Result<[f64; 2]> {
     let (mut bursts, mut singles) = (Vec::new(), Vec::new());
-    pace::keep(TURN, |number| -> Result {
+    pace::keep(TURN, Between::Computes, |number| -> Result {
         let steps = number * BURST..(number + 1) * BURST;
         if number % 2 == 0 {
             let started = Instant::now();
