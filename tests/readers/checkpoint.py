@@ -1,4 +1,4 @@
-"""Reads checkpoints with zarr-python and compares every element.
+"""Reads checkpoints with zarr-python and with TensorStore, and compares every element.
 
 checkpoint.py EXPECTED
 
@@ -16,6 +16,7 @@ import sys
 import warnings
 
 import numpy
+import tensorstore
 import zarr
 
 
@@ -26,6 +27,14 @@ def opened(path):
     else:
         with zarr.storage.ZipStore(path, mode="r") as store:
             yield store
+
+
+def by_tensorstore(path, name):
+    if os.path.isdir(path):
+        store = {"driver": "file", "path": os.path.join(path, name)}
+    else:
+        store = {"driver": "zip", "base": f"file://{path}", "path": f"{name}/"}
+    return tensorstore.open({"driver": "zarr3", "kvstore": store}).result().read().result()
 
 
 def check(checkpoint):
@@ -53,6 +62,9 @@ def check(checkpoint):
             assert list(values.shape) == should["shape"], f"{path}: {name} has shape {values.shape}"
             assert values.dtype.name == should["dtype"], f"{path}: {name} is {values.dtype}"
             assert values.tobytes().hex() == should["hex"], f"{path}: {name} has other values"
+            values = numpy.asarray(by_tensorstore(path, name))
+            assert values.dtype.name == should["dtype"], f"{path}: {name} is {values.dtype}"
+            assert values.tobytes().hex() == should["hex"], f"{path}: {name}, TensorStore"
             for attribute, value in should.get("attributes", {}).items():
                 assert array.attrs[attribute] == value, f"{path}: {name}: {attribute}"
     return len(wanted)

@@ -2,7 +2,7 @@
 //!
 //! | step | what |
 //! |---|---|
-//! | readers | the Python environment with pandas, pyarrow, polars, DuckDB and zarr |
+//! | readers | the Python environment with pandas, pyarrow, polars, DuckDB, zarr and TensorStore |
 //! | build | every test, binary and example, so that the next step's time is the tests' own |
 //! | tests | unit, property and integration tests, under cargo-nextest when it is installed |
 //! | doctests | the examples in the documentation |

@@ -1,4 +1,5 @@
-//! The Python environment with the independent readers: pandas, pyarrow, polars, DuckDB, zarr.
+//! The Python environment with the independent readers: pandas, pyarrow, polars, DuckDB, zarr-python
+//! and TensorStore.
 //!
 //! It is made once under `target/readers-venv` and made again when `tests/readers/requirements.txt`
 //! or the interpreter changes. Invariant: the stamp is written last, so an environment whose making
@@ -24,7 +25,7 @@ const CANDIDATES: &[&str] =
     &["python3", "python3.13", "python3.12", "python3.11", "python3.14", "python"];
 
 /// Imported once before the environment is declared good: a wheel can install and not load.
-const PROBE: &str = "import duckdb, numpy, pandas, polars, pyarrow.parquet, zarr";
+const PROBE: &str = "import duckdb, numpy, pandas, polars, pyarrow.parquet, tensorstore, zarr";
 
 /// Makes the environment or finds the one made before, and returns the path of its Python.
 pub(super) fn prepare(root: &Path, target: &Path, chosen: Option<&OsStr>) -> Result<PathBuf> {
