@@ -9,6 +9,7 @@ use crate::save::{Snapshot, save_checkpoint};
 use crate::ticket::{Completion, Failure, Outcome, SaveTicket, ticket};
 use crate::{Busy, CheckpointSettings, Error};
 use qstore_buffer::{AsyncBuffer, Progress, PushError, Sink};
+use qstore_storage::Priority;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -160,11 +161,14 @@ pub(crate) struct SaveSink {
     dir: CheckpointDir,
     settings: CheckpointSettings,
     intake: Intake,
+    /// Of the thread this runs on; taken when it has it.
+    priority: Option<Priority>,
 }
 
 impl SaveSink {
     pub(crate) fn new(dir: CheckpointDir, settings: CheckpointSettings, intake: Intake) -> Self {
-        Self { dir, settings, intake }
+        let priority = Some(settings.priority);
+        Self { dir, settings, intake, priority }
     }
 
     fn save(&self, job: Job) -> Result<(), Error> {
@@ -221,6 +225,14 @@ impl Sink<Job> for SaveSink {
             outcome = outcome.and(self.save(job));
         }
         outcome
+    }
+
+    /// Called from the start, so that the first save finds the thread as it is to be.
+    fn tick(&mut self, _: Instant) -> Result<Progress<Error>, Error> {
+        if let Some(priority) = self.priority.take() {
+            priority.apply();
+        }
+        Ok(Progress::Idle)
     }
 
     fn flush(&mut self) -> Result<Progress<Error>, Error> {

@@ -4,6 +4,7 @@
 
 use crate::Error;
 use crate::retention::{Goal, Policy};
+use qstore_storage::Priority;
 use std::fmt;
 use std::num::NonZero;
 use std::str::FromStr;
@@ -34,6 +35,8 @@ pub struct CheckpointSettings {
     pub compression_level: u8,
     /// See [`workers`](Self::workers).
     pub workers: usize,
+    /// See [`priority`](Self::priority).
+    pub priority: Priority,
     /// See [`chunk_bytes`](Self::chunk_bytes).
     pub chunk_bytes: usize,
     /// See [`busy`](Self::busy).
@@ -53,6 +56,7 @@ impl Default for CheckpointSettings {
             compression: Compression::Zstd,
             compression_level: 3,
             workers: cores.min(2),
+            priority: Priority::Batch,
             chunk_bytes: 1 << 20,
             busy: Busy::Wait,
             drop_timeout: Duration::from_secs(30),
@@ -124,6 +128,14 @@ impl CheckpointSettings {
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
+        self
+    }
+
+    /// How the threads of a save share the machine with the training. Default [`Priority::Batch`]: they
+    /// never interrupt the thread that calls `save`. Linux only.
+    #[must_use]
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
         self
     }
 

@@ -1,0 +1,73 @@
+//! How much a thread that works for the disk may take from the threads that train.
+//!
+//! It is a wish: it changes no result, and where the system has no such thing, nothing.
+
+/// How the system's scheduler treats a background thread, and the threads it starts later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Priority {
+    /// As any other thread: who wakes it may lose the core to it at once.
+    Normal,
+    /// Gets its share of the machine, but never interrupts the thread that wakes it. The default.
+    #[default]
+    Batch,
+    /// Gets only what nobody else wants. On a machine that is never idle it may never be done.
+    Idle,
+}
+
+impl Priority {
+    /// Gives it to the calling thread. Linux only; elsewhere, and if the system refuses, the thread
+    /// stays as it is.
+    pub fn apply(self) {
+        apply(self);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+fn apply(priority: Priority) {
+    let policy = match priority {
+        Priority::Normal => libc::SCHED_OTHER,
+        Priority::Batch => libc::SCHED_BATCH,
+        Priority::Idle => libc::SCHED_IDLE,
+    };
+    // These policies have no priority of their own: all zeros is the one valid value.
+    // SAFETY: the type is made of numbers.
+    let parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+    // SAFETY: 0 is the calling thread, and the parameters live until the call is over.
+    let _ = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn apply(_: Priority) {}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    /// The number of the calling thread's policy: field 41 of its line in `/proc`.
+    fn policy() -> i32 {
+        let line = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        // The second field is a name in brackets, which may have blanks in it.
+        let behind_name = &line[line.rfind(')').unwrap() + 2..];
+        behind_name.split(' ').nth(41 - 3).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_thread_and_those_it_starts_get_it_and_nobody_else() {
+        let known = [
+            (Priority::Normal, libc::SCHED_OTHER),
+            (Priority::Batch, libc::SCHED_BATCH),
+            (Priority::Idle, libc::SCHED_IDLE),
+        ];
+        for (priority, expected) in known {
+            let found = thread::spawn(move || {
+                priority.apply();
+                (policy(), thread::spawn(policy).join().unwrap())
+            });
+            assert_eq!(found.join().unwrap(), (expected, expected), "{priority:?}");
+        }
+        assert_eq!(policy(), libc::SCHED_OTHER);
+    }
+}
