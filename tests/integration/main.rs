@@ -4,6 +4,8 @@
 
 /// Nonsense in, a clear error out, and nothing that was stored is touched.
 mod bad_input;
+/// Every element type, by zarr-python and TensorStore.
+mod checkpoint_dtypes;
 /// Checkpoints that other programs wrote.
 mod checkpoint_foreign;
 /// `kill -9` while checkpoints are saved, overwritten and removed.

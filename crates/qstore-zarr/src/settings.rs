@@ -198,18 +198,18 @@ pub(crate) const MAX_CHUNK_BYTES: usize = 1 << 30;
 /// stored as it is.
 ///
 /// What to expect depends on the numbers, and never on hope. 33.6 MB of each kind: how many times
-/// smaller, then MB/s until it is durable (`cargo xtask bench checkpoint`, two cores that others used as
-/// well; compare within the table):
+/// smaller, then MB/s until it is durable, and MB/s of a verified load (`cargo xtask bench checkpoint`,
+/// two cores; compare within the table):
 ///
 /// | preset | random f32 | bf16 in f32 | Adam's second moments | 90 % zeros |
 /// |---|---|---|---|---|
-/// | [`fastest`](CheckpointSettings::fastest): lz4, level 3 | 1.14, 424 | 2.63, 1201 | 1.14, 399 | 4.58, 630 |
-/// | the default: zstd, level 3 | 1.14, 508 | 2.64, 670 | 1.15, 264 | 7.10, 148 |
-/// | [`smallest`](CheckpointSettings::smallest): zstd, level 9 | 1.15, 6 | 2.71, 19 | 1.16, 5 | 8.19, 4 |
-/// | none | 1.00, 817 | 1.00, 749 | 1.00, 803 | 1.00, 924 |
+/// | [`fastest`](CheckpointSettings::fastest): lz4, level 3 | 1.14, 880, 1 180 | 2.63, 1 560, 1 390 | 1.14, 940, 1 340 | 4.58, 1 480, 1 590 |
+/// | the default: zstd, level 3 | 1.14, 790, 1 170 | 2.64, 820, 1 140 | 1.15, 530, 1 130 | 7.10, 340, 1 210 |
+/// | [`smallest`](CheckpointSettings::smallest): zstd, level 9 | 1.15, 11, 1 060 | 2.71, 27, 1 140 | 1.16, 11, 1 170 | 8.19, 5, 1 240 |
+/// | none | 1.00, 1 350, 1 980 | 1.00, 1 410, 1 930 | 1.00, 1 080, 1 840 | 1.00, 1 280, 1 860 |
 ///
-/// So: on dense weights lz4 and zstd are the same size; level 9 costs fifty times the work for three
-/// percent; where most numbers are zero zstd is well ahead.
+/// So: on dense weights lz4 and zstd are the same size; level 9 costs thirty to seventy times the work for
+/// one to three percent; where most numbers are zero zstd is well ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Compression {
     /// Zstandard: the smallest files.
