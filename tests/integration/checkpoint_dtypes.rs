@@ -51,7 +51,9 @@ fn model(random: &mut fastrand::Rng) -> (StateDict, Map<String, Value>) {
             let mut bytes = vec![0; shape.iter().product::<usize>() * dtype.size()];
             random.fill(&mut bytes);
             if *dtype == Dtype::Bool {
-                bytes.iter_mut().for_each(|byte| *byte &= 1);
+                for byte in &mut bytes {
+                    *byte &= 1;
+                }
             }
             let (stored, attributes) = match dtype {
                 Dtype::BFloat16 => ("uint16", json!({"qstore_dtype": dtype.name()})),
