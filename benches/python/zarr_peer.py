@@ -1,10 +1,11 @@
-"""Saves and loads the bench's model with zarr-python, as the peer it is measured beside.
+"""Saves and loads the bench's model with zarr-python or TensorStore, the peers it is measured beside.
 
-zarr_peer.py save BYTES INDEX    reads lines "CODEC DIRECTORY" and answers each with seconds
+zarr_peer.py save BYTES INDEX    reads lines "HOW DIRECTORY" and answers each with seconds; HOW is
+                                 lz4 or zstd with zarr-python, or tensorstore (zstd)
 zarr_peer.py load DIRECTORY      prints the seconds of one load
 
 BYTES are the tensors one behind the other, INDEX is JSON: a list of [name, shape], all float32.
-Nothing is synced: zarr-python has no way to ask for it.
+zarr-python syncs nothing, and has no way to ask for it; TensorStore syncs each file by default.
 """
 
 import json
@@ -13,6 +14,7 @@ import sys
 import time
 
 import numpy
+import tensorstore
 import zarr
 
 
@@ -36,6 +38,27 @@ def save(model, codec, path):
     return time.perf_counter() - started
 
 
+def save_with_tensorstore(model, path):
+    shutil.rmtree(path, ignore_errors=True)
+    started = time.perf_counter()
+    blosc = {"cname": "zstd", "clevel": 3, "shuffle": "shuffle", "typesize": 4, "blocksize": 0}
+    codecs = [
+        {"name": "bytes", "configuration": {"endian": "little"}},
+        {"name": "blosc", "configuration": blosc},
+    ]
+    writes = []
+    for name, array in model:
+        store = {"driver": "file", "path": f"{path}/model/{name}/"}
+        options = {"dtype": tensorstore.float32, "shape": array.shape, "create": True}
+        spec = {"driver": "zarr3", "kvstore": store, "metadata": {"codecs": codecs}}
+        layout = tensorstore.ChunkLayout(chunk_shape=array.shape)
+        array_there = tensorstore.open(spec, chunk_layout=layout, **options).result()
+        writes.append(array_there.write(array))
+    for write in writes:
+        write.result()
+    return time.perf_counter() - started
+
+
 def load(path):
     started = time.perf_counter()
     group = zarr.open_group(path, mode="r")["model"]
@@ -51,8 +74,9 @@ def main():
         return
     model = list(tensors(sys.argv[2], sys.argv[3]))
     for line in sys.stdin:
-        codec, path = line.split(maxsplit=1)
-        print(save(model, codec, path.strip()), flush=True)
+        how, path = line.strip().split(maxsplit=1)
+        took = save_with_tensorstore(model, path) if how == "tensorstore" else save(model, how, path)
+        print(took, flush=True)
 
 
 main()

@@ -99,7 +99,12 @@ fn saves<'a>(scratch: &'a Path, size: Size, model: &'a StateDict) -> Result<Vec<
     let (lz4, zstd, none) = (Compression::Lz4, Compression::Zstd, Compression::None);
     let safe = "safetensors_fsync_s";
     ours("save_durable_s_lz4", with(lz4, file), dir_of(lz4), &[safe, "zarr_python_s_lz4"])?;
-    ours("save_durable_s_zstd3", with(zstd, file), dir_of(zstd), &[safe, "zarr_python_s_zstd3"])?;
+    ours(
+        "save_durable_s_zstd3",
+        with(zstd, file),
+        dir_of(zstd),
+        &[safe, "zarr_python_s_zstd3", "tensorstore_s_zstd3"],
+    )?;
     ours("save_durable_s_none", with(none, file), dir_of(none), &[safe, "write_fsync_s"])?;
     let directory = with(lz4, Layout::Directory);
     ours("save_durable_s_dir_lz4", directory, "dir-lz4".into(), &["stock_zarrs_durable_s_lz4"])?;
@@ -166,7 +171,7 @@ fn peers<'a>(
         }));
     }
     if let Some(python) = ZarrPython::start(scratch, tensors)? {
-        // Both contenders use the one process.
+        // All three contenders use the one process.
         let python: &RefCell<ZarrPython> = Box::leak(Box::new(RefCell::new(python)));
         for (codec, name) in [("lz4", "zarr_python_s_lz4"), ("zstd", "zarr_python_s_zstd3")] {
             let note =
@@ -176,6 +181,12 @@ fn peers<'a>(
                 python.borrow_mut().save(codec, &dir)
             }));
         }
+        let note =
+            "a directory, one chunk per tensor, Blosc zstd level 3, no checksum; each file synced";
+        let dir = scratch.join("tensorstore");
+        contenders.push(Contender::new(peer("tensorstore_s_zstd3", note), move || {
+            python.borrow_mut().save("tensorstore", &dir)
+        }));
     }
     Ok(contenders)
 }
