@@ -9,6 +9,7 @@ zarr-python syncs nothing, and has no way to ask for it; TensorStore syncs each 
 """
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -76,6 +77,8 @@ def main():
     for line in sys.stdin:
         how, path = line.strip().split(maxsplit=1)
         took = save_with_tensorstore(model, path) if how == "tensorstore" else save(model, how, path)
+        # What was left unsynced is not to be written down in somebody else's turn.
+        os.sync()
         print(took, flush=True)
 
 
