@@ -1,7 +1,8 @@
 //! A bounded ring whose push never waits, and the one thread that empties it.
 //!
 //! [`AsyncBuffer`] takes items from any number of threads. A push stores the item or, when the ring
-//! is full, hands it back and counts it: it never blocks, never allocates and takes no lock.
+//! is full, hands it back and counts it: it never blocks, never allocates and takes no lock. (One that
+//! wakes a consumer while several wait takes the lock of their line, for a few instructions.)
 //! [`Drain`] is the background thread that passes the items on, in order, to whatever implements
 //! [`Sink`].
 //!

@@ -26,7 +26,8 @@ pub(crate) struct Wakeup {
     wake_at: AtomicUsize,
     /// Of whoever sits.
     waker: AtomicWaker,
-    /// Admits one waiting consumer to the only waker. Producers never come near it.
+    /// Admits one waiting consumer to the only waker. A producer takes its lock only when it wakes
+    /// somebody while others stand in line.
     seat: Seat,
 }
 
