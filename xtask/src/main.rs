@@ -12,6 +12,7 @@ mod help;
 mod process;
 mod test;
 mod tidy;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -30,6 +31,12 @@ struct Command {
 const COMMANDS: &[Command] = &[
     Command { name: "demo", arguments: demo::ARGUMENTS, about: demo::ABOUT, run: demo::run },
     Command { name: "test", arguments: test::ARGUMENTS, about: test::ABOUT, run: test::run },
+    Command {
+        name: "torture",
+        arguments: torture::ARGUMENTS,
+        about: torture::ABOUT,
+        run: torture::run,
+    },
     Command { name: "bench", arguments: bench::ARGUMENTS, about: bench::ABOUT, run: bench::run },
     Command { name: "tidy", arguments: tidy::ARGUMENTS, about: tidy::ABOUT, run: tidy::run },
     Command { name: "ci", arguments: ci::ARGUMENTS, about: ci::ABOUT, run: ci::run },

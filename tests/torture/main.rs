@@ -1,0 +1,34 @@
+//! The rows of the scorecard that need a program of their own. `cargo xtask torture` runs it.
+//!
+//! `torture ROW --seed S [--full] [--case CASE]` tries to break one thing and prints what comes of it as
+//! lines of JSON. Each row is a module with one function, in [`ROWS`]; a case is a closure that panics
+//! when something is wrong, and has a name that repeats it alone.
+//!
+//! `torture --child …` is this same program as the one that is killed, or starved.
+
+#![forbid(unsafe_code)]
+
+/// Cases, their names, and what is printed about them.
+mod trial;
+
+use std::process::ExitCode;
+use trial::Trial;
+
+/// What can be run.
+const ROWS: &[(&str, fn(&Trial))] = &[];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((row, rest)) = arguments.split_first() else { return usage() };
+    let Some((_, run)) = ROWS.iter().find(|(name, _)| name == row) else { return usage() };
+    let Some(trial) = Trial::new(rest) else { return usage() };
+    run(&trial);
+    trial.end();
+    ExitCode::SUCCESS
+}
+
+fn usage() -> ExitCode {
+    let rows: Vec<_> = ROWS.iter().map(|(name, _)| *name).collect();
+    eprintln!("torture ROW [--seed S] [--full] [--case CASE]\nrows: {}", rows.join(", "));
+    ExitCode::from(2)
+}
