@@ -57,7 +57,7 @@ mod write_out;
 pub use error::{Error, Operation};
 pub use in_place::{Claim, Exclusive, Stamp};
 pub use local::LocalStorage;
-pub use memory::MemoryStorage;
+pub use memory::{MemoryStorage, PowerCut, UnsyncedBytes, UnsyncedNames};
 pub use priority::Priority;
 pub use seam::{Entry, EntryKind, Lock, Metadata, Storage, StorageFile, TreeSync};
 pub use staged_dir::StagedDir;
