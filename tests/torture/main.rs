@@ -8,20 +8,29 @@
 
 #![forbid(unsafe_code)]
 
+/// T1: every operation fails.
+mod faults;
+/// T2: the power is cut at every moment.
+mod power_cuts;
 /// Cases, their names, and what is printed about them.
 mod trial;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use trial::Trial;
 
+/// A row.
+type Run = fn(&Arc<Trial>);
+
 /// What can be run.
-const ROWS: &[(&str, fn(&Trial))] = &[];
+const ROWS: &[(&str, Run)] = &[("faults", faults::run), ("power_cuts", power_cuts::run)];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((row, rest)) = arguments.split_first() else { return usage() };
     let Some((_, run)) = ROWS.iter().find(|(name, _)| name == row) else { return usage() };
     let Some(trial) = Trial::new(rest) else { return usage() };
+    let trial = Arc::new(trial);
     run(&trial);
     trial.end();
     ExitCode::SUCCESS
