@@ -1,11 +1,11 @@
 //! The metrics file when the storage fails: at every operation, once, or for good.
 
 use qstore::buffer::Sink;
-use qstore::parquet::{MetricsLog, Publishing};
+use qstore::parquet::{Error, MetricsLog, Publishing};
 use qstore::schema::Row;
 use qstore::storage::{MemoryStorage, Storage};
 use qstore::{AsyncBuffer, AsyncMetricsWriter, WriterSettings};
-use qstore_tests::fault::{Fault, FaultStorage};
+use qstore_tests::fault::{Failure, Fault, FaultStorage};
 use qstore_tests::metrics_run;
 use qstore_tests::promises::Promises;
 use std::io::ErrorKind;
@@ -113,6 +113,34 @@ fn a_burst_of_failures_at_any_operation_loses_no_row() {
         }
     }
     println!("{cases} cases");
+}
+
+/// A file whose footer could not be read at that moment was once taken for a damaged one: it was set
+/// aside, and the run went on from an older version of it. The rows since then were in the file aside.
+#[test]
+fn a_file_that_cannot_be_read_while_it_is_opened_is_not_taken_for_a_damaged_one() {
+    let [settings, ..] = ways();
+    let (memory, told) = (MemoryStorage::new(), Promises::default());
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    metrics_run::run(Path::new("/"), &storage, &settings, &told);
+    let before = qstore::storage::read_all(&memory, &metrics_run::file(Path::new("/"))).unwrap();
+    for at in 0.. {
+        let inner = Arc::new(memory.process_kill());
+        let failing = FaultStorage::failing_any(inner.clone(), Fault::Once(at), Failure::Io);
+        let log = MetricsLog::<Row>::open_in(failing.shared(), PATH, settings.clone());
+        match &log {
+            Ok(log) => assert_eq!(log.stats().recovery, None, "operation {at}"),
+            Err(error) => assert!(matches!(error, Error::Storage(_)), "{at}: {error}"),
+        }
+        drop(log);
+        assert_eq!(inner.list(Path::new("/")).unwrap().len(), 1, "set aside at {at}");
+        let file = metrics_run::file(Path::new("/"));
+        assert!(qstore::storage::read_all(&*inner, &file).unwrap() == before, "operation {at}");
+        if !failing.has_struck() {
+            assert!(at > 5);
+            break;
+        }
+    }
 }
 
 /// A reader that keeps the file open while it is retired is never written under: the writer waits
