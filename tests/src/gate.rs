@@ -1,6 +1,7 @@
 //! A gate: whoever comes to it waits until it is opened.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Closed at first; once opened it stays open.
 #[derive(Debug, Default)]
@@ -24,9 +25,11 @@ impl Gate {
         drop(self.changed.wait_while(state, |state| !state.is_open));
     }
 
-    /// Waits until somebody has come.
-    pub fn wait_for_somebody(&self) {
-        drop(self.changed.wait_while(self.state(), |state| !state.has_come));
+    /// Waits until somebody has come, for so long at the most; says whether anybody has.
+    pub fn has_somebody_within(&self, patience: Duration) -> bool {
+        let waited =
+            self.changed.wait_timeout_while(self.state(), patience, |state| !state.has_come);
+        waited.unwrap_or_else(PoisonError::into_inner).0.has_come
     }
 
     /// Opens it.

@@ -8,10 +8,22 @@
 
 #![forbid(unsafe_code)]
 
+/// The program that is killed.
+mod child;
 /// T1: every operation fails.
 mod faults;
+/// T10: the disk hangs.
+mod hung_disk;
+/// T3: the process is killed at every operation.
+mod kills;
+/// An attack of our own: the process is starved.
+mod limits;
 /// T2: the power is cut at every moment.
 mod power_cuts;
+/// T13: a long run.
+mod soak;
+/// T6: hostile names and directories.
+mod trees;
 /// Cases, their names, and what is printed about them.
 mod trial;
 
@@ -23,11 +35,22 @@ use trial::Trial;
 type Run = fn(&Arc<Trial>);
 
 /// What can be run.
-const ROWS: &[(&str, Run)] = &[("faults", faults::run), ("power_cuts", power_cuts::run)];
+const ROWS: &[(&str, Run)] = &[
+    ("faults", faults::run),
+    ("power_cuts", power_cuts::run),
+    ("kills", kills::run),
+    ("trees", trees::run),
+    ("hung_disk", hung_disk::run),
+    ("soak", soak::run),
+    ("limits", limits::run),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((row, rest)) = arguments.split_first() else { return usage() };
+    if row == "--child" {
+        return child::main(rest);
+    }
     let Some((_, run)) = ROWS.iter().find(|(name, _)| name == row) else { return usage() };
     let Some(trial) = Trial::new(rest) else { return usage() };
     let trial = Arc::new(trial);

@@ -61,6 +61,11 @@ impl Trial {
         self.only.as_ref().is_none_or(|only| only.starts_with(name))
     }
 
+    /// Whether it is one case that is to be repeated.
+    pub(crate) fn is_replay(&self) -> bool {
+        self.only.is_some()
+    }
+
     /// Runs one case, unless another one is asked for. Its panic is a failure.
     pub(crate) fn case(&self, name: &str, body: impl FnOnce()) {
         if self.only.as_ref().is_some_and(|only| only != name) {

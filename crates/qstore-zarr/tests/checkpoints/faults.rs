@@ -52,7 +52,7 @@ fn a_save_that_fails_says_so_and_harms_nothing() {
             }
         }
     }
-    println!("{failures} failures");
+    println!("{failures} cases: saves that failed");
     assert!(failures > 250, "only {failures} failures");
 }
 
