@@ -24,6 +24,8 @@ mod hot_path;
 mod kill;
 /// The same for a program that does nothing but write metrics.
 mod kill_log;
+/// Bytes that nobody vouches for, given to everything that reads.
+mod malformed_input;
 /// What readers that are not ours find in our files.
 mod readers;
 /// What the files of a demo must hold; used by `demo_run` and `kill`.

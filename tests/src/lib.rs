@@ -7,6 +7,7 @@
 
 pub mod demo;
 pub mod fault;
+pub mod malformed;
 pub mod parquet;
 pub mod plain;
 pub mod program;
