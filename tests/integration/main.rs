@@ -18,6 +18,8 @@ mod endings;
 mod faults;
 /// A small file system that is filled up.
 mod full_disk;
+/// Files of every version of the format, good and damaged.
+mod golden;
 /// What `log_step` does not do.
 mod hot_path;
 /// `kill -9`, at any moment.

@@ -7,11 +7,13 @@
 
 pub mod demo;
 pub mod fault;
+pub mod golden;
 pub mod malformed;
 pub mod parquet;
 pub mod plain;
 pub mod program;
 pub mod readers;
+pub mod stored_zip;
 
 /// The Rust code of the README compiles and runs.
 #[cfg(doctest)]

@@ -1,7 +1,8 @@
 //! Checkpoints in both layouts: as they are, and with a manifest that agrees with whatever is there, so
 //! that what is behind the checksums is reached.
 
-use super::parts::{Parts, pack, unpack};
+use super::parts::{pack, unpack};
+use crate::stored_zip::{MANIFEST, Parts, resealed, sealed_manifest, zip};
 use qstore::schema::{State, StateDict, Tensor};
 use qstore::storage::{EntryKind, MemoryStorage, Storage, create_dir_all, read_all};
 use qstore::zarr::{Compression, MissingChunks, load_zarr_group_in};
@@ -14,7 +15,6 @@ use std::time::Duration;
 const DIR: &str = "/c";
 const ZIP: &str = "/c/epoch_0001.zarr.zip";
 const TREE: &str = "/c/epoch_0001";
-const MANIFEST: &str = "manifest.json";
 const ROOT: &str = "zarr.json";
 
 /// A checkpoint that says it holds more is not loaded here: that much memory is what it asks for.
@@ -102,9 +102,7 @@ pub(super) fn read_manifest(bytes: &[u8]) {
     let mut parts = tree(&saved(Layout::Directory, Compression::None));
     parts.retain(|(name, _)| name != MANIFEST);
     // The last digits are those of a checksum, wrong or right.
-    let covered = bytes.len().saturating_sub("89abcdef\"}".len());
-    let right = format!("{:08x}\"}}", crc32c::crc32c(&bytes[..covered]));
-    for manifest in [bytes.to_vec(), [&bytes[..covered], right.as_bytes()].concat()] {
+    for manifest in [bytes.to_vec(), resealed(bytes)] {
         let memory = MemoryStorage::new();
         assert!(put_tree(&memory, &parts, &manifest), "the entries are those of a good one");
         read(&memory);
@@ -232,69 +230,6 @@ fn put(memory: &MemoryStorage, path: &str, bytes: &[u8]) {
     memory.create_dir(Path::new(DIR)).expect("the memory is empty");
     let file = memory.create_new(Path::new(path)).expect("the memory is empty");
     file.write_at(0, bytes).expect("the memory has room");
-}
-
-/// A manifest of these entries, as the format's page describes it.
-fn sealed_manifest(parts: &Parts) -> Vec<u8> {
-    let entry = |(name, bytes): &(String, Vec<u8>)| {
-        // A chunk ends with its own checksum, which is the one to note.
-        let own = if name.ends_with(ROOT) { 0 } else { 4 };
-        let covered = &bytes[..bytes.len().saturating_sub(own)];
-        json!([name, bytes.len(), crc32c::crc32c(covered)])
-    };
-    let entries: Vec<Value> = parts.iter().map(entry).collect();
-    let manifest = json!({"format": "qstore-checkpoint", "version": 1, "epoch": 1, "save_seq": 1,
-        "entries": entries});
-    let mut bytes = manifest.to_string().into_bytes();
-    bytes.pop(); // the closing brace
-    bytes.extend_from_slice(b",\"crc32c\":\"");
-    let checksum = crc32c::crc32c(&bytes);
-    bytes.extend_from_slice(format!("{checksum:08x}\"}}").as_bytes());
-    bytes
-}
-
-/// A stored zip of these entries with the manifest at its end, to the byte as the writer makes it.
-fn zip(parts: &Parts, manifest: &[u8]) -> Vec<u8> {
-    let (mut file, mut directory) = (Vec::new(), Vec::new());
-    let manifest = [(MANIFEST.to_owned(), manifest.to_vec())];
-    for (name, bytes) in parts.iter().chain(&manifest) {
-        let offset = file.len() as u32;
-        let name_len = name.len() as u16;
-        let aligned = (file.len() + 30 + name.len() + 6).next_multiple_of(64);
-        let padding = (aligned - file.len() - 30 - name.len()) as u16;
-        let facts = |extra: u16, out: &mut Vec<u8>| {
-            out.extend_from_slice(&[0, 8, 0, 0, 0, 0, 33, 0]);
-            out.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
-            out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-            out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-            out.extend_from_slice(&name_len.to_le_bytes());
-            out.extend_from_slice(&extra.to_le_bytes());
-        };
-        directory.extend_from_slice(b"PK\x01\x02\x2d\x03\x14\x00");
-        facts(0, &mut directory);
-        directory.extend_from_slice(&[0; 6]);
-        directory.extend_from_slice(&(0o100_644_u32 << 16).to_le_bytes());
-        directory.extend_from_slice(&offset.to_le_bytes());
-        directory.extend_from_slice(name.as_bytes());
-        file.extend_from_slice(b"PK\x03\x04\x14\x00");
-        facts(padding, &mut file);
-        file.extend_from_slice(name.as_bytes());
-        file.extend_from_slice(&0xd935_u16.to_le_bytes());
-        file.extend_from_slice(&(padding - 4).to_le_bytes());
-        file.extend_from_slice(&64_u16.to_le_bytes());
-        file.resize(aligned, 0);
-        file.extend_from_slice(bytes);
-    }
-    let (offset, len) = (file.len() as u32, directory.len() as u32);
-    let count = parts.len() as u16 + 1;
-    file.append(&mut directory);
-    file.extend_from_slice(b"PK\x05\x06\0\0\0\0");
-    file.extend_from_slice(&count.to_le_bytes());
-    file.extend_from_slice(&count.to_le_bytes());
-    file.extend_from_slice(&len.to_le_bytes());
-    file.extend_from_slice(&offset.to_le_bytes());
-    file.extend_from_slice(&[0; 2]);
-    file
 }
 
 #[cfg(test)]

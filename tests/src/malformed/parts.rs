@@ -4,8 +4,7 @@
 //! little-endian, and the content. What is cut off ends with the bytes there are, so that every input
 //! means something.
 
-/// Pieces and their names.
-pub(super) type Parts = Vec<(String, Vec<u8>)>;
+use crate::stored_zip::Parts;
 
 /// More pieces than any seed has.
 const COUNT_MAX: usize = 64;
