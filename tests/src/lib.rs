@@ -8,6 +8,8 @@
 //! | check that a `Storage` of your own does what it must | [`qstore::storage::conformance`] |
 //! | the same for a `CheckpointStore` | [`qstore::zarr::conformance`] |
 //! | run something small that flushes, merges, saves, overwrites and removes | [`metrics_run`], [`checkpoint_run`] |
+//! | give bytes that nobody vouches for to everything that reads | [`malformed`] |
+//! | read what earlier versions have written | [`golden`] |
 //! | open our files with other people's readers | [`readers`], [`parquet`] |
 //!
 //! Nothing here tests anything; the tests are in `integration/`, one file a topic, and the rows of the
@@ -20,12 +22,15 @@ pub mod crash;
 pub mod demo;
 pub mod fault;
 pub mod gate;
+pub mod golden;
+pub mod malformed;
 pub mod metrics_run;
 pub mod parquet;
 pub mod plain;
 pub mod program;
 pub mod promises;
 pub mod readers;
+pub mod stored_zip;
 pub mod watched;
 
 /// The Rust code of the README compiles and runs.

@@ -9,6 +9,7 @@ mod ci;
 mod demo;
 mod error;
 mod help;
+mod mutants;
 mod process;
 mod test;
 mod tidy;
@@ -39,6 +40,12 @@ const COMMANDS: &[Command] = &[
     },
     Command { name: "bench", arguments: bench::ARGUMENTS, about: bench::ABOUT, run: bench::run },
     Command { name: "tidy", arguments: tidy::ARGUMENTS, about: tidy::ABOUT, run: tidy::run },
+    Command {
+        name: "mutants",
+        arguments: mutants::ARGUMENTS,
+        about: mutants::ABOUT,
+        run: mutants::run,
+    },
     Command { name: "ci", arguments: ci::ARGUMENTS, about: ci::ABOUT, run: ci::run },
     Command { name: "help", arguments: help::ARGUMENTS, about: help::ABOUT, run: help::run },
 ];

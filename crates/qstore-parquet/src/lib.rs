@@ -49,6 +49,8 @@ mod layout;
 mod log;
 mod open;
 mod pace;
+mod page_header;
+mod pages;
 mod published;
 mod read_at;
 mod reader;
@@ -61,6 +63,7 @@ mod stack;
 mod stats;
 mod stored;
 mod table;
+mod thrift;
 mod validate;
 mod writer;
 

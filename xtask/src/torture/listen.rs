@@ -97,7 +97,9 @@ impl Runner {
         }
         let words: Vec<&str> = line.split_whitespace().collect();
         for pair in words.windows(2) {
-            if let (Ok(number), "cases" | "cases:" | "cases,") = (pair[0].parse::<u64>(), pair[1]) {
+            if let (Ok(number), "cases" | "cases:" | "cases," | "caught,") =
+                (pair[0].parse::<u64>(), pair[1])
+            {
                 self.counted += number;
             }
         }
@@ -106,6 +108,9 @@ impl Runner {
             self.passed += passed.and_then(|(count, _)| count.parse::<u64>().ok()).unwrap_or(0);
         } else if let Some(name) = line.strip_prefix("test ").filter(|_| line.ends_with("FAILED")) {
             self.failed.push(name.split(' ').next().unwrap_or(name).to_owned());
+        } else if line.starts_with("survived: ") || line.starts_with("broken: ") {
+            // A mutant.
+            self.failed.push(line.to_owned());
         }
     }
 
@@ -155,6 +160,13 @@ mod tests {
         let [failure] = outcome.failures.as_slice() else { panic!("{outcome:?}") };
         assert_eq!(failure.case.as_deref(), Some("12"));
         assert_eq!(failure.message, "a: lost with QSTORE_CASE=12");
+    }
+
+    #[test]
+    fn mutants_are_cases_and_survivors_are_failures() {
+        let lines = ["caught    a (3 s)", "7 caught, 1 survived, 0 broken", "survived: b, c.rs"];
+        let outcome = heard(&lines, false);
+        assert_eq!((outcome.cases, outcome.failures.len()), (7, 1));
     }
 
     #[test]

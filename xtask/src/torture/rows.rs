@@ -106,7 +106,16 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "T5",
         title: "malformed input",
-        parts: &[Part::Tests(tests("qstore-parquet", "lib", "a_footer_that_lies"))],
+        parts: &[
+            with(
+                tests("qstore-tests", "integration", "malformed_input::"),
+                Knobs {
+                    quick: &[("QSTORE_MALFORMED", "400")],
+                    full: &[("QSTORE_MALFORMED", "10000")],
+                },
+            ),
+            Part::Tests(tests("qstore-parquet", "lib", "a_footer_that_lies")),
+        ],
     },
     Row {
         id: "T6",
@@ -160,7 +169,11 @@ pub(super) const ROWS: &[Row] = &[
             Part::Tests(tests("qstore-tests", "integration", "hot_path::")),
         ],
     },
-    Row { id: "T11", title: "mutants", parts: &[] },
+    Row {
+        id: "T11",
+        title: "every step that safety rests on, taken away",
+        parts: &[Part::XtaskIfFull(&["mutants"])],
+    },
     Row {
         id: "T12",
         title: "how a process can end",
@@ -183,6 +196,8 @@ pub(super) const ROWS: &[Row] = &[
         id: "gate",
         title: "other people's readers, to the last bit",
         parts: &[
+            Part::Tests(tests("qstore-tests", "integration", "golden::every_golden_metrics")),
+            Part::Tests(tests("qstore-tests", "integration", "golden::every_golden_checkpoint")),
             Part::Tests(tests("qstore-tests", "integration", "readers::")),
             Part::Tests(tests("qstore-tests", "integration", "checkpoint_dtypes::")),
             Part::Tests(tests("qstore-tests", "integration", "checkpoint_foreign::")),

@@ -47,9 +47,6 @@ impl<'a> Runner<'a> {
         let started = Instant::now();
         let progress = Progress::new(row.id, row.title);
         let mut outcome = Outcome::default();
-        if row.parts.is_empty() {
-            outcome.skipped.push("nothing is plugged in yet".into());
-        }
         for (number, part) in row.parts.iter().enumerate() {
             let log = self.logs.join(format!("{}-{number}.log", row.id));
             let one = self.part(part, &progress, &log, outcome.cases);

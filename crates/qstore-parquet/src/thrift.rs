@@ -1,0 +1,266 @@
+//! Thrift's compact protocol, as far as a page header needs it: read from bytes nobody vouches for,
+//! and written anew.
+//!
+//! Nothing is allocated on the word of what is read, and what different readers might take for
+//! different things (maps, lists of flags) is refused. It knows no Parquet: what a field means is the
+//! business of `page_header.rs`.
+
+/// How deep structures may lie in each other. A page header needs four levels.
+const DEPTH_MAX: usize = 8;
+
+/// The kinds of values, by their numbers in the protocol.
+const TRUE: u8 = 1;
+const FALSE: u8 = 2;
+const BYTE: u8 = 3;
+const I16: u8 = 4;
+const I32: u8 = 5;
+const I64: u8 = 6;
+const DOUBLE: u8 = 7;
+const BINARY: u8 = 8;
+const LIST: u8 = 9;
+const SET: u8 = 10;
+const STRUCT: u8 = 12;
+
+/// A structure that is read field by field.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+/// The value of a field, as far as it is of interest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Value {
+    Flag(bool),
+    Int(i64),
+    /// A structure begins here; it has not been read.
+    Struct,
+    /// Something else, which has been passed over.
+    Other,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// How many bytes were read.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Reads one structure to its end and hands each field's number and value to `field`, which reads
+    /// a [`Value::Struct`] by calling this again. `None` if the bytes are no structure, or `field`
+    /// says so.
+    pub(crate) fn structure(
+        &mut self,
+        mut field: impl FnMut(&mut Self, i64, Value) -> Option<()>,
+    ) -> Option<()> {
+        let mut number = 0_i64;
+        loop {
+            let head = self.byte()?;
+            let kind = head & 0x0f;
+            if kind == 0 {
+                return Some(());
+            }
+            number = match head >> 4 {
+                0 => self.integer()?,
+                step => number.checked_add(step.into())?,
+            };
+            let value = self.value(kind)?;
+            field(self, number, value)?;
+        }
+    }
+
+    /// Passes over a structure.
+    pub(crate) fn skip_structure(&mut self) -> Option<()> {
+        self.skip(STRUCT, DEPTH_MAX)
+    }
+
+    fn value(&mut self, kind: u8) -> Option<Value> {
+        Some(match kind {
+            TRUE => Value::Flag(true),
+            FALSE => Value::Flag(false),
+            I16 | I32 | I64 => Value::Int(self.integer()?),
+            STRUCT => Value::Struct,
+            other => {
+                self.skip(other, DEPTH_MAX)?;
+                Value::Other
+            }
+        })
+    }
+
+    fn skip(&mut self, kind: u8, depth: usize) -> Option<()> {
+        let depth = depth.checked_sub(1)?;
+        match kind {
+            TRUE | FALSE => {}
+            BYTE => drop(self.byte()?),
+            I16 | I32 | I64 => drop(self.varint()?),
+            DOUBLE => self.pass(8)?,
+            BINARY => {
+                let len = self.varint()?;
+                self.pass(len)?;
+            }
+            LIST | SET => {
+                let head = self.byte()?;
+                let (kind, count) = (head & 0x0f, u64::from(head >> 4));
+                let count = if count == 15 { self.varint()? } else { count };
+                // Every element that is let through takes at least a byte, so this ends with the bytes.
+                if matches!(kind, TRUE | FALSE) && count > 0 {
+                    return None;
+                }
+                for _ in 0..count {
+                    self.skip(kind, depth)?;
+                }
+            }
+            STRUCT => loop {
+                let head = self.byte()?;
+                if head & 0x0f == 0 {
+                    break;
+                }
+                if head >> 4 == 0 {
+                    self.varint()?;
+                }
+                self.skip(head & 0x0f, depth)?;
+            },
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let byte = *self.bytes.get(self.at)?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn pass(&mut self, len: u64) -> Option<()> {
+        let end = self.at.checked_add(usize::try_from(len).ok()?)?;
+        self.at = Some(end).filter(|end| *end <= self.bytes.len())?;
+        Some(())
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn integer(&mut self) -> Option<i64> {
+        let number = self.varint()?;
+        Some((number >> 1) as i64 ^ -((number & 1) as i64))
+    }
+}
+
+/// Structures that are written.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    bytes: Vec<u8>,
+    /// The numbers of the last fields, of the structure at hand and of those around it.
+    last: Vec<u8>,
+}
+
+impl Writer {
+    /// Begins the outermost structure.
+    pub(crate) fn new() -> Self {
+        Self { bytes: Vec::new(), last: vec![0] }
+    }
+
+    pub(crate) fn int(&mut self, number: u8, value: i32) {
+        self.field(number, I32);
+        let mut left = (value << 1 ^ value >> 31) as u32;
+        while left >= 0x80 {
+            self.bytes.push(left as u8 | 0x80);
+            left >>= 7;
+        }
+        self.bytes.push(left as u8);
+    }
+
+    pub(crate) fn flag(&mut self, number: u8, value: bool) {
+        self.field(number, if value { TRUE } else { FALSE });
+    }
+
+    /// A structure in the one at hand.
+    pub(crate) fn structure(&mut self, number: u8, fields: impl FnOnce(&mut Self)) {
+        self.field(number, STRUCT);
+        self.last.push(0);
+        fields(self);
+        self.last.pop();
+        self.bytes.push(0);
+    }
+
+    /// Ends the outermost structure.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.bytes.push(0);
+        self.bytes
+    }
+
+    /// The head of a field; numbers grow, by less than 16.
+    fn field(&mut self, number: u8, kind: u8) {
+        if let Some(last) = self.last.last_mut() {
+            self.bytes.push((number - *last) << 4 | kind);
+            *last = number;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut writer = Writer::new();
+        writer.int(1, i32::MAX);
+        writer.structure(5, |inner| {
+            inner.int(2, -7);
+            inner.flag(3, false);
+        });
+        writer.int(8, 0);
+        let bytes = writer.finish();
+        let (mut found, mut reader) = (Vec::new(), Reader::new(&bytes));
+        let read = reader.structure(|reader, number, value| {
+            found.push((number, value));
+            if value == Value::Struct {
+                reader.structure(|_, number, value| {
+                    found.push((number, value));
+                    Some(())
+                })?;
+            }
+            Some(())
+        });
+        assert_eq!((read, reader.position()), (Some(()), bytes.len()));
+        let expected = [
+            (1, Value::Int(i32::MAX.into())),
+            (5, Value::Struct),
+            (2, Value::Int(-7)),
+            (3, Value::Flag(false)),
+            (8, Value::Int(0)),
+        ];
+        assert_eq!(found, expected);
+        for len in 0..bytes.len() {
+            assert_eq!(Reader::new(&bytes[..len]).skip_structure(), None, "cut to {len}");
+        }
+        assert_eq!(Reader::new(&bytes).skip_structure(), Some(()));
+    }
+
+    // A list of two thousand million flags takes six bytes, and a reader that believes it a while.
+    #[test]
+    fn what_claims_more_than_there_is_ends_at_once() {
+        let huge = [0xff, 0xff, 0xff, 0xff, 0x07];
+        let list = |kind: u8| [&[0x19, 0xf0 | kind][..], &huge, &[0]].concat();
+        for kind in 0..=15 {
+            assert_eq!(Reader::new(&list(kind)).skip_structure(), None, "a list of kind {kind}");
+        }
+        assert_eq!(Reader::new(&[&[0x18][..], &huge, &[0]].concat()).skip_structure(), None);
+        assert_eq!(Reader::new(&[0x1c; 100]).skip_structure(), None, "too deep");
+        assert_eq!(Reader::new(&[0x15, 0xff]).skip_structure(), None, "half a number");
+        assert_eq!(Reader::new(&[&[0x15][..], &[0xff; 20]].concat()).skip_structure(), None);
+    }
+}
