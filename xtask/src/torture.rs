@@ -7,6 +7,7 @@
 //!
 //! Everything random comes from one seed. What fails is printed with the one command that repeats it.
 
+mod binaries;
 mod listen;
 mod options;
 mod progress;
@@ -19,6 +20,7 @@ use crate::error::Result;
 use crate::process;
 use crate::test;
 use crate::workspace::Workspace;
+use binaries::Binaries;
 use options::Options;
 use run::Runner;
 use scorecard::Scorecard;
@@ -41,16 +43,10 @@ fn torture(workspace: &Workspace, options: &Options) -> Result {
     let target = workspace.target()?;
     let python = test::readers(workspace, &target, options.python.as_deref())?;
     eprintln!("building");
-    for arguments in [
-        &["build", "--package", "qstore-tests", "--bins"][..],
-        &["test", "--workspace", "--no-run", "--quiet"],
-        &["build", "--workspace", "--examples", "--quiet"],
-    ] {
-        process::run(workspace.cargo().args(arguments))?;
-    }
+    let binaries = Binaries::build(workspace, &target)?;
     let commit = process::read(workspace.git().args(["rev-parse", "--short", "HEAD"]));
     let commit = commit.unwrap_or_default();
-    let runner = Runner::new(workspace, &target, &python, options)?;
+    let runner = Runner::new(workspace, &target, &binaries, &python, options)?;
     let mut scorecard = Scorecard::new(options, commit.trim());
     for row in options.selection() {
         scorecard.add(runner.run(row));

@@ -3,7 +3,7 @@
 //! To plug something in, add a [`Part`] to its row:
 //!
 //! * `Program("name")` runs the module of that name in `tests/torture/`, which counts its own cases;
-//! * `Tests(…)` runs tests of a package. A test that prints `N cases` counts as so many, and any other
+//! * `Tests(…)` runs tests of the workspace. A test that prints `N cases` counts as so many, and any other
 //!   as one. `QSTORE_SEED` and `PROPTEST_RNG_SEED` hold the seed, `QSTORE_CASE` the one case that is to
 //!   be repeated, and a test that fails prints `QSTORE_CASE=…`, if it can be repeated alone;
 //! * `Xtask(…)` runs another command of xtask, which prints `N cases` and ends with 1 if one failed.
@@ -36,8 +36,7 @@ pub(super) enum Part {
 /// Tests of a crate.
 #[derive(Debug)]
 pub(super) struct Tests {
-    pub(super) package: &'static str,
-    /// `lib`, or the name of a test target.
+    /// The name of a crate, for the tests in it, or of a test target.
     pub(super) target: &'static str,
     /// What is in the names of the tests.
     pub(super) filter: &'static str,
@@ -53,8 +52,8 @@ pub(super) struct Knobs {
 
 const NONE: Knobs = Knobs { quick: &[], full: &[] };
 
-const fn tests(package: &'static str, target: &'static str, filter: &'static str) -> Tests {
-    Tests { package, target, filter, knobs: NONE }
+const fn tests(target: &'static str, filter: &'static str) -> Tests {
+    Tests { target, filter, knobs: NONE }
 }
 
 const fn with(tests: Tests, knobs: Knobs) -> Part {
@@ -71,36 +70,33 @@ pub(super) const ROWS: &[Row] = &[
         title: "a fault at every storage operation",
         parts: &[
             Part::Program("faults"),
-            Part::Tests(tests("qstore-tests", "integration", "faults::a_burst")),
-            Part::Tests(tests("qstore-zarr", "checkpoints", "faults::")),
-            Part::Tests(tests("qstore-zarr", "checkpoints", "full::")),
-            Part::OnSmallDisk(tests("qstore-tests", "integration", "full_disk::")),
+            Part::Tests(tests("integration", "faults::a_burst")),
+            Part::Tests(tests("checkpoints", "faults::")),
+            Part::Tests(tests("checkpoints", "full::")),
+            Part::OnSmallDisk(tests("integration", "full_disk::")),
         ],
     },
     Row {
         id: "T2",
         title: "a power cut after every operation",
-        parts: &[
-            Part::Program("power_cuts"),
-            Part::Tests(tests("qstore-zarr", "checkpoints", "crash::")),
-        ],
+        parts: &[Part::Program("power_cuts"), Part::Tests(tests("checkpoints", "crash::"))],
     },
     Row {
         id: "T3",
         title: "kill -9, at random and at every operation",
         parts: &[
             Part::Program("kills"),
-            with(tests("qstore-tests", "integration", "kill_log::a_writer"), KILLS),
-            with(tests("qstore-tests", "integration", "checkpoint_kill::kills"), KILLS),
-            Part::Tests(tests("qstore-tests", "integration", "kill::")),
+            with(tests("integration", "kill_log::a_writer"), KILLS),
+            with(tests("integration", "checkpoint_kill::kills"), KILLS),
+            Part::Tests(tests("integration", "kill::ten_kills")),
         ],
     },
     Row {
         id: "T4",
         title: "every bit flipped, every length cut",
         parts: &[
-            Part::Tests(tests("qstore-zarr", "checkpoints", "damage::")),
-            Part::Tests(tests("qstore-parquet", "file", "damage::")),
+            Part::Tests(tests("checkpoints", "damage::")),
+            Part::Tests(tests("file", "damage::")),
         ],
     },
     Row {
@@ -108,28 +104,25 @@ pub(super) const ROWS: &[Row] = &[
         title: "malformed input",
         parts: &[
             with(
-                tests("qstore-tests", "integration", "malformed_input::"),
+                tests("integration", "malformed_input::"),
                 Knobs {
                     quick: &[("QSTORE_MALFORMED", "400")],
                     full: &[("QSTORE_MALFORMED", "10000")],
                 },
             ),
-            Part::Tests(tests("qstore-parquet", "lib", "a_footer_that_lies")),
+            Part::Tests(tests("qstore_parquet", "a_footer_that_lies")),
         ],
     },
     Row {
         id: "T6",
         title: "hostile names and trees",
-        parts: &[
-            Part::Program("trees"),
-            Part::Tests(tests("qstore-zarr", "checkpoints", "names::")),
-        ],
+        parts: &[Part::Program("trees"), Part::Tests(tests("checkpoints", "names::"))],
     },
     Row {
         id: "T7",
         title: "every item ends in one place",
         parts: &[with(
-            tests("qstore-buffer", "lib", "accounting::"),
+            tests("qstore_buffer", "accounting::"),
             Knobs { quick: &[("QSTORE_RUNS", "10000")], full: &[("QSTORE_RUNS", "50000")] },
         )],
     },
@@ -138,14 +131,14 @@ pub(super) const ROWS: &[Row] = &[
         title: "retention against a model",
         parts: &[
             with(
-                tests("qstore-zarr", "lib", "retention::tests::what_a_rule"),
+                tests("qstore_zarr", "retention::tests::what_a_rule"),
                 Knobs {
                     quick: &[("QSTORE_RETENTION_CASES", "20000")],
                     full: &[("QSTORE_RETENTION_CASES", "100000")],
                 },
             ),
             with(
-                tests("qstore-zarr", "checkpoints", "histories::"),
+                tests("checkpoints", "histories::"),
                 Knobs {
                     quick: &[("QSTORE_HISTORY_CASES", "64")],
                     full: &[("QSTORE_HISTORY_CASES", "2000")],
@@ -164,10 +157,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "T10",
         title: "the hot path while the disk hangs",
-        parts: &[
-            Part::Program("hung_disk"),
-            Part::Tests(tests("qstore-tests", "integration", "hot_path::")),
-        ],
+        parts: &[Part::Program("hung_disk"), Part::Tests(tests("integration", "hot_path::"))],
     },
     Row {
         id: "T11",
@@ -178,8 +168,8 @@ pub(super) const ROWS: &[Row] = &[
         id: "T12",
         title: "how a process can end",
         parts: &[
-            Part::Tests(tests("qstore-tests", "integration", "endings::")),
-            Part::Tests(tests("qstore-tests", "integration", "stop::")),
+            Part::Tests(tests("integration", "endings::")),
+            Part::Tests(tests("integration", "stop::")),
             Part::NotRun(
                 "fork",
                 "a child that goes on after a fork has no writer, as docs/shutdown.md says; to \
@@ -196,12 +186,12 @@ pub(super) const ROWS: &[Row] = &[
         id: "gate",
         title: "other people's readers, to the last bit",
         parts: &[
-            Part::Tests(tests("qstore-tests", "integration", "golden::every_golden_metrics")),
-            Part::Tests(tests("qstore-tests", "integration", "golden::every_golden_checkpoint")),
-            Part::Tests(tests("qstore-tests", "integration", "readers::")),
-            Part::Tests(tests("qstore-tests", "integration", "checkpoint_dtypes::")),
-            Part::Tests(tests("qstore-tests", "integration", "checkpoint_foreign::")),
-            Part::Tests(tests("qstore-tests", "integration", "demo_run::")),
+            Part::Tests(tests("integration", "golden::every_golden_metrics")),
+            Part::Tests(tests("integration", "golden::every_golden_checkpoint")),
+            Part::Tests(tests("integration", "readers::")),
+            Part::Tests(tests("integration", "checkpoint_dtypes::")),
+            Part::Tests(tests("integration", "checkpoint_foreign::")),
+            Part::Tests(tests("integration", "demo_run::")),
         ],
     },
     Row {

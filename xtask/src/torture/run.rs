@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use super::binaries::Binaries;
 use super::listen::{Outcome, Program, Runner as Heard};
 use super::options::Options;
 use super::progress::Progress;
@@ -23,7 +24,8 @@ use crate::workspace::Workspace;
 pub(super) struct Runner<'a> {
     workspace: &'a Workspace,
     target: &'a Path,
-    /// What the parts print, a file for each row.
+    binaries: &'a Binaries,
+    /// What the parts print, a file for each.
     logs: PathBuf,
     python: &'a Path,
     options: &'a Options,
@@ -33,13 +35,14 @@ impl<'a> Runner<'a> {
     pub(super) fn new(
         workspace: &'a Workspace,
         target: &'a Path,
+        binaries: &'a Binaries,
         python: &'a Path,
         options: &'a Options,
     ) -> Result<Self> {
         let logs = target.join("torture");
         fs::create_dir_all(&logs)
             .map_err(|error| Error::Failed(format!("cannot create {}: {error}", logs.display())))?;
-        Ok(Self { workspace, target, logs, python, options })
+        Ok(Self { workspace, target, binaries, logs, python, options })
     }
 
     /// Runs one row; whatever goes wrong is a failure of that row and of no other.
@@ -47,15 +50,24 @@ impl<'a> Runner<'a> {
         let started = Instant::now();
         let progress = Progress::new(row.id, row.title);
         let mut outcome = Outcome::default();
-        for (number, part) in row.parts.iter().enumerate() {
+        for (number, part) in row.parts.iter().enumerate().filter(|(_, part)| self.is_asked(part)) {
             let log = self.logs.join(format!("{}-{number}.log", row.id));
             let one = self.part(part, &progress, &log, outcome.cases);
             outcome.add(one.unwrap_or_else(|error| {
                 Outcome::failed(error.message().unwrap_or_else(|| "see above".into()))
             }));
         }
+        if outcome.cases == 0 && self.options.case.is_some() {
+            outcome.add(Outcome::failed("there is no such case"));
+        }
         progress.clear();
         Finished { row, outcome, took: started.elapsed() }
+    }
+
+    /// Whether the one case that is asked for, if any, can belong to it: the program's cases are paths.
+    fn is_asked(&self, part: &Part) -> bool {
+        let Some(case) = &self.options.case else { return true };
+        case.contains('/') == matches!(part, Part::Program(_))
     }
 
     fn part(&self, part: &Part, progress: &Progress, log: &Path, before: u64) -> Result<Outcome> {
@@ -112,8 +124,7 @@ impl<'a> Runner<'a> {
         log: &Path,
         before: u64,
     ) -> Result<Outcome> {
-        let program = self.target.join("debug").join("torture");
-        let mut command = Command::new(program);
+        let mut command = self.binaries.torture();
         command.arg(module).arg("--seed").arg(self.options.seed.to_string());
         if self.options.full {
             command.arg("--full");
@@ -150,15 +161,10 @@ impl<'a> Runner<'a> {
         log: &Path,
         before: u64,
     ) -> Result<Outcome> {
-        let mut cargo = self.workspace.cargo();
-        cargo.args(["test", "--package", tests.package]);
-        match tests.target {
-            "lib" => cargo.arg("--lib"),
-            target => cargo.args(["--test", target]),
-        };
-        cargo.args(["--", tests.filter, "--nocapture"]);
-        cargo.envs(variables.iter().copied()).envs(self.knobs(&tests.knobs));
-        self.listen(&mut cargo, progress, log, before)
+        let mut command = self.binaries.tests(tests.target)?;
+        command.args([tests.filter, "--nocapture"]);
+        command.envs(variables.iter().copied()).envs(self.knobs(&tests.knobs));
+        self.listen(&mut command, progress, log, before)
     }
 
     /// Runs tests, or what talks like them, from our seed.
