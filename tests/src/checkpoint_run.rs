@@ -73,7 +73,7 @@ fn seed_of(state: &StateDict) -> i64 {
 /// When a failure is told by the ticket and not by `health`.
 pub fn run(dir: &Path, storage: &Arc<dyn Storage>, way: Way, told: &Promises) {
     let open =
-        || CheckpointManager::open_in(Arc::clone(storage), &checkpoints(dir), way.settings()).ok();
+        || CheckpointManager::open_in(Arc::clone(storage), checkpoints(dir), way.settings()).ok();
     let mut manager = None;
     for (number, epoch) in EPOCHS.into_iter().enumerate() {
         let seed = number as i64 + 1;

@@ -13,11 +13,14 @@ use std::sync::Arc;
 
 const DIR: &str = "/run";
 
+type Run = dyn Fn(&FaultStorage, &Promises) + Sync;
+type Check = dyn Fn(&Arc<dyn Storage>, i64) + Sync;
+
 /// A run on some storage, and what must hold of what is left.
 struct Scenario {
     name: String,
-    run: Box<dyn Fn(&FaultStorage, &Promises) + Sync>,
-    check: Box<dyn Fn(&Arc<dyn Storage>, i64) + Sync>,
+    run: Box<Run>,
+    check: Box<Check>,
 }
 
 fn scenarios() -> Vec<Scenario> {

@@ -76,7 +76,9 @@ fn metrics_hang(at: usize) {
     let storage = failing(&memory, Fault::Once(at), Failure::Hang(Arc::clone(&gate)));
     let (buffer, mut writer) = start(&storage);
     let mut accepted: Vec<i64> = (0..FIRST).collect();
-    accepted.iter().for_each(|n| buffer.push(row(*n)).expect("there is room"));
+    for n in &accepted {
+        buffer.push(row(*n)).expect("there is room");
+    }
     assert!(gate.has_somebody_within(PATIENCE), "the writer never came to operation {at}");
     for n in FIRST..4 * RING as i64 {
         // Full or not, the answer comes at once.

@@ -12,7 +12,7 @@ use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// In the quick run every so manyeth change, another one for each seed.
 const STEP: usize = 6;
@@ -43,9 +43,7 @@ pub(crate) fn run(trial: &Arc<Trial>) {
             let desk = desks.iter().find_map(|desk| desk.try_lock().ok());
             match desk {
                 Some(mut desk) => desk.kill(scenario, *at),
-                None => {
-                    desks[0].lock().unwrap_or_else(|broken| broken.into_inner()).kill(scenario, *at)
-                }
+                None => desks[0].lock().unwrap_or_else(PoisonError::into_inner).kill(scenario, *at),
             }
         });
     });

@@ -26,6 +26,9 @@ const SECRET: &[u8] = b"what lies outside and must stay as it is";
 /// What can be put under a name; the neighbour is the directory outside.
 type Trap = fn(&Path, &Path);
 
+/// Lays a trap in the first directory and runs into it.
+type Lay = dyn Fn(&Path, &Path) + Sync;
+
 const TRAPS: [(&str, Trap); 14] = [
     ("link-to-a-file-outside", |at, outside| symlink(outside.join("secret"), at).unwrap()),
     ("link-to-a-directory-outside", |at, outside| symlink(outside, at).unwrap()),
@@ -49,7 +52,7 @@ const TRAPS: [(&str, Trap); 14] = [
     }),
     ("file-nobody-may-read", |at, _| {
         fs::write(at, b"no").unwrap();
-        fs::set_permissions(at, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(at, fs::Permissions::from_mode(0o000)).unwrap();
     }),
 ];
 
@@ -81,7 +84,7 @@ const METRICS_NAMES: [&str; 4] = [
 ];
 
 pub(crate) fn run(trial: &Arc<Trial>) {
-    let mut cases: Vec<(String, Box<dyn Fn(&Path, &Path) + Sync>)> = Vec::new();
+    let mut cases: Vec<(String, Box<Lay>)> = Vec::new();
     for (trap_name, trap) in TRAPS {
         for name in METRICS_NAMES {
             let lay = move |work: &Path, outside: &Path| {
@@ -115,7 +118,7 @@ pub(crate) fn run(trial: &Arc<Trial>) {
 }
 
 /// Lets it happen in a directory of its own, within a time, and looks at the neighbour afterwards.
-fn contained(lay: &(dyn Fn(&Path, &Path) + Sync)) {
+fn contained(lay: &Lay) {
     let dir = tempfile::tempdir().unwrap();
     let (work, outside) = (dir.path().join("work"), dir.path().join("outside"));
     fs::create_dir(&work).unwrap();
@@ -130,13 +133,11 @@ fn contained(lay: &(dyn Fn(&Path, &Path) + Sync)) {
             let _ = done.send(outcome.is_ok());
         });
         // A thread that hangs cannot be ended: the whole program has failed then, and says so.
-        match waits.recv_timeout(PATIENCE) {
-            Ok(is_fine) => assert!(is_fine, "it panicked"),
-            Err(_) => {
-                eprintln!("it hangs");
-                std::process::exit(3);
-            }
-        }
+        let Ok(is_fine) = waits.recv_timeout(PATIENCE) else {
+            eprintln!("it hangs");
+            std::process::exit(3);
+        };
+        assert!(is_fine, "it panicked");
     });
     // The path of a metrics file leads where a link at its end leads, as it would with any program: a
     // new file may begin there. Nothing else may appear.

@@ -3,11 +3,12 @@
 //! Every case has a name. `--case NAME` runs that one alone, whatever the row has to do to get there; so
 //! the name must hold all that decides the case, and a row must come by the same names each time.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use std::cell::RefCell;
+use std::io::{Stdout, Write, stdout};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Failures that are printed; more of the same help nobody.
@@ -28,6 +29,8 @@ pub(crate) struct Trial {
     cases: AtomicU64,
     failures: AtomicU64,
     told: Mutex<Instant>,
+    threads: usize,
+    out: Mutex<Stdout>,
 }
 
 impl Trial {
@@ -46,14 +49,22 @@ impl Trial {
         std::panic::set_hook(Box::new(|info| {
             LAST_PANIC.with_borrow_mut(|last| *last = info.to_string().replace('\n', " "));
         }));
-        let counters = (AtomicU64::new(0), AtomicU64::new(0));
-        let told = Mutex::new(Instant::now());
-        Some(Self { seed, full, only, cases: counters.0, failures: counters.1, told })
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Some(Self {
+            seed,
+            full,
+            only,
+            cases: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            told: Mutex::new(Instant::now()),
+            threads,
+            out: Mutex::new(stdout()),
+        })
     }
 
     /// How many cases there will be.
     pub(crate) fn plan(&self, cases: usize) {
-        say(&json!({ "planned": cases }));
+        self.say(&json!({ "planned": cases }));
     }
 
     /// Whether a case of that name, or one whose name begins so, is to be run.
@@ -76,33 +87,32 @@ impl Trial {
         if outcome.is_err() {
             let message = LAST_PANIC.with_borrow_mut(std::mem::take);
             if self.failures.fetch_add(1, Ordering::Relaxed) < FAILURES_SHOWN {
-                say(&json!({ "failure": { "case": name, "message": message } }));
+                self.say(&json!({ "failure": { "case": name, "message": message } }));
             }
         }
         if let Ok(mut told) = self.told.try_lock()
             && told.elapsed() > PAUSE
         {
             *told = Instant::now();
-            say(&json!({ "done": done }));
+            self.say(&json!({ "done": done }));
         }
     }
 
     /// Something is not run, for this reason.
     pub(crate) fn skip(&self, what: &str, reason: &str) {
-        say(&json!({ "skipped": format!("{what}: {reason}") }));
+        self.say(&json!({ "skipped": format!("{what}: {reason}") }));
     }
 
     /// A measurement, for the reader.
     pub(crate) fn note(&self, text: &str) {
-        say(&json!({ "note": text }));
+        self.say(&json!({ "note": text }));
     }
 
     /// Works on all of these, on every processor.
     pub(crate) fn side_by_side<T: Sync>(&self, items: &[T], work: impl Fn(&T) + Sync) {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
-            for _ in 0..threads {
+            for _ in 0..self.threads {
                 scope.spawn(|| {
                     while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
                         work(item);
@@ -118,10 +128,12 @@ impl Trial {
         if failures > FAILURES_SHOWN {
             self.note(&format!("{failures} failures, of which {FAILURES_SHOWN} are shown"));
         }
-        say(&json!({ "end": self.cases.load(Ordering::Relaxed) }));
+        self.say(&json!({ "end": self.cases.load(Ordering::Relaxed) }));
     }
-}
 
-fn say(event: &serde_json::Value) {
-    println!("{event}");
+    fn say(&self, event: &Value) {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever listened may have gone; the cases are run to their end all the same.
+        let _ = writeln!(out, "{event}");
+    }
 }

@@ -140,7 +140,9 @@ mod tests {
 
     fn heard(lines: &[&str], success: bool) -> Outcome {
         let mut runner = Runner::default();
-        lines.iter().for_each(|line| runner.hear(line));
+        for line in lines {
+            runner.hear(line);
+        }
         runner.outcome(success)
     }
 

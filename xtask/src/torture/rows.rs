@@ -34,7 +34,7 @@ pub(super) enum Part {
 }
 
 /// Tests of a crate.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Tests {
     /// The name of a crate, for the tests in it, or of a test target.
     pub(super) target: &'static str,
@@ -44,7 +44,7 @@ pub(super) struct Tests {
 }
 
 /// Environment variables for the quick and for the full run.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Knobs {
     pub(super) quick: &'static [(&'static str, &'static str)],
     pub(super) full: &'static [(&'static str, &'static str)],

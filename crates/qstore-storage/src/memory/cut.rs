@@ -122,7 +122,6 @@ impl Disk {
         for inode in &mut self.inodes {
             let Inode::File { live, durable } = inode else { continue };
             match bytes {
-                UnsyncedBytes::Lost => {}
                 UnsyncedBytes::Kept => durable.clone_from(live),
                 UnsyncedBytes::Torn { block } => {
                     let mut is_kept = false;
@@ -139,7 +138,7 @@ impl Disk {
                         durable.resize(old, 0);
                     }
                 }
-                UnsyncedBytes::Random { .. } => {}
+                UnsyncedBytes::Lost | UnsyncedBytes::Random { .. } => {}
             }
             live.clone_from(durable);
         }

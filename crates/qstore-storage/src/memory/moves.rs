@@ -70,7 +70,9 @@ impl Disk {
                 left_out.extend(names());
                 stays.extend(inodes());
             } else {
-                changes.into_iter().for_each(|change| self.make_durable(change));
+                for change in changes {
+                    self.make_durable(change);
+                }
             }
         }
     }
