@@ -387,7 +387,7 @@ mod tests {
     fn who_waited_for_a_lock_holds_the_one_of_that_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
-        for _ in 0..300 {
+        for _ in 0..50 {
             let first = LocalStorage.lock(&path).unwrap();
             std::thread::scope(|scope| {
                 let (about_to, wait) = std::sync::mpsc::channel();
