@@ -21,7 +21,7 @@ use mutant::Mutant;
 use std::time::Instant;
 use trial::{Trial, Verdict};
 
-pub(crate) const ARGUMENTS: &str = "[--only NAME] [--list]";
+pub(crate) const ARGUMENTS: &str = "[--only NAME]… [--list]";
 pub(crate) const ABOUT: &str = "take away a sync, an order, a comparison: does a test notice?";
 
 /// All of them, crate by crate from the bottom up.
@@ -33,17 +33,21 @@ fn all() -> Vec<&'static Mutant> {
 }
 
 struct Options {
-    /// What a mutant's name must contain.
-    only: String,
+    /// One of them stands in a mutant's name or file; none: all mutants.
+    only: Vec<String>,
     list: bool,
 }
 
 /// Tries every mutant; fails if one survives, or cannot be tried.
 pub(crate) fn run(workspace: &Workspace, arguments: lexopt::Parser) -> Result {
     let Options { only, list } = options(arguments)?;
-    let chosen: Vec<_> = all().into_iter().filter(|mutant| mutant.name.contains(&only)).collect();
+    let is_meant = |mutant: &&Mutant| {
+        let is_named = |word: &String| mutant.name.contains(word) || mutant.file.contains(word);
+        only.is_empty() || only.iter().any(is_named)
+    };
+    let chosen: Vec<_> = all().into_iter().filter(is_meant).collect();
     if chosen.is_empty() {
-        return Err(Error::Usage(format!("there is no mutant with `{only}` in its name")));
+        return Err(Error::Usage(format!("there is no mutant of `{}`", only.join("`, `"))));
     }
     if list {
         for Mutant { name, file, danger, .. } in chosen {
@@ -83,10 +87,12 @@ pub(crate) fn run(workspace: &Workspace, arguments: lexopt::Parser) -> Result {
 }
 
 fn options(mut arguments: lexopt::Parser) -> Result<Options> {
-    let mut options = Options { only: String::new(), list: false };
+    let mut options = Options { only: Vec::new(), list: false };
     while let Some(argument) = arguments.next()? {
         match argument {
-            Long("only") => options.only = arguments.value()?.to_string_lossy().into_owned(),
+            Long("only") => {
+                options.only.push(arguments.value()?.to_string_lossy().into_owned());
+            }
             Long("list") => options.list = true,
             other => return Err(other.unexpected().into()),
         }

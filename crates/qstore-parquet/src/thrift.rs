@@ -115,13 +115,14 @@ impl<'a> Reader<'a> {
             }
             STRUCT => loop {
                 let head = self.byte()?;
-                if head & 0x0f == 0 {
+                let (kind, step) = (head & 0x0f, head >> 4);
+                if kind == 0 {
                     break;
                 }
-                if head >> 4 == 0 {
+                if step == 0 {
                     self.varint()?;
                 }
-                self.skip(head & 0x0f, depth)?;
+                self.skip(kind, depth)?;
             },
             _ => return None,
         }

@@ -31,7 +31,7 @@ fn node(state: &State) -> Value {
 
 fn tensor(tensor: &Tensor) -> Value {
     let mut bytes = String::new();
-    for byte in tensor.data().iter() {
+    for byte in tensor.data() {
         let _ = write!(bytes, "{byte:02x}"); // a string takes everything
     }
     json!({ "dtype": tensor.dtype().name(), "shape": tensor.shape(), "bytes": bytes })

@@ -29,7 +29,8 @@ fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], rng: &mut Rng) {
     match rng.u32(..12) {
         0 | 1 => bytes[at] ^= 1 << rng.u32(..8),
         2 => {
-            bytes[at] = *rng.choice(&[0, 1, 0x7f, 0x80, 0xff, b'"', b'[', b'{', b'/']).unwrap_or(&0)
+            const TELLING: [u8; 9] = [0, 1, 0x7f, 0x80, 0xff, b'"', b'[', b'{', b'/'];
+            bytes[at] = TELLING[rng.usize(..TELLING.len())];
         }
         3 => bytes[at] = rng.u8(..),
         4 => blow_up(&mut bytes[at..], rng),
@@ -54,7 +55,8 @@ fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], rng: &mut Rng) {
         }
         9 => number_in_text(bytes, at, rng),
         10 => {
-            let many = [*rng.choice(b"[{(\"\\,:").unwrap_or(&b'[')].repeat(1 << rng.u32(..12));
+            const OPENING: &[u8] = b"[{(\"\\,:";
+            let many = [OPENING[rng.usize(..OPENING.len())]].repeat(1 << rng.u32(..12));
             bytes.splice(at..at, many);
         }
         _ => {

@@ -9,6 +9,8 @@ const LOCAL: &str = "crates/qstore-storage/src/local.rs";
 /// Power cuts before every operation of some saves.
 const CRASHES: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "crash::")];
 const OF_THE_LOCAL_FILES: &[Tests] = &[Tests::lib("qstore-storage", "local::")];
+/// The steps of a commit as they are written down.
+const STEPS: &[Tests] = &[Tests::of("qstore-storage", "order_of_a_commit", "")];
 /// On Linux: syncs that the system refuses.
 const REFUSALS: &[Tests] = &[Tests::of("qstore-storage", "refused_syncs", "")];
 
@@ -92,33 +94,33 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "replaced_tree_removed_before_the_name_is_durable",
         file: DIR,
-        edits: &[
-            (
-                "        self.storage.sync_dir(parent_of(public))?;\n        if let Some(old)",
-                "        if let Some(old)",
-            ),
-            (
-                "            remove_dir_all(&*self.storage, &old)?;\n        }\n        Ok(())",
-                "            remove_dir_all(&*self.storage, &old)?;\n        }\n        \
-                 self.storage.sync_dir(parent_of(public))",
-            ),
-        ],
+        edits: &[(
+            "        self.storage.sync_dir(parent_of(public))?;\n        if let Some(old)",
+            "        if let Some(old)",
+        )],
         danger: "a power cut brings the old name back, with half of the old files",
-        tests: CRASHES,
+        tests: STEPS,
+    },
+    Mutant {
+        name: "replaced_tree_removed_while_its_new_place_is_not_durable",
+        file: DIR,
+        edits: &[("            self.storage.sync_dir(parent_of(&old))?;\n", "")],
+        danger: "a power cut leaves the new tree under the name that leftovers are removed from",
+        tests: STEPS,
     },
     Mutant {
         name: "tombstone_not_synced",
         file: DIR,
         edits: &[("        self.storage.sync_dir(parent_of(tombstone))?;\n", "")],
         danger: "a checkpoint that is being replaced is lost between two names",
-        tests: &[Tests::of("qstore-zarr", "checkpoints", "crash::a_system_without")],
+        tests: STEPS,
     },
     Mutant {
         name: "directory_of_the_tombstone_not_synced",
         file: DIR,
         edits: &[("        self.storage.sync_dir(parent_of(parent_of(tombstone)))?;\n", "")],
         danger: "a checkpoint that is being replaced is lost with the directory it stepped aside to",
-        tests: &[Tests::of("qstore-zarr", "checkpoints", "crash::a_system_without")],
+        tests: STEPS,
     },
     Mutant {
         name: "new_directory_not_synced",
