@@ -15,7 +15,7 @@
 //! copy that takes the public name by rename. What a footer points to stays in its place for a while
 //! either way: see [`Space`].
 
-use crate::layout::{Encoded, Layout, Move, Version};
+use crate::layout::{Layout, Move, Version};
 use crate::open::Names;
 use crate::published::Published;
 use crate::read_at::contain;
@@ -151,7 +151,7 @@ impl Disk {
         let codec = |source| Error::Codec { path: self.names.public.clone(), source };
         let arrange = || version.lay_out(old.as_deref(), &encoded, &self.space, started);
         let layout = contain(arrange).map_err(|reason| self.damaged(reason))?.map_err(codec)?;
-        let published = self.write(version, &encoded, layout, old.as_deref())?;
+        let published = self.write(version, layout, old.as_deref())?;
 
         let published = Arc::new(published);
         if let Some(old) = old {
@@ -173,12 +173,10 @@ impl Disk {
     fn write(
         &mut self,
         version: &Version,
-        encoded: &Encoded,
         layout: Layout,
         old: Option<&Published>,
     ) -> Result<Published, Error> {
-        let end = footer::encode(&layout.groups, &encoded.schema, version.keys.clone());
-        let end = end.map_err(|source| Error::Codec { path: self.names.public.clone(), source })?;
+        let end = footer::encode(&layout.groups, &version.fields, &version.keys);
         let len = layout.data_end + end.len() as u64;
         let wants_twin = !version.is_packed && self.wants_twin(len);
         let target = self.target(old, wants_twin || version.is_packed)?;

@@ -134,8 +134,7 @@ impl Version {
         }
         for group in &encoded.added {
             let offset = places.take(group.bytes().len() as u64, &group.starts());
-            let ordinal = layout.groups.len();
-            layout.groups.push(Arc::new(group.place(offset, ordinal, &encoded.schema)?));
+            layout.groups.push(Arc::new(group.place(offset, &encoded.schema)?));
             layout.writes.push((offset, group.bytes()));
         }
         if let (Places::Free(free), Some(_)) = (&places, old) {
@@ -182,8 +181,8 @@ impl Layout {
                 self.push_move(Move { from, to });
             }
         }
-        let metadata = row_group::assemble(chunks, group.rows(), self.groups.len(), schema)?;
-        Ok(Arc::new(Stored { metadata, checksums }))
+        let metadata = row_group::assemble(chunks, group.rows(), schema)?;
+        Ok(Arc::new(Stored::new(metadata, checksums)))
     }
 
     /// Adds a move, as part of the last one if it goes on where that ends.

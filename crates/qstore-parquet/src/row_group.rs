@@ -5,6 +5,7 @@
 //! dictionary pays only for text, which repeats.
 
 use crate::rows::{Column, Values};
+use crate::statistics;
 use crate::stored::{Stored, range_of};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
@@ -72,11 +73,8 @@ pub(crate) fn encode(
     }
     let metadata = group.close()?;
     let end = writer.bytes_written();
-    // A maximum of NaN, or one that leaves NaN out, misleads one reader or the other.
-    let columns = metadata.columns().iter().zip(columns).map(|(chunk, column)| {
-        let builder = chunk.clone().into_builder();
-        if has_nan(column) { builder.clear_statistics() } else { builder }.build()
-    });
+    let chunks = metadata.columns().iter().zip(columns);
+    let columns = chunks.map(|(chunk, column)| statistics::settled(chunk, column));
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let file = Bytes::from(writer.into_inner()?);
     let checksum = |chunk: &ColumnChunkMetaData| {
@@ -97,17 +95,12 @@ impl EncodedGroup {
         self.columns.iter().map(|chunk| range_of(chunk).start - FIRST_OFFSET).collect()
     }
 
-    /// The group once its bytes stand at `offset` of the file, as number `ordinal`.
-    pub(crate) fn place(
-        &self,
-        offset: u64,
-        ordinal: usize,
-        schema: &SchemaDescPtr,
-    ) -> Result<Stored> {
+    /// The group once its bytes stand at `offset` of the file.
+    pub(crate) fn place(&self, offset: u64, schema: &SchemaDescPtr) -> Result<Stored> {
         let shift = offset as i64 - FIRST_OFFSET as i64;
         let columns = self.columns.iter().map(|chunk| shifted(chunk, shift));
-        let metadata = assemble(columns.collect::<Result<_>>()?, self.rows, ordinal, schema)?;
-        Ok(Stored { metadata, checksums: self.checksums.clone() })
+        let metadata = assemble(columns.collect::<Result<_>>()?, self.rows, schema)?;
+        Ok(Stored::new(metadata, self.checksums.clone()))
     }
 
     /// Its one chunk and that chunk's checksum, once the bytes stand at `offset`; for a group of one
@@ -122,7 +115,6 @@ impl EncodedGroup {
 pub(crate) fn assemble(
     columns: Vec<ColumnChunkMetaData>,
     rows: usize,
-    ordinal: usize,
     schema: &SchemaDescPtr,
 ) -> Result<RowGroupMetaData> {
     let offset = columns.first().map_or(0, |chunk| range_of(chunk).start);
@@ -131,8 +123,6 @@ pub(crate) fn assemble(
         .set_total_byte_size(columns.iter().map(ColumnChunkMetaData::uncompressed_size).sum())
         .set_column_metadata(columns)
         .set_file_offset(offset as i64)
-        // The format keeps it in 16 bits and allows to leave it out.
-        .set_ordinal(i32::try_from(ordinal).unwrap_or(i32::MAX).min(i16::MAX.into()))
         .build()
 }
 
@@ -214,11 +204,4 @@ fn write<T: ParquetType>(
         group.next_column()?.expect("the schema describes as many columns as there are");
     column.typed::<T>().write_batch(values, levels, None)?;
     column.close()
-}
-
-fn has_nan(column: &Column) -> bool {
-    match &column.values {
-        Values::Float64(values) => values.iter().any(|value| value.is_nan()),
-        _ => false,
-    }
 }
