@@ -15,6 +15,7 @@
 //! copy that takes the public name by rename. What a footer points to stays in its place for a while
 //! either way: see [`Space`].
 
+use crate::fresh::Encoded;
 use crate::layout::{Layout, Move, Version};
 use crate::open::Names;
 use crate::published::Published;
@@ -137,19 +138,21 @@ impl Disk {
         Ok(())
     }
 
-    /// Publishes the version; whoever opens the file sees it then. After an error readers see the
-    /// version before.
-    pub(crate) fn publish(&mut self, version: &Version) -> Result<Done, Error> {
+    /// Publishes the version with its new groups; whoever opens the file sees it then. After an error
+    /// readers see the version before.
+    pub(crate) fn publish(&mut self, version: &Version, encoded: &Encoded) -> Result<Done, Error> {
         let old = self.published.clone();
-        let encode = || version.encode(old.as_deref(), &self.names.public);
+        let patch = || version.patches(old.as_deref(), &self.names.public);
         // Metadata of a file that was found may be a lie the library stumbles over.
-        let encoded = contain(encode).map_err(|reason| self.damaged(reason))??;
+        let patches = contain(patch).map_err(|reason| self.damaged(reason))??;
 
         let started = Instant::now();
         // I2: whatever inode was retired last.
         self.sync_name()?;
         let codec = |source| Error::Codec { path: self.names.public.clone(), source };
-        let arrange = || version.lay_out(old.as_deref(), &encoded, &self.space, started);
+        let space = (&self.space, started);
+        let has_twin = self.twin.is_some();
+        let arrange = || version.lay_out(old.as_deref(), encoded, &patches, space, has_twin);
         let layout = contain(arrange).map_err(|reason| self.damaged(reason))?.map_err(codec)?;
         let published = self.write(version, layout, old.as_deref())?;
 
@@ -178,14 +181,14 @@ impl Disk {
     ) -> Result<Published, Error> {
         let end = footer::encode(&layout.groups, &version.fields, &version.keys);
         let len = layout.data_end + end.len() as u64;
-        let wants_twin = !version.is_packed && self.wants_twin(len);
-        let target = self.target(old, wants_twin || version.is_packed)?;
+        let wants_twin = !layout.is_packed && self.wants_twin(len);
+        let target = self.target(old, wants_twin || layout.is_packed)?;
         let (file, claim) = match target {
             Target::Twin(mut twin, claim) => {
                 let moves = layout.moves_into_twin(&twin.missing);
                 if let Err(error) = self.fill(&*twin.file, old, &moves, &layout, &end) {
                     // On a disk that is full, what it has in common with the published file is kept.
-                    let kept = old.filter(|_| !version.is_packed).map(|old| old.data_end);
+                    let kept = old.filter(|_| !layout.is_packed).map(|old| old.data_end);
                     if self.keep_or_discard(&mut twin, kept) {
                         self.twin = Some(twin);
                     }

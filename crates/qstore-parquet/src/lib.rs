@@ -42,6 +42,7 @@ mod accounts;
 #[cfg(feature = "arrow2")]
 mod arrow2_rows;
 mod audit;
+mod buffers;
 mod checksums;
 mod chunk;
 mod columns;
@@ -50,7 +51,9 @@ mod dataset;
 mod disk;
 mod entry;
 mod error;
+mod flight;
 mod footer;
+mod fresh;
 mod layout;
 mod log;
 mod open;

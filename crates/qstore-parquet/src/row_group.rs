@@ -4,6 +4,7 @@
 //! Floats are split into byte streams and integers into deltas, which compresses metrics best; a
 //! dictionary pays only for text, which repeats.
 
+use crate::buffers::Buffers;
 use crate::rows::{Column, Values};
 use crate::statistics;
 use crate::stored::{Stored, range_of};
@@ -58,15 +59,17 @@ pub(crate) struct EncodedGroup {
     rows: usize,
 }
 
-/// Encodes these columns, all of so many rows; `schema` describes exactly them.
+/// Encodes these columns, all of so many rows, into memory of `buffers`; `schema` describes exactly
+/// them.
 pub(crate) fn encode(
     columns: &[Column],
     rows: usize,
     schema: &SchemaDescPtr,
     coding: Coding,
+    buffers: &Buffers,
 ) -> Result<EncodedGroup> {
     let properties = Arc::new(properties(columns, rows, coding));
-    let mut writer = SerializedFileWriter::new(Vec::new(), schema.root_schema_ptr(), properties)?;
+    let mut writer = SerializedFileWriter::new(buffers.take(), schema.root_schema_ptr(), properties)?;
     let mut group = writer.next_row_group()?;
     for column in columns {
         write_column(&mut group, column)?;
@@ -76,7 +79,7 @@ pub(crate) fn encode(
     let chunks = metadata.columns().iter().zip(columns);
     let columns = chunks.map(|(chunk, column)| statistics::settled(chunk, column));
     let columns = columns.collect::<Result<Vec<_>>>()?;
-    let file = Bytes::from(writer.into_inner()?);
+    let file = buffers.freeze(writer.into_inner()?);
     let checksum = |chunk: &ColumnChunkMetaData| {
         let range = range_of(chunk);
         crc32c::crc32c(&file[range.start as usize..range.end as usize])
