@@ -449,4 +449,6 @@ fn largest_integer(published: Option<&Published>, column: usize) -> Result<i64, 
 }
 
 #[cfg(test)]
+mod ahead;
+#[cfg(test)]
 mod tests;
