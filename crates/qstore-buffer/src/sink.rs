@@ -34,6 +34,10 @@ pub trait Sink<T>: Send + 'static {
     /// What it counts; `()` if nothing.
     type Stats: Clone + Send + 'static;
 
+    /// Called once, before anything else, on the drain's thread: for what is to hold for that thread and
+    /// those it starts.
+    fn begin(&mut self) {}
+
     /// How many items it takes now; 0 leaves them in the ring, for example while the disk is full.
     /// After a flush that succeeded it is more than 0.
     fn capacity(&self) -> usize {

@@ -73,6 +73,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
     }
 
     fn work(&mut self) -> Result<(), DrainError<S::Error>> {
+        self.sink.begin();
         loop {
             // Read first: what is pushed after it need not be in the last drain.
             let was_closed = self.buffer.is_closed();

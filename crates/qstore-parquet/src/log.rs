@@ -351,6 +351,10 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
     type Error = Error;
     type Stats = WriterStats;
 
+    fn begin(&mut self) {
+        self.settings.priority.apply();
+    }
+
     fn capacity(&self) -> usize {
         self.settings.pending_rows_max.saturating_sub(self.pending)
     }
