@@ -1,37 +1,80 @@
-//! Memory for encoded row groups that is used again and again.
+//! Large pieces of memory that are used again and again.
 //!
-//! An encoded group takes megabytes for as long as one publication, and leaves behind a kilobyte that
-//! stays. Memory that is given back between the two is cut up for the kilobyte, and the next group needs
-//! new one: a process grew by 45 MB with every million rows. So these buffers are kept.
+//! To encode a row group takes megabytes for as long as one publication, and leaves behind a kilobyte
+//! that stays. Memory that is given back between the two is cut up for the kilobyte, and the next group
+//! needs new one: a process grew by 45 MB with every million rows. So what is large is kept.
 
+use crate::rows::Column;
 use bytes::Bytes;
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// As many as are in use at a time: a publication seldom has more groups, and one is prepared beside it.
+/// As many of a kind as are in use at a time: a publication seldom has more groups, and one is prepared
+/// beside it.
 const KEPT_MAX: usize = 3;
 
-/// Buffers that nobody uses now; all clones share them.
+/// Memory that nobody uses now; all clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Buffers {
-    idle: Arc<Mutex<Vec<Vec<u8>>>>,
+    bytes: Pool<Vec<u8>>,
+    columns: Pool<Vec<Column>>,
 }
 
 impl Buffers {
     /// An empty buffer.
     pub(crate) fn take(&self) -> Vec<u8> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.pop().unwrap_or_default()
+        self.bytes.take()
     }
 
     /// What was written into a buffer; the memory comes back when nobody looks at it any more.
     pub(crate) fn freeze(&self, buffer: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Lent { buffer, home: self.clone() })
+        Bytes::from_owner(Lent { buffer, home: self.bytes.clone() })
+    }
+
+    /// Columns to copy rows into; whatever is in them is of no use.
+    pub(crate) fn take_columns(&self) -> Vec<Column> {
+        self.columns.take()
+    }
+
+    /// The columns are not needed any more.
+    pub(crate) fn give_columns(&self, columns: Vec<Column>) {
+        self.columns.give(columns);
+    }
+}
+
+#[derive(Debug)]
+struct Pool<T> {
+    idle: Arc<Mutex<Vec<T>>>,
+}
+
+impl<T: Default> Pool<T> {
+    fn take(&self) -> T {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give(&self, memory: T) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < KEPT_MAX {
+            idle.push(memory);
+        }
+    }
+}
+
+impl<T> Clone for Pool<T> {
+    fn clone(&self) -> Self {
+        Self { idle: Arc::clone(&self.idle) }
+    }
+}
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Self { idle: Arc::default() }
     }
 }
 
 struct Lent {
     buffer: Vec<u8>,
-    home: Buffers,
+    home: Pool<Vec<u8>>,
 }
 
 impl AsRef<[u8]> for Lent {
@@ -42,14 +85,9 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = mem::take(&mut self.buffer);
         buffer.clear();
-        let mut idle = self.home.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < KEPT_MAX {
-            idle.push(buffer);
-            // The largest one is taken first.
-            idle.sort_unstable_by_key(Vec::capacity);
-        }
+        self.home.give(buffer);
     }
 }
 

@@ -53,14 +53,15 @@ impl Published {
     /// The bytes of a chunk, behind four others; they agree with their checksum, if there is one.
     fn chunk_bytes(&self, group: usize, column: usize) -> std::result::Result<Bytes, String> {
         let stored = &self.groups[group];
-        let chunk = stored.metadata.column(column);
+        let metadata = stored.metadata(&self.fields).map_err(|error| error.to_string())?;
+        let chunk = metadata.column(column);
         let range = range_of(chunk);
         if chunk.uncompressed_size() > DECODED_MAX {
             return Err(format!("it claims to be {} bytes", chunk.uncompressed_size()));
         }
         let mut bytes = vec![0; HEAD + (range.end - range.start) as usize];
         self.file.read_at(range.start, &mut bytes[HEAD..]).map_err(|error| error.to_string())?;
-        let checksum = stored.checksums.get(column).copied().flatten();
+        let checksum = stored.checksums().nth(column).flatten();
         if checksum.is_some_and(|checksum| crc32c::crc32c(&bytes[HEAD..]) != checksum) {
             return Err("its bytes do not agree with their checksum".into());
         }
@@ -69,7 +70,8 @@ impl Published {
 
     fn column_reader(&self, group: usize, column: usize, bytes: Bytes) -> Result<ColumnReader> {
         let stored = &self.groups[group];
-        let chunk = stored.metadata.column(column);
+        let metadata = stored.metadata(&self.fields)?;
+        let chunk = metadata.column(column);
         let shift = HEAD as i64 - range_of(chunk).start as i64;
         let chunk = row_group::shifted(chunk, shift)?;
         let pages = SerializedPageReader::new(Arc::new(bytes), &chunk, stored.rows(), None)?;

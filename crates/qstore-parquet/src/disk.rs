@@ -56,6 +56,8 @@ pub(crate) struct Disk {
     is_durable: bool,
     bytes_written: u64,
     full_copies: u64,
+    /// For what is copied from one inode to the other.
+    block: Vec<u8>,
     /// Keeps other writers away; released last.
     _lock: Box<dyn Lock>,
 }
@@ -114,6 +116,7 @@ impl Disk {
             is_durable: true,
             bytes_written: 0,
             full_copies: 0,
+            block: Vec::new(),
             _lock: lock,
         }
     }
@@ -295,7 +298,7 @@ impl Disk {
         if let Some(old) = old {
             for one in moves {
                 self.bytes_written += one.from.end - one.from.start;
-                copy(&*old.file, file, one)?;
+                copy(&*old.file, file, one, &mut self.block)?;
             }
         }
         let end = [(layout.data_end, end)];
@@ -383,9 +386,12 @@ fn copy(
     from: &dyn StorageFile,
     to: &dyn StorageFile,
     Move { from: range, to: start }: &Move,
+    block: &mut Vec<u8>,
 ) -> qstore_storage::Result<()> {
     let len = range.end - range.start;
-    let mut block = vec![0; len.min(BLOCK) as usize];
+    if (block.len() as u64) < len.min(BLOCK) {
+        block.resize(len.min(BLOCK) as usize, 0);
+    }
     let mut done = 0;
     while done < len {
         let count = (len - done).min(BLOCK);

@@ -8,8 +8,10 @@ use crate::read_at::{ReadAt, contain};
 use crate::columns;
 use crate::stored::Stored;
 use crate::thrift::structure;
-use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::{
+    KeyValue, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
 use parquet::file::reader::{ChunkReader, Length};
 use qstore_schema::Field;
 use std::sync::Arc;
@@ -26,8 +28,8 @@ const GROUP_ROWS_MAX: i64 = 1 << 24;
 /// The bytes that end a file with these columns and row groups: the footer, behind the seal that
 /// guards it.
 pub(crate) fn encode(groups: &[Arc<Stored>], fields: &[Field], keys: &[KeyValue]) -> Vec<u8> {
-    let rows = groups.iter().map(|group| group.metadata.num_rows()).sum();
-    let entries = groups.iter().map(|group| group.entry.len()).sum::<usize>();
+    let rows = groups.iter().map(|group| group.rows() as i64).sum();
+    let entries = groups.iter().map(|group| group.entry().len()).sum::<usize>();
     let sums = KeyValue::new(checksums::KEY.into(), checksums::encode(groups));
     let mut end = Vec::with_capacity(entries + entries / 4 + 4_096);
     end.extend([0; SEAL_LEN as usize]);
@@ -35,7 +37,7 @@ pub(crate) fn encode(groups: &[Arc<Stored>], fields: &[Field], keys: &[KeyValue]
         footer.int(1, 2);
         footer.written(2, columns::entries(fields).into_iter());
         footer.long(3, rows);
-        footer.written(4, groups.iter().map(|group| &group.entry));
+        footer.written(4, groups.iter().map(|group| group.entry()));
         let keys: Vec<_> = keys.iter().chain([&sums]).collect();
         footer.structures(5, &keys, |KeyValue { key, value }, pair| {
             pair.bytes(1, key);
@@ -53,6 +55,20 @@ pub(crate) fn encode(groups: &[Arc<Stored>], fields: &[Field], keys: &[KeyValue]
     end.extend(len.to_le_bytes());
     end.extend(MAGIC);
     end
+}
+
+/// What the entry of a row group says, in a file with these columns.
+pub(crate) fn decode_entry(entry: &[u8], fields: &[Field]) -> ParquetResult<RowGroupMetaData> {
+    let mut footer = Vec::with_capacity(entry.len() + 64 * fields.len());
+    structure(&mut footer, |footer| {
+        footer.int(1, 2);
+        footer.written(2, columns::entries(fields).into_iter());
+        footer.long(3, 0);
+        footer.written(4, [entry].into_iter());
+    });
+    let metadata = ParquetMetaDataReader::decode_metadata(&footer)?;
+    let group = metadata.into_builder().take_row_groups().pop();
+    group.ok_or_else(|| ParquetError::General("the entry of a row group is none".into()))
 }
 
 /// A footer that was found whole.

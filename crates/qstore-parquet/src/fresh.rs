@@ -43,8 +43,10 @@ impl Fresh {
         let Self { fields, groups, buffers, path } = self;
         let encode = || {
             let schema = columns::describe(&fields)?;
-            let groups = groups.iter().map(|FreshGroup { rows, columns, coding }| {
-                row_group::encode(columns, *rows, &schema, *coding, &buffers)
+            let groups = groups.into_iter().map(|FreshGroup { rows, columns, coding }| {
+                let encoded = row_group::encode(&columns, rows, &schema, coding, &buffers);
+                buffers.give_columns(columns);
+                encoded
             });
             let groups = groups.collect::<ParquetResult<_>>()?;
             Ok(Encoded { schema, groups })

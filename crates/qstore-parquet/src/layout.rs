@@ -123,6 +123,7 @@ impl Version {
         space: Option<(&Space, Instant)>,
     ) -> ParquetResult<Layout> {
         let stored = old.map_or(&[][..], |old| &old.groups);
+        let fields = old.map_or(&[][..], |old| &old.fields);
         let (kept, buried) = stored.split_at_checked(self.kept).ok_or_else(missing)?;
         let mut places = match space {
             Some((space, now)) => Places::Free(space.free(kept, buried, now)),
@@ -133,7 +134,7 @@ impl Version {
         let mut layout = Layout { moves, writes, groups, data_end: 0, is_packed };
         for (number, group) in kept.iter().enumerate() {
             let patches = patches.get(number).map_or(&[][..], Vec::as_slice);
-            let group = layout.keep(group, patches, &mut places, &encoded.schema)?;
+            let group = layout.keep((group, fields), patches, &mut places, &encoded.schema)?;
             layout.groups.push(group);
         }
         for group in &encoded.groups {
@@ -152,10 +153,10 @@ impl Version {
 }
 
 impl Layout {
-    /// A group that stays, with the columns the file has now.
+    /// A group that stays, with the columns the file has now; it had `fields`.
     fn keep(
         &mut self,
-        group: &Arc<Stored>,
+        (group, fields): (&Arc<Stored>, &[Field]),
         patches: &[Option<EncodedGroup>],
         places: &mut Places<'_>,
         schema: &SchemaDescPtr,
@@ -163,6 +164,7 @@ impl Layout {
         if patches.is_empty() && !places.is_packed() {
             return Ok(Arc::clone(group));
         }
+        let stored = group.metadata(fields)?;
         let (mut chunks, mut checksums) = (Vec::new(), Vec::new());
         for (index, _) in schema.columns().iter().enumerate() {
             if let Some(Some(patch)) = patches.get(index) {
@@ -173,20 +175,20 @@ impl Layout {
                 checksums.push(checksum);
                 continue;
             }
-            let chunk = group.metadata.columns().get(index).ok_or_else(missing)?;
+            let chunk = stored.columns().get(index).ok_or_else(missing)?;
             let from = range_of(chunk);
             let to = match places {
                 Places::Packed { .. } => places.take(from.end - from.start, &[0]),
                 Places::Free(_) => from.start,
             };
             chunks.push(row_group::shifted(chunk, to as i64 - from.start as i64)?);
-            checksums.push(group.checksums.get(index).copied().flatten());
+            checksums.push(group.checksums().nth(index).flatten());
             if places.is_packed() {
                 self.push_move(Move { from, to });
             }
         }
         let metadata = row_group::assemble(chunks, group.rows(), schema)?;
-        Ok(Arc::new(Stored::new(metadata, checksums)))
+        Ok(Arc::new(Stored::new(&metadata, &checksums)))
     }
 
     /// Bytes before the footer that belong to no chunk.

@@ -225,10 +225,10 @@ impl<R: Record> MetricsLog<R> {
         let mut start = end - plan.written();
         let sealed = start + plan.sealed;
         let group = |&rows: &usize| {
-            let columns = self.rows.slice(&(start..start + rows));
+            let columns = self.rows.copy(&(start..start + rows), self.buffers.take_columns());
             start += rows;
             let is_sealed = closes || start <= sealed;
-            let coding = if is_sealed { self.coding } else { self.coding.fastest() };
+            let coding = if is_sealed { self.coding } else { self.coding.fastest(rows) };
             FreshGroup { rows, columns, coding }
         };
         let groups = plan.rows.iter().map(group).collect();

@@ -52,7 +52,7 @@ impl Published {
             let group = group.clone().into_builder().set_column_metadata(chunks).build()?;
             let unknown = || vec![None; group.num_columns()];
             let checksums = checksums.get(number).cloned().unwrap_or_else(unknown);
-            groups.push(Arc::new(Stored::new(group, checksums)));
+            groups.push(Arc::new(Stored::new(&group, &checksums)));
         }
         Ok(Self { file, stamp, fields, data_end: start, keys, groups })
     }

@@ -16,15 +16,24 @@ use parquet::data_type::{
 use parquet::errors::Result;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::file::writer::{
+    SerializedColumnWriter, SerializedFileWriter, SerializedRowGroupWriter,
+};
 use parquet::schema::types::{ColumnPath, SchemaDescPtr};
+use qstore_schema::SmolStr;
 use std::sync::Arc;
 
 /// Smaller groups carry no statistics: they are merged soon, and statistics are most of a footer.
 const STATISTICS_ROWS_MIN: usize = 4_096;
 
+/// Smaller groups that will be merged are compressed with next to no effort.
+const SMALL_ROWS_MAX: usize = STATISTICS_ROWS_MIN;
+
 /// Where the library starts the first group of a file, behind the magic bytes.
 const FIRST_OFFSET: u64 = 4;
+
+/// As many as the library takes at a time itself.
+const TEXTS_AT_ONCE: usize = 1_024;
 
 /// How values become bytes.
 #[derive(Debug, Clone, Copy)]
@@ -35,10 +44,15 @@ pub(crate) struct Coding {
 }
 
 impl Coding {
-    /// The same at the codec's fastest level, for groups that will be merged before long: what is
-    /// saved on them is not saved for long, and they are encoded three times for each full group.
-    pub(crate) fn fastest(self) -> Self {
+    /// What is fastest, for groups that will be merged before long: what is saved on them is not saved
+    /// for long, and they are encoded three times for each full group. For small ones most of the work
+    /// is to set gzip or zstd up, once a column, so they get a codec that needs no setting up and that
+    /// every reader has.
+    pub(crate) fn fastest(self, rows: usize) -> Self {
         let compression = match self.compression {
+            Compression::GZIP(_) | Compression::ZSTD(_) if rows < SMALL_ROWS_MAX => {
+                Compression::SNAPPY
+            }
             Compression::GZIP(level) if level.compression_level() > 1 => {
                 GzipLevel::try_new(1).map_or(self.compression, Compression::GZIP)
             }
@@ -103,7 +117,7 @@ impl EncodedGroup {
         let shift = offset as i64 - FIRST_OFFSET as i64;
         let columns = self.columns.iter().map(|chunk| shifted(chunk, shift));
         let metadata = assemble(columns.collect::<Result<_>>()?, self.rows, schema)?;
-        Ok(Stored::new(metadata, self.checksums.clone()))
+        Ok(Stored::new(&metadata, &self.checksums))
     }
 
     /// Its one chunk and that chunk's checksum, once the bytes stand at `offset`; for a group of one
@@ -185,17 +199,37 @@ fn write_column(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, column: &Colu
         Values::Bool(values) => write::<BoolType>(group, values, levels),
         Values::Int64(values) => write::<Int64Type>(group, values, levels),
         Values::Float64(values) => write::<DoubleType>(group, values, levels),
-        Values::Utf8(values) => {
-            let mut shared: Option<ByteArray> = None;
-            let texts = values.iter().map(|text| {
-                let repeated = shared.take().filter(|last| last.data() == text.as_bytes());
-                let text = repeated.unwrap_or_else(|| ByteArray::from(text.as_str()));
-                shared = Some(text.clone());
-                text
-            });
-            write::<ByteArrayType>(group, &texts.collect::<Vec<_>>(), levels)
-        }
+        Values::Utf8(values) => write_texts(group, values, levels),
     }
+}
+
+/// Texts, a page's worth at a time: as what the library wants them they take more than they are.
+fn write_texts(
+    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    values: &[SmolStr],
+    levels: Option<&[i16]>,
+) -> Result<()> {
+    let mut column = next_column(group)?;
+    let (mut values, mut levels) = (values.iter(), levels);
+    let mut shared: Option<ByteArray> = None;
+    let mut texts = Vec::with_capacity(TEXTS_AT_ONCE.min(values.len()));
+    while values.len() > 0 || levels.is_some_and(|levels| !levels.is_empty()) {
+        let (mut now, mut count) = (None, TEXTS_AT_ONCE);
+        if let Some(all) = levels {
+            let (first, rest) = all.split_at(TEXTS_AT_ONCE.min(all.len()));
+            count = first.iter().filter(|level| **level == 1).count();
+            (now, levels) = (Some(first), Some(rest));
+        }
+        texts.clear();
+        texts.extend(values.by_ref().take(count).map(|text| {
+            let repeated = shared.take().filter(|last| last.data() == text.as_bytes());
+            let text = repeated.unwrap_or_else(|| ByteArray::from(text.as_str()));
+            shared = Some(text.clone());
+            text
+        }));
+        column.typed::<ByteArrayType>().write_batch(&texts, now, None)?;
+    }
+    column.close()
 }
 
 fn write<T: ParquetType>(
@@ -203,8 +237,13 @@ fn write<T: ParquetType>(
     values: &[T::T],
     levels: Option<&[i16]>,
 ) -> Result<()> {
-    let mut column =
-        group.next_column()?.expect("the schema describes as many columns as there are");
+    let mut column = next_column(group)?;
     column.typed::<T>().write_batch(values, levels, None)?;
     column.close()
+}
+
+fn next_column<'a>(
+    group: &'a mut SerializedRowGroupWriter<'_, Vec<u8>>,
+) -> Result<SerializedColumnWriter<'a>> {
+    Ok(group.next_column()?.expect("the schema describes as many columns as there are"))
 }

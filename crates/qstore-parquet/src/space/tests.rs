@@ -16,7 +16,7 @@ fn stored(range: &Range<u64>) -> Arc<Stored> {
         .build()
         .unwrap();
     let metadata = row_group::assemble(vec![chunk], 1, &schema).unwrap();
-    Arc::new(Stored::new(metadata, vec![None]))
+    Arc::new(Stored::new(&metadata, &[None]))
 }
 
 fn ranges(groups: &[Arc<Stored>]) -> Vec<Range<u64>> {
