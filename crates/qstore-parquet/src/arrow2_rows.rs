@@ -128,7 +128,8 @@ mod tests {
     use ::arrow2::array::{Float16Array, Float32Array, Int8Array, UInt64Array};
 
     fn rows(fields: &[(&str, DataType)], arrays: Vec<Box<dyn Array>>) -> Result<Vec<Row>, String> {
-        let field = |(name, data_type): &(&str, DataType)| Field::new(*name, data_type.clone(), true);
+        let field =
+            |(name, data_type): &(&str, DataType)| Field::new(*name, data_type.clone(), true);
         let fields: Vec<_> = fields.iter().map(field).collect();
         let chunk = Chunk::new(arrays);
         let rows = arrow2_rows(&fields, &chunk).map(Iterator::collect);
@@ -153,7 +154,8 @@ mod tests {
         ];
         let mut first = Row::from([("flag", Value::Bool(true)), ("large", i64::MAX.into())]);
         first.set("loss", f64::from(0.1_f32)).set("text", "a text");
-        let second = Row::from([("small", Value::from(-8)), ("large", 0.into()), ("text", "".into())]);
+        let second =
+            Row::from([("small", Value::from(-8)), ("large", 0.into()), ("text", "".into())]);
         assert_eq!(rows(&fields, columns), Ok(vec![first, second]));
     }
 

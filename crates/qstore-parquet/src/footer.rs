@@ -4,14 +4,12 @@
 //! the library on malformed input becomes an error.
 
 use crate::checksums::{self, SEAL_LEN, Seal};
-use crate::read_at::{ReadAt, contain};
 use crate::columns;
+use crate::read_at::{ReadAt, contain};
 use crate::stored::Stored;
 use crate::thrift::structure;
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::metadata::{
-    KeyValue, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
-};
+use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 use qstore_schema::Field;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 //! Rows that are about to become row groups: encoding them takes the longest of all that a flush does,
 //! and needs neither the file nor the rows that come in meanwhile.
 
+use crate::Error;
 use crate::buffers::Buffers;
 use crate::columns;
 use crate::row_group::{self, Coding, EncodedGroup};
 use crate::rows::Column;
-use crate::Error;
 use parquet::errors::Result as ParquetResult;
 use parquet::schema::types::SchemaDescPtr;
 use qstore_schema::Field;

@@ -5,9 +5,9 @@
 //! is free. A *packed* version lays the chunks one behind the other, row group by row group, and has
 //! no free space; it is what a closed file looks like, unless hardly anything was free in it before.
 
-use crate::published::Published;
 use crate::buffers::Buffers;
 use crate::fresh::Encoded;
+use crate::published::Published;
 use crate::row_group::{self, Coding, EncodedGroup};
 use crate::rows::{Column, Values};
 use crate::space::{Free, Space, merged};
@@ -88,7 +88,8 @@ impl Version {
             };
             let encode = || {
                 let alone = columns::describe(std::slice::from_ref(field))?;
-                row_group::encode(&[column], rows, &alone, self.coding, &Buffers::default()).map(Some)
+                row_group::encode(&[column], rows, &alone, self.coding, &Buffers::default())
+                    .map(Some)
             };
             encode().map_err(|source| Error::Codec { path: path.to_path_buf(), source })
         };

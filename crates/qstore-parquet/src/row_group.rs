@@ -83,7 +83,8 @@ pub(crate) fn encode(
     buffers: &Buffers,
 ) -> Result<EncodedGroup> {
     let properties = Arc::new(properties(columns, rows, coding));
-    let mut writer = SerializedFileWriter::new(buffers.take(), schema.root_schema_ptr(), properties)?;
+    let mut writer =
+        SerializedFileWriter::new(buffers.take(), schema.root_schema_ptr(), properties)?;
     let mut group = writer.next_row_group()?;
     for column in columns {
         write_column(&mut group, column)?;

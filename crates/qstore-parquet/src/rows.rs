@@ -101,7 +101,8 @@ impl Rows {
     pub(crate) fn copy(&self, rows: &Range<usize>, mut copy: Vec<Column>) -> Vec<Column> {
         let Self { columns, .. } = self;
         copy.truncate(columns.len());
-        let new = columns[copy.len()..].iter().map(|column| Column::new(column.field.clone(), false));
+        let new =
+            columns[copy.len()..].iter().map(|column| Column::new(column.field.clone(), false));
         copy.extend(new);
         for (copy, column) in copy.iter_mut().zip(columns) {
             copy.copy_from(column, rows);

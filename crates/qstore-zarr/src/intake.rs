@@ -176,8 +176,9 @@ impl SaveSink {
         // The memory goes before the news: whoever hears it may need the room.
         drop(snapshot);
         match saved {
-            Ok(Ok(saved)) => {
+            Ok(Ok((saved, leftovers))) => {
                 completion.resolve(Outcome::Saved(saved));
+                drop(leftovers);
                 Ok(())
             }
             Ok(Err(error)) => {

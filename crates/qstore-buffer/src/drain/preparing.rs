@@ -69,8 +69,7 @@ impl Sink<u64> for Prepares {
 fn spawn(panics: bool) -> (AsyncBuffer<u64>, Drain<u64, Prepares>) {
     let buffer = AsyncBuffer::new(8).unwrap();
     let (sender, receiver) = channel();
-    let sink =
-        Prepares { received: 0, published: 0, prepared: (sender, Some(receiver)), panics };
+    let sink = Prepares { received: 0, published: 0, prepared: (sender, Some(receiver)), panics };
     (buffer.clone(), Drain::spawn(buffer, sink, &DrainSettings::default()).unwrap())
 }
 
@@ -88,6 +87,9 @@ fn a_preparation_that_panics_poisons_the_drain() {
     let (buffer, mut drain) = spawn(true);
     buffer.push(1).unwrap();
     let error = drain.stop(LONG).unwrap_err();
-    assert!(matches!(&error, DrainError::Panicked { message } if message == "fell over"), "{error}");
+    assert!(
+        matches!(&error, DrainError::Panicked { message } if message == "fell over"),
+        "{error}"
+    );
     assert!(buffer.is_closed());
 }

@@ -40,7 +40,8 @@ fn the_threads_of_a_writer_have_the_priority_that_was_set() {
         assert_eq!(policies_of_the_writer(), [expected, expected]);
         writer.stop(Duration::from_secs(20)).unwrap();
     }
-    let mut log = MetricsLog::open(dir.path().join("log.parquet"), WriterSettings::default()).unwrap();
+    let mut log =
+        MetricsLog::open(dir.path().join("log.parquet"), WriterSettings::default()).unwrap();
     log.append(&Row::from([("n", 1)]), Instant::now());
     log.close().unwrap();
     assert_eq!(policy(Path::new("/proc/thread-self")), NORMAL);
