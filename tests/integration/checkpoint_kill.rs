@@ -90,10 +90,10 @@ impl Journal {
 fn kills_at_random_leave_whole_checkpoints_and_the_last_one_that_was_acknowledged() {
     let asked = std::env::var(KILLS).ok().and_then(|kills| kills.parse().ok());
     let kills: usize = asked.unwrap_or(KILLS_DEFAULT);
-    let mut random = fastrand::Rng::new();
-    let seed = random.u64(..);
+    let seed = std::env::var("QSTORE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("seed {seed}");
-    random.seed(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
     for (name, layout) in [("file", Layout::SingleFile), ("directory", Layout::Directory)] {
         let tmp = tempfile::tempdir().unwrap();
         let (mut expected, mut saves, mut unacknowledged) = (Vec::new(), 0, 0);
@@ -109,7 +109,7 @@ fn kills_at_random_leave_whole_checkpoints_and_the_last_one_that_was_acknowledge
         let expected = readers::expect(tmp.path(), &json!(expected));
         let said = readers::run("checkpoint.py", &[&expected]);
         println!(
-            "{name}: {kills} kills in {saves} saves, {unacknowledged} of them under way; {count} looks: {said}"
+            "{kills} cases: {name}, in {saves} saves, {unacknowledged} of them under way; {count} looks: {said}"
         );
         // What is left can be continued.
         let manager = CheckpointManager::open(tmp.path().join("checkpoints"), settings(layout));

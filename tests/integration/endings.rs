@@ -40,6 +40,7 @@ fn an_ending_that_runs_destructors_loses_nothing() {
     for ending in ["stop", "drop", "error", "panic"] {
         assert!(steps_after(ending, |_| {}).into_iter().eq(0..LOGGED), "{ending}");
     }
+    println!("4 cases");
 }
 
 #[test]
@@ -47,6 +48,7 @@ fn a_signal_that_the_program_listens_to_loses_nothing() {
     for signal in ["-INT", "-TERM"] {
         assert!(steps_after("signal", send(signal)).into_iter().eq(0..LOGGED), "{signal}");
     }
+    println!("2 cases");
 }
 
 /// The rows since the last flush were never published, and nothing else is missing.
@@ -58,4 +60,5 @@ fn an_ending_that_runs_none_loses_what_was_not_flushed_and_no_more() {
     for signal in ["-INT", "-TERM", "-KILL"] {
         assert!(steps_after("wait", send(signal)).into_iter().eq(0..FLUSHED), "{signal}");
     }
+    println!("6 cases");
 }

@@ -1,12 +1,15 @@
 //! The metrics file when the storage fails: at every operation, once, or for good.
 
 use qstore::buffer::Sink;
-use qstore::parquet::{Durability, MetricsLog, Publishing};
+use qstore::parquet::{Error, MetricsLog, Publishing};
 use qstore::schema::Row;
 use qstore::storage::{MemoryStorage, Storage};
 use qstore::{AsyncBuffer, AsyncMetricsWriter, WriterSettings};
-use qstore_tests::fault::{Fault, FaultStorage};
+use qstore_tests::fault::{Failure, Fault, FaultStorage};
+use qstore_tests::metrics_run;
+use qstore_tests::promises::Promises;
 use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,81 +17,9 @@ use std::time::{Duration, Instant};
 const PATH: &str = "/metrics.parquet";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Ways to write a file, each of which must stand every fault: twice with places used again at once
-/// and never, by copies, and with a flush that is acknowledged early.
+/// The settings of every way to write a file.
 fn ways() -> [WriterSettings; 4] {
-    let settings = WriterSettings::default().row_group_rows_max(40);
-    let twin = settings.clone().twin_bytes_min(0).reuse_after(Duration::ZERO);
-    [
-        twin.clone(),
-        twin.clone().reuse_after(Duration::from_secs(1_000)),
-        settings.publish_by_copy(true),
-        twin.durability(Durability::Flush),
-    ]
-}
-
-/// How far a scenario came.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Outcome {
-    /// Rows acknowledged by a flush or a close that said `Ok`.
-    flushed: i64,
-    /// Of these, what was acknowledged as safe from a power cut.
-    synced: i64,
-    appended: i64,
-}
-
-impl Outcome {
-    fn acknowledge(&mut self, settings: &WriterSettings, closed: bool) {
-        self.flushed = self.appended;
-        if closed || settings.durability == Durability::Sync {
-            self.synced = self.appended;
-        }
-    }
-}
-
-/// A run with merges, a sealed group, a new column and a reopening.
-fn scenario(storage: &Arc<dyn Storage>, settings: &WriterSettings) -> Outcome {
-    let mut outcome = Outcome::default();
-    for session in 0..2 {
-        let opened = MetricsLog::<Row>::open_in(Arc::clone(storage), PATH, settings.clone());
-        let Ok(mut log) = opened else { return outcome };
-        // A session goes on after what the one before left behind.
-        outcome.appended = log.stats().file_rows as i64;
-        for flush in 0..10 {
-            for _ in 0..6 {
-                let mut row = Row::from([("n", outcome.appended)]);
-                if session == 1 && flush > 4 {
-                    row.set("late", outcome.appended as f64);
-                }
-                log.append(&row, Instant::now());
-                outcome.appended += 1;
-            }
-            if log.flush().is_ok() {
-                outcome.acknowledge(settings, false);
-            }
-        }
-        // As a drain does while it has time.
-        if (0..8).any(|_| log.close().is_ok()) {
-            outcome.acknowledge(settings, true);
-        }
-    }
-    assert!(outcome.appended >= outcome.flushed);
-    outcome
-}
-
-/// Opens what is left, which must work, and returns how many rows it has.
-fn rows_after(left: MemoryStorage) -> i64 {
-    let storage: Arc<dyn Storage> = Arc::new(left);
-    let log = MetricsLog::<Row>::open_in(Arc::clone(&storage), PATH, WriterSettings::default());
-    let mut log = log.expect("whatever is left can be opened");
-    let rows = log.stats().file_rows as i64;
-    log.append(&Row::from([("n", rows)]), Instant::now());
-    log.close().expect("and written to at once");
-    drop(log);
-    check_values(&*storage, rows + 1);
-    let names: Vec<_> = storage.list(Path::new("/")).unwrap();
-    assert_eq!(names.len(), 1, "nothing is left over: {names:?}");
-    rows
+    metrics_run::ways().map(|(_, settings)| settings)
 }
 
 /// Row number n holds n.
@@ -98,41 +29,50 @@ fn check_values(storage: &dyn Storage, rows: i64) {
     assert_eq!(found, (0..rows).collect::<Vec<_>>());
 }
 
-fn operations_of_the_scenario(settings: &WriterSettings) -> usize {
-    let storage = FaultStorage::new(Arc::new(MemoryStorage::new()), Fault::Never, ErrorKind::Other);
-    let outcome = scenario(&(Arc::new(storage.clone()) as Arc<dyn Storage>), settings);
-    assert_eq!(outcome, Outcome { flushed: 120, synced: 120, appended: 120 });
+/// What is left holds at least these rows, and is as it must be.
+fn check(left: MemoryStorage, acknowledged: i64, what: &str) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        metrics_run::check(Path::new("/"), &(Arc::new(left) as Arc<dyn Storage>), acknowledged);
+    }));
+    assert!(outcome.is_ok(), "{what}");
+}
+
+fn operations_of_the_run(settings: &WriterSettings) -> usize {
+    let (memory, told) = (Arc::new(MemoryStorage::new()), Promises::default());
+    let storage = FaultStorage::new(memory, Fault::Never, ErrorKind::Other);
+    metrics_run::run(Path::new("/"), &storage.shared(), settings, &told);
+    assert_eq!((told.flushed(), told.synced()), (metrics_run::ROWS, metrics_run::ROWS));
     storage.operations()
 }
 
-/// Runs the scenario on a storage that fails like that; returns what is left and how far it came.
-fn run(fault: Fault, kind: ErrorKind, settings: &WriterSettings) -> (MemoryStorage, Outcome) {
-    let memory = MemoryStorage::new();
+/// Runs on a storage that fails like that; returns what is left and what was promised.
+fn run(fault: Fault, kind: ErrorKind, settings: &WriterSettings) -> (MemoryStorage, Promises) {
+    let (memory, told) = (MemoryStorage::new(), Promises::default());
     let storage = FaultStorage::new(Arc::new(memory.clone()), fault, kind);
-    let outcome = scenario(&(Arc::new(storage) as Arc<dyn Storage>), settings);
-    (memory, outcome)
+    metrics_run::run(Path::new("/"), &storage.shared(), settings, &told);
+    (memory, told)
 }
 
+/// Many more cuts, and every kind of failure, are tried by `cargo xtask torture`.
 #[test]
 fn a_power_cut_at_any_operation_takes_no_acknowledged_row() {
     let mut states = 0;
     for settings in ways() {
-        for at in 0..=operations_of_the_scenario(&settings) {
-            let (memory, outcome) = run(Fault::From(at), ErrorKind::Other, &settings);
+        for at in 0..=operations_of_the_run(&settings) {
+            let (memory, told) = run(Fault::From(at), ErrorKind::Other, &settings);
             let all = [
-                (memory.power_cut(), outcome.synced, "power cut"),
-                (memory.power_cut_torn(), outcome.synced, "power cut with torn bytes"),
-                (memory.power_cut_after_names(), outcome.synced, "power cut after the names"),
-                (memory.process_kill(), outcome.flushed, "kill"),
+                (memory.power_cut(), told.synced(), "power cut"),
+                (memory.power_cut_torn(), told.synced(), "power cut with torn bytes"),
+                (memory.power_cut_after_names(), told.synced(), "power cut after the names"),
+                (memory.process_kill(), told.flushed(), "kill"),
             ];
             for (left, acknowledged, what) in all {
-                let rows = rows_after(left);
-                assert!(rows >= acknowledged, "{what} at {at}: {rows} of {acknowledged} rows");
+                check(left, acknowledged, &format!("{what} at {at}"));
                 states += 1;
             }
         }
     }
-    println!("{states} states");
+    println!("{states} cases");
 }
 
 #[test]
@@ -140,11 +80,10 @@ fn a_single_failure_at_any_operation_loses_no_row() {
     let kinds = [ErrorKind::StorageFull, ErrorKind::PermissionDenied, ErrorKind::Other];
     let mut cases = 0;
     for settings in ways() {
-        for at in 0..operations_of_the_scenario(&settings) {
+        for at in 0..operations_of_the_run(&settings) {
             for kind in kinds {
-                let (memory, Outcome { flushed, .. }) = run(Fault::Once(at), kind, &settings);
-                let rows = rows_after(memory.process_kill());
-                assert!(rows >= flushed, "{kind} at {at}: {rows} of {flushed} rows");
+                let (memory, told) = run(Fault::Once(at), kind, &settings);
+                check(memory.process_kill(), told.flushed(), &format!("{kind} at {at}"));
                 cases += 1;
             }
         }
@@ -158,23 +97,50 @@ fn a_single_failure_at_any_operation_loses_no_row() {
 fn a_burst_of_failures_at_any_operation_loses_no_row() {
     let mut cases = 0;
     for settings in ways() {
-        let operations = operations_of_the_scenario(&settings);
+        let operations = operations_of_the_run(&settings);
         for at in 0..operations {
             for length in [2, 3, 5] {
                 let fault = Fault::Burst { at, length };
-                let (memory, outcome) = run(fault, ErrorKind::StorageFull, &settings);
-                let Outcome { flushed, appended, .. } = outcome;
-                let rows = rows_after(memory.process_kill());
-                assert!(rows >= flushed, "burst at {at}: {rows} of {flushed} rows");
+                let (memory, told) = run(fault, ErrorKind::StorageFull, &settings);
+                let what = format!("burst of {length} at {at}");
+                check(memory.process_kill(), told.flushed(), &what);
                 // Where there is a flush left after the burst, it makes up for everything.
                 if at + length + 40 < operations {
-                    assert_eq!(flushed, appended, "burst of {length} at {at}: no recovery");
+                    assert_eq!(told.flushed(), told.begun(), "{what}: no recovery");
                 }
                 cases += 1;
             }
         }
     }
     println!("{cases} cases");
+}
+
+/// A file whose footer could not be read at that moment was once taken for a damaged one: it was set
+/// aside, and the run went on from an older version of it. The rows since then were in the file aside.
+#[test]
+fn a_file_that_cannot_be_read_while_it_is_opened_is_not_taken_for_a_damaged_one() {
+    let [settings, ..] = ways();
+    let (memory, told) = (MemoryStorage::new(), Promises::default());
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    metrics_run::run(Path::new("/"), &storage, &settings, &told);
+    let before = qstore::storage::read_all(&memory, &metrics_run::file(Path::new("/"))).unwrap();
+    for at in 0.. {
+        let inner = Arc::new(memory.process_kill());
+        let failing = FaultStorage::failing_any(inner.clone(), Fault::Once(at), Failure::Io);
+        let log = MetricsLog::<Row>::open_in(failing.shared(), PATH, settings.clone());
+        match &log {
+            Ok(log) => assert_eq!(log.stats().recovery, None, "operation {at}"),
+            Err(error) => assert!(matches!(error, Error::Storage(_)), "{at}: {error}"),
+        }
+        drop(log);
+        assert_eq!(inner.list(Path::new("/")).unwrap().len(), 1, "set aside at {at}");
+        let file = metrics_run::file(Path::new("/"));
+        assert!(qstore::storage::read_all(&*inner, &file).unwrap() == before, "operation {at}");
+        if !failing.has_struck() {
+            assert!(at > 5);
+            break;
+        }
+    }
 }
 
 /// A reader that keeps the file open while it is retired is never written under: the writer waits

@@ -13,10 +13,10 @@ const KILLS: usize = 10;
 
 #[test]
 fn ten_kills_at_random_cost_nothing_that_was_flushed_and_no_checkpoint() {
-    let mut random = fastrand::Rng::new();
-    let seed = random.u64(..);
+    let seed = std::env::var("QSTORE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("seed {seed}");
-    random.seed(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
     let demo = Demo::new();
     let expected = Expected::from_now();
     let (mut rows, mut saving, mut durable) = (Vec::new(), Vec::new(), 0);
@@ -45,6 +45,8 @@ fn ten_kills_at_random_cost_nothing_that_was_flushed_and_no_checkpoint() {
             journal.rows.len()
         );
     }
+
+    println!("{KILLS} cases");
 
     // What is left can be continued to its end.
     let done = saving.last().map_or(0, |saved: &Value| saved["epoch"].as_u64().unwrap());

@@ -1,6 +1,6 @@
 //! `kill -9` of a program that does nothing but flush, merge, close and open a metrics file.
 //!
-//! `QSTORE_KILLS` makes it more kills than the usual 25.
+//! `QSTORE_KILLS` makes it more kills than the usual 25; `QSTORE_SEED` decides when they come.
 
 use qstore::Row;
 use qstore::WriterSettings;
@@ -79,7 +79,8 @@ fn a_writer_that_is_killed_loses_no_acknowledged_row() {
     let mut pandas = readers::spawn("each.py", &[&path]);
     let mut said = BufReader::new(pandas.stdout.take().unwrap()).lines();
     assert_eq!(said.next().unwrap().unwrap(), "ready");
-    let mut random = fastrand::Rng::new();
+    let seed = std::env::var("QSTORE_SEED").ok().and_then(|text| text.parse().ok());
+    let mut random = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
     let mut left_over = 0;
     for kill in 0..kills {
         let before = last_acknowledged(dir.path());
@@ -114,5 +115,5 @@ fn a_writer_that_is_killed_loses_no_acknowledged_row() {
         }
     }
     readers::finish("each.py", pandas);
-    println!("{kills} kills, {left_over} of them left a retired file behind");
+    println!("{kills} cases: kills, {left_over} of which left a retired file behind");
 }

@@ -20,12 +20,16 @@ mod endings;
 mod faults;
 /// A small file system that is filled up.
 mod full_disk;
+/// Files of every version of the format, good and damaged.
+mod golden;
 /// What `log_step` does not do.
 mod hot_path;
 /// `kill -9`, at any moment.
 mod kill;
 /// The same for a program that does nothing but write metrics.
 mod kill_log;
+/// Bytes that nobody vouches for, given to everything that reads.
+mod malformed_input;
 /// What readers that are not ours find in our files.
 mod readers;
 /// What the files of a demo must hold; used by `demo_run` and `kill`.

@@ -7,17 +7,24 @@ use crate::error::{Error, Result};
 use crate::process;
 use crate::test;
 use crate::tidy;
+use crate::torture;
 use crate::workspace::Workspace;
 
-pub(crate) const ARGUMENTS: &str = "[fmt|clippy|docs|tidy|test|msrv|deny]…";
+pub(crate) const ARGUMENTS: &str = "[fmt|clippy|docs|tidy|torture|test|msrv|deny]…";
 pub(crate) const ABOUT: &str =
-    "check as the hosted CI does (no word: fmt, clippy, docs, tidy, test)";
+    "check as the hosted CI does (no word: fmt, tidy, clippy, docs, torture, test)";
 
 type Check = fn(&Workspace) -> Result;
 
 /// Cheap ones first; `test` last, because its closing lines are what a person looks for.
-const CHECKS: &[(&str, Check)] =
-    &[("fmt", fmt), ("tidy", tidy::check), ("clippy", clippy), ("docs", docs), ("test", test::all)];
+const CHECKS: &[(&str, Check)] = &[
+    ("fmt", fmt),
+    ("tidy", tidy::check),
+    ("clippy", clippy),
+    ("docs", docs),
+    ("torture", torture::quick),
+    ("test", test::all),
+];
 
 /// Only by name: they need a toolchain or a tool that a new machine does not have.
 const BY_NAME: &[(&str, Check)] = &[("msrv", msrv), ("deny", deny)];
@@ -94,7 +101,7 @@ mod tests {
 
     #[test]
     fn without_a_word_the_usual_checks_run_and_test_is_last() {
-        assert_eq!(names("").unwrap(), ["fmt", "tidy", "clippy", "docs", "test"]);
+        assert_eq!(names("").unwrap(), ["fmt", "tidy", "clippy", "docs", "torture", "test"]);
     }
 
     #[test]

@@ -9,9 +9,11 @@ mod ci;
 mod demo;
 mod error;
 mod help;
+mod mutants;
 mod process;
 mod test;
 mod tidy;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -30,8 +32,20 @@ struct Command {
 const COMMANDS: &[Command] = &[
     Command { name: "demo", arguments: demo::ARGUMENTS, about: demo::ABOUT, run: demo::run },
     Command { name: "test", arguments: test::ARGUMENTS, about: test::ABOUT, run: test::run },
+    Command {
+        name: "torture",
+        arguments: torture::ARGUMENTS,
+        about: torture::ABOUT,
+        run: torture::run,
+    },
     Command { name: "bench", arguments: bench::ARGUMENTS, about: bench::ABOUT, run: bench::run },
     Command { name: "tidy", arguments: tidy::ARGUMENTS, about: tidy::ABOUT, run: tidy::run },
+    Command {
+        name: "mutants",
+        arguments: mutants::ARGUMENTS,
+        about: mutants::ABOUT,
+        run: mutants::run,
+    },
     Command { name: "ci", arguments: ci::ARGUMENTS, about: ci::ABOUT, run: ci::run },
     Command { name: "help", arguments: help::ARGUMENTS, about: help::ABOUT, run: help::run },
 ];

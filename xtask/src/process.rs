@@ -66,6 +66,19 @@ where
     Ok((status, heard))
 }
 
+/// Runs a program without showing what it prints: each line of either stream is handed to `listen`.
+pub(crate) fn listen(command: &mut Command, listen: impl Fn(&str) + Sync) -> Result<ExitStatus> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| cannot_start(command, &error))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let hear = |(): &mut (), line: &str| listen(line.trim_end_matches('\n'));
+    thread::scope(|scope| {
+        scope.spawn(|| pass_on(stdout, io::sink(), &hear));
+        pass_on(stderr, io::sink(), &hear);
+    });
+    child.wait().map_err(|error| cannot_start(command, &error))
+}
+
 fn pass_on<S: Default>(
     from: Option<impl Read>,
     mut to: impl Write,

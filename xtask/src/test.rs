@@ -18,8 +18,8 @@ mod readers;
 mod report;
 mod tally;
 
-use std::ffi::OsString;
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use crate::error::{Error, Result};
@@ -52,6 +52,20 @@ pub(crate) fn run(workspace: &Workspace, arguments: lexopt::Parser) -> Result {
 /// Runs everything.
 pub(crate) fn all(workspace: &Workspace) -> Result {
     run_steps(workspace, &Options::default())
+}
+
+/// The Python that has the reader libraries, made first if need be.
+pub(crate) fn readers(
+    workspace: &Workspace,
+    target: &Path,
+    chosen: Option<&OsStr>,
+) -> Result<PathBuf> {
+    readers::prepare(workspace.root(), target, chosen)
+}
+
+/// The models of the ring, a command for each checker.
+pub(crate) fn models(workspace: &Workspace, target: &Path) -> Vec<Command> {
+    models::commands(workspace, target)
 }
 
 fn options(mut arguments: lexopt::Parser) -> Result<Options> {

@@ -38,6 +38,13 @@ impl Workspace {
         cargo
     }
 
+    /// `git`, run at the top of the workspace.
+    pub(crate) fn git(&self) -> Command {
+        let mut git = Command::new("git");
+        git.current_dir(&self.root);
+        git
+    }
+
     /// What `cargo metadata` says with these extra arguments.
     pub(crate) fn metadata(&self, arguments: &[&str]) -> Result<Value> {
         let mut cargo = self.cargo();

@@ -23,6 +23,21 @@ const TAIL: u64 = 8;
 /// More rows than any writer puts into one group; what is read or filled up is bounded by it.
 const GROUP_ROWS_MAX: i64 = 1 << 24;
 
+/// So many rows of a group are believed whatever its length, since a column that is all null takes no
+/// more bytes for more rows; it is what pyarrow puts into one.
+const GROUP_ROWS_FREE: u64 = 1 << 20;
+
+/// Rows beyond that take at least a byte for so many: some column of them is not constant.
+const ROWS_PER_BYTE_MAX: u64 = 8;
+
+/// So many values of a file are believed whatever its length: two full groups of ours with the most
+/// columns there can be.
+const VALUES_FREE: u64 = 1 << 25;
+
+/// Values beyond that take at least a byte for so many: 65 536 nulls of ours take 140, with their
+/// part of the footer.
+const VALUES_PER_BYTE_MAX: u64 = 512;
+
 /// The bytes that end a file with these columns and row groups: the footer, behind the seal that
 /// guards it.
 pub(crate) fn encode(groups: &[Arc<Stored>], fields: &[Field], keys: &[KeyValue]) -> Vec<u8> {
@@ -138,13 +153,14 @@ fn read_checksums(metadata: &ParquetMetaData) -> Result<Option<Checksums>, Strin
 /// What a footer says must be possible before any of it is believed.
 fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<(), String> {
     let data = MAGIC.len() as u64..footer_start;
-    let (mut rows, mut bytes) = (0, 0_u64);
+    let (mut rows, mut bytes, mut values) = (0, 0_u64, 0_u64);
     for (number, group) in metadata.row_groups().iter().enumerate() {
         let group_rows = group.num_rows();
         if !(0..=GROUP_ROWS_MAX).contains(&group_rows) {
             return Err(format!("row group {number} claims {group_rows} rows"));
         }
         rows += group_rows;
+        let bytes_before = bytes;
         for chunk in group.columns() {
             let column = chunk.column_path();
             if chunk.num_values() != group_rows {
@@ -164,6 +180,15 @@ fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<(), String> {
                 return Err(format!("column {column} of row group {number} lies outside the file"));
             }
         }
+        let believed =
+            GROUP_ROWS_FREE.max((bytes - bytes_before).saturating_mul(ROWS_PER_BYTE_MAX));
+        if group_rows as u64 > believed {
+            return Err(format!("row group {number} claims {group_rows} rows in too few bytes"));
+        }
+        values = values.saturating_add(group_rows as u64 * group.num_columns() as u64);
+    }
+    if values > VALUES_FREE.saturating_add(footer_start.saturating_mul(VALUES_PER_BYTE_MAX)) {
+        return Err(format!("it claims {values} values in {footer_start} bytes"));
     }
     let claimed = metadata.file_metadata().num_rows();
     if rows == claimed { Ok(()) } else { Err(format!("it claims {claimed} rows and has {rows}")) }

@@ -58,6 +58,8 @@ mod layout;
 mod log;
 mod open;
 mod pace;
+mod page_header;
+mod pages;
 mod published;
 mod read_at;
 mod reader;

@@ -124,13 +124,16 @@ fn found(storage: &dyn Storage, public: &Path) -> Result<Option<Found>, Error> {
     }
     let damaged = |reason| Error::NotParquet { path: public.to_path_buf(), reason };
     let (file, stamp) = open_file(storage, public)?;
-    let reader = ReadAt::new(Arc::clone(&file)).map_err(|error| damaged(error.to_string()))?;
+    let reader = ReadAt::new(Arc::clone(&file))?;
+    // What could not be read may be whole: it is neither refused as damaged nor set aside.
+    let unless_unread = || reader.trouble().map_or(Ok(()), Err);
     match footer::read(&reader) {
         Ok(footer) => Ok(Some(Found { file, stamp, footer, damage: None })),
         Err(reason) => {
-            let Some((footer, end)) = recovery::last_whole(&reader) else {
-                return Err(damaged(reason));
-            };
+            unless_unread()?;
+            let whole = recovery::last_whole(&reader);
+            unless_unread()?;
+            let Some((footer, end)) = whole else { return Err(damaged(reason)) };
             Ok(Some(Found { file, stamp, footer, damage: Some(Damage { reason, end }) }))
         }
     }

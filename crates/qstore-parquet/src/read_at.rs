@@ -3,27 +3,43 @@
 use bytes::{Buf, Bytes};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
-use qstore_storage::StorageFile;
+use qstore_storage::{Error, StorageFile};
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Lets the Parquet library read through the storage seam.
 #[derive(Debug, Clone)]
 pub(crate) struct ReadAt {
     file: Arc<dyn StorageFile>,
     len: u64,
+    /// The first error of the storage, which the library would turn into words.
+    trouble: Arc<Mutex<Option<Error>>>,
 }
 
 impl ReadAt {
-    pub(crate) fn new(file: Arc<dyn StorageFile>) -> Result<Self> {
-        let len = file.len().map_err(external)?;
-        Ok(Self { file, len })
+    pub(crate) fn new(file: Arc<dyn StorageFile>) -> qstore_storage::Result<Self> {
+        let len = file.len()?;
+        Ok(Self { file, len, trouble: Arc::default() })
     }
 
     /// The same file as if it were no longer than that.
     pub(crate) fn up_to(&self, len: u64) -> Self {
-        Self { file: Arc::clone(&self.file), len: len.min(self.len) }
+        let (file, trouble) = (Arc::clone(&self.file), Arc::clone(&self.trouble));
+        Self { file, len: len.min(self.len), trouble }
+    }
+
+    /// The error of the storage that was met while reading, if any: a file that could not be read is
+    /// not a damaged one, and must never be taken for it.
+    pub(crate) fn trouble(&self) -> Option<Error> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn fail(&self, error: Error) -> ParquetError {
+        let message = error.to_string();
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.get_or_insert(error);
+        ParquetError::External(message.into())
     }
 }
 
@@ -46,7 +62,7 @@ impl ChunkReader for ReadAt {
             return Err(ParquetError::EOF(format!("{length} bytes at {start} of {}", self.len)));
         }
         let mut bytes = vec![0; length];
-        self.file.read_at(start, &mut bytes).map_err(external)?;
+        self.file.read_at(start, &mut bytes).map_err(|error| self.fail(error))?;
         Ok(bytes.into())
     }
 }
@@ -71,10 +87,6 @@ impl Read for Cursor {
         self.block.copy_to_slice(&mut buffer[..count]);
         Ok(count)
     }
-}
-
-fn external(error: qstore_storage::Error) -> ParquetError {
-    ParquetError::External(Box::new(error))
 }
 
 /// Turns a panic of the library, which malformed input can cause, into an error. The panic's message is

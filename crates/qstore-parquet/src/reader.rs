@@ -63,8 +63,9 @@ impl MetricsFile {
         let path = path.as_ref();
         let damaged = |reason| Error::Damaged { path: path.to_path_buf(), reason };
         let file: Arc<_> = storage.open(path)?.into();
-        let reader = ReadAt::new(Arc::clone(&file)).map_err(|error| damaged(error.to_string()))?;
-        let footer = footer::read(&reader).map_err(damaged)?;
+        let reader = ReadAt::new(Arc::clone(&file))?;
+        let footer = footer::read(&reader)
+            .map_err(|reason| reader.trouble().map_or_else(|| damaged(reason), Error::Storage))?;
         let Footer { metadata, .. } = &footer;
         let fields = columns::read(metadata.file_metadata().schema_descr())
             .map_err(|reason| Error::SchemaConflict { path: path.to_path_buf(), reason })?;

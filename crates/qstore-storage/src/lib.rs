@@ -57,7 +57,7 @@ mod write_out;
 pub use error::{Error, Operation};
 pub use in_place::{Claim, Exclusive, Stamp};
 pub use local::LocalStorage;
-pub use memory::MemoryStorage;
+pub use memory::{MemoryStorage, PowerCut, UnsyncedBytes, UnsyncedNames};
 pub use priority::Priority;
 pub use seam::{Entry, EntryKind, Lock, Metadata, Storage, StorageFile, TreeSync};
 pub use staged_dir::{ReplacedDir, StagedDir};
@@ -78,7 +78,9 @@ pub fn parent_of(path: &Path) -> &Path {
     }
 }
 
-/// Creates a directory and those above it, each durable before the next is made.
+/// Creates a directory and those above it, each durable before the next is made. The name of the first
+/// that is there already is made durable, too, as far as that is permitted: whoever created it may have
+/// been stopped before it was.
 ///
 /// # Errors
 /// The first operation that failed. Directories made before it stay.
@@ -91,6 +93,11 @@ pub fn create_dir_all(storage: &dyn Storage, dir: &Path) -> Result<()> {
             break;
         }
         next = parent_of(next);
+    }
+    match storage.sync_dir(parent_of(next)) {
+        // A directory may be passed through and not be read; what lies in it is not ours, then.
+        Err(error) if error.source.kind() == std::io::ErrorKind::PermissionDenied => {}
+        synced => synced?,
     }
     for dir in missing.iter().rev() {
         match storage.create_dir(dir) {

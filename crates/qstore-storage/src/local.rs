@@ -371,12 +371,40 @@ mod tests {
                     for _ in 0..200 {
                         let lock = LocalStorage.lock(&path).unwrap();
                         assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                        // Whoever waits gets a chance to be here, too.
+                        std::thread::yield_now();
                         inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
                         drop(lock);
                     }
                 });
             }
         });
+    }
+
+    // Who waited for a lock gets it together with a file that has no name any more; a third one would
+    // make a new file and lock that.
+    #[test]
+    fn who_waited_for_a_lock_holds_the_one_of_that_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        for _ in 0..50 {
+            let first = LocalStorage.lock(&path).unwrap();
+            std::thread::scope(|scope| {
+                let (about_to, wait) = std::sync::mpsc::channel();
+                let path = &path;
+                let second = scope.spawn(move || {
+                    about_to.send(()).unwrap();
+                    LocalStorage.lock(path).unwrap()
+                });
+                wait.recv().unwrap();
+                // In most rounds the second one is waiting by then.
+                (0..20).for_each(|_| std::thread::yield_now());
+                drop(first);
+                let second = second.join().unwrap();
+                assert!(LocalStorage.try_lock(path).unwrap().is_none(), "two hold one lock");
+                drop(second);
+            });
+        }
     }
 
     #[test]

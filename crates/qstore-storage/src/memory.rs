@@ -3,11 +3,13 @@
 //! It is as strict as the standards allow a file system to be: bytes survive only by the sync of
 //! their file, names only by the sync of their directory, and a synced file without a synced name
 //! is lost. Real file systems often write names down earlier than they must, even before the bytes
-//! behind them, so there are two cuts to survive: [`power_cut`](MemoryStorage::power_cut) and
-//! [`power_cut_after_names`](MemoryStorage::power_cut_after_names).
+//! behind them, and bytes in any order, so there are many cuts to survive: see [`PowerCut`].
 
 mod capacity;
+mod cut;
 mod moves;
+
+pub use cut::{PowerCut, UnsyncedBytes, UnsyncedNames};
 
 use crate::error::Context;
 use crate::{
@@ -42,7 +44,7 @@ struct Disk {
     changes: BTreeMap<usize, i64>,
     /// Inodes that nobody may open now.
     claimed: BTreeSet<usize>,
-    /// Moves of directories of which no half is durable yet, in order.
+    /// Steps that changed names and are not durable yet, or not all of them, in order.
     moves: Vec<moves::Move>,
     /// The most bytes all files together may have.
     capacity: Option<u64>,
@@ -75,40 +77,22 @@ impl MemoryStorage {
     /// What is left after a power cut at this moment: only what was synced. Locks are gone.
     #[must_use]
     pub fn power_cut(&self) -> Self {
-        self.cut(Bytes::Synced, false)
+        self.power_cut_by(PowerCut::STRICT)
     }
 
     /// What is left if of the bytes that were not synced every other block of 512 had already been
     /// written, as the system may at any time. Names are as after [`power_cut`](Self::power_cut).
     #[must_use]
     pub fn power_cut_torn(&self) -> Self {
-        self.cut(Bytes::Torn, false)
+        let bytes = UnsyncedBytes::Torn { block: 512 };
+        self.power_cut_by(PowerCut { bytes, names: UnsyncedNames::Lost })
     }
 
     /// What is left if the file system had already written all names down, as it may at any time, but
     /// no bytes that were not synced: a file that was renamed before its sync is empty.
     #[must_use]
     pub fn power_cut_after_names(&self) -> Self {
-        self.cut(Bytes::Synced, true)
-    }
-
-    fn cut(&self, bytes: Bytes, names_are_written: bool) -> Self {
-        let mut disk = self.disk().clone();
-        for inode in &mut disk.inodes {
-            match inode {
-                Inode::File { live, durable } => {
-                    if bytes == Bytes::Torn {
-                        tear(live, durable);
-                    }
-                    live.clone_from(durable);
-                }
-                Inode::Dir { live, durable } if names_are_written => durable.clone_from(live),
-                Inode::Dir { live, durable } => live.clone_from(durable),
-            }
-        }
-        disk.forget_processes();
-        disk.moves.clear();
-        Self::of(disk)
+        self.power_cut_by(PowerCut { bytes: UnsyncedBytes::Lost, names: UnsyncedNames::Kept })
     }
 
     /// What is left after the process was killed at this moment: everything visible. Locks are gone.
@@ -130,22 +114,6 @@ impl MemoryStorage {
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
         self.shared.disk.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What a power cut leaves of bytes that were written and not synced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bytes {
-    Synced,
-    Torn,
-}
-
-/// Brings every other block of the live bytes, and their length, into the durable ones.
-fn tear(live: &[u8], durable: &mut Vec<u8>) {
-    const BLOCK: usize = 512;
-    durable.resize(live.len(), 0);
-    for (written, kept) in live.chunks(BLOCK).zip(durable.chunks_mut(BLOCK)).step_by(2) {
-        kept.copy_from_slice(written);
     }
 }
 
@@ -241,6 +209,7 @@ impl Disk {
         let number = self.inodes.len();
         self.inodes.push(inode);
         self.names_mut(dir)?.insert(name.to_os_string(), number);
+        self.note(vec![(dir, name.to_os_string(), Some(number))]);
         Ok(number)
     }
 
@@ -262,7 +231,7 @@ impl Disk {
         let (from_name, to_name) = (from_name.to_os_string(), to_name.to_os_string());
         self.names_mut(from_dir)?.remove(&from_name);
         self.names_mut(to_dir)?.insert(to_name.clone(), inode);
-        self.note_move((from_dir, from_name, None), (to_dir, to_name, Some(inode)));
+        self.note(vec![(from_dir, from_name, None), (to_dir, to_name, Some(inode))]);
         Ok(())
     }
 
@@ -272,7 +241,7 @@ impl Disk {
         let (one_name, other_name) = (one_name.to_os_string(), other_name.to_os_string());
         self.names_mut(one_dir)?.insert(one_name.clone(), second);
         self.names_mut(other_dir)?.insert(other_name.clone(), first);
-        self.note_move((one_dir, one_name, Some(second)), (other_dir, other_name, Some(first)));
+        self.note(vec![(one_dir, one_name, Some(second)), (other_dir, other_name, Some(first))]);
         Ok(())
     }
 
@@ -288,6 +257,7 @@ impl Disk {
         }
         let (dir, name) = self.split(path)?;
         self.names_mut(dir)?.remove(name);
+        self.note(vec![(dir, name.to_os_string(), None)]);
         Ok(())
     }
 
@@ -396,6 +366,7 @@ impl Storage for MemoryStorage {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
             disk.names_mut(dir)?.insert(name.to_os_string(), inode);
+            disk.note(vec![(dir, name.to_os_string(), Some(inode))]);
             Ok(())
         };
         link().context(Operation::Link, to)

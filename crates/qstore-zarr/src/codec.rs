@@ -250,8 +250,13 @@ fn chunk_grid(metadata: &ArrayMetadataV3, shape: &[usize], dtype: Dtype) -> Resu
         ("regular", Some(found)) => found.to_typed().map_err(|error| error.to_string())?,
         _ => return Err("a chunk grid that is not regular".into()),
     };
+    // A chunk that is larger than all of the array would be decompressed for a few bytes of it. Of an
+    // empty array there is none.
+    let product = |len: usize, length: &usize| len.checked_mul(*length);
+    let len = shape.iter().try_fold(dtype.size(), product).filter(|len| *len > 0);
+    let len_max = len.unwrap_or(usize::MAX).min(crate::settings::MAX_CHUNK_BYTES);
     Grid::from_chunk_shape(shape, &regular.chunk_shape, dtype.size())
-        .filter(|grid| grid.chunk_len() <= crate::settings::MAX_CHUNK_BYTES)
+        .filter(|grid| grid.chunk_len() <= len_max)
         .ok_or_else(|| "chunks that are not contiguous, or too large".into())
 }
 

@@ -18,7 +18,13 @@ pub(crate) fn read_tensors(
     arrays: Vec<Array>,
     workers: usize,
 ) -> Result<Vec<(String, Tensor)>, Error> {
-    let mut memory: Vec<Aligned> = arrays.iter().map(|array| Aligned::zeroed(array.len)).collect();
+    let memory = |array: &Array| {
+        Aligned::try_zeroed(array.len).ok_or_else(|| {
+            let reason = format!("there is no memory for its {} bytes", array.len);
+            sealed.container.damaged(Damage::malformed(&array.path, reason))
+        })
+    };
+    let mut memory = arrays.iter().map(memory).collect::<Result<Vec<_>, _>>()?;
     let mut tasks = Vec::new();
     for (array, memory) in arrays.iter().zip(&mut memory) {
         let mut rest = memory.bytes_mut();

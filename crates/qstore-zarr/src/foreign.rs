@@ -6,6 +6,7 @@
 //! are asked for by their path, never listed, and a chunk that is not there is an error unless the
 //! caller says that he knows better. For files you trust.
 
+use crate::aligned::can_be_had;
 use crate::load::{Checkpoint, CheckpointInfo};
 use crate::{Damage, Error};
 use qstore_schema::{Dtype, Key, State, StateDict, Tensor};
@@ -186,8 +187,13 @@ impl Group {
         let lengths = array.shape().iter().map(|length| usize::try_from(*length));
         let shape: Vec<usize> =
             lengths.collect::<Result<_, _>>().map_err(|error| damaged(&error))?;
+        let product = |bytes: usize, length: &usize| bytes.checked_mul(*length);
+        let claimed = shape.iter().try_fold(dtype.size(), product);
+        let Some(claimed) = claimed.filter(|claimed| can_be_had(*claimed)) else {
+            return Err(damaged(&"there is no memory for what it claims to hold"));
+        };
         if self.missing == MissingChunks::Refuse {
-            self.check_chunks(&array, &name, &shape, dtype)?;
+            self.check_chunks(&array, &name, claimed as u64)?;
         }
         let bytes: ArrayBytes<'_> =
             array.retrieve_array_subset(&array.subset_all()).map_err(|error| damaged(&error))?;
@@ -200,15 +206,14 @@ impl Group {
         &self,
         array: &Array<GroupStore>,
         name: &str,
-        shape: &[usize],
-        dtype: Dtype,
+        claimed: u64,
     ) -> Result<(), Error> {
         // As for our own chunks: nothing shrinks more than this.
         const RATIO_MAX: u64 = 40_000;
         let grid = array.chunk_grid_shape();
         let mut stored = 0_u64;
         let mut indices = vec![0; grid.len()];
-        if !shape.contains(&0) {
+        if claimed > 0 {
             loop {
                 let key = array.chunk_key(&indices);
                 let Some(len) = self.store.len_of(&key)? else {
@@ -222,9 +227,7 @@ impl Group {
                 indices[at + 1..].fill(0);
             }
         }
-        let product = |bytes: u64, length: &usize| bytes.checked_mul(*length as u64);
-        let claimed = shape.iter().try_fold(dtype.size() as u64, product);
-        if claimed.is_none_or(|claimed| claimed > stored.saturating_mul(RATIO_MAX)) {
+        if claimed > stored.saturating_mul(RATIO_MAX) {
             return Err(self.damaged(name, "it claims more than its chunks can hold"));
         }
         Ok(())

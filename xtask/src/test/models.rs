@@ -29,6 +29,11 @@ pub(super) fn check(workspace: &Workspace, target: &Path) -> Result<Tally> {
     })
 }
 
+/// A command for each checker.
+pub(super) fn commands(workspace: &Workspace, target: &Path) -> Vec<Command> {
+    CHECKERS.iter().map(|checker| command(workspace, target, checker)).collect()
+}
+
 fn command(workspace: &Workspace, target: &Path, checker: &str) -> Command {
     let mut cargo = workspace.cargo();
     cargo.args(["test", "--package", PACKAGE, "--lib", "--target-dir"]);

@@ -19,6 +19,7 @@ const REQUIRED: &[&str] = &[
     "benches",
     "crates",
     "docs",
+    "fuzz",
     "tests",
     "xtask",
 ];

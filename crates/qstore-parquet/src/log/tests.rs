@@ -433,6 +433,7 @@ fn a_footer_that_lies_is_an_error_at_the_latest_when_it_matters() {
         }
     }
     assert!(refused > 100, "{refused} refused");
+    println!("{} cases", (whole.len() - footer) * 5);
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn a_bit_that_flips_is_an_error() {
             }
         }
         assert_eq!(unnoticed, 0, "{compression}: of {} flips", whole.len() * 8);
-        println!("{compression}: {} flips", whole.len() * 8);
+        println!("{} cases: {compression}", whole.len() * 8);
     }
 }
 
@@ -51,4 +51,5 @@ fn a_file_that_is_cut_off_is_an_error() {
     for length in 0..whole.len() {
         assert!(!is_read(&whole[..length]), "{length} of {} bytes", whole.len());
     }
+    println!("{} cases: lengths", whole.len());
 }

@@ -1,43 +1,85 @@
-//! Directories that move between directories: all of a move survives a power cut, or nothing.
+//! Changes of names that no sync has made durable yet, and what a power cut can leave of them.
 //!
-//! A file may well be found under its old and its new name after a cut, or under neither. A directory
-//! cannot: no file system lets it have two places or none, so whatever makes one half of the move
-//! durable makes the other half durable with it.
+//! A change is one step of the file system: it survives whole or not at all, and not before an earlier
+//! one of the same name, but otherwise in any order. Of a file that moves between two directories the
+//! halves are durable one by one, as each directory is synced: it may be found under both names, or
+//! under neither. A directory cannot be: no file system lets it have two places or none, so whatever
+//! makes one half of its move durable makes the other half durable with it.
 
+use super::cut::Coin;
 use super::{Disk, Inode, Names};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-/// What one move changes: in a directory, under a name, to what.
+/// In a directory, under a name, now to what.
+type Change = (usize, OsString, Option<usize>);
+
+/// One step that changed names.
 #[derive(Debug, Clone)]
 pub(super) struct Move {
-    changes: [(usize, OsString, Option<usize>); 2],
+    changes: Vec<Change>,
+    /// Whether it cannot be durable by halves.
+    is_whole: bool,
 }
 
 impl Disk {
-    /// Notes the move of a directory, or the exchange of two, unless it stays within one directory.
-    pub(super) fn note_move(
-        &mut self,
-        one: (usize, OsString, Option<usize>),
-        other: (usize, OsString, Option<usize>),
-    ) {
-        let moves_dir = [&one, &other].iter().any(|change| {
+    /// Notes a step.
+    pub(super) fn note(&mut self, changes: Vec<Change>) {
+        let is_dir = |change: &Change| {
             change.2.is_some_and(|inode| matches!(self.inodes[inode], Inode::Dir { .. }))
-        });
-        if moves_dir && one.0 != other.0 {
-            self.moves.push(Move { changes: [one, other] });
+        };
+        let crosses = changes.windows(2).any(|pair| pair[0].0 != pair[1].0);
+        let is_whole = crosses && changes.iter().any(is_dir);
+        self.moves.push(Move { changes, is_whole });
+    }
+
+    /// A directory has been synced: forgets its changes, and makes durable what else was part of the
+    /// moves of directories into or out of it.
+    pub(super) fn settle_moves(&mut self, synced: usize) {
+        let mut open: Vec<Move> = Vec::new();
+        for mut step in std::mem::take(&mut self.moves) {
+            let touches = step.changes.iter().any(|(dir, ..)| *dir == synced);
+            if touches && step.is_whole {
+                for change in step.changes {
+                    // What came before under that name is overtaken.
+                    for earlier in &mut open {
+                        earlier.changes.retain(|old| (old.0, &old.1) != (change.0, &change.1));
+                    }
+                    self.make_durable(change);
+                }
+                continue;
+            }
+            step.changes.retain(|(dir, ..)| *dir != synced);
+            open.push(step);
+        }
+        open.retain(|step| !step.changes.is_empty());
+        self.moves = open;
+    }
+
+    /// Makes some of the open steps durable: those the coin chooses, and that no step that was left
+    /// out comes before.
+    pub(super) fn settle_some(&mut self, coin: &mut Coin) {
+        let mut left_out: BTreeSet<(usize, OsString)> = BTreeSet::new();
+        let mut stays: BTreeSet<usize> = BTreeSet::new();
+        for Move { changes, .. } in std::mem::take(&mut self.moves) {
+            let names = || changes.iter().map(|(dir, name, _)| (*dir, name.clone()));
+            let inodes = || changes.iter().filter_map(|change| change.2);
+            let waits = names().any(|name| left_out.contains(&name))
+                || inodes().any(|i| stays.contains(&i));
+            if waits || coin.is_tails() {
+                left_out.extend(names());
+                stays.extend(inodes());
+            } else {
+                for change in changes {
+                    self.make_durable(change);
+                }
+            }
         }
     }
 
-    /// Makes durable what else was part of the moves into or out of a directory that is synced.
-    pub(super) fn settle_moves(&mut self, synced: usize) {
-        let touches = |step: &Move| step.changes.iter().any(|(dir, ..)| *dir == synced);
-        let (settled, open) = std::mem::take(&mut self.moves).into_iter().partition(touches);
-        self.moves = open;
-        let settled: Vec<Move> = settled;
-        for (dir, name, inode) in settled.into_iter().flat_map(|step| step.changes) {
-            if let Inode::Dir { durable, .. } = &mut self.inodes[dir] {
-                apply(durable, name, inode);
-            }
+    fn make_durable(&mut self, (dir, name, inode): Change) {
+        if let Inode::Dir { durable, .. } = &mut self.inodes[dir] {
+            apply(durable, name, inode);
         }
     }
 }
@@ -51,7 +93,8 @@ fn apply(names: &mut Names, name: OsString, inode: Option<usize>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::{MemoryStorage, Storage};
+    use crate::{MemoryStorage, PowerCut, Storage, UnsyncedBytes, UnsyncedNames};
+    use std::collections::BTreeSet;
     use std::path::Path;
 
     #[test]
@@ -86,6 +129,47 @@ mod tests {
                 assert!(is_there(&cut, "/b/tree") && is_there(&cut, "/a/tree") == exchanged);
                 assert_eq!(is_there(&cut, "/a/tree/other"), exchanged, "{synced} was synced");
             }
+        }
+    }
+
+    /// Two independent steps come in any of four ways; two of one name in their order only.
+    #[test]
+    fn steps_survive_in_any_order_but_for_those_of_one_name() {
+        let names = |steps: fn(&MemoryStorage)| {
+            let memory = MemoryStorage::new();
+            steps(&memory);
+            let left = |seed| {
+                let names = UnsyncedNames::Random { seed };
+                let cut = memory.power_cut_by(PowerCut { bytes: UnsyncedBytes::Lost, names });
+                let mut names: Vec<_> =
+                    cut.list(Path::new("/")).unwrap().into_iter().map(|entry| entry.name).collect();
+                names.sort();
+                names
+            };
+            (0..200).map(left).collect::<BTreeSet<_>>().len()
+        };
+        let create = |memory: &MemoryStorage, name: &str| {
+            memory.create_new(Path::new(name)).map(drop).unwrap();
+        };
+        assert_eq!(names(|_| {}), 1);
+        let two = names(|memory| {
+            memory.create_dir(Path::new("/a")).unwrap();
+            memory.create_dir(Path::new("/b")).unwrap();
+        });
+        assert_eq!(two, 4, "none, either, both");
+        // Never the new name alone without the file's being made, never both.
+        let renamed = names(|memory| {
+            memory.create_dir(Path::new("/a")).unwrap();
+            memory.rename(Path::new("/a"), Path::new("/b")).unwrap();
+        });
+        assert_eq!(renamed, 3, "nothing, the old name, the new one");
+        let memory = MemoryStorage::new();
+        create(&memory, "/file");
+        memory.sync_dir(Path::new("/")).unwrap();
+        for seed in 0..50 {
+            let names = UnsyncedNames::Random { seed };
+            let cut = memory.power_cut_by(PowerCut { bytes: UnsyncedBytes::Kept, names });
+            assert_eq!(cut.list(Path::new("/")).unwrap().len(), 1, "what was synced stays");
         }
     }
 }

@@ -95,11 +95,30 @@ fn shapes_and_chunks_that_cannot_be_are_refused() {
     check(&shape, &json!([10]), "not contiguous");
     check(&shape, &json!([0, 10]), "`model/w/c/0/0` of tensor `model/w` is not in the manifest");
     let chunk_shape = format!("{ARRAY}/chunk_grid/configuration/chunk_shape");
-    check(&chunk_shape, &json!([1 << 24, 10]), "its length cannot be that of a chunk");
+    check(&chunk_shape, &json!([1 << 24, 10]), "too large");
     check(&chunk_shape, &json!([1_u64 << 40, 10]), "too large");
     check(&chunk_shape, &json!([10, 5]), "not contiguous");
-    check(&chunk_shape, &json!([20, 10]), "does not have the length of a chunk");
+    check(&chunk_shape, &json!([20, 10]), "too large");
     check(&chunk_shape, &json!([0, 10]), "makes no sense");
+}
+
+/// Shape and chunks agree with each other, and a chunk of some bytes would be one of 640 MB, or of 40 TB.
+#[test]
+fn an_array_that_cannot_be_in_its_bytes_or_in_memory_is_refused() {
+    let grown = |rows: usize| {
+        let dir = saved();
+        rewrite(&dir, |entries| {
+            let (_, root) = entries.last_mut().unwrap();
+            let mut document: Value = serde_json::from_slice(root).unwrap();
+            let array = document.pointer_mut(ARRAY).unwrap();
+            array["shape"] = json!([rows, 10]);
+            array["chunk_grid"]["configuration"]["chunk_shape"] = json!([rows, 10]);
+            *root = document.to_string().into_bytes();
+        });
+        refusal(&dir)
+    };
+    assert!(grown(1 << 24).contains("its length cannot be that of a chunk"));
+    assert!(grown(1 << 40).contains("too large"));
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn check(scenario: &Scenario<'_>) -> usize {
         assert_eq!(manager.latest_checkpoint().unwrap(), Some(999), "{what}");
         assert_eq!(seed_of(&manager.load(999).unwrap().model_state), 77);
     }
-    println!("{count} states");
+    println!("{count} cases");
     count
 }
 

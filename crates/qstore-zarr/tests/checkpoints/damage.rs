@@ -120,7 +120,7 @@ fn a_changed_bit_is_always_noticed() {
             assert!(!victim.is_refused("the whole checkpoint"));
         }
     }
-    println!("{count} changes noticed");
+    println!("{count} cases: changes noticed");
 }
 
 #[test]
@@ -177,6 +177,7 @@ fn a_file_that_was_cut_or_extended_is_refused() {
         assert!(victim.is_refused(&format!("cut to {cut}")));
         assert_eq!(victim.manager.list_checkpoints().unwrap(), [0_u64; 0]);
     }
+    println!("{len} cases: lengths refused");
     file.write_at(0, &bytes).unwrap();
     file.set_len(len + 1).unwrap();
     assert!(victim.is_refused("extended by a byte"));

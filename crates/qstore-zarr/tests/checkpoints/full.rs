@@ -42,6 +42,7 @@ fn a_disk_that_is_full_at_any_byte_harms_nothing() {
             assert_eq!(used(&memory), before, "something is left over");
         }
         assert!(refused > 20, "{refused}");
+        println!("{refused} cases: {layout:?}");
         assert_eq!(manager.list_checkpoints().unwrap(), [1, 2]);
         manager.save(3, model(3), None, None).unwrap().wait(LONG).unwrap();
         assert_eq!(manager.list_checkpoints().unwrap(), [2, 3]);

@@ -33,6 +33,9 @@ mod neighbours;
 /// Partial loads, directories replaced while they are read, pins and the best.
 mod partial;
 
+/// Pins, and power cuts behind them.
+mod pins;
+
 /// Every store behind the seam.
 mod stores;
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 fn hostile_names_stay_inside_and_come_back() {
     let names = names();
     assert!(names.len() >= 200, "{}", names.len());
+    println!("{} cases", names.len());
     let tmp = tempfile::tempdir().unwrap();
     let dir = tmp.path().join("checkpoints");
     let manager = CheckpointManager::open(&dir, CheckpointSettings::default()).unwrap();

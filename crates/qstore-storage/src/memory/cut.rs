@@ -1,0 +1,205 @@
+//! What a power cut leaves of what was not synced: a file system may have written any part of it.
+
+use super::{Disk, Inode, MemoryStorage};
+use std::fmt;
+
+/// A power cut: what becomes of unsynced bytes and of unsynced names. It shows as a short text that
+/// names it completely, seeds included.
+///
+/// ```
+/// use qstore_storage::{MemoryStorage, PowerCut, Storage, read_all};
+/// use std::path::Path;
+///
+/// let memory = MemoryStorage::new();
+/// let file = memory.create_new(Path::new("/file"))?;
+/// file.write_at(0, b"not synced")?;
+/// memory.sync_dir(Path::new("/"))?;
+/// assert_eq!(PowerCut::STRICT.to_string(), "lost+lost");
+/// assert_eq!(read_all(&memory.power_cut_by(PowerCut::STRICT), Path::new("/file"))?, b"");
+/// assert_eq!(read_all(&memory.power_cut_by(PowerCut::KIND), Path::new("/file"))?, b"not synced");
+/// # Ok::<(), qstore_storage::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PowerCut {
+    /// Of the files.
+    pub bytes: UnsyncedBytes,
+    /// Of the directories.
+    pub names: UnsyncedNames,
+}
+
+/// What becomes of bytes that were written and not synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnsyncedBytes {
+    /// None was written down.
+    Lost,
+    /// All were.
+    Kept,
+    /// Every other block was, beginning with the first, and the length.
+    Torn {
+        /// Bytes in a block.
+        block: usize,
+    },
+    /// Any blocks were, and perhaps the length.
+    Random {
+        /// Bytes in a block.
+        block: usize,
+        /// Decides which.
+        seed: u64,
+    },
+}
+
+/// What becomes of changes in a directory that was not synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnsyncedNames {
+    /// None was written down.
+    Lost,
+    /// All were.
+    Kept,
+    /// Any were, each step as a whole, those of one name in their order.
+    Random {
+        /// Decides which.
+        seed: u64,
+    },
+}
+
+impl PowerCut {
+    /// Only what was synced is left.
+    pub const STRICT: Self = Self { bytes: UnsyncedBytes::Lost, names: UnsyncedNames::Lost };
+    /// All that was visible is left.
+    pub const KIND: Self = Self { bytes: UnsyncedBytes::Kept, names: UnsyncedNames::Kept };
+}
+
+impl fmt::Display for PowerCut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.bytes {
+            UnsyncedBytes::Lost => f.write_str("lost")?,
+            UnsyncedBytes::Kept => f.write_str("kept")?,
+            UnsyncedBytes::Torn { block } => write!(f, "torn-{block}")?,
+            UnsyncedBytes::Random { block, seed } => write!(f, "random-{block}-{seed}")?,
+        }
+        match self.names {
+            UnsyncedNames::Lost => f.write_str("+lost"),
+            UnsyncedNames::Kept => f.write_str("+kept"),
+            UnsyncedNames::Random { seed } => write!(f, "+random-{seed}"),
+        }
+    }
+}
+
+impl MemoryStorage {
+    /// What is left after that power cut at this moment, as a storage of its own. Locks are gone.
+    #[must_use]
+    pub fn power_cut_by(&self, cut: PowerCut) -> Self {
+        let mut disk = self.disk().clone();
+        disk.cut_names(cut.names);
+        disk.cut_bytes(cut.bytes);
+        disk.forget_processes();
+        disk.moves.clear();
+        Self::of(disk)
+    }
+}
+
+impl Disk {
+    fn cut_names(&mut self, names: UnsyncedNames) {
+        if let UnsyncedNames::Random { seed } = names {
+            self.settle_some(&mut Coin { state: seed });
+        }
+        for inode in &mut self.inodes {
+            match inode {
+                Inode::Dir { live, durable } if names == UnsyncedNames::Kept => {
+                    durable.clone_from(live);
+                }
+                Inode::Dir { live, durable } => live.clone_from(durable),
+                Inode::File { .. } => {}
+            }
+        }
+    }
+
+    fn cut_bytes(&mut self, bytes: UnsyncedBytes) {
+        let mut coin = Coin { state: 0 };
+        if let UnsyncedBytes::Random { seed, .. } = bytes {
+            coin.state = seed;
+        }
+        for inode in &mut self.inodes {
+            let Inode::File { live, durable } = inode else { continue };
+            match bytes {
+                UnsyncedBytes::Kept => durable.clone_from(live),
+                UnsyncedBytes::Torn { block } => {
+                    let mut is_kept = false;
+                    write_some(live, durable, block, || {
+                        is_kept = !is_kept;
+                        is_kept
+                    });
+                }
+                UnsyncedBytes::Random { block, .. } if live != durable => {
+                    // A block beyond an old length that is not cut or extended stays as it was.
+                    let old = durable.len();
+                    write_some(live, durable, block, || !coin.is_tails());
+                    if coin.is_tails() {
+                        durable.resize(old, 0);
+                    }
+                }
+                UnsyncedBytes::Lost | UnsyncedBytes::Random { .. } => {}
+            }
+            live.clone_from(durable);
+        }
+    }
+}
+
+/// Brings the length and some blocks of the live bytes into the durable ones.
+fn write_some(
+    live: &[u8],
+    durable: &mut Vec<u8>,
+    block: usize,
+    mut is_written: impl FnMut() -> bool,
+) {
+    durable.resize(live.len(), 0);
+    for (written, kept) in live.chunks(block.max(1)).zip(durable.chunks_mut(block.max(1))) {
+        if is_written() {
+            kept.copy_from_slice(written);
+        }
+    }
+}
+
+/// Falls as its seed wants it to: `SplitMix64`, one bit at a time.
+#[derive(Debug)]
+pub(super) struct Coin {
+    state: u64,
+}
+
+impl Coin {
+    pub(super) fn is_tails(&mut self) -> bool {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) & 1 == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Storage, read_all};
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    #[test]
+    fn any_blocks_and_either_length_survive_and_nothing_else() {
+        let memory = MemoryStorage::new();
+        let file = memory.create_new(Path::new("/file")).unwrap();
+        memory.sync_dir(Path::new("/")).unwrap();
+        file.write_at(0, b"aabb").unwrap();
+        file.sync().unwrap();
+        file.write_at(0, b"AABBCC").unwrap();
+        let left = |seed| {
+            let bytes = UnsyncedBytes::Random { block: 2, seed };
+            let cut = memory.power_cut_by(PowerCut { bytes, names: UnsyncedNames::Lost });
+            read_all(&cut, Path::new("/file")).unwrap()
+        };
+        let found: BTreeSet<_> = (0..300).map(left).collect();
+        // Each of two blocks old or new, and the third cut off, zeros or new.
+        assert_eq!(found.len(), 2 * 2 * 3);
+        assert!(found.iter().all(|bytes| matches!(&bytes[..2], b"aa" | b"AA")));
+        assert_eq!(left(7), left(7), "a seed decides all of it");
+    }
+}

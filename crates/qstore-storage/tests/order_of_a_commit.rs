@@ -1,0 +1,217 @@
+//! What a commit does, step by step, on a storage that writes it down.
+//!
+//! The power cuts of `MemoryStorage` move a directory in one piece and never reorder two moves, as
+//! file systems with a journal do. These orders do not rest on that: each name is durable before the next
+//! step counts on it, and what was replaced is taken apart only when it has no public name any more,
+//! whatever is written down first.
+
+use qstore_storage::{
+    Entry, Error, Lock, MemoryStorage, Metadata, Operation, Result, StagedDir, StagedFile, Storage,
+    StorageFile,
+};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+#[derive(Debug, Clone)]
+struct Recorder {
+    memory: MemoryStorage,
+    steps: Arc<Mutex<Vec<String>>>,
+    can_exchange: bool,
+}
+
+impl Recorder {
+    fn new(can_exchange: bool) -> Self {
+        Self { memory: MemoryStorage::new(), steps: Arc::default(), can_exchange }
+    }
+
+    fn note(&self, what: &str, path: &Path) {
+        self.steps.lock().unwrap().push(format!("{what} {}", path.display()));
+    }
+
+    fn shared(&self) -> Arc<dyn Storage> {
+        Arc::new(self.clone())
+    }
+
+    /// The steps so far; from now on they are counted anew.
+    fn steps(&self) -> Vec<String> {
+        std::mem::take(&mut *self.steps.lock().unwrap())
+    }
+}
+
+#[derive(Debug)]
+struct RecordedFile {
+    inner: Box<dyn StorageFile>,
+    path: PathBuf,
+    recorder: Recorder,
+}
+
+impl StorageFile for RecordedFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.inner.write_at(offset, bytes)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.inner.read_at(offset, buffer)
+    }
+
+    fn len(&self) -> Result<u64> {
+        self.inner.len()
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        self.inner.set_len(len)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.recorder.note("sync", &self.path);
+        self.inner.sync()
+    }
+}
+
+impl Storage for Recorder {
+    fn create_new(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+        let inner = self.memory.create_new(path)?;
+        Ok(Box::new(RecordedFile { inner, path: path.into(), recorder: self.clone() }))
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+        self.memory.open(path)
+    }
+
+    fn metadata(&self, path: &Path) -> Result<Option<Metadata>> {
+        self.memory.metadata(path)
+    }
+
+    fn resolve(&self, path: &Path) -> Result<PathBuf> {
+        self.memory.resolve(path)
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
+        self.memory.list(dir)
+    }
+
+    fn create_dir(&self, dir: &Path) -> Result<()> {
+        self.memory.create_dir(dir)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> Result<()> {
+        self.memory.link(from, to)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.note("rename to", to);
+        self.memory.rename(from, to)
+    }
+
+    fn exchange(&self, one: &Path, other: &Path) -> Result<()> {
+        if !self.can_exchange {
+            return Err(Error::new(Operation::Exchange, other, ErrorKind::Unsupported.into()));
+        }
+        self.note("exchange with", other);
+        self.memory.exchange(one, other)
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        self.note("remove", path);
+        self.memory.remove_file(path)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> Result<()> {
+        self.note("remove", dir);
+        self.memory.remove_dir(dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<()> {
+        self.note("sync", dir);
+        self.memory.sync_dir(dir)
+    }
+
+    fn copy_mode(&self, from: &Path, to: &Path) -> Result<()> {
+        self.memory.copy_mode(from, to)
+    }
+
+    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
+        self.memory.try_lock(path)
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
+        self.memory.lock(path)
+    }
+}
+
+fn stage(recorder: &Recorder) -> StagedDir {
+    let mut staged = StagedDir::create(&recorder.shared(), Path::new("/c/.staging/new")).unwrap();
+    let file = staged.create_file(Path::new("w/0")).unwrap();
+    file.write_at(0, b"bytes").unwrap();
+    file.sync().unwrap();
+    staged
+}
+
+fn commit(recorder: &Recorder) -> Vec<String> {
+    let staged = stage(recorder);
+    recorder.steps();
+    staged.commit(Path::new("/c/tree"), Path::new("/c/.staging/old")).unwrap();
+    recorder.steps()
+}
+
+fn with_directories(can_exchange: bool) -> Recorder {
+    let recorder = Recorder::new(can_exchange);
+    recorder.create_dir(Path::new("/c")).unwrap();
+    recorder.create_dir(Path::new("/c/.staging")).unwrap();
+    recorder
+}
+
+#[test]
+fn a_file_is_synced_then_named_then_its_name_is_synced() {
+    let recorder = Recorder::new(true);
+    let mut staged = StagedFile::create(&recorder.shared(), Path::new("/.tmp")).unwrap();
+    staged.append(b"bytes").unwrap();
+    drop(staged.commit(Path::new("/file")).unwrap());
+    assert_eq!(recorder.steps(), ["sync /.tmp", "rename to /file", "sync /"]);
+}
+
+#[test]
+fn a_tree_is_synced_from_the_bottom_then_named_then_its_name_is_synced() {
+    let steps = commit(&with_directories(true));
+    let expected =
+        ["sync /c/.staging/new/w", "sync /c/.staging/new", "rename to /c/tree", "sync /c"];
+    assert_eq!(steps, expected);
+}
+
+#[test]
+fn a_tree_that_is_replaced_goes_when_neither_directory_can_bring_it_back() {
+    let recorder = with_directories(true);
+    commit(&recorder);
+    assert_eq!(
+        commit(&recorder)[2..],
+        [
+            "exchange with /c/tree",
+            "sync /c",
+            "sync /c/.staging",
+            "remove /c/.staging/new/w/0",
+            "remove /c/.staging/new/w",
+            "remove /c/.staging/new",
+        ]
+    );
+}
+
+#[test]
+fn without_an_exchange_each_name_is_durable_before_the_next_step() {
+    let recorder = with_directories(false);
+    commit(&recorder);
+    assert_eq!(
+        commit(&recorder)[2..],
+        [
+            "sync /c",
+            "rename to /c/.staging/old",
+            "sync /c/.staging",
+            "rename to /c/tree",
+            "sync /c",
+            "sync /c/.staging",
+            "remove /c/.staging/old/w/0",
+            "remove /c/.staging/old/w",
+            "remove /c/.staging/old",
+        ]
+    );
+}

@@ -1,0 +1,36 @@
+//! A pin that was set, or taken away, survives a power cut: retention goes by it in the next process.
+
+use crate::states::model;
+use qstore_storage::MemoryStorage;
+use qstore_zarr::{CheckpointManager, CheckpointSettings};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_mins(1);
+
+fn open(memory: &MemoryStorage) -> CheckpointManager {
+    let settings = CheckpointSettings::default().keep_last(1).workers(1);
+    CheckpointManager::open_in(Arc::new(memory.clone()), Path::new("/c"), settings).unwrap()
+}
+
+fn save(manager: &CheckpointManager, epoch: u64) {
+    manager.save(epoch, model(epoch), None, None).unwrap().wait(LONG).unwrap();
+}
+
+#[test]
+fn a_pin_and_its_end_survive_a_power_cut() {
+    let memory = MemoryStorage::new();
+    let manager = open(&memory);
+    save(&manager, 1);
+    manager.pin(1).unwrap();
+    let cut = memory.power_cut();
+    let after = open(&cut);
+    save(&after, 2);
+    assert_eq!(after.list_checkpoints().unwrap(), [1, 2], "what is pinned stays");
+
+    after.unpin(1).unwrap();
+    let after = open(&cut.power_cut());
+    save(&after, 3);
+    assert_eq!(after.list_checkpoints().unwrap(), [3], "and goes when it is not any more");
+}

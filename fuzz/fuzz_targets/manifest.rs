@@ -1,0 +1,5 @@
+//! The manifest of a checkpoint.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| qstore_fuzz::check("manifest", bytes));

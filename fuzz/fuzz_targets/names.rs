@@ -1,0 +1,5 @@
+//! Names of tensors.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| qstore_fuzz::check("names", bytes));

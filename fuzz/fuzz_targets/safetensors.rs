@@ -1,0 +1,5 @@
+//! A safetensors file.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| qstore_fuzz::check("safetensors", bytes));

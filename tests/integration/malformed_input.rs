@@ -1,0 +1,62 @@
+//! Malformed files, states and names: an error or what is there, soon, and in little memory.
+//!
+//! `QSTORE_MALFORMED` says how many inputs of each kind (400 unless it is set), `QSTORE_SEED` with
+//! which number they begin; a failure prints the number of the one input that it is about, and
+//! `QSTORE_CASE` repeats that one. The same functions are fuzzed for longer in `fuzz/`.
+
+use qstore_tests::malformed::{Limits, TARGETS, Target, judge_again, mutation};
+
+fn number(variable: &str, default: u64) -> u64 {
+    let set = std::env::var(variable).ok();
+    set.map_or(default, |text| text.parse().expect("a whole number"))
+}
+
+fn check(target: Target) {
+    // The Parquet library panics on some of it; these panics are contained and only noise here.
+    std::panic::set_hook(Box::new(|_| {}));
+    let case = std::env::var("QSTORE_CASE").is_ok();
+    let seed = number(if case { "QSTORE_CASE" } else { "QSTORE_SEED" }, 1);
+    let seeds = (target.seeds)();
+    let limits = Limits::default();
+    for good in &seeds {
+        judge_again(target, good, limits).unwrap_or_else(|error| fail(target, seed, 0, &error));
+    }
+    let count = if case { 1 } else { number("QSTORE_MALFORMED", 400) };
+    for number in 0..count {
+        let input = mutation::input(target, &seeds, seed.wrapping_add(number), 0);
+        let verdict = judge_again(target, &input, limits);
+        verdict
+            .unwrap_or_else(|error| fail(target, seed.wrapping_add(number), input.len(), &error));
+    }
+    println!("{count} cases: {}", target.name);
+}
+
+fn fail(target: Target, seed: u64, len: usize, error: &str) {
+    let _ = std::panic::take_hook();
+    let name = target.name;
+    panic!(
+        "{name}: {error} ({len} bytes); again: QSTORE_CASE={seed} \
+         cargo nextest run -p qstore-tests malformed_input::{name}"
+    );
+}
+
+/// One test for each target, so that they run beside each other and are named.
+macro_rules! tests {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                check(qstore_tests::malformed::target(stringify!($name)).expect("its name"));
+            }
+        )*
+
+        #[test]
+        fn every_target_has_a_test() {
+            assert_eq!([$(stringify!($name)),*], TARGETS.map(|target| target.name));
+        }
+    };
+}
+
+tests! {
+    metrics metrics_sealed checkpoint_zip checkpoint_parts manifest zarr_json zarr_group safetensors names
+}

@@ -1,0 +1,144 @@
+//! A small run of a checkpoint manager that has everything in it: saves, an overwritten epoch, retention,
+//! tensors that are shared, and a reopening; and what must hold wherever it was stopped.
+
+use crate::promises::Promises;
+use qstore::storage::Storage;
+use qstore::{CheckpointManager, CheckpointSettings, Layout, StateDict, Tensor};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The epoch of each save; the n-th saves the model of seed n.
+const EPOCHS: [u64; 4] = [1, 2, 3, 2];
+/// The saves before which the manager is opened anew.
+const REOPENED: [usize; 2] = [0, 2];
+const KEEP_LAST: usize = 2;
+
+/// A way to save.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    /// Its name in a case.
+    pub name: &'static str,
+    layout: Layout,
+    deduplicate: bool,
+    /// Whether a whole tree can be synced at once.
+    pub syncs_trees: bool,
+}
+
+/// Both layouts, and directories that share tensors, on a system with and without a sync of whole trees.
+pub const WAYS: [Way; 4] = [
+    Way { name: "file", layout: Layout::SingleFile, deduplicate: false, syncs_trees: true },
+    Way { name: "directory", layout: Layout::Directory, deduplicate: false, syncs_trees: true },
+    Way { name: "shared", layout: Layout::Directory, deduplicate: true, syncs_trees: true },
+    Way { name: "shared-slow", layout: Layout::Directory, deduplicate: true, syncs_trees: false },
+];
+
+impl Way {
+    fn settings(self) -> CheckpointSettings {
+        CheckpointSettings::default()
+            .keep_last(KEEP_LAST)
+            .workers(1)
+            .layout(self.layout)
+            .deduplicate(self.deduplicate)
+    }
+}
+
+/// The checkpoints of a run in that directory.
+pub fn checkpoints(dir: &Path) -> PathBuf {
+    dir.join("checkpoints")
+}
+
+/// A small model whose numbers come from its seed, but for one tensor that is always the same.
+pub fn model(seed: i64) -> StateDict {
+    let values: Vec<f32> = (0..40).map(|i| seed as f32 * 100.0 + i as f32).collect();
+    let values = Tensor::from_vec(values, [4, 10]).expect("the shape fits");
+    let frozen = Tensor::from_vec(vec![7_u16; 9], [3, 3]).expect("the shape fits");
+    let mut model = StateDict::from_iter([("w", values), ("frozen", frozen)]);
+    model.insert("seed", Tensor::scalar(seed));
+    model
+}
+
+/// The seed of a model that is whole.
+fn seed_of(state: &StateDict) -> i64 {
+    let seed = state.tensor("seed").and_then(|seed| seed.to_vec::<i64>().ok());
+    let seed = seed.expect("every model has a seed")[0];
+    assert!(*state == model(seed), "the model of seed {seed} has other values");
+    seed
+}
+
+/// Runs it. A save that fails is tried again; what never works ends the run.
+///
+/// # Panics
+/// When a failure is told by the ticket and not by `health`.
+pub fn run(dir: &Path, storage: &Arc<dyn Storage>, way: Way, told: &Promises) {
+    let open =
+        || CheckpointManager::open_in(Arc::clone(storage), checkpoints(dir), way.settings()).ok();
+    let mut manager = None;
+    for (number, epoch) in EPOCHS.into_iter().enumerate() {
+        let seed = number as i64 + 1;
+        if REOPENED.contains(&number) {
+            drop(manager.take());
+            manager = (0..3).find_map(|_| open());
+        }
+        let Some(manager) = &manager else { return };
+        told.begin(seed);
+        let save = || {
+            // A failure nobody was told about yet may be the answer; then this save has not begun.
+            let outcome = manager
+                .save(epoch, model(seed), None, None)
+                .and_then(|ticket| ticket.wait(PATIENCE));
+            let is_told = outcome.is_ok() || manager.health().is_err();
+            assert!(is_told, "a save has failed, and the manager is in good health");
+            outcome.is_ok()
+        };
+        if !(0..4).any(|_| save()) {
+            return;
+        }
+        told.acknowledge(seed, true);
+    }
+}
+
+/// What must hold of whatever is left: it opens; every checkpoint that is listed is whole and what was
+/// saved under its epoch; the latest is at least the last acknowledged; a new save works at once, and
+/// opening once more changes nothing.
+///
+/// # Panics
+/// When something does not hold.
+pub fn check(dir: &Path, storage: &Arc<dyn Storage>, way: Way, acknowledged: i64) {
+    let home = checkpoints(dir);
+    let open = || {
+        CheckpointManager::open_in(Arc::clone(storage), &home, way.settings())
+            .unwrap_or_else(|error| panic!("what is left cannot be opened: {error}"))
+    };
+    let mut manager = open();
+    let listed = manager.list_checkpoints().expect("it can be listed");
+    assert!(listed.len() <= KEEP_LAST + 1, "{listed:?} are too many");
+    let load = |epoch| {
+        let loaded = manager.load(epoch).unwrap_or_else(|error| panic!("epoch {epoch}: {error}"));
+        seed_of(&loaded.model_state)
+    };
+    for epoch in &listed {
+        let seed = load(*epoch);
+        assert_eq!(EPOCHS[seed as usize - 1], *epoch, "it was saved under another epoch");
+    }
+    let latest = manager.load_latest().expect("the latest can be loaded");
+    let newest = latest.as_ref().map_or(0, |latest| seed_of(&latest.checkpoint.model_state));
+    assert!(newest >= acknowledged, "save {newest} is the latest, {acknowledged} was acknowledged");
+    assert!(latest.is_none_or(|latest| latest.skipped.is_empty()), "one had to be passed over");
+    if acknowledged > 0 {
+        let epoch = EPOCHS[acknowledged as usize - 1];
+        assert!(listed.contains(&epoch) && load(epoch) >= acknowledged, "epoch {epoch} is gone");
+    }
+    let saved = manager.save(999, model(77), None, None).and_then(|ticket| ticket.wait(PATIENCE));
+    saved.expect("a new save works at once");
+    manager.close(PATIENCE).expect("it can be closed");
+    let kept = open().list_checkpoints().expect("it can be listed");
+    assert!(kept.len() <= KEEP_LAST && kept.contains(&999), "{kept:?} after another save");
+    let manager = open();
+    assert_eq!(manager.list_checkpoints().expect("it can be listed"), kept, "opened once more");
+    assert_eq!(manager.latest_checkpoint().expect("it can be listed"), Some(999));
+    assert_eq!(seed_of(&manager.load(999).expect("it is there").model_state), 77);
+    let staging = storage.metadata(&home.join(".staging")).expect("it can be looked for");
+    assert!(staging.is_none(), "something is left over");
+}

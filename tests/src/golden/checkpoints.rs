@@ -1,0 +1,199 @@
+//! Golden checkpoints: both layouts, every codec and element type, nested states, and damage of every
+//! kind. Each lies in a directory of its own, as epoch 1.
+
+use super::{check_refusal, damaged, plain_state, put};
+use crate::stored_zip::{self, Parts};
+use qstore::schema::{Dtype, State, StateDict, Tensor};
+use qstore::storage::{EntryKind, MemoryStorage, Storage, read_all};
+use qstore::zarr::Compression;
+use qstore::{CheckpointManager, CheckpointSettings, Checkpoints, Layout};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const DIR: &str = "/c";
+const ZIP: &str = "epoch_0001.zarr.zip";
+const TREE: &str = "epoch_0001";
+
+/// A tensor of every type, with bytes that are no round numbers.
+fn every_type() -> StateDict {
+    let tensor = |(number, dtype): (usize, &Dtype)| {
+        let bytes: Vec<u8> = (0..dtype.size() * 6)
+            .map(|at| if *dtype == Dtype::Bool { at as u8 % 2 } else { (at * 37 + number) as u8 })
+            .collect();
+        let tensor = Tensor::new(*dtype, [2, 3], bytes).expect("six elements");
+        (dtype.name(), tensor)
+    };
+    Dtype::ALL.iter().enumerate().map(tensor).collect()
+}
+
+/// As an optimizer has it: lists, integer keys, scalars, 0-d and empty tensors.
+fn nested() -> StateDict {
+    let quarters: Vec<f32> = (0_u8..20).map(|n| f32::from(n) / 4.0).collect();
+    let moments = StateDict::from_iter([
+        ("exp_avg", Tensor::from_vec(quarters, [4, 5]).expect("twenty elements")),
+        ("step", Tensor::scalar(7_i64)),
+        ("none", Tensor::from_vec(Vec::<f32>::new(), [0, 3]).expect("no element")),
+    ]);
+    let mut group = StateDict::from_iter([("lr", State::from(1e-3)), ("amsgrad", false.into())]);
+    group.insert("params", State::List(vec![0_i64.into(), 1_i64.into()]));
+    group.insert("nothing", State::Null);
+    let mut state = StateDict::from_iter([("state", StateDict::from_iter([(0_i64, moments)]))]);
+    state.insert("param_groups", State::List(vec![group.into()]));
+    state
+}
+
+/// Keys that no file could be called.
+fn names() -> StateDict {
+    let long = "n".repeat(200);
+    ["w", "W", "a/b", "..", "größe", "zarr.json", "CON", &long]
+        .into_iter()
+        .zip(0_u8..)
+        .map(|(name, number)| (name.to_owned(), Tensor::scalar(number)))
+        .map(|(name, tensor)| (qstore::schema::Key::Name(name.into()), tensor))
+        .collect()
+}
+
+fn saved(model: StateDict, optimizer: Option<StateDict>, settings: CheckpointSettings) -> Parts {
+    let memory = MemoryStorage::new();
+    let settings = settings.workers(1).chunk_bytes(64);
+    let manager = CheckpointManager::open_in(Arc::new(memory.clone()), DIR, settings);
+    let manager = manager.expect("the memory has a directory");
+    let metadata = metadata();
+    let ticket = manager.save(1, model, optimizer, Some(metadata)).expect("it can be saved");
+    ticket.wait(Duration::from_secs(60)).expect("the memory has room");
+    let mut parts = Parts::new();
+    collect(&memory, DIR, "", &mut parts);
+    parts.retain(|(name, _)| name.starts_with(TREE));
+    parts
+}
+
+fn metadata() -> StateDict {
+    let nan = f64::from_bits(0x7ff8_0000_dead_beef);
+    StateDict::from_iter([("val_loss", State::from(nan)), ("note", "first".into())])
+}
+
+fn collect(memory: &MemoryStorage, root: &str, dir: &str, parts: &mut Parts) {
+    for entry in memory.list(&Path::new(root).join(dir)).expect("it is there") {
+        let name = entry.name.to_str().expect("plain names");
+        let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
+        if entry.kind == EntryKind::Dir {
+            collect(memory, root, &path, parts);
+        } else {
+            let bytes = read_all(memory, &Path::new(root).join(&path)).expect("it is there");
+            parts.push((path, bytes));
+        }
+    }
+}
+
+/// Writes the golden checkpoints below `root`; returns what must be found in them, by their names.
+pub fn make_checkpoints(root: &Path) -> Map<String, Value> {
+    let mut all = Map::new();
+    let mut add = |name: &str, parts: &Parts, expected: Value| {
+        for (path, bytes) in parts {
+            put(root, &format!("checkpoints/{name}/{path}"), bytes);
+        }
+        all.insert(format!("checkpoints/{name}"), expected);
+    };
+    let holds = |model: &StateDict, optimizer: Option<&StateDict>| {
+        let optimizer = optimizer.map(plain_state::dict);
+        json!({"model": plain_state::dict(model), "optimizer": optimizer,
+            "metadata": plain_state::dict(&metadata())})
+    };
+    let settings = CheckpointSettings::default;
+    for (name, compression) in [
+        ("none", Compression::None),
+        ("zstd", Compression::Zstd),
+        ("lz4", Compression::Lz4),
+        ("gzip", Compression::Gzip),
+    ] {
+        let (model, optimizer) = (nested(), nested());
+        let parts =
+            saved(model.clone(), Some(optimizer.clone()), settings().compression(compression));
+        add(name, &parts, holds(&model, Some(&optimizer)));
+    }
+    let types = saved(every_type(), None, settings());
+    add("every_type", &types, holds(&every_type(), None));
+    add("names", &saved(names(), None, settings()), holds(&names(), None));
+    let in_directory = settings().layout(Layout::Directory);
+    let directory = saved(nested(), None, in_directory.clone());
+    add("directory", &directory, holds(&nested(), None));
+    let shared = saved(nested(), None, in_directory.deduplicate(true));
+    add("directory_with_digests", &shared, holds(&nested(), None));
+
+    let refuse = |error: &str, says: &str| json!({"error": error, "says": says});
+    let zip = saved(nested(), None, settings().compression(Compression::None)).remove(0).1;
+    let one = |bytes: Vec<u8>| vec![(ZIP.to_owned(), bytes)];
+    let chunk = 66; // the first entry's data begins at 64
+    let flipped = damaged(&zip, |bytes| bytes[chunk] ^= 1);
+    let says = "of tensor `model/state/0/exp_avg` does not match its checksum";
+    add("damaged/bit_in_a_chunk", &one(flipped), refuse("Damaged", says));
+    let cut = damaged(&zip, |bytes| bytes.truncate(bytes.len() / 2));
+    add("damaged/cut_in_half", &one(cut), refuse("Damaged", "its end"));
+    let longer = damaged(&zip, |bytes| bytes.push(0));
+    add("damaged/a_byte_longer", &one(longer), refuse("Damaged", "its end"));
+    let flipped = damaged(&zip, |bytes| {
+        let at = find(bytes, b"\"version\":1");
+        bytes[at + 10] = b'7';
+    });
+    let says = "it does not match its own checksum";
+    add("damaged/bit_in_the_manifest", &one(flipped), refuse("Damaged", says));
+
+    let mut parts: Parts = directory.clone();
+    for (path, _) in &mut parts {
+        *path = path.trim_start_matches(TREE).trim_start_matches('/').to_owned();
+    }
+    let manifest = parts.iter().position(|(path, _)| path == stored_zip::MANIFEST);
+    let (_, sealed) = parts.remove(manifest.expect("it has one"));
+    let text = String::from_utf8(sealed).expect("it is JSON");
+    let later = stored_zip::reseal(&text.replace("\"version\":1", "\"version\":2"));
+    // The keys of chunks are those of a directory, which the archive's reader takes as well.
+    let later = one(stored_zip::zip(&parts, &later));
+    add("damaged/of_a_later_version", &later, refuse("UnsupportedVersion", "version 2"));
+
+    let without = |what: &str| -> Parts {
+        let gone = format!("{TREE}/{what}");
+        directory.iter().filter(|(path, _)| *path != gone).cloned().collect()
+    };
+    let gone = without("model/state/0/exp_avg/c.0.0");
+    let says = "`model/state/0/exp_avg/c.0.0` of tensor `model/state/0/exp_avg` is missing";
+    add("damaged/a_chunk_that_is_gone", &gone, refuse("Damaged", says));
+    let gone = without(stored_zip::MANIFEST);
+    add("damaged/no_manifest", &gone, refuse("Damaged", "there is none"));
+    let mut swapped = directory.clone();
+    let place = |name: &str| directory.iter().position(|(path, _)| path.ends_with(name));
+    let (first, second) = (place("exp_avg/c.0.0"), place("exp_avg/c.1.0"));
+    let (first, second) = (first.expect("two chunks"), second.expect("two chunks"));
+    // Each ends with its own checksum, which is right; only the manifest tells them apart.
+    let bytes = std::mem::take(&mut swapped[first].1);
+    swapped[first].1 = std::mem::replace(&mut swapped[second].1, bytes);
+    let says = "of tensor `model/state/0/exp_avg` does not match its checksum";
+    add("damaged/another_chunk_in_its_place", &swapped, refuse("Damaged", says));
+    all
+}
+
+fn find(bytes: &[u8], text: &[u8]) -> usize {
+    let found = bytes.windows(text.len()).position(|window| window == text);
+    found.expect("the text stands there")
+}
+
+/// Loads and verifies a golden checkpoint.
+pub fn check_checkpoint(root: &Path, name: &str, expected: &Value) {
+    let checkpoints = Checkpoints::open(root.join(name)).expect("the directory is there");
+    let verified = checkpoints.verify(1);
+    match checkpoints.load(1) {
+        Err(error) => {
+            assert_eq!(verified.expect_err(name).to_string(), error.to_string());
+            check_refusal(name, &error, expected);
+        }
+        Ok(loaded) => {
+            verified.expect(name);
+            assert_eq!(checkpoints.list_checkpoints().expect(name), [1]);
+            let optimizer = loaded.optimizer_state.as_ref().map(plain_state::dict);
+            assert_eq!(plain_state::dict(&loaded.model_state), expected["model"], "{name}");
+            assert_eq!(json!(optimizer), expected["optimizer"], "{name}");
+            assert_eq!(plain_state::dict(&loaded.metadata), expected["metadata"], "{name}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Checkpoints in both layouts: as they are, and with a manifest that agrees with whatever is there, so
+//! that what is behind the checksums is reached.
+
+use super::parts::{pack, unpack};
+use crate::stored_zip::{MANIFEST, Parts, resealed, sealed_manifest, zip};
+use qstore::schema::{State, StateDict, Tensor};
+use qstore::storage::{EntryKind, MemoryStorage, Storage, create_dir_all, read_all};
+use qstore::zarr::{Compression, MissingChunks, load_zarr_group_in};
+use qstore::{CheckpointManager, CheckpointSettings, Checkpoints, Layout, Select};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const DIR: &str = "/c";
+const ZIP: &str = "/c/epoch_0001.zarr.zip";
+const TREE: &str = "/c/epoch_0001";
+const ROOT: &str = "zarr.json";
+
+/// A checkpoint that says it holds more is not loaded here: that much memory is what it asks for.
+const TENSOR_BYTES_MAX: u64 = 16 << 20;
+
+pub(super) fn read_zip(bytes: &[u8]) {
+    let memory = MemoryStorage::new();
+    put(&memory, ZIP, bytes);
+    read(&memory);
+}
+
+/// Lists, opens, loads and verifies epoch 1.
+fn read(memory: &MemoryStorage) {
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let checkpoints =
+        Checkpoints::open_in(storage, DIR).expect("the directory is there").workers(1);
+    let listed = checkpoints.list_checkpoints().expect("the memory can be read");
+    let Ok(reader) = checkpoints.reader(1) else {
+        assert!(checkpoints.load(1).is_err(), "what cannot be opened is not loaded");
+        return;
+    };
+    assert_eq!(listed, [1], "what can be opened is listed");
+    let _ = reader.info();
+    let Ok(tensors) = reader.tensors() else {
+        assert!(checkpoints.load(1).is_err(), "a tensor that makes no sense is not loaded");
+        return;
+    };
+    let claimed = tensors.iter().fold(0_u64, |sum, tensor| sum.saturating_add(tensor.bytes));
+    if claimed > TENSOR_BYTES_MAX {
+        return;
+    }
+    let verified = checkpoints.verify(1);
+    let loaded = checkpoints.load(1);
+    assert_eq!(verified.is_ok(), loaded.is_ok(), "{verified:?}");
+    if let Ok(loaded) = loaded {
+        let optimizer = loaded.optimizer_state.as_ref().map_or(0, StateDict::tensor_bytes);
+        assert_eq!(loaded.model_state.tensor_bytes() + optimizer, claimed);
+        let some = checkpoints.load_tensors(1, &Select::All).expect("all could be loaded");
+        assert_eq!(some.len(), tensors.len());
+    }
+}
+
+pub(super) fn zip_seeds() -> Vec<Vec<u8>> {
+    let zip = |compression| {
+        let memory = saved(Layout::SingleFile, compression);
+        read_all(&memory, Path::new(ZIP)).expect("it is there")
+    };
+    [Compression::None, Compression::Zstd, Compression::Lz4, Compression::Gzip].map(zip).into()
+}
+
+/// The entries but for the manifest, which is made to agree with them.
+pub(super) fn read_parts(bytes: &[u8]) {
+    let parts = unpack(bytes);
+    let memory = MemoryStorage::new();
+    if put_tree(&memory, &parts, &sealed_manifest(&parts)) {
+        read(&memory);
+    }
+    let memory = MemoryStorage::new();
+    put(&memory, ZIP, &zip(&parts, &sealed_manifest(&parts)));
+    read(&memory);
+}
+
+pub(super) fn parts_seeds() -> Vec<Vec<u8>> {
+    let seed = |layout, compression| {
+        let mut parts = tree(&saved(layout, compression));
+        parts.retain(|(name, _)| name != MANIFEST);
+        pack(&parts)
+    };
+    let mut seeds: Vec<_> = [Compression::None, Compression::Zstd, Compression::Lz4]
+        .map(|compression| seed(Layout::Directory, compression))
+        .into();
+    // A bomb: a chunk of zeros a thousand times as long as it is stored.
+    let zeros = StateDict::from_iter(
+        [("zeros", Tensor::from_vec(vec![0_u8; 1 << 20], [1 << 20]))]
+            .map(|(name, tensor)| (name, tensor.expect("as many as there are"))),
+    );
+    let mut parts = tree(&saved_state(zeros, Layout::Directory, Compression::Zstd));
+    parts.retain(|(name, _)| name != MANIFEST);
+    seeds.push(pack(&parts));
+    seeds
+}
+
+/// A manifest in place of a good one.
+pub(super) fn read_manifest(bytes: &[u8]) {
+    let mut parts = tree(&saved(Layout::Directory, Compression::None));
+    parts.retain(|(name, _)| name != MANIFEST);
+    // The last digits are those of a checksum, wrong or right.
+    for manifest in [bytes.to_vec(), resealed(bytes)] {
+        let memory = MemoryStorage::new();
+        assert!(put_tree(&memory, &parts, &manifest), "the entries are those of a good one");
+        read(&memory);
+        let memory = MemoryStorage::new();
+        put(&memory, ZIP, &zip(&parts, &manifest));
+        read(&memory);
+    }
+}
+
+pub(super) fn manifest_seeds() -> Vec<Vec<u8>> {
+    let parts = tree(&saved(Layout::Directory, Compression::None));
+    parts.into_iter().filter(|(name, _)| name == MANIFEST).map(|(_, bytes)| bytes).collect()
+}
+
+/// A root `zarr.json` in place of a good one.
+pub(super) fn read_root(bytes: &[u8]) {
+    let mut parts = tree(&saved(Layout::Directory, Compression::None));
+    parts.retain(|(name, _)| name != MANIFEST);
+    for (name, content) in &mut parts {
+        if name == ROOT {
+            *content = bytes.to_vec();
+        }
+    }
+    let memory = MemoryStorage::new();
+    assert!(put_tree(&memory, &parts, &sealed_manifest(&parts)), "all names are good");
+    read(&memory);
+}
+
+pub(super) fn root_seeds() -> Vec<Vec<u8>> {
+    let parts = tree(&saved(Layout::Directory, Compression::None));
+    parts.into_iter().filter(|(name, _)| name == ROOT).map(|(_, bytes)| bytes).collect()
+}
+
+/// A group without a manifest, whose chunks must all be there.
+pub(super) fn read_group(bytes: &[u8]) {
+    let memory = MemoryStorage::new();
+    if put_tree(&memory, &unpack(bytes), b"{}") {
+        let storage: Arc<dyn Storage> = Arc::new(memory);
+        let _ = load_zarr_group_in(&storage, TREE, MissingChunks::Refuse);
+    }
+}
+
+pub(super) fn group_seeds() -> Vec<Vec<u8>> {
+    let array = json!({"zarr_format": 3, "node_type": "array", "shape": [4], "data_type": "float32",
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": 0.0, "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
+        "attributes": {}});
+    let group = |attributes: Value| {
+        json!({"zarr_format": 3, "node_type": "group", "attributes": attributes}).to_string()
+    };
+    let plain = vec![
+        ("zarr.json".to_owned(), group(json!({"epoch": 1, "loss": 0.5})).into_bytes()),
+        ("model/zarr.json".to_owned(), group(json!({})).into_bytes()),
+        ("model/w/zarr.json".to_owned(), array.to_string().into_bytes()),
+        ("model/w/c/0".to_owned(), vec![0; 8]),
+        ("model/w/c/1".to_owned(), vec![1; 8]),
+    ];
+    // Ours is a Zarr group, too.
+    let seed = |compression| pack(&tree(&saved(Layout::Directory, compression)));
+    vec![pack(&plain), seed(Compression::None), seed(Compression::Zstd)]
+}
+
+/// Small tensors of some types and shapes, cut into chunks, and nested metadata.
+fn state() -> StateDict {
+    let mut state = StateDict::from_iter([
+        ("w", Tensor::from_vec((0..24).map(|n| n as f32).collect(), [4, 6]).expect("24 elements")),
+        ("scalar", Tensor::scalar(7_i64)),
+        ("none", Tensor::from_vec(Vec::<u8>::new(), [0, 3]).expect("no elements")),
+    ]);
+    state.insert("list", State::List(vec![1_i64.into(), "two".into(), 3.0.into()]));
+    state
+}
+
+fn saved(layout: Layout, compression: Compression) -> MemoryStorage {
+    saved_state(state(), layout, compression)
+}
+
+fn saved_state(state: StateDict, layout: Layout, compression: Compression) -> MemoryStorage {
+    let memory = MemoryStorage::new();
+    let settings = CheckpointSettings::default().workers(1).layout(layout).compression(compression);
+    let settings = if state.tensor_bytes() < 1_000 { settings.chunk_bytes(64) } else { settings };
+    let manager = CheckpointManager::open_in(Arc::new(memory.clone()), DIR, settings);
+    let manager = manager.expect("the memory has a directory");
+    let metadata = StateDict::from_iter([("loss", 0.5)]);
+    let ticket = manager.save(1, state, None, Some(metadata)).expect("it can be saved");
+    ticket.wait(Duration::from_secs(60)).expect("the memory has room");
+    memory
+}
+
+/// The files of the directory, by their paths in it; the root last, as it is written.
+fn tree(memory: &MemoryStorage) -> Parts {
+    fn collect(memory: &MemoryStorage, dir: &str, parts: &mut Parts) {
+        for entry in memory.list(&Path::new(TREE).join(dir)).expect("it is there") {
+            let name = entry.name.to_str().expect("plain names");
+            let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
+            if entry.kind == EntryKind::Dir {
+                collect(memory, &path, parts);
+            } else {
+                let bytes = read_all(memory, &Path::new(TREE).join(&path)).expect("it is there");
+                parts.push((path, bytes));
+            }
+        }
+    }
+    let mut parts = Parts::new();
+    collect(memory, "", &mut parts);
+    parts
+}
+
+/// Writes the files; `false` where a name cannot be one, or two get in each other's way.
+fn put_tree(memory: &MemoryStorage, parts: &Parts, manifest: &[u8]) -> bool {
+    let mut all = parts.iter().map(|(name, bytes)| (&**name, &**bytes)).collect::<Vec<_>>();
+    all.push((MANIFEST, manifest));
+    all.into_iter().all(|(name, bytes)| {
+        let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
+        let path = format!("{TREE}/{name}");
+        let dir = path.rsplit_once('/').map_or("/", |(dir, _)| dir);
+        name.split('/').all(is_plain)
+            && create_dir_all(memory, Path::new(dir)).is_ok()
+            && memory.create_new(Path::new(&path)).is_ok_and(|file| file.write_at(0, bytes).is_ok())
+    })
+}
+
+fn put(memory: &MemoryStorage, path: &str, bytes: &[u8]) {
+    memory.create_dir(Path::new(DIR)).expect("the memory is empty");
+    let file = memory.create_new(Path::new(path)).expect("the memory is empty");
+    file.write_at(0, bytes).expect("the memory has room");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A seed that is refused would leave everything behind the first check untested.
+    #[test]
+    fn every_seed_is_loaded() {
+        for seed in parts_seeds() {
+            let parts = unpack(&seed);
+            let (memory, other) = (MemoryStorage::new(), MemoryStorage::new());
+            assert!(put_tree(&memory, &parts, &sealed_manifest(&parts)));
+            put(&other, ZIP, &zip(&parts, &sealed_manifest(&parts)));
+            for memory in [memory, other] {
+                Checkpoints::open_in(Arc::new(memory), DIR).unwrap().load(1).unwrap();
+            }
+        }
+        for seed in group_seeds() {
+            let memory = MemoryStorage::new();
+            put_tree(&memory, &unpack(&seed), b"{}");
+            let storage: Arc<dyn Storage> = Arc::new(memory);
+            load_zarr_group_in(&storage, TREE, MissingChunks::Refuse).unwrap();
+        }
+    }
+}

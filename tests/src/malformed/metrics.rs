@@ -1,0 +1,131 @@
+//! Metrics files: read by our reader, and opened by the writer, which recovers what is damaged.
+
+use qstore::buffer::Sink;
+use qstore::parquet::{Compression, MetricsLog, Values};
+use qstore::schema::Row;
+use qstore::storage::{MemoryStorage, Storage, read_all};
+use qstore::{MetricsFile, WriterSettings};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+const PATH: &str = "/metrics.parquet";
+
+/// The four letters at both ends of a Parquet file, and those before our footers.
+const MAGIC: &[u8] = b"PAR1";
+const SEAL: &[u8] = b"QSFC";
+
+/// The program a footer says it is from; ours has checksums that count.
+const OURS: &[u8] = b"qstore-parquet";
+
+pub(super) fn read_as_is(bytes: &[u8]) {
+    let memory = MemoryStorage::new();
+    put(&memory, bytes);
+    if let Ok(file) = MetricsFile::open_in(&memory, PATH) {
+        let validation = file.validate().expect("damage is in what is returned");
+        assert_eq!(validation.rows, file.rows());
+        let mut is_whole = true;
+        for field in file.fields() {
+            let mut rows = 0;
+            // In pieces: a file that is not trusted need not fit into the memory at once.
+            for batch in file.batches(&[&field.name], 0..u64::MAX).expect("the column is there") {
+                let Ok(batch) = batch else {
+                    is_whole = false;
+                    break;
+                };
+                let len = match &batch.columns[0].values {
+                    Values::Bool(values) => values.len(),
+                    Values::Int(values) => values.len(),
+                    Values::Float(values) => values.len(),
+                    Values::Text(values) => values.len(),
+                    _ => batch.rows,
+                };
+                assert_eq!(len, batch.rows);
+                rows += batch.rows as u64;
+            }
+            assert!(!is_whole || rows == file.rows(), "{rows} of {}", file.rows());
+        }
+        assert_eq!(is_whole, validation.damage.is_empty());
+    }
+    write(&memory);
+}
+
+/// Continues the file, which sets a damaged one aside, widens one column and adds another.
+fn write(memory: &MemoryStorage) {
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let settings = WriterSettings::default().compression(Compression::None);
+    let Ok(mut log) = MetricsLog::<Row>::open_in(storage, PATH, settings) else { return };
+    let before = Sink::<Row>::stats(&log).file_rows;
+    log.append(&Row::from([("n", 0.5), ("new", 1.0)]), Instant::now());
+    let accepted = Sink::<Row>::stats(&log).pending_rows as u64;
+    if log.close().is_ok() {
+        let file = MetricsFile::open_in(memory, PATH).expect("what was closed can be opened");
+        assert_eq!(file.rows(), before + accepted, "and has all its rows");
+    }
+}
+
+/// The same with checksums that agree, so that what is behind them is reached.
+pub(super) fn read_sealed(bytes: &[u8]) {
+    for is_ours in [true, false] {
+        if let Some(sealed) = sealed(bytes, is_ours) {
+            read_as_is(&sealed);
+        }
+    }
+}
+
+/// Puts the right checksum before the footer; and if the file is not to be ours any more, makes the
+/// footer somebody else's, whose chunks have no checksums.
+fn sealed(bytes: &[u8], is_ours: bool) -> Option<Vec<u8>> {
+    let mut bytes = bytes.to_vec();
+    let tail = bytes.len().checked_sub(8)?;
+    let length: [u8; 4] = bytes[tail..tail + 4].try_into().ok()?;
+    let footer = tail.checked_sub(u32::from_le_bytes(length) as usize)?;
+    let seal = footer.checked_sub(8)?;
+    if !is_ours {
+        let ours = bytes[footer..tail].windows(OURS.len()).position(|window| window == OURS)?;
+        bytes[footer + ours] = b'x';
+    }
+    let checksum = crc32c::crc32c(&bytes[footer..tail]);
+    bytes[seal..seal + 4].copy_from_slice(SEAL);
+    bytes[seal + 4..footer].copy_from_slice(&checksum.to_le_bytes());
+    bytes[..4].copy_from_slice(MAGIC);
+    bytes[tail + 4..].copy_from_slice(MAGIC);
+    Some(bytes)
+}
+
+fn put(memory: &MemoryStorage, bytes: &[u8]) {
+    let file = memory.create_new(Path::new(PATH)).expect("the memory is empty");
+    file.write_at(0, bytes).expect("the memory has room");
+}
+
+/// Small files with every type and codec, of one group and of several.
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    let codecs = [
+        Compression::None,
+        Compression::gzip(),
+        Compression::zstd(),
+        Compression::Lz4,
+        Compression::Snappy,
+    ];
+    let file = |compression: Compression, is_plain: bool| {
+        let memory = MemoryStorage::new();
+        let settings = WriterSettings::default().compression(compression).run_id("seed");
+        let settings = settings.plain_encoding(is_plain);
+        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let mut log = MetricsLog::<Row>::open_in(storage, PATH, settings).expect("it can be made");
+        for n in 0..20_i64 {
+            let mut row = Row::from([("n", n)]);
+            row.set("float", n as f64 / 7.0).set("flag", n % 3 == 0);
+            if n % 2 == 0 {
+                row.set("text", if n % 4 == 0 { "four" } else { "a longer text than fits inside" });
+            }
+            log.append(&row, Instant::now());
+            if n == 12 {
+                log.flush().expect("it can be written");
+            }
+        }
+        if is_plain { log.flush() } else { log.close() }.expect("it can be written");
+        read_all(&memory, Path::new(PATH)).expect("it is there")
+    };
+    codecs.into_iter().flat_map(|codec| [file(codec, false), file(codec, true)]).collect()
+}

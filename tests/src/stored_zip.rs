@@ -1,0 +1,84 @@
+//! The checkpoint's archive and manifest, made by hand as `docs/format.md` describes them, so that a
+//! test can put a lie into either and still have all checksums right.
+
+use serde_json::{Value, json};
+
+/// Entries: names and bytes.
+pub type Parts = Vec<(String, Vec<u8>)>;
+
+/// The manifest's name.
+pub const MANIFEST: &str = "manifest.json";
+
+/// How many characters end a manifest, `89abcdef"}`: its checksum.
+const SEAL_LEN: usize = 10;
+
+/// A manifest of these entries for epoch 1.
+pub fn sealed_manifest(parts: &Parts) -> Vec<u8> {
+    let entry = |(name, bytes): &(String, Vec<u8>)| {
+        // A chunk ends with its own checksum, which is the one to note.
+        let own = if name.ends_with("zarr.json") { 0 } else { 4 };
+        let covered = &bytes[..bytes.len().saturating_sub(own)];
+        json!([name, bytes.len(), crc32c::crc32c(covered)])
+    };
+    let entries: Vec<Value> = parts.iter().map(entry).collect();
+    let manifest = json!({"format": "qstore-checkpoint", "version": 1, "epoch": 1, "save_seq": 1,
+        "entries": entries});
+    let text = manifest.to_string();
+    let open = text.trim_end_matches('}');
+    reseal(&format!("{open},\"crc32c\":\"89abcdef\"}}"))
+}
+
+/// A manifest whose text was changed, with the checksum it needs now.
+pub fn reseal(text: &str) -> Vec<u8> {
+    resealed(text.as_bytes())
+}
+
+/// As [`reseal`], for whatever bytes.
+pub fn resealed(bytes: &[u8]) -> Vec<u8> {
+    let covered = &bytes[..bytes.len().saturating_sub(SEAL_LEN)];
+    let checksum = crc32c::crc32c(covered);
+    [covered, format!("{checksum:08x}\"}}").as_bytes()].concat()
+}
+
+/// A stored zip of these entries with the manifest at its end, to the byte as the writer makes it.
+pub fn zip(parts: &Parts, manifest: &[u8]) -> Vec<u8> {
+    let (mut file, mut directory) = (Vec::new(), Vec::new());
+    let manifest = [(MANIFEST.to_owned(), manifest.to_vec())];
+    for (name, bytes) in parts.iter().chain(&manifest) {
+        let offset = file.len() as u32;
+        let aligned = (file.len() + 30 + name.len() + 6).next_multiple_of(64);
+        let padding = (aligned - file.len() - 30 - name.len()) as u16;
+        let facts = |extra: u16, out: &mut Vec<u8>| {
+            out.extend_from_slice(&[0, 8, 0, 0, 0, 0, 33, 0]);
+            out.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
+            out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+            out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+            out.extend_from_slice(&(name.len() as u16).to_le_bytes());
+            out.extend_from_slice(&extra.to_le_bytes());
+        };
+        directory.extend_from_slice(b"PK\x01\x02\x2d\x03\x14\x00");
+        facts(0, &mut directory);
+        directory.extend_from_slice(&[0; 6]);
+        directory.extend_from_slice(&(0o100_644_u32 << 16).to_le_bytes());
+        directory.extend_from_slice(&offset.to_le_bytes());
+        directory.extend_from_slice(name.as_bytes());
+        file.extend_from_slice(b"PK\x03\x04\x14\x00");
+        facts(padding, &mut file);
+        file.extend_from_slice(name.as_bytes());
+        file.extend_from_slice(&0xd935_u16.to_le_bytes());
+        file.extend_from_slice(&(padding - 4).to_le_bytes());
+        file.extend_from_slice(&64_u16.to_le_bytes());
+        file.resize(aligned, 0);
+        file.extend_from_slice(bytes);
+    }
+    let (offset, len) = (file.len() as u32, directory.len() as u32);
+    let count = parts.len() as u16 + 1;
+    file.append(&mut directory);
+    file.extend_from_slice(b"PK\x05\x06\0\0\0\0");
+    file.extend_from_slice(&count.to_le_bytes());
+    file.extend_from_slice(&count.to_le_bytes());
+    file.extend_from_slice(&len.to_le_bytes());
+    file.extend_from_slice(&offset.to_le_bytes());
+    file.extend_from_slice(&[0; 2]);
+    file
+}

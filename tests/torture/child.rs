@@ -1,0 +1,105 @@
+//! The program that is killed: this same one, started again.
+//!
+//! `torture --child SCENARIO/WAY DIR [AT]` runs a scenario in a directory on the real file system, notes
+//! what it was promised in `DIR/promised`, and, before the change with the number AT, sends itself
+//! `SIGKILL`.
+
+use qstore::storage::{LocalStorage, Storage};
+use qstore_tests::promises::Promises;
+use qstore_tests::watched::{Step, Verdict, WatchedStorage, Watcher};
+use qstore_tests::{checkpoint_run, metrics_run};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+/// What a child prints when it has come to its end, with the number of its changes.
+const ENDED: &str = "ended after ";
+
+/// Where a child works.
+pub(crate) fn work(dir: &Path) -> PathBuf {
+    dir.join("work")
+}
+
+/// Where it notes what it was promised.
+pub(crate) fn promised(dir: &Path) -> PathBuf {
+    dir.join("promised")
+}
+
+/// Everything a child can do.
+pub(crate) fn scenarios() -> Vec<String> {
+    let metrics = metrics_run::ways().map(|(name, _)| format!("metrics/{name}"));
+    let checkpoints = checkpoint_run::WAYS.map(|way| format!("checkpoints/{}", way.name));
+    metrics.into_iter().chain(checkpoints).collect()
+}
+
+/// The command that starts one.
+pub(crate) fn command(scenario: &str, dir: &Path, at: Option<usize>) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("a program knows its own path"));
+    command.arg("--child").arg(scenario).arg(dir).args(at.map(|at| at.to_string()));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// How many changes a child makes that nobody stops.
+pub(crate) fn changes(scenario: &str, dir: &Path) -> usize {
+    let output = command(scenario, dir, None).output().expect("a child can be started");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let changes = said.trim().strip_prefix(ENDED).and_then(|changes| changes.parse().ok());
+    changes.unwrap_or_else(|| panic!("{scenario} did not come to its end: {output:?}"))
+}
+
+/// What must hold of what it left; `acknowledged` is what it had been promised.
+pub(crate) fn check(scenario: &str, dir: &Path, acknowledged: i64) {
+    let storage: Arc<dyn Storage> = Arc::new(LocalStorage::new());
+    match checkpoint_way(scenario) {
+        Some(way) => checkpoint_run::check(&work(dir), &storage, way, acknowledged),
+        None => metrics_run::check(&work(dir), &storage, acknowledged),
+    }
+}
+
+fn checkpoint_way(scenario: &str) -> Option<checkpoint_run::Way> {
+    let name = scenario.strip_prefix("checkpoints/")?;
+    checkpoint_run::WAYS.into_iter().find(|way| way.name == name)
+}
+
+/// Kills the whole process before one of its changes.
+#[derive(Debug)]
+struct Killer {
+    at: Option<usize>,
+    count: AtomicUsize,
+}
+
+impl Watcher for Killer {
+    fn before(&self, step: &Step<'_>) -> Verdict {
+        if step.is_change && Some(self.count.fetch_add(1, SeqCst)) == self.at {
+            let id = std::process::id().to_string();
+            let sent = Command::new("kill").args(["-9", &id]).status();
+            // The signal has come by now, or there is no `kill`.
+            panic!("still alive: {sent:?}");
+        }
+        Verdict::Proceed
+    }
+}
+
+/// The child itself.
+pub(crate) fn main(arguments: &[String]) -> ExitCode {
+    let [scenario, dir, at @ ..] = arguments else { return ExitCode::from(2) };
+    let dir = Path::new(dir);
+    let at = at.first().and_then(|at| at.parse().ok());
+    let killer = Killer { at, count: AtomicUsize::new(0) };
+    let storage = WatchedStorage::over(Arc::new(LocalStorage::new()), killer);
+    let told = Promises::logged(&promised(dir));
+    if let Some(way) = checkpoint_way(scenario) {
+        let storage =
+            if way.syncs_trees { storage.clone() } else { storage.clone().without_tree_sync() };
+        checkpoint_run::run(&work(dir), &storage.shared(), way, &told);
+    } else {
+        let name = scenario.strip_prefix("metrics/");
+        let way = metrics_run::ways().into_iter().find(|(way, _)| Some(*way) == name);
+        let Some((_, settings)) = way else { return ExitCode::from(2) };
+        metrics_run::run(&work(dir), &storage.shared(), &settings, &told);
+    }
+    println!("{ENDED}{}", storage.watcher().count.load(SeqCst));
+    ExitCode::SUCCESS
+}

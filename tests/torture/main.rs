@@ -1,0 +1,66 @@
+//! The rows of the scorecard that need a program of their own. `cargo xtask torture` runs it.
+//!
+//! `torture ROW --seed S [--full] [--case CASE]` tries to break one thing and prints what comes of it as
+//! lines of JSON. Each row is a module with one function, in [`ROWS`]; a case is a closure that panics
+//! when something is wrong, and has a name that repeats it alone.
+//!
+//! `torture --child …` is this same program as the one that is killed, or starved.
+
+#![forbid(unsafe_code)]
+
+/// The program that is killed.
+mod child;
+/// T1: every operation fails.
+mod faults;
+/// T10: the disk hangs.
+mod hung_disk;
+/// T3: the process is killed at every operation.
+mod kills;
+/// An attack of our own: the process is starved.
+mod limits;
+/// T2: the power is cut at every moment.
+mod power_cuts;
+/// T13: a long run.
+mod soak;
+/// T6: hostile names and directories.
+mod trees;
+/// Cases, their names, and what is printed about them.
+mod trial;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use trial::Trial;
+
+/// A row.
+type Run = fn(&Arc<Trial>);
+
+/// What can be run.
+const ROWS: &[(&str, Run)] = &[
+    ("faults", faults::run),
+    ("power_cuts", power_cuts::run),
+    ("kills", kills::run),
+    ("trees", trees::run),
+    ("hung_disk", hung_disk::run),
+    ("soak", soak::run),
+    ("limits", limits::run),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((row, rest)) = arguments.split_first() else { return usage() };
+    if row == "--child" {
+        return child::main(rest);
+    }
+    let Some((_, run)) = ROWS.iter().find(|(name, _)| name == row) else { return usage() };
+    let Some(trial) = Trial::new(rest) else { return usage() };
+    let trial = Arc::new(trial);
+    run(&trial);
+    trial.end();
+    ExitCode::SUCCESS
+}
+
+fn usage() -> ExitCode {
+    let rows: Vec<_> = ROWS.iter().map(|(name, _)| *name).collect();
+    eprintln!("torture ROW [--seed S] [--full] [--case CASE]\nrows: {}", rows.join(", "));
+    ExitCode::from(2)
+}
