@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+/// Readers that share no code with ours, and their chunks as rows.
+mod arrow2;
 /// Nonsense in, a clear error out, and nothing that was stored is touched.
 mod bad_input;
 /// Every element type, by zarr-python and TensorStore.

@@ -326,4 +326,6 @@ impl<E, C> Control<E, C> {
 #[cfg(test)]
 mod accounting;
 #[cfg(test)]
+mod preparing;
+#[cfg(test)]
 mod tests;

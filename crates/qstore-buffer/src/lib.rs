@@ -62,5 +62,5 @@ pub use drain::{Drain, DrainSettings, DrainSummary};
 pub use error::{DrainError, Error, PushError};
 pub use pop::{Items, Pop};
 pub use settings::{BufferSettings, Hooks, Loss, Overflow};
-pub use sink::{Progress, Sink, Work};
+pub use sink::{Preparation, Progress, Sink, Work};
 pub use stats::BufferStats;

@@ -8,12 +8,16 @@ use std::time::Instant;
 /// Something slow that a sink wants done: it runs on another thread, while items are received.
 pub type Work<E> = Box<dyn FnOnce() -> Result<(), E> + Send>;
 
+/// Something slow that a sink wants done for the work after the one at hand. What comes of it is the
+/// sink's own business.
+pub type Preparation = Box<dyn FnOnce() + Send>;
+
 /// What is left to do after a call.
 pub enum Progress<E> {
     /// Nothing.
     Idle,
     /// This. Until it has ended only [`capacity`](Sink::capacity), [`receive`](Sink::receive),
-    /// [`observe`](Sink::observe) and [`stats`](Sink::stats) are called, so that encoding or a disk
+    /// [`prepare`](Sink::prepare), [`observe`](Sink::observe) and [`stats`](Sink::stats) are called, so that encoding or a disk
     /// that is slow does not let the ring overflow.
     Work(Work<E>),
 }
@@ -29,6 +33,10 @@ pub trait Sink<T>: Send + 'static {
 
     /// What it counts; `()` if nothing.
     type Stats: Clone + Send + 'static;
+
+    /// Called once, before anything else, on the drain's thread: for what is to hold for that thread and
+    /// those it starts.
+    fn begin(&mut self) {}
 
     /// How many items it takes now; 0 leaves them in the ring, for example while the disk is full.
     /// After a flush that succeeded it is more than 0.
@@ -55,6 +63,12 @@ pub trait Sink<T>: Send + 'static {
     /// When what was due failed, here or in the work. Nothing is lost by that: it stays due.
     fn tick(&mut self, _now: Instant) -> Result<Progress<Self::Error>, Self::Error> {
         Ok(Progress::Idle)
+    }
+
+    /// Called while work is under way and no preparation is: what can be done on a third thread already,
+    /// such as encoding while the disk is busy. For a sink that gets behind; the default is nothing.
+    fn prepare(&mut self) -> Option<Preparation> {
+        None
     }
 
     /// Called until it answers [`Progress::Idle`]; then everything received before the first of these

@@ -2,7 +2,7 @@
 //!
 //! It sleeps until half the ring is full or the linger is over, hands what is there to the sink,
 //! lets it do what is due, and sleeps again. Slow work goes to the companion, and items are received
-//! while it runs. An error is latched and the work goes on after a pause; a panic closes the buffer,
+//! while it runs; a sink that gets behind may use a third thread meanwhile to prepare what comes next. An error is latched and the work goes on after a pause; a panic closes the buffer,
 //! so that pushes are refused instead of silently kept.
 
 use crate::companion::Companion;
@@ -14,12 +14,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How long the end waits for a preparation that nobody needs any more.
+const PREPARATION_MAX: Duration = Duration::from_secs(1);
+
 /// What the thread owns.
 pub(crate) struct Worker<T, S: Sink<T>> {
     buffer: AsyncBuffer<T>,
     sink: S,
     control: Arc<Control<S::Error, S::Stats>>,
     companion: Companion<S::Error>,
+    /// Works for what the companion will do next.
+    preparer: Companion<S::Error>,
     linger: Duration,
     batch: Vec<T>,
     backoff: Backoff,
@@ -34,12 +39,13 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         settings: &DrainSettings,
     ) -> Self {
         let wake = buffer.clone();
-        let name = format!("{}-io", settings.thread_name.replace('\0', ""));
+        let name = settings.thread_name.replace('\0', "");
         Self {
             buffer,
             sink,
             control,
-            companion: Companion::new(name, move || wake.wake()),
+            companion: Companion::new(format!("{name}-io"), move || wake.wake()),
+            preparer: Companion::new(format!("{name}-ahead"), || ()),
             linger: settings.linger.max(Duration::from_millis(1)),
             batch: Vec::new(),
             backoff: Backoff::default(),
@@ -54,14 +60,20 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         // Whatever a waker or a subscriber of `tracing` does: whoever waits for the end gets an answer.
         let _ = catch_unwind(AssertUnwindSafe(|| self.buffer.close()));
         let _ = catch_unwind(AssertUnwindSafe(|| self.losses.finish(&self.buffer.stats())));
-        let Self { control, sink, companion, .. } = self;
+        let Self { control, sink, companion, mut preparer, .. } = self;
         // The sink goes first: when `stop` returns, its files and locks are released.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(sink)));
-        drop(companion);
+        if preparer.is_busy() {
+            // Nobody waits for what it makes any more, but it needs no disk and will be done soon.
+            preparer.wait(PREPARATION_MAX);
+            let _ = preparer.take_outcome();
+        }
+        drop((companion, preparer));
         control.finish(end);
     }
 
     fn work(&mut self) -> Result<(), DrainError<S::Error>> {
+        self.sink.begin();
         loop {
             // Read first: what is pushed after it need not be in the last drain.
             let was_closed = self.buffer.is_closed();
@@ -88,6 +100,23 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             self.observe(now);
             let outcome = self.sink.tick(now);
             let _ = self.take_on(outcome);
+        }
+        self.prepare()
+    }
+
+    /// Lets the sink go ahead of the companion, one preparation at a time.
+    fn prepare(&mut self) -> Result<(), DrainError<S::Error>> {
+        if let Some(Err(panic)) = self.preparer.take_outcome() {
+            return Err(panicked(&*panic));
+        }
+        if !self.companion.is_busy() || self.companion.has_ended() || self.preparer.is_busy() {
+            return Ok(());
+        }
+        if let Some(prepare) = self.sink.prepare() {
+            self.preparer.start(Box::new(move || {
+                prepare();
+                Ok(())
+            }));
         }
         Ok(())
     }
@@ -159,7 +188,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
     /// that is pushed later is waited for.
     fn flush(&mut self, upto: u64) -> Result<(), DrainError<S::Error>> {
         // What was under way before is not this flush; if it failed, it is tried again here.
-        self.attend();
+        self.attend()?;
         let _ = self.take_outcome()?;
         loop {
             let owed = upto.saturating_sub(self.buffer.taken());
@@ -206,21 +235,23 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             if !self.take_on(outcome)? {
                 return Ok(());
             }
-            self.attend();
+            self.attend()?;
             self.take_outcome()??;
         }
     }
 
     /// Receives while the companion works.
-    fn attend(&mut self) {
+    fn attend(&mut self) -> Result<(), DrainError<S::Error>> {
         while self.companion.is_busy() && !self.companion.has_ended() {
             self.drain(self.buffer.maxsize());
+            self.prepare()?;
             if self.buffer.is_closed() {
                 self.companion.wait(self.linger);
             } else {
                 self.buffer.wait(self.wanted(), self.linger, || self.companion.has_ended());
             }
         }
+        Ok(())
     }
 
     /// Starts the work there is; `false` if there is none.

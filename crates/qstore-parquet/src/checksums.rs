@@ -53,7 +53,7 @@ pub(crate) fn encode(groups: &[Arc<Stored>]) -> String {
         if number > 0 {
             text.push(',');
         }
-        for checksum in &group.checksums {
+        for checksum in group.checksums() {
             match checksum {
                 // Writing to a string does not fail.
                 Some(checksum) => drop(write!(text, "{checksum:08x}")),

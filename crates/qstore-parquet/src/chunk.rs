@@ -54,11 +54,12 @@ impl Published {
     /// The bytes of a chunk; they agree with their checksum, if there is one.
     fn chunk_bytes(&self, group: usize, column: usize) -> std::result::Result<Vec<u8>, String> {
         let stored = &self.groups[group];
-        let chunk = stored.metadata.column(column);
+        let metadata = stored.metadata(&self.fields).map_err(|error| error.to_string())?;
+        let chunk = metadata.column(column);
         let range = range_of(chunk);
         let mut bytes = vec![0; (range.end - range.start) as usize];
         self.file.read_at(range.start, &mut bytes).map_err(|error| error.to_string())?;
-        let checksum = stored.checksums.get(column).copied().flatten();
+        let checksum = stored.checksums().nth(column).flatten();
         if checksum.is_some_and(|checksum| crc32c::crc32c(&bytes) != checksum) {
             return Err("its bytes do not agree with their checksum".into());
         }
@@ -67,7 +68,8 @@ impl Published {
 
     fn column_reader(&self, group: usize, column: usize, bytes: &[u8]) -> Result<ColumnReader> {
         let stored = &self.groups[group];
-        let chunk = stored.metadata.column(column);
+        let metadata = stored.metadata(&self.fields)?;
+        let chunk = metadata.column(column);
         let claims = Claims {
             compression: chunk.compression(),
             data_type: self.fields[column].data_type,

@@ -2,6 +2,7 @@
 //!
 //! A Q-Store file is flat: every column is a leaf directly below the root.
 
+use crate::thrift::{Fields, structure};
 use parquet::basic::{ConvertedType, LogicalType, Repetition, Type as Physical};
 use parquet::errors::Result;
 use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor, Type};
@@ -19,18 +20,51 @@ pub(crate) fn describe(fields: &[Field]) -> Result<SchemaDescPtr> {
 }
 
 fn leaf(field: &Field) -> Result<Type> {
-    let (physical, logical) = match field.data_type {
-        DataType::Bool => (Physical::BOOLEAN, None),
-        DataType::Int64 => (Physical::INT64, None),
-        DataType::Utf8 => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
-        // Float64; the enum is open, and any later type will need its arm.
-        _ => (Physical::DOUBLE, None),
-    };
-    let repetition = if field.nullable { Repetition::OPTIONAL } else { Repetition::REQUIRED };
-    Type::primitive_type_builder(&field.name, physical)
-        .with_repetition(repetition)
+    let logical = (field.data_type == DataType::Utf8).then_some(LogicalType::String);
+    Type::primitive_type_builder(&field.name, physical(field))
+        .with_repetition(repetition(field))
         .with_logical_type(logical)
         .build()
+}
+
+fn physical(field: &Field) -> Physical {
+    match field.data_type {
+        DataType::Bool => Physical::BOOLEAN,
+        DataType::Int64 => Physical::INT64,
+        DataType::Utf8 => Physical::BYTE_ARRAY,
+        // Float64; the enum is open, and any later type will need its arm.
+        _ => Physical::DOUBLE,
+    }
+}
+
+fn repetition(field: &Field) -> Repetition {
+    if field.nullable { Repetition::OPTIONAL } else { Repetition::REQUIRED }
+}
+
+/// The columns as they stand in a footer: the root, then a leaf for each.
+pub(crate) fn entries(fields: &[Field]) -> Vec<Vec<u8>> {
+    let entry = |fill: &dyn Fn(&mut Fields<'_>)| {
+        let mut entry = Vec::new();
+        structure(&mut entry, fill);
+        entry
+    };
+    let root = entry(&|root| {
+        root.bytes(4, ROOT);
+        root.int(5, fields.len() as i32);
+    });
+    let leaf = |field: &Field| {
+        entry(&|leaf| {
+            leaf.int(1, physical(field) as i32);
+            leaf.int(3, repetition(field) as i32);
+            leaf.bytes(4, &field.name);
+            if field.data_type == DataType::Utf8 {
+                // `UTF8`, for readers from before there were logical types, and `STRING`.
+                leaf.int(6, 0);
+                leaf.structure(10, |logical| logical.structure(1, |_| ()));
+            }
+        })
+    };
+    [root].into_iter().chain(fields.iter().map(leaf)).collect()
 }
 
 /// The columns a stored file has, or which of them this crate cannot continue.

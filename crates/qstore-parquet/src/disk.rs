@@ -15,7 +15,8 @@
 //! copy that takes the public name by rename. What a footer points to stays in its place for a while
 //! either way: see [`Space`].
 
-use crate::layout::{Encoded, Layout, Move, Version};
+use crate::fresh::Encoded;
+use crate::layout::{Layout, Move, Version};
 use crate::open::Names;
 use crate::published::Published;
 use crate::read_at::contain;
@@ -55,6 +56,8 @@ pub(crate) struct Disk {
     is_durable: bool,
     bytes_written: u64,
     full_copies: u64,
+    /// For what is copied from one inode to the other.
+    block: Vec<u8>,
     /// Keeps other writers away; released last.
     _lock: Box<dyn Lock>,
 }
@@ -113,6 +116,7 @@ impl Disk {
             is_durable: true,
             bytes_written: 0,
             full_copies: 0,
+            block: Vec::new(),
             _lock: lock,
         }
     }
@@ -137,21 +141,23 @@ impl Disk {
         Ok(())
     }
 
-    /// Publishes the version; whoever opens the file sees it then. After an error readers see the
-    /// version before.
-    pub(crate) fn publish(&mut self, version: &Version) -> Result<Done, Error> {
+    /// Publishes the version with its new groups; whoever opens the file sees it then. After an error
+    /// readers see the version before.
+    pub(crate) fn publish(&mut self, version: &Version, encoded: &Encoded) -> Result<Done, Error> {
         let old = self.published.clone();
-        let encode = || version.encode(old.as_deref(), &self.names.public);
+        let patch = || version.patches(old.as_deref(), &self.names.public);
         // Metadata of a file that was found may be a lie the library stumbles over.
-        let encoded = contain(encode).map_err(|reason| self.damaged(reason))??;
+        let patches = contain(patch).map_err(|reason| self.damaged(reason))??;
 
         let started = Instant::now();
         // I2: whatever inode was retired last.
         self.sync_name()?;
         let codec = |source| Error::Codec { path: self.names.public.clone(), source };
-        let arrange = || version.lay_out(old.as_deref(), &encoded, &self.space, started);
+        let space = (&self.space, started);
+        let has_twin = self.twin.is_some();
+        let arrange = || version.lay_out(old.as_deref(), encoded, &patches, space, has_twin);
         let layout = contain(arrange).map_err(|reason| self.damaged(reason))?.map_err(codec)?;
-        let published = self.write(version, &encoded, layout, old.as_deref())?;
+        let published = self.write(version, layout, old.as_deref())?;
 
         let published = Arc::new(published);
         if let Some(old) = old {
@@ -173,21 +179,19 @@ impl Disk {
     fn write(
         &mut self,
         version: &Version,
-        encoded: &Encoded,
         layout: Layout,
         old: Option<&Published>,
     ) -> Result<Published, Error> {
-        let end = footer::encode(&layout.groups, &encoded.schema, version.keys.clone());
-        let end = end.map_err(|source| Error::Codec { path: self.names.public.clone(), source })?;
+        let end = footer::encode(&layout.groups, &version.fields, &version.keys);
         let len = layout.data_end + end.len() as u64;
-        let wants_twin = !version.is_packed && self.wants_twin(len);
-        let target = self.target(old, wants_twin || version.is_packed)?;
+        let wants_twin = !layout.is_packed && self.wants_twin(len);
+        let target = self.target(old, wants_twin || layout.is_packed)?;
         let (file, claim) = match target {
             Target::Twin(mut twin, claim) => {
                 let moves = layout.moves_into_twin(&twin.missing);
                 if let Err(error) = self.fill(&*twin.file, old, &moves, &layout, &end) {
                     // On a disk that is full, what it has in common with the published file is kept.
-                    let kept = old.filter(|_| !version.is_packed).map(|old| old.data_end);
+                    let kept = old.filter(|_| !layout.is_packed).map(|old| old.data_end);
                     if self.keep_or_discard(&mut twin, kept) {
                         self.twin = Some(twin);
                     }
@@ -294,7 +298,7 @@ impl Disk {
         if let Some(old) = old {
             for one in moves {
                 self.bytes_written += one.from.end - one.from.start;
-                copy(&*old.file, file, one)?;
+                copy(&*old.file, file, one, &mut self.block)?;
             }
         }
         let end = [(layout.data_end, end)];
@@ -382,9 +386,12 @@ fn copy(
     from: &dyn StorageFile,
     to: &dyn StorageFile,
     Move { from: range, to: start }: &Move,
+    block: &mut Vec<u8>,
 ) -> qstore_storage::Result<()> {
     let len = range.end - range.start;
-    let mut block = vec![0; len.min(BLOCK) as usize];
+    if (block.len() as u64) < len.min(BLOCK) {
+        block.resize(len.min(BLOCK) as usize, 0);
+    }
     let mut done = 0;
     while done < len {
         let count = (len - done).min(BLOCK);

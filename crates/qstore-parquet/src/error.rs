@@ -73,6 +73,14 @@ pub enum Error {
         /// Which column, and how it differs.
         reason: String,
     },
+    /// A chunk of columns that cannot become rows.
+    #[error("column `{column}` of the chunk cannot be taken: {reason}")]
+    Chunk {
+        /// Which column.
+        column: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// A row type that cannot be a file.
     #[error("the row type cannot be stored: {0}")]
     Schema(#[from] qstore_schema::Error),

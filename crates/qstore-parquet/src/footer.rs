@@ -4,16 +4,14 @@
 //! the library on malformed input becomes an error.
 
 use crate::checksums::{self, SEAL_LEN, Seal};
+use crate::columns;
 use crate::read_at::{ReadAt, contain};
 use crate::stored::Stored;
-use parquet::basic::ColumnOrder;
-use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{
-    FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter,
-    RowGroupMetaData,
-};
+use crate::thrift::structure;
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
-use parquet::schema::types::SchemaDescPtr;
+use qstore_schema::Field;
 use std::sync::Arc;
 
 /// The first and the last four bytes of every Parquet file.
@@ -40,36 +38,50 @@ const VALUES_FREE: u64 = 1 << 25;
 /// part of the footer.
 const VALUES_PER_BYTE_MAX: u64 = 512;
 
-/// The bytes that end a file with these row groups: the footer, behind the seal that guards it.
-pub(crate) fn encode(
-    groups: &[Arc<Stored>],
-    schema: &SchemaDescPtr,
-    mut keys: Vec<KeyValue>,
-) -> Result<Vec<u8>> {
-    keys.push(KeyValue::new(checksums::KEY.into(), checksums::encode(groups)));
-    let groups: Vec<_> = groups.iter().map(|group| group.metadata.clone()).collect();
-    let orders = schema.columns().iter().map(|column| {
-        ColumnOrder::column_order_for_type(
-            column.logical_type_ref(),
-            column.converted_type(),
-            column.physical_type(),
-        )
+/// The bytes that end a file with these columns and row groups: the footer, behind the seal that
+/// guards it.
+pub(crate) fn encode(groups: &[Arc<Stored>], fields: &[Field], keys: &[KeyValue]) -> Vec<u8> {
+    let rows = groups.iter().map(|group| group.rows() as i64).sum();
+    let entries = groups.iter().map(|group| group.entry().len()).sum::<usize>();
+    let sums = KeyValue::new(checksums::KEY.into(), checksums::encode(groups));
+    let mut end = Vec::with_capacity(entries + entries / 4 + 4_096);
+    end.extend([0; SEAL_LEN as usize]);
+    structure(&mut end, |footer| {
+        footer.int(1, 2);
+        footer.written(2, columns::entries(fields).into_iter());
+        footer.long(3, rows);
+        footer.written(4, groups.iter().map(|group| group.entry()));
+        let keys: Vec<_> = keys.iter().chain([&sums]).collect();
+        footer.structures(5, &keys, |KeyValue { key, value }, pair| {
+            pair.bytes(1, key);
+            if let Some(value) = value {
+                pair.bytes(2, value);
+            }
+        });
+        footer.bytes(6, CREATED_BY);
+        // The order that its type gives to each column.
+        footer.structures(7, fields, |_, order| order.structure(1, |_| ()));
     });
-    let file = FileMetaData::new(
-        2,
-        groups.iter().map(RowGroupMetaData::num_rows).sum(),
-        Some(CREATED_BY.into()),
-        Some(keys),
-        Arc::clone(schema),
-        Some(orders.collect()),
-    );
-    let metadata = ParquetMetaData::new(file, groups);
-    let mut bytes = Vec::new();
-    ParquetMetaDataWriter::new(&mut bytes, &metadata)
-        .with_preserve_page_index_locations(true)
-        .finish()?;
-    let footer = &bytes[..bytes.len() - TAIL as usize];
-    Ok([&checksums::seal(footer)[..], &bytes].concat())
+    let (seal, footer) = end.split_at_mut(SEAL_LEN as usize);
+    seal.copy_from_slice(&checksums::seal(footer));
+    let len = footer.len() as u32;
+    end.extend(len.to_le_bytes());
+    end.extend(MAGIC);
+    end
+}
+
+/// What the entry of a row group says, in a file with these columns.
+pub(crate) fn decode_entry(entry: &[u8], fields: &[Field]) -> ParquetResult<RowGroupMetaData> {
+    let mut footer = Vec::with_capacity(entry.len() + 64 * fields.len());
+    structure(&mut footer, |footer| {
+        footer.int(1, 2);
+        footer.written(2, columns::entries(fields).into_iter());
+        footer.long(3, 0);
+        footer.written(4, [entry].into_iter());
+    });
+    let metadata = ParquetMetaDataReader::decode_metadata(&footer)?;
+    let group = metadata.into_builder().take_row_groups().pop();
+    group.ok_or_else(|| ParquetError::General("the entry of a row group is none".into()))
 }
 
 /// A footer that was found whole.
@@ -82,12 +94,12 @@ pub(crate) struct Footer {
 }
 
 /// Reads and checks the footer; the error says in words what is wrong with the file.
-pub(crate) fn read(file: &ReadAt) -> std::result::Result<Footer, String> {
+pub(crate) fn read(file: &ReadAt) -> Result<Footer, String> {
     read_ending_at(file, file.len())
 }
 
 /// As [`read`], of a file that ended at `end`, whatever comes behind it now.
-pub(crate) fn read_ending_at(file: &ReadAt, end: u64) -> std::result::Result<Footer, String> {
+pub(crate) fn read_ending_at(file: &ReadAt, end: u64) -> Result<Footer, String> {
     let file = &file.up_to(end);
     let describe = |error: ParquetError| error.to_string();
     if file.len() < MAGIC.len() as u64 + TAIL {
@@ -127,7 +139,7 @@ pub(crate) fn read_ending_at(file: &ReadAt, end: u64) -> std::result::Result<Foo
 
 type Checksums = Vec<Vec<Option<u32>>>;
 
-fn read_checksums(metadata: &ParquetMetaData) -> std::result::Result<Option<Checksums>, String> {
+fn read_checksums(metadata: &ParquetMetaData) -> Result<Option<Checksums>, String> {
     let info = metadata.file_metadata();
     let keys = info.key_value_metadata().into_iter().flatten();
     let text = keys.filter(|key| key.key == checksums::KEY).find_map(|key| key.value.as_deref());
@@ -139,7 +151,7 @@ fn read_checksums(metadata: &ParquetMetaData) -> std::result::Result<Option<Chec
 }
 
 /// What a footer says must be possible before any of it is believed.
-fn check(metadata: &ParquetMetaData, footer_start: u64) -> std::result::Result<(), String> {
+fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<(), String> {
     let data = MAGIC.len() as u64..footer_start;
     let (mut rows, mut bytes, mut values) = (0, 0_u64, 0_u64);
     for (number, group) in metadata.row_groups().iter().enumerate() {

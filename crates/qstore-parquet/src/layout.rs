@@ -3,8 +3,10 @@
 //!
 //! A version in *place* keeps every stored chunk at its offset and puts what is new where the space
 //! is free. A *packed* version lays the chunks one behind the other, row group by row group, and has
-//! no free space; it is what a closed file looks like.
+//! no free space; it is what a closed file looks like, unless hardly anything was free in it before.
 
+use crate::buffers::Buffers;
+use crate::fresh::Encoded;
 use crate::published::Published;
 use crate::row_group::{self, Coding, EncodedGroup};
 use crate::rows::{Column, Values};
@@ -21,6 +23,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// A closed file is not worth a copy of all of it for less than this part of its bytes: one in so many.
+const UNUSED_SHARE: u64 = 64;
+
 /// What the next version of the file is to be. It has everything it needs: rows that come in while it
 /// is written are not its business.
 #[derive(Debug)]
@@ -29,31 +34,16 @@ pub(crate) struct Version {
     pub(crate) kept: usize,
     /// All columns.
     pub(crate) fields: Vec<Field>,
-    /// The new row groups.
-    pub(crate) added: Vec<Added>,
     pub(crate) keys: Vec<KeyValue>,
     /// How chunks are encoded that stored groups lack.
     pub(crate) coding: Coding,
-    /// Whether it is packed.
-    pub(crate) is_packed: bool,
+    /// Whether it is the last one.
+    pub(crate) closes: bool,
 }
 
-/// Rows that become a row group.
-#[derive(Debug)]
-pub(crate) struct Added {
-    pub(crate) rows: usize,
-    pub(crate) columns: Vec<Column>,
-    pub(crate) coding: Coding,
-}
-
-/// What of a version had to be encoded; this takes the longest, and needs no disk.
-pub(crate) struct Encoded {
-    pub(crate) schema: SchemaDescPtr,
-    added: Vec<EncodedGroup>,
-    /// For each group that stays, chunks of columns that it has not, or not of this type. Empty if
-    /// the columns are as they were.
-    patches: Vec<Vec<Option<EncodedGroup>>>,
-}
+/// For each group that stays, chunks of columns that it has not, or not of this type. Empty if the
+/// columns are as they were.
+pub(crate) type Patches = Vec<Vec<Option<EncodedGroup>>>;
 
 /// Where everything goes.
 pub(crate) struct Layout {
@@ -63,6 +53,8 @@ pub(crate) struct Layout {
     pub(crate) groups: Vec<Arc<Stored>>,
     /// Where the footer begins.
     pub(crate) data_end: u64,
+    /// Whether chunks lie one behind the other and nothing is free between them.
+    pub(crate) is_packed: bool,
 }
 
 /// Bytes of the old version and their place in the new one.
@@ -73,18 +65,11 @@ pub(crate) struct Move {
 }
 
 impl Version {
-    /// Encodes what is new.
-    pub(crate) fn encode(&self, old: Option<&Published>, path: &Path) -> Result<Encoded, Error> {
-        let codec = |source| Error::Codec { path: path.to_path_buf(), source };
-        let schema = columns::describe(&self.fields).map_err(codec)?;
-        let encode = |Added { rows, columns, coding }: &Added| {
-            row_group::encode(columns, *rows, &schema, *coding)
-        };
-        let added = self.added.iter().map(encode).collect::<ParquetResult<_>>().map_err(codec)?;
+    /// Encodes what the groups that stay lack of the columns there are now.
+    pub(crate) fn patches(&self, old: Option<&Published>, path: &Path) -> Result<Patches, Error> {
         let changed = old.filter(|old| old.fields != self.fields);
         let patches = changed.map(|old| (0..self.kept).map(|number| self.patch(old, number, path)));
-        let patches = patches.into_iter().flatten().collect::<Result<_, _>>()?;
-        Ok(Encoded { schema, added, patches })
+        patches.into_iter().flatten().collect()
     }
 
     fn patch(
@@ -103,39 +88,59 @@ impl Version {
             };
             let encode = || {
                 let alone = columns::describe(std::slice::from_ref(field))?;
-                row_group::encode(&[column], rows, &alone, self.coding).map(Some)
+                row_group::encode(&[column], rows, &alone, self.coding, &Buffers::default())
+                    .map(Some)
             };
             encode().map_err(|source| Error::Codec { path: path.to_path_buf(), source })
         };
         self.fields.iter().enumerate().map(chunk).collect()
     }
 
-    /// Gives everything its place.
+    /// Gives everything its place. A closed file is packed, unless it `has_twin`, which then needs only
+    /// what is new, and next to nothing is free in it.
     pub(crate) fn lay_out(
         &self,
         old: Option<&Published>,
         encoded: &Encoded,
-        space: &Space,
-        now: Instant,
+        patches: &Patches,
+        space: (&Space, Instant),
+        has_twin: bool,
+    ) -> ParquetResult<Layout> {
+        if !self.closes || has_twin {
+            let layout = self.arrange(old, encoded, patches, Some(space))?;
+            if !self.closes || layout.unused() <= layout.data_end / UNUSED_SHARE {
+                return Ok(layout);
+            }
+        }
+        self.arrange(old, encoded, patches, None)
+    }
+
+    /// In place, where there is space, or packed.
+    fn arrange(
+        &self,
+        old: Option<&Published>,
+        encoded: &Encoded,
+        patches: &Patches,
+        space: Option<(&Space, Instant)>,
     ) -> ParquetResult<Layout> {
         let stored = old.map_or(&[][..], |old| &old.groups);
+        let fields = old.map_or(&[][..], |old| &old.fields);
         let (kept, buried) = stored.split_at_checked(self.kept).ok_or_else(missing)?;
-        let mut places = if self.is_packed {
-            Places::Packed { end: footer::MAGIC.len() as u64 }
-        } else {
-            Places::Free(space.free(kept, buried, now))
+        let mut places = match space {
+            Some((space, now)) => Places::Free(space.free(kept, buried, now)),
+            None => Places::Packed { end: footer::MAGIC.len() as u64 },
         };
-        let mut layout =
-            Layout { moves: Vec::new(), writes: Vec::new(), groups: Vec::new(), data_end: 0 };
+        let (moves, writes, groups) = (Vec::new(), Vec::new(), Vec::new());
+        let is_packed = space.is_none();
+        let mut layout = Layout { moves, writes, groups, data_end: 0, is_packed };
         for (number, group) in kept.iter().enumerate() {
-            let patches = encoded.patches.get(number).map_or(&[][..], Vec::as_slice);
-            let group = layout.keep(group, patches, &mut places, &encoded.schema)?;
+            let patches = patches.get(number).map_or(&[][..], Vec::as_slice);
+            let group = layout.keep((group, fields), patches, &mut places, &encoded.schema)?;
             layout.groups.push(group);
         }
-        for group in &encoded.added {
+        for group in &encoded.groups {
             let offset = places.take(group.bytes().len() as u64, &group.starts());
-            let ordinal = layout.groups.len();
-            layout.groups.push(Arc::new(group.place(offset, ordinal, &encoded.schema)?));
+            layout.groups.push(Arc::new(group.place(offset, &encoded.schema)?));
             layout.writes.push((offset, group.bytes()));
         }
         if let (Places::Free(free), Some(_)) = (&places, old) {
@@ -149,10 +154,10 @@ impl Version {
 }
 
 impl Layout {
-    /// A group that stays, with the columns the file has now.
+    /// A group that stays, with the columns the file has now; it had `fields`.
     fn keep(
         &mut self,
-        group: &Arc<Stored>,
+        (group, fields): (&Arc<Stored>, &[Field]),
         patches: &[Option<EncodedGroup>],
         places: &mut Places<'_>,
         schema: &SchemaDescPtr,
@@ -160,6 +165,7 @@ impl Layout {
         if patches.is_empty() && !places.is_packed() {
             return Ok(Arc::clone(group));
         }
+        let stored = group.metadata(fields)?;
         let (mut chunks, mut checksums) = (Vec::new(), Vec::new());
         for (index, _) in schema.columns().iter().enumerate() {
             if let Some(Some(patch)) = patches.get(index) {
@@ -170,20 +176,27 @@ impl Layout {
                 checksums.push(checksum);
                 continue;
             }
-            let chunk = group.metadata.columns().get(index).ok_or_else(missing)?;
+            let chunk = stored.columns().get(index).ok_or_else(missing)?;
             let from = range_of(chunk);
             let to = match places {
                 Places::Packed { .. } => places.take(from.end - from.start, &[0]),
                 Places::Free(_) => from.start,
             };
             chunks.push(row_group::shifted(chunk, to as i64 - from.start as i64)?);
-            checksums.push(group.checksums.get(index).copied().flatten());
+            checksums.push(group.checksums().nth(index).flatten());
             if places.is_packed() {
                 self.push_move(Move { from, to });
             }
         }
-        let metadata = row_group::assemble(chunks, group.rows(), self.groups.len(), schema)?;
-        Ok(Arc::new(Stored { metadata, checksums }))
+        let metadata = row_group::assemble(chunks, group.rows(), schema)?;
+        Ok(Arc::new(Stored::new(&metadata, &checksums)))
+    }
+
+    /// Bytes before the footer that belong to no chunk.
+    fn unused(&self) -> u64 {
+        let chunks = self.groups.iter().flat_map(|group| group.ranges());
+        let used: u64 = chunks.map(|chunk| chunk.end - chunk.start).sum();
+        self.data_end - used
     }
 
     /// Adds a move, as part of the last one if it goes on where that ends.

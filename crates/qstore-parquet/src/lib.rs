@@ -14,6 +14,9 @@
 //! and floats, text) and no database; one file has one writer at a time. Depend on it alone when you
 //! have a buffer and rows, and no use for the training vocabulary of `qstore-logger`.
 //!
+//! # Features
+//! `arrow2` (off): `arrow2_rows` takes the chunks of that crate as rows.
+//!
 //! ```
 //! use qstore_buffer::AsyncBuffer;
 //! use qstore_parquet::{AsyncMetricsWriter, WriterSettings};
@@ -36,15 +39,21 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+#[cfg(feature = "arrow2")]
+mod arrow2_rows;
 mod audit;
+mod buffers;
 mod checksums;
 mod chunk;
 mod columns;
 mod compression;
 mod dataset;
 mod disk;
+mod entry;
 mod error;
+mod flight;
 mod footer;
+mod fresh;
 mod layout;
 mod log;
 mod open;
@@ -60,6 +69,7 @@ mod rows;
 mod settings;
 mod space;
 mod stack;
+mod statistics;
 mod stats;
 mod stored;
 mod table;
@@ -67,11 +77,14 @@ mod thrift;
 mod validate;
 mod writer;
 
+#[cfg(feature = "arrow2")]
+pub use arrow2_rows::arrow2_rows;
 pub use audit::{Audit, Segment};
 pub use compression::Compression;
 pub use dataset::RankLog;
 pub use error::Error;
 pub use log::MetricsLog;
+pub use qstore_storage::Priority;
 pub use reader::{Batches, MetricsFile};
 pub use settings::{Durability, WriterSettings};
 pub use stats::{Publishing, Recovery, WriterStats};

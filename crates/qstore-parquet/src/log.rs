@@ -6,8 +6,11 @@
 //! work, with a copy of the rows they need, so that rows are received meanwhile.
 
 use crate::accounts::Accounts;
+use crate::buffers::Buffers;
 use crate::disk::{Disk, Done};
-use crate::layout::{Added, Version};
+use crate::flight::{Ahead, Flight};
+use crate::fresh::{Fresh, FreshGroup, Source};
+use crate::layout::Version;
 use crate::open::{self, Opened};
 use crate::pace::Pace;
 use crate::published::Published;
@@ -17,7 +20,7 @@ use crate::stack::{Plan, Stack};
 use crate::stats::WriterStats;
 use crate::{Durability, Error, WriterSettings};
 use parquet::file::metadata::KeyValue;
-use qstore_buffer::{BufferStats, Progress, Sink};
+use qstore_buffer::{BufferStats, Preparation, Progress, Sink};
 use qstore_schema::{DataType, Field, Record, Schema};
 use qstore_storage::{LocalStorage, Storage};
 use std::collections::HashMap;
@@ -47,6 +50,9 @@ pub struct MetricsLog<R> {
     oldest_pending: Option<Instant>,
     pace: Pace,
     flight: Option<Flight>,
+    /// Full groups that are encoded while another version is written.
+    ahead: Option<Ahead>,
+    buffers: Buffers,
     /// Rows that a flush under way has still to see published.
     flushing: Option<usize>,
     is_closed: bool,
@@ -55,15 +61,6 @@ pub struct MetricsLog<R> {
     /// The largest integers of published columns, as far as they were asked for.
     largest: HashMap<usize, Result<i64, String>>,
     record: PhantomData<fn(R)>,
-}
-
-/// A version that was handed out to be published.
-struct Flight {
-    plan: Plan,
-    pending: usize,
-    closes: bool,
-    /// Where the work puts down what it did; empty while it is under way, and if it failed.
-    done: Arc<Mutex<Option<Done>>>,
 }
 
 impl<R: Record> MetricsLog<R> {
@@ -133,6 +130,8 @@ impl<R: Record> MetricsLog<R> {
             oldest_pending: None,
             pace: Pace::default(),
             flight: None,
+            ahead: None,
+            buffers: Buffers::default(),
             flushing: None,
             is_closed: false,
             largest: HashMap::new(),
@@ -190,39 +189,65 @@ impl<R: Record> MetricsLog<R> {
         self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The work of publishing everything that is held now.
+    /// The work of publishing what was encoded ahead, or else everything that is held now.
     fn publish(&mut self, closes: bool) -> Progress<Error> {
-        let plan = self.plan(closes);
-        let held = self.rows.len();
-        let mut start = held - plan_rows(&plan);
-        let mut added = Vec::new();
-        for &rows in &plan.rows {
-            let columns = self.rows.slice(&(start..start + rows));
-            start += rows;
-            let is_sealed = closes || start + plan_rows(&plan) <= held + plan.sealed;
-            let coding = if is_sealed { self.coding } else { self.coding.fastest() };
-            added.push(Added { rows, columns, coding });
-        }
+        let ahead = self.ahead.take().unwrap_or_else(|| {
+            let plan = self.plan(closes);
+            let fresh = self.fresh(&plan, self.rows.len(), closes);
+            let fields = fresh.fields.clone();
+            Ahead { plan, pending: self.pending, fields, source: Source::Here(fresh) }
+        });
+        let Ahead { plan, pending, fields, source } = ahead;
         let version = Version {
             kept: self.stored_groups + plan.kept,
-            fields: self.rows.fields(),
-            added,
-            keys: self.keys(closes),
+            fields: fields.clone(),
+            keys: self.keys(pending, closes),
             coding: self.coding,
-            is_packed: closes,
+            closes,
         };
         let done = Arc::new(Mutex::new(None));
-        self.flight = Some(Flight { plan, pending: self.pending, closes, done: Arc::clone(&done) });
+        self.flight = Some(Flight { plan, pending, fields, closes, done: Arc::clone(&done) });
         let (disk, durability) = (Arc::clone(&self.disk), self.settings.durability);
         Progress::Work(Box::new(move || {
+            let encoded = source.get()?;
             let mut disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
-            let published = disk.publish(&version)?;
+            let published = disk.publish(&version, &encoded)?;
             *done.lock().unwrap_or_else(PoisonError::into_inner) = Some(published);
             match durability {
                 Durability::Sync => disk.sync_name(),
                 Durability::Flush => Ok(()),
             }
         }))
+    }
+
+    /// The rows that a plan writes anew, which end before row number `end` of those that are held.
+    fn fresh(&self, plan: &Plan, end: usize, closes: bool) -> Fresh {
+        let mut start = end - plan.written();
+        let sealed = start + plan.sealed;
+        let group = |&rows: &usize| {
+            let columns = self.rows.copy(&(start..start + rows), self.buffers.take_columns());
+            start += rows;
+            let is_sealed = closes || start <= sealed;
+            let coding = if is_sealed { self.coding } else { self.coding.fastest(rows) };
+            FreshGroup { rows, columns, coding }
+        };
+        let groups = plan.rows.iter().map(group).collect();
+        let path = self.stats.output_path.to_path_buf();
+        Fresh { fields: self.rows.fields(), groups, buffers: self.buffers.clone(), path }
+    }
+
+    /// Full groups that can be encoded before the version that is under way is published, if there are
+    /// any, and how many rows in them are pending: they are what comes next, if that goes well.
+    fn look_ahead(&self) -> Option<(Plan, usize)> {
+        let flight = self.flight.as_ref().filter(|flight| !flight.closes)?;
+        let mut stack = self.stack.clone();
+        stack.apply(&flight.plan);
+        let full = self.settings.row_group_rows_max;
+        let held = stack.rows() + (self.pending - flight.pending);
+        // A column that came meanwhile would change the groups before, too.
+        let is_ready = held >= full && self.rows.fields() == flight.fields;
+        let pending = (held / full * full).saturating_sub(stack.rows());
+        is_ready.then(|| (stack.plan_seal(pending, full, false), pending))
     }
 
     /// The work of making what is published survive a power cut.
@@ -247,11 +272,13 @@ impl<R: Record> MetricsLog<R> {
 
     /// Takes note of how the work ended that was handed out last.
     fn settle(&mut self) {
-        let Some(Flight { plan, pending, closes, done }) = self.flight.take() else { return };
+        let Some(Flight { plan, pending, closes, done, .. }) = self.flight.take() else { return };
         let done = done.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Done { published, took, publishing, bytes_written, full_copies }) = done else {
             self.stats.errors += 1;
             self.flushing = None;
+            // It would have come after what is not there.
+            self.ahead = None;
             return;
         };
         if self.settings.durability == Durability::Sync && !self.disk().is_durable() {
@@ -287,13 +314,13 @@ impl<R: Record> MetricsLog<R> {
 
     /// What the footer says beside the columns: `qstore.*`, and what another writer left there,
     /// except for its own picture of the columns, which need not be true any more.
-    fn keys(&self, closed: bool) -> Vec<KeyValue> {
+    fn keys(&self, pending: usize, closed: bool) -> Vec<KeyValue> {
         let stored = self.published.iter().flat_map(|published| &published.keys);
         let is_kept = |key: &&KeyValue| {
             !key.key.starts_with("qstore.") && key.key != "ARROW:schema" && key.key != "pandas"
         };
         let mut keys: Vec<_> = stored.filter(is_kept).cloned().collect();
-        let rows_written = self.stats.rows_written + self.pending as u64;
+        let rows_written = self.stats.rows_written + pending as u64;
         keys.extend(self.accounts.audit(rows_written, closed).keys());
         keys
     }
@@ -324,6 +351,10 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
     type Error = Error;
     type Stats = WriterStats;
 
+    fn begin(&mut self) {
+        self.settings.priority.apply();
+    }
+
     fn capacity(&self) -> usize {
         self.settings.pending_rows_max.saturating_sub(self.pending)
     }
@@ -342,11 +373,23 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
     fn tick(&mut self, now: Instant) -> Result<Progress<Error>, Error> {
         self.settle();
         let Self { pending, oldest_pending, .. } = *self;
-        if self.pace.is_due(pending, oldest_pending, now, &self.settings) {
+        let is_due = self.pace.is_due(pending, oldest_pending, now, &self.settings);
+        if is_due || self.ahead.is_some() {
             return Ok(self.publish(false));
         }
         // In the durability `Flush` it is done when nobody waits for it.
         Ok(if self.disk().is_durable() { Progress::Idle } else { self.sync() })
+    }
+
+    fn prepare(&mut self) -> Option<Preparation> {
+        let (plan, pending) = self.look_ahead().filter(|_| self.ahead.is_none())?;
+        // The rows that the version under way seals are held until it is published.
+        let sealed = self.flight.as_ref().map_or(0, |flight| flight.plan.sealed);
+        let fresh = self.fresh(&plan, sealed + plan.written(), false);
+        let fields = fresh.fields.clone();
+        let (source, encode) = Source::elsewhere(fresh);
+        self.ahead = Some(Ahead { plan, pending, fields, source });
+        Some(Box::new(encode))
     }
 
     fn flush(&mut self) -> Result<Progress<Error>, Error> {
@@ -368,6 +411,9 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
         let is_new = self.published.as_ref().is_none_or(|published| published.groups.is_empty());
         let is_touched = self.pending > 0 || self.stats.rows_written > 0 || is_new;
         let has_columns = !self.rows.columns().is_empty();
+        if self.ahead.is_some() {
+            return Ok(self.publish(false));
+        }
         if is_touched && has_columns && !self.is_closed {
             return Ok(self.publish(true));
         }
@@ -390,11 +436,6 @@ impl<R> fmt::Debug for MetricsLog<R> {
     }
 }
 
-/// How many rows the plan writes anew.
-fn plan_rows(plan: &Plan) -> usize {
-    plan.rows.iter().sum()
-}
-
 /// The stored integer of the largest magnitude in a column, or why it cannot be found out.
 fn largest_integer(published: Option<&Published>, column: usize) -> Result<i64, String> {
     let Some(published) = published else { return Ok(0) };
@@ -411,5 +452,7 @@ fn largest_integer(published: Option<&Published>, column: usize) -> Result<i64, 
     Ok(largest)
 }
 
+#[cfg(test)]
+mod ahead;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 //! checksums are passed over: values are decoded without the first, and chunks have checksums of
 //! their own.
 
-use crate::thrift::{Reader, Value, Writer};
+use crate::thrift::{Fields, Reader, Value, structure};
 
 /// A header whose numbers are all there and not negative.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,25 +105,25 @@ impl PageHeader {
 
     /// The bytes of the header.
     pub(crate) fn write(&self) -> Vec<u8> {
-        let mut writer = Writer::new();
-        let mut facts = |kind: u32| {
+        let facts = |header: &mut Fields<'_>, kind: u32| {
             for (number, fact) in (1..).zip([kind, self.full_len, self.stored_len]) {
-                writer.int(number, fact as i32);
+                header.int(number, fact as i32);
             }
         };
-        match &self.kind {
-            Kind::Index => facts(INDEX),
+        let mut bytes = Vec::new();
+        structure(&mut bytes, |header| match &self.kind {
+            Kind::Index => facts(header, INDEX),
             Kind::Data { values, encoding, levels: [definition, repetition] } => {
-                facts(DATA);
-                writer.structure(5, |inner| {
+                facts(header, DATA);
+                header.structure(5, |inner| {
                     for (number, fact) in (1..).zip([values, encoding, definition, repetition]) {
                         inner.int(number, *fact as i32);
                     }
                 });
             }
             Kind::Dictionary { values, encoding } => {
-                facts(DICTIONARY);
-                writer.structure(7, |inner| {
+                facts(header, DICTIONARY);
+                header.structure(7, |inner| {
                     inner.int(1, *values as i32);
                     inner.int(2, *encoding as i32);
                 });
@@ -136,8 +136,8 @@ impl PageHeader {
                 levels_len: [definition, repetition],
                 is_compressed,
             } => {
-                facts(DATA_V2);
-                writer.structure(8, |inner| {
+                facts(header, DATA_V2);
+                header.structure(8, |inner| {
                     let facts = [values, nulls, rows, encoding, definition, repetition];
                     for (number, fact) in (1..).zip(facts) {
                         inner.int(number, *fact as i32);
@@ -145,8 +145,8 @@ impl PageHeader {
                     inner.flag(7, *is_compressed);
                 });
             }
-        }
-        writer.finish()
+        });
+        bytes
     }
 }
 
@@ -187,10 +187,12 @@ mod tests {
 
     #[test]
     fn a_negative_number_is_no_header() {
-        let mut writer = Writer::new();
-        writer.int(1, 1);
-        writer.int(2, -1);
-        writer.int(3, 0);
-        assert_eq!(PageHeader::read(&writer.finish()), None);
+        let mut bytes = Vec::new();
+        structure(&mut bytes, |header| {
+            header.int(1, 1);
+            header.int(2, -1);
+            header.int(3, 0);
+        });
+        assert_eq!(PageHeader::read(&bytes), None);
     }
 }

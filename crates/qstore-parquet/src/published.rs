@@ -2,6 +2,7 @@
 
 use crate::footer::Footer;
 use crate::row_group;
+use crate::statistics;
 use crate::stored::Stored;
 use crate::table::Values;
 use parquet::errors::Result;
@@ -43,12 +44,15 @@ impl Published {
                 continue;
             }
             // Other writers' page indexes and filters lie in bytes that will be written over.
-            let chunks = group.columns().iter().map(|chunk| row_group::shifted(chunk, 0));
-            let metadata = group.clone().into_builder();
-            let metadata = metadata.set_column_metadata(chunks.collect::<Result<_>>()?).build()?;
+            let chunks = group.columns().iter().enumerate().map(|(number, chunk)| {
+                let chunk = row_group::shifted(chunk, 0)?;
+                statistics::of_found(chunk, number, metadata.file_metadata())
+            });
+            let chunks = chunks.collect::<Result<_>>()?;
+            let group = group.clone().into_builder().set_column_metadata(chunks).build()?;
             let unknown = || vec![None; group.num_columns()];
             let checksums = checksums.get(number).cloned().unwrap_or_else(unknown);
-            groups.push(Arc::new(Stored { metadata, checksums }));
+            groups.push(Arc::new(Stored::new(&group, &checksums)));
         }
         Ok(Self { file, stamp, fields, data_end: start, keys, groups })
     }

@@ -4,7 +4,9 @@
 //! Floats are split into byte streams and integers into deltas, which compresses metrics best; a
 //! dictionary pays only for text, which repeats.
 
+use crate::buffers::Buffers;
 use crate::rows::{Column, Values};
+use crate::statistics;
 use crate::stored::{Stored, range_of};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
@@ -14,15 +16,24 @@ use parquet::data_type::{
 use parquet::errors::Result;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::file::writer::{
+    SerializedColumnWriter, SerializedFileWriter, SerializedRowGroupWriter,
+};
 use parquet::schema::types::{ColumnPath, SchemaDescPtr};
+use qstore_schema::SmolStr;
 use std::sync::Arc;
 
 /// Smaller groups carry no statistics: they are merged soon, and statistics are most of a footer.
 const STATISTICS_ROWS_MIN: usize = 4_096;
 
+/// Smaller groups that will be merged are compressed with next to no effort.
+const SMALL_ROWS_MAX: usize = STATISTICS_ROWS_MIN;
+
 /// Where the library starts the first group of a file, behind the magic bytes.
 const FIRST_OFFSET: u64 = 4;
+
+/// As many as the library takes at a time itself.
+const TEXTS_AT_ONCE: usize = 1_024;
 
 /// How values become bytes.
 #[derive(Debug, Clone, Copy)]
@@ -33,10 +44,15 @@ pub(crate) struct Coding {
 }
 
 impl Coding {
-    /// The same at the codec's fastest level, for groups that will be merged before long: what is
-    /// saved on them is not saved for long, and they are encoded three times for each full group.
-    pub(crate) fn fastest(self) -> Self {
+    /// What is fastest, for groups that will be merged before long: what is saved on them is not saved
+    /// for long, and they are encoded three times for each full group. For small ones most of the work
+    /// is to set gzip or zstd up, once a column, so they get a codec that needs no setting up and that
+    /// every reader has.
+    pub(crate) fn fastest(self, rows: usize) -> Self {
         let compression = match self.compression {
+            Compression::GZIP(_) | Compression::ZSTD(_) if rows < SMALL_ROWS_MAX => {
+                Compression::SNAPPY
+            }
             Compression::GZIP(level) if level.compression_level() > 1 => {
                 GzipLevel::try_new(1).map_or(self.compression, Compression::GZIP)
             }
@@ -57,28 +73,28 @@ pub(crate) struct EncodedGroup {
     rows: usize,
 }
 
-/// Encodes these columns, all of so many rows; `schema` describes exactly them.
+/// Encodes these columns, all of so many rows, into memory of `buffers`; `schema` describes exactly
+/// them.
 pub(crate) fn encode(
     columns: &[Column],
     rows: usize,
     schema: &SchemaDescPtr,
     coding: Coding,
+    buffers: &Buffers,
 ) -> Result<EncodedGroup> {
     let properties = Arc::new(properties(columns, rows, coding));
-    let mut writer = SerializedFileWriter::new(Vec::new(), schema.root_schema_ptr(), properties)?;
+    let mut writer =
+        SerializedFileWriter::new(buffers.take(), schema.root_schema_ptr(), properties)?;
     let mut group = writer.next_row_group()?;
     for column in columns {
         write_column(&mut group, column)?;
     }
     let metadata = group.close()?;
     let end = writer.bytes_written();
-    // A maximum of NaN, or one that leaves NaN out, misleads one reader or the other.
-    let columns = metadata.columns().iter().zip(columns).map(|(chunk, column)| {
-        let builder = chunk.clone().into_builder();
-        if has_nan(column) { builder.clear_statistics() } else { builder }.build()
-    });
+    let chunks = metadata.columns().iter().zip(columns);
+    let columns = chunks.map(|(chunk, column)| statistics::settled(chunk, column));
     let columns = columns.collect::<Result<Vec<_>>>()?;
-    let file = Bytes::from(writer.into_inner()?);
+    let file = buffers.freeze(writer.into_inner()?);
     let checksum = |chunk: &ColumnChunkMetaData| {
         let range = range_of(chunk);
         crc32c::crc32c(&file[range.start as usize..range.end as usize])
@@ -97,17 +113,12 @@ impl EncodedGroup {
         self.columns.iter().map(|chunk| range_of(chunk).start - FIRST_OFFSET).collect()
     }
 
-    /// The group once its bytes stand at `offset` of the file, as number `ordinal`.
-    pub(crate) fn place(
-        &self,
-        offset: u64,
-        ordinal: usize,
-        schema: &SchemaDescPtr,
-    ) -> Result<Stored> {
+    /// The group once its bytes stand at `offset` of the file.
+    pub(crate) fn place(&self, offset: u64, schema: &SchemaDescPtr) -> Result<Stored> {
         let shift = offset as i64 - FIRST_OFFSET as i64;
         let columns = self.columns.iter().map(|chunk| shifted(chunk, shift));
-        let metadata = assemble(columns.collect::<Result<_>>()?, self.rows, ordinal, schema)?;
-        Ok(Stored { metadata, checksums: self.checksums.clone() })
+        let metadata = assemble(columns.collect::<Result<_>>()?, self.rows, schema)?;
+        Ok(Stored::new(&metadata, &self.checksums))
     }
 
     /// Its one chunk and that chunk's checksum, once the bytes stand at `offset`; for a group of one
@@ -122,7 +133,6 @@ impl EncodedGroup {
 pub(crate) fn assemble(
     columns: Vec<ColumnChunkMetaData>,
     rows: usize,
-    ordinal: usize,
     schema: &SchemaDescPtr,
 ) -> Result<RowGroupMetaData> {
     let offset = columns.first().map_or(0, |chunk| range_of(chunk).start);
@@ -131,8 +141,6 @@ pub(crate) fn assemble(
         .set_total_byte_size(columns.iter().map(ColumnChunkMetaData::uncompressed_size).sum())
         .set_column_metadata(columns)
         .set_file_offset(offset as i64)
-        // The format keeps it in 16 bits and allows to leave it out.
-        .set_ordinal(i32::try_from(ordinal).unwrap_or(i32::MAX).min(i16::MAX.into()))
         .build()
 }
 
@@ -192,17 +200,37 @@ fn write_column(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, column: &Colu
         Values::Bool(values) => write::<BoolType>(group, values, levels),
         Values::Int64(values) => write::<Int64Type>(group, values, levels),
         Values::Float64(values) => write::<DoubleType>(group, values, levels),
-        Values::Utf8(values) => {
-            let mut shared: Option<ByteArray> = None;
-            let texts = values.iter().map(|text| {
-                let repeated = shared.take().filter(|last| last.data() == text.as_bytes());
-                let text = repeated.unwrap_or_else(|| ByteArray::from(text.as_str()));
-                shared = Some(text.clone());
-                text
-            });
-            write::<ByteArrayType>(group, &texts.collect::<Vec<_>>(), levels)
-        }
+        Values::Utf8(values) => write_texts(group, values, levels),
     }
+}
+
+/// Texts, a page's worth at a time: as what the library wants them they take more than they are.
+fn write_texts(
+    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    values: &[SmolStr],
+    levels: Option<&[i16]>,
+) -> Result<()> {
+    let mut column = next_column(group)?;
+    let (mut values, mut levels) = (values.iter(), levels);
+    let mut shared: Option<ByteArray> = None;
+    let mut texts = Vec::with_capacity(TEXTS_AT_ONCE.min(values.len()));
+    while values.len() > 0 || levels.is_some_and(|levels| !levels.is_empty()) {
+        let (mut now, mut count) = (None, TEXTS_AT_ONCE);
+        if let Some(all) = levels {
+            let (first, rest) = all.split_at(TEXTS_AT_ONCE.min(all.len()));
+            count = first.iter().filter(|level| **level == 1).count();
+            (now, levels) = (Some(first), Some(rest));
+        }
+        texts.clear();
+        texts.extend(values.by_ref().take(count).map(|text| {
+            let repeated = shared.take().filter(|last| last.data() == text.as_bytes());
+            let text = repeated.unwrap_or_else(|| ByteArray::from(text.as_str()));
+            shared = Some(text.clone());
+            text
+        }));
+        column.typed::<ByteArrayType>().write_batch(&texts, now, None)?;
+    }
+    column.close()
 }
 
 fn write<T: ParquetType>(
@@ -210,15 +238,13 @@ fn write<T: ParquetType>(
     values: &[T::T],
     levels: Option<&[i16]>,
 ) -> Result<()> {
-    let mut column =
-        group.next_column()?.expect("the schema describes as many columns as there are");
+    let mut column = next_column(group)?;
     column.typed::<T>().write_batch(values, levels, None)?;
     column.close()
 }
 
-fn has_nan(column: &Column) -> bool {
-    match &column.values {
-        Values::Float64(values) => values.iter().any(|value| value.is_nan()),
-        _ => false,
-    }
+fn next_column<'a>(
+    group: &'a mut SerializedRowGroupWriter<'_, Vec<u8>>,
+) -> Result<SerializedColumnWriter<'a>> {
+    Ok(group.next_column()?.expect("the schema describes as many columns as there are"))
 }

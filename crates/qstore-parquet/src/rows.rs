@@ -97,9 +97,17 @@ impl Rows {
         self.len
     }
 
-    /// A copy of some of the rows, column by column.
-    pub(crate) fn slice(&self, rows: &Range<usize>) -> Vec<Column> {
-        self.columns.iter().map(|column| column.slice(rows)).collect()
+    /// A copy of some of the rows, column by column, in the memory of `copy`.
+    pub(crate) fn copy(&self, rows: &Range<usize>, mut copy: Vec<Column>) -> Vec<Column> {
+        let Self { columns, .. } = self;
+        copy.truncate(columns.len());
+        let new =
+            columns[copy.len()..].iter().map(|column| Column::new(column.field.clone(), false));
+        copy.extend(new);
+        for (copy, column) in copy.iter_mut().zip(columns) {
+            copy.copy_from(column, rows);
+        }
+        copy
     }
 
     /// How many values were left out because their name came after the last column allowed.
@@ -272,11 +280,15 @@ impl Column {
         if self.field.nullable { self.levels.len() } else { self.values.len() }
     }
 
-    fn slice(&self, rows: &Range<usize>) -> Self {
-        let Self { field, is_declared, values, levels } = self;
-        let levels = if field.nullable { levels[rows.clone()].to_vec() } else { Vec::new() };
-        let values = values.slice(self.values_of(rows));
-        Self { field: field.clone(), is_declared: *is_declared, values, levels }
+    /// Becomes a copy of some rows of another one.
+    fn copy_from(&mut self, other: &Self, rows: &Range<usize>) {
+        self.field.clone_from(&other.field);
+        self.is_declared = other.is_declared;
+        self.levels.clear();
+        if other.field.nullable {
+            self.levels.extend_from_slice(&other.levels[rows.clone()]);
+        }
+        self.values.copy_from(&other.values, other.values_of(rows));
     }
 
     /// Which of the values belong to these rows.
@@ -386,12 +398,21 @@ impl Values {
         each!(self, list => list.len())
     }
 
-    fn slice(&self, range: Range<usize>) -> Self {
-        match self {
-            Self::Bool(list) => Self::Bool(list[range].to_vec()),
-            Self::Int64(list) => Self::Int64(list[range].to_vec()),
-            Self::Float64(list) => Self::Float64(list[range].to_vec()),
-            Self::Utf8(list) => Self::Utf8(list[range].to_vec()),
+    /// Becomes a copy of some of the others, which may be of another type.
+    fn copy_from(&mut self, others: &Self, range: Range<usize>) {
+        fn copy<T: Clone>(list: &mut Vec<T>, others: &[T]) {
+            list.clear();
+            list.extend_from_slice(others);
+        }
+        match (&mut *self, others) {
+            (Self::Bool(list), Self::Bool(others)) => copy(list, &others[range]),
+            (Self::Int64(list), Self::Int64(others)) => copy(list, &others[range]),
+            (Self::Float64(list), Self::Float64(others)) => copy(list, &others[range]),
+            (Self::Utf8(list), Self::Utf8(others)) => copy(list, &others[range]),
+            (_, Self::Bool(others)) => *self = Self::Bool(others[range].to_vec()),
+            (_, Self::Int64(others)) => *self = Self::Int64(others[range].to_vec()),
+            (_, Self::Float64(others)) => *self = Self::Float64(others[range].to_vec()),
+            (_, Self::Utf8(others)) => *self = Self::Utf8(others[range].to_vec()),
         }
     }
 

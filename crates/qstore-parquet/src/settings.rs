@@ -1,6 +1,7 @@
 //! How a metrics file is written.
 
 use crate::{Compression, Error};
+use qstore_storage::Priority;
 use std::time::Duration;
 
 /// What a flush survives once it is acknowledged. Rows are written and published in the same way in
@@ -27,8 +28,9 @@ pub struct WriterSettings {
     pub compression: Compression,
     /// Rows of a full row group. Default 65 536, at least 1.
     pub row_group_rows_max: usize,
-    /// The most rows that wait to be published; then the ring fills. Default 131 072, at least 1.
-    /// Besides them the rows of a group that is not full yet are in memory.
+    /// The most rows that wait to be published; then the ring fills. Default 196 608, at least 1: a full
+    /// group that is written, one that is encoded, and one that comes in. Besides them the rows of a
+    /// group that is not full yet are in memory.
     pub pending_rows_max: usize,
     /// What an acknowledged flush survives. Default [`Durability::Sync`].
     pub durability: Durability,
@@ -53,6 +55,10 @@ pub struct WriterSettings {
     /// It is stretched to 20 times what publishing takes without the encoding, so that a slow disk is
     /// busy with it no more than a twentieth of its time.
     pub publish_pause_min: Duration,
+    /// How the threads of a background writer share the machine with the training. Default
+    /// [`Priority::Batch`]: they never interrupt the thread that wakes them. Linux only; a
+    /// [`MetricsLog`](crate::MetricsLog) that is used without a drain leaves its caller's thread alone.
+    pub priority: Priority,
 }
 
 impl Default for WriterSettings {
@@ -62,7 +68,7 @@ impl Default for WriterSettings {
             flush_every: Duration::from_secs(10),
             compression: Compression::default(),
             row_group_rows_max: 65_536,
-            pending_rows_max: 131_072,
+            pending_rows_max: 196_608,
             durability: Durability::default(),
             plain_encoding: false,
             run_id: None,
@@ -71,6 +77,7 @@ impl Default for WriterSettings {
             twin_bytes_min: 256 * 1024,
             reuse_after: Duration::from_secs(2),
             publish_pause_min: Duration::from_millis(50),
+            priority: Priority::default(),
         }
     }
 }
@@ -167,6 +174,13 @@ impl WriterSettings {
         self
     }
 
+    /// How the threads of a background writer share the machine with the training.
+    #[must_use]
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
     pub(crate) fn validate(&self) -> Result<(), Error> {
         let refuse = |setting, advice| Err(Error::Setting { setting, value: "0".into(), advice });
         if self.flush_interval == 0 {
@@ -182,7 +196,7 @@ impl WriterSettings {
             return refuse("row_group_rows_max", "it must be at least 1; the default is 65 536");
         }
         if self.pending_rows_max == 0 {
-            return refuse("pending_rows_max", "it must be at least 1; the default is 131 072");
+            return refuse("pending_rows_max", "it must be at least 1; the default is 196 608");
         }
         self.compression.codec().map(drop)
     }

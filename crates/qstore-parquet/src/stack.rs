@@ -36,6 +36,13 @@ pub(crate) struct Plan {
     pub(crate) sealed: usize,
 }
 
+impl Plan {
+    /// How many rows it writes anew.
+    pub(crate) fn written(&self) -> usize {
+        self.rows.iter().sum()
+    }
+}
+
 impl Stack {
     /// How `rows` new rows are to be added, not to be sealed; at `full` rows everything will be.
     pub(crate) fn plan(&self, mut rows: usize, full: usize) -> Plan {

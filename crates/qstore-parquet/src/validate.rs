@@ -73,7 +73,7 @@ impl MetricsFile {
             start = rows.end;
             for (index, field) in self.fields().iter().enumerate() {
                 validation.chunks += 1;
-                let is_guarded = group.checksums.get(index).copied().flatten().is_some();
+                let is_guarded = group.checksums().nth(index).flatten().is_some();
                 validation.unguarded_chunks += usize::from(!is_guarded);
                 if let Err(reason) = self.published.values(number, index) {
                     let column = field.name.to_string();

@@ -9,6 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a row waits in a ring that is not half full: less than there is between two flushes, and so
+/// long that looking for rows costs next to nothing.
+const LINGER: Duration = Duration::from_millis(20);
+
 /// A background thread that empties a buffer into one Parquet file.
 ///
 /// Push rows into the [`AsyncBuffer`]; the writer publishes them every
@@ -44,7 +48,7 @@ impl<R: Record + Send + 'static> AsyncMetricsWriter<R> {
         settings: WriterSettings,
     ) -> Result<Self, Error> {
         let log = MetricsLog::open_in(storage, output_path, settings)?;
-        let settings = DrainSettings::default().thread_name("qstore-metrics");
+        let settings = DrainSettings::default().thread_name("qstore-metrics").linger(LINGER);
         Ok(Self { drain: Drain::spawn(buffer, log, &settings)? })
     }
 

@@ -60,7 +60,7 @@ pub use local::LocalStorage;
 pub use memory::{MemoryStorage, PowerCut, UnsyncedBytes, UnsyncedNames};
 pub use priority::Priority;
 pub use seam::{Entry, EntryKind, Lock, Metadata, Storage, StorageFile, TreeSync};
-pub use staged_dir::StagedDir;
+pub use staged_dir::{ReplacedDir, StagedDir};
 pub use staged_file::StagedFile;
 
 use std::path::{Path, PathBuf};

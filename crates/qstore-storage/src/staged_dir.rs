@@ -83,18 +83,19 @@ impl StagedDir {
         Ok(())
     }
 
-    /// Publishes the tree: it is synced as a whole, or its directories from the bottom up; it takes the public name
-    /// in one step, then that name is synced. A tree that was there is exchanged for this one and
-    /// removed afterwards.
+    /// Publishes the tree: it is synced as a whole, or its directories from the bottom up; it takes the
+    /// public name in one step, then that name is synced. A tree that was there is exchanged for this
+    /// one; it has the temporary name then, and goes when what is returned is dropped. To take a large
+    /// tree apart takes as long as to write it, so that need not be waited for.
     ///
     /// Where the system cannot exchange two names, the old tree first steps aside to `tombstone`, a
-    /// name in the same file system that nobody else uses. Whoever finds it, and nothing under the
-    /// public name, after a crash between the two steps, moves it back.
+    /// name in the same file system that nobody else uses, and is removed at once. Whoever finds it,
+    /// and nothing under the public name, after a crash between the two steps, moves it back.
     ///
     /// # Errors
     /// When the last sync or the removal fails, the public name already shows the new tree. After
     /// any other error the old one is as it was, or under `tombstone` if it could not be moved back.
-    pub fn commit(mut self, public: &Path, tombstone: &Path) -> Result<()> {
+    pub fn commit(mut self, public: &Path, tombstone: &Path) -> Result<Option<ReplacedDir>> {
         match &self.tree {
             Some(tree) => tree.sync()?,
             None => {
@@ -103,26 +104,32 @@ impl StagedDir {
                 }
             }
         }
-        let mut replaced = None;
+        let (mut replaced, mut is_buried) = (None, false);
         if self.storage.metadata(public)?.is_none() {
             self.storage.rename(&self.temporary, public)?;
         } else {
             match self.storage.exchange(&self.temporary, public) {
-                Ok(()) => replaced = Some(self.temporary.clone()),
+                Ok(()) => {
+                    let (storage, path) = (Arc::clone(&self.storage), self.temporary.clone());
+                    replaced = Some(ReplacedDir { storage, path });
+                }
                 Err(error) if error.source.kind() == io::ErrorKind::Unsupported => {
                     self.bury(public, tombstone)?;
-                    replaced = Some(tombstone.to_path_buf());
+                    is_buried = true;
                 }
                 Err(error) => return Err(error),
             }
         }
         self.is_committed = true;
         self.storage.sync_dir(parent_of(public))?;
-        if let Some(old) = replaced {
-            self.storage.sync_dir(parent_of(&old))?;
-            remove_dir_all(&*self.storage, &old)?;
+        if replaced.is_some() {
+            self.storage.sync_dir(parent_of(&self.temporary))?;
         }
-        Ok(())
+        if is_buried {
+            self.storage.sync_dir(parent_of(tombstone))?;
+            remove_dir_all(&*self.storage, tombstone)?;
+        }
+        Ok(replaced)
     }
 
     /// Puts this tree in the place of the old one in two steps.
@@ -155,6 +162,26 @@ impl fmt::Debug for StagedDir {
     }
 }
 
+/// A tree that another one has replaced, under that one's temporary name; dropping it removes it.
+#[must_use = "dropping it takes the tree apart, which takes time"]
+pub struct ReplacedDir {
+    storage: Arc<dyn Storage>,
+    path: PathBuf,
+}
+
+impl Drop for ReplacedDir {
+    fn drop(&mut self) {
+        // Best effort: whoever owns the name collects leftovers when he next opens.
+        let _ = remove_dir_all(&*self.storage, &self.path);
+    }
+}
+
+impl fmt::Debug for ReplacedDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplacedDir").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,7 +202,7 @@ mod tests {
         let memory = MemoryStorage::new();
         let storage: Arc<dyn Storage> = Arc::new(memory.clone());
         for text in [&b"first"[..], b"second"] {
-            stage(&storage, text).commit(Path::new("/tree"), Path::new("/.old")).unwrap();
+            drop(stage(&storage, text).commit(Path::new("/tree"), Path::new("/.old")).unwrap());
             let cut = memory.power_cut();
             for name in ["/tree/a/b/c", "/tree/a/d", "/tree/e"] {
                 assert_eq!(read_all(&cut, Path::new(name)).unwrap(), text, "{name}");
@@ -192,10 +219,10 @@ mod tests {
         for outside in ["/etc/x", "../x", "a/../../x", "./x", ""] {
             assert!(staged.create_file(Path::new(outside)).is_err(), "{outside}");
         }
-        staged.commit(Path::new("/one"), Path::new("/.old")).unwrap();
+        drop(staged.commit(Path::new("/one"), Path::new("/.old")).unwrap());
         let mut other = StagedDir::create(&storage, Path::new("/.tree.tmp")).unwrap();
         other.link_file(Path::new("/one/a/d"), Path::new("x/y")).unwrap();
-        other.commit(Path::new("/other"), Path::new("/.old")).unwrap();
+        drop(other.commit(Path::new("/other"), Path::new("/.old")).unwrap());
         remove_dir_all(&memory, Path::new("/one")).unwrap();
         assert_eq!(read_all(&memory.power_cut(), Path::new("/other/x/y")).unwrap(), b"text");
     }

@@ -9,7 +9,6 @@ use crate::save::{Snapshot, save_checkpoint};
 use crate::ticket::{Completion, Failure, Outcome, SaveTicket, ticket};
 use crate::{Busy, CheckpointSettings, Error};
 use qstore_buffer::{AsyncBuffer, Progress, PushError, Sink};
-use qstore_storage::Priority;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -161,14 +160,11 @@ pub(crate) struct SaveSink {
     dir: CheckpointDir,
     settings: CheckpointSettings,
     intake: Intake,
-    /// Of the thread this runs on; taken when it has it.
-    priority: Option<Priority>,
 }
 
 impl SaveSink {
     pub(crate) fn new(dir: CheckpointDir, settings: CheckpointSettings, intake: Intake) -> Self {
-        let priority = Some(settings.priority);
-        Self { dir, settings, intake, priority }
+        Self { dir, settings, intake }
     }
 
     fn save(&self, job: Job) -> Result<(), Error> {
@@ -180,8 +176,9 @@ impl SaveSink {
         // The memory goes before the news: whoever hears it may need the room.
         drop(snapshot);
         match saved {
-            Ok(Ok(saved)) => {
+            Ok(Ok((saved, leftovers))) => {
                 completion.resolve(Outcome::Saved(saved));
+                drop(leftovers);
                 Ok(())
             }
             Ok(Err(error)) => {
@@ -227,12 +224,8 @@ impl Sink<Job> for SaveSink {
         outcome
     }
 
-    /// Called from the start, so that the first save finds the thread as it is to be.
-    fn tick(&mut self, _: Instant) -> Result<Progress<Error>, Error> {
-        if let Some(priority) = self.priority.take() {
-            priority.apply();
-        }
-        Ok(Progress::Idle)
+    fn begin(&mut self) {
+        self.settings.priority.apply();
     }
 
     fn flush(&mut self) -> Result<Progress<Error>, Error> {

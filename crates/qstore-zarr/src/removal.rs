@@ -1,12 +1,64 @@
 //! Taking checkpoints away: retention, and what a later save of the same epoch has replaced.
 //!
-//! The caller holds the directory's lock, and what stays is durable. A directory first loses its name
-//! in one step and is taken apart only when that is durable, so nobody ever sees half of it.
+//! The caller holds the directory's lock, and what stays is durable. What goes first loses its name in
+//! one step, so nobody ever sees half of it. To free what it took takes as long as to write it, so that
+//! is [left over](Leftovers) until whoever waits for the save has been told.
 
 use crate::directory::{CheckpointDir, Found, Place};
 use crate::retention::{self, Candidate, Policy};
+use crate::staging::StagingLock;
 use crate::{Error, Layout, staging};
-use qstore_storage::remove_dir_all;
+use qstore_storage::{ReplacedDir, Storage, StorageFile, remove_dir_all};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What has lost its name and still takes room. Dropping it frees that; after a kill the next manager
+/// does.
+#[derive(Debug, Default)]
+#[must_use = "dropping it frees the room, which takes time"]
+pub(crate) struct Leftovers {
+    /// A file without a name is there as long as it is open.
+    files: Vec<Box<dyn StorageFile>>,
+    replaced: Option<ReplacedDir>,
+    discarded: Vec<Discarded>,
+    /// Goes last.
+    _staging: Option<StagingLock>,
+}
+
+/// A directory under a temporary name.
+#[derive(Debug)]
+struct Discarded {
+    storage: Arc<dyn Storage>,
+    path: PathBuf,
+    _lock: StagingLock,
+}
+
+impl Drop for Discarded {
+    fn drop(&mut self) {
+        let _ = remove_dir_all(&*self.storage, &self.path);
+    }
+}
+
+impl Leftovers {
+    /// Nothing yet, but for what stands under the public name and is about to be replaced.
+    pub(crate) fn before(dir: &CheckpointDir, place: &Place) -> Self {
+        let mut leftovers = Self::default();
+        leftovers.hold(dir, place);
+        leftovers
+    }
+
+    /// The directory that was replaced, and the lock of the name it has now.
+    pub(crate) fn add(&mut self, replaced: Option<ReplacedDir>, staging: StagingLock) {
+        (self.replaced, self._staging) = (replaced, Some(staging));
+    }
+
+    fn hold(&mut self, dir: &CheckpointDir, place: &Place) {
+        if place.layout == Layout::SingleFile {
+            // If it cannot be opened it is freed at once.
+            self.files.extend(dir.storage.open(&place.path));
+        }
+    }
+}
 
 /// Removes what retention does not keep, and what a newer save of an epoch has left over; returns the
 /// epochs that are gone.
@@ -14,6 +66,7 @@ pub(crate) fn retain(
     dir: &CheckpointDir,
     history: &[Found],
     policy: &Policy,
+    leftovers: &mut Leftovers,
 ) -> Result<Vec<u64>, Error> {
     let candidates: Vec<Candidate> = history.iter().map(|found| found.candidate.clone()).collect();
     let plan = retention::plan(&candidates, policy);
@@ -31,11 +84,16 @@ pub(crate) fn retain(
         }
     }
     removed.sort_unstable();
-    remove(dir, newest, &places)?;
+    remove(dir, newest, &places, leftovers)?;
     Ok(removed)
 }
 
-fn remove(dir: &CheckpointDir, newest: u64, places: &[(u64, &Place)]) -> Result<(), Error> {
+fn remove(
+    dir: &CheckpointDir,
+    newest: u64,
+    places: &[(u64, &Place)],
+    leftovers: &mut Leftovers,
+) -> Result<(), Error> {
     let Some((last, _)) = places.last() else { return Ok(()) };
     let failed = |older: u64| {
         move |source| match source {
@@ -43,23 +101,19 @@ fn remove(dir: &CheckpointDir, newest: u64, places: &[(u64, &Place)]) -> Result<
             other => other,
         }
     };
-    let mut taken_away = Vec::new();
     for (epoch, place) in places {
+        leftovers.hold(dir, place);
         let gone = match place.layout {
             Layout::SingleFile => dir.storage.remove_file(&place.path).map_err(Error::from),
-            Layout::Directory => staging::discard(dir, *epoch, &place.path)
-                .map(|discarded| taken_away.push((*epoch, discarded))),
+            Layout::Directory => staging::discard(dir, *epoch, &place.path).map(|(lock, path)| {
+                let storage = Arc::clone(&dir.storage);
+                leftovers.discarded.push(Discarded { storage, path, _lock: lock });
+            }),
         };
         match gone {
             Err(Error::Storage(error)) if error.is_not_found() => {}
             gone => gone.map_err(failed(*epoch))?,
         }
     }
-    dir.storage.sync_dir(&dir.dir).map_err(Error::from).map_err(failed(*last))?;
-    for (epoch, (lock, path)) in taken_away {
-        let gone = remove_dir_all(&*dir.storage, &path).map_err(Error::from);
-        drop(lock);
-        gone.map_err(failed(epoch))?;
-    }
-    Ok(())
+    dir.storage.sync_dir(&dir.dir).map_err(Error::from).map_err(failed(*last))
 }

@@ -8,6 +8,7 @@ use crate::container::{Complete, Output};
 use crate::dedup::Previous;
 use crate::directory::{CheckpointDir, Found, Place};
 use crate::plan::Plan;
+use crate::removal::Leftovers;
 use crate::retention::{Candidate, metrics_of};
 use crate::staging::{stage_dir, stage_file};
 use crate::structure::{self, Part};
@@ -73,7 +74,7 @@ impl Saved {
     }
 }
 
-/// Saves a checked snapshot. After `Ok` it survives a power cut.
+/// Saves a checked snapshot. After `Ok` it survives a power cut; what it replaced is left over.
 ///
 /// # Errors
 /// After [`Error::Retention`] the checkpoint is durable all the same. After any other error the
@@ -82,7 +83,7 @@ pub(crate) fn save_checkpoint(
     dir: &CheckpointDir,
     settings: &CheckpointSettings,
     snapshot: &Snapshot,
-) -> Result<Saved, Error> {
+) -> Result<(Saved, Leftovers), Error> {
     let started = Instant::now();
     let (epoch, layout) = (snapshot.epoch, settings.layout);
     let previous = if settings.deduplicate { Previous::newest(dir) } else { None };
@@ -108,15 +109,19 @@ pub(crate) fn save_checkpoint(
     let candidate = output.manifest().candidate(false);
     let (complete, stored_bytes) = output.seal(save_seq)?;
     let place = Place { path: dir.path_of(epoch, layout), layout };
+    let mut leftovers = Leftovers::before(dir, &place);
     match complete {
-        Complete::File(staged) => drop(staged.commit(&place.path)?),
+        Complete::File(staged) => {
+            drop(staged.commit(&place.path)?);
+            drop(staging);
+        }
         Complete::Dir(staged) => {
             dir.refuse_foreign(epoch)?;
             root_group::ensure(dir)?;
-            staged.commit(&place.path, &dir.tombstone_of(epoch))?;
+            let replaced = staged.commit(&place.path, &dir.tombstone_of(epoch))?;
+            leftovers.add(replaced, staging);
         }
     }
-    drop(staging);
 
     let mut history = scan.valid;
     let candidate = Candidate { save_seq, ..candidate };
@@ -128,10 +133,11 @@ pub(crate) fn save_checkpoint(
         saved.stale = places.into_iter().flatten().find(|place| place.layout != layout);
     }
     history.push(saved);
-    let removed = removal::retain(dir, &history, &settings.retention)?;
+    let removed = removal::retain(dir, &history, &settings.retention, &mut leftovers)?;
     drop(lock);
     let duration_ms = millis(started);
-    Ok(Saved { epoch, save_seq, stored_bytes, linked_bytes, duration_ms, removed })
+    let saved = Saved { epoch, save_seq, stored_bytes, linked_bytes, duration_ms, removed };
+    Ok((saved, leftovers))
 }
 
 pub(crate) fn millis(since: Instant) -> f64 {

@@ -439,10 +439,9 @@ fn a_footer_that_lies_is_an_error_at_the_latest_when_it_matters() {
 #[test]
 fn two_columns_of_one_name_are_refused() {
     let fields = [Field::nullable("a", DataType::Int64), Field::nullable("a", DataType::Int64)];
-    let schema = crate::columns::describe(&fields).unwrap();
     let memory = MemoryStorage::new();
     let mut bytes = footer::MAGIC.to_vec();
-    bytes.extend(footer::encode(&[], &schema, Vec::new()).unwrap());
+    bytes.extend(footer::encode(&[], &fields, &[]));
     memory.create_new(Path::new(PATH)).unwrap().write_at(0, &bytes).unwrap();
     let storage = Arc::new(memory);
     let error = MetricsLog::<Row>::open_in(storage, PATH, WriterSettings::default()).unwrap_err();

@@ -15,8 +15,8 @@ fn stored(range: &Range<u64>) -> Arc<Stored> {
         .set_total_compressed_size((range.end - range.start) as i64)
         .build()
         .unwrap();
-    let metadata = row_group::assemble(vec![chunk], 1, 0, &schema).unwrap();
-    Arc::new(Stored { metadata, checksums: vec![None] })
+    let metadata = row_group::assemble(vec![chunk], 1, &schema).unwrap();
+    Arc::new(Stored::new(&metadata, &[None]))
 }
 
 fn ranges(groups: &[Arc<Stored>]) -> Vec<Range<u64>> {

@@ -1,6 +1,8 @@
 //! The crate from outside: what is written is read back, and damage is never a value.
 
 mod damage;
+#[cfg(target_os = "linux")]
+mod priority;
 mod reading;
 mod recovery;
 mod stale;

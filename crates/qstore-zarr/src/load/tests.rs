@@ -27,7 +27,7 @@ fn saved() -> CheckpointDir {
         optimizer: None,
         metadata: StateDict::new(),
     };
-    save_checkpoint(&dir, &CheckpointSettings::default(), &snapshot).unwrap();
+    drop(save_checkpoint(&dir, &CheckpointSettings::default(), &snapshot).unwrap());
     dir
 }
 

@@ -53,7 +53,8 @@ fn a_save_that_fails_says_so_and_harms_nothing() {
         }
     }
     println!("{failures} cases: saves that failed");
-    assert!(failures > 250, "only {failures} failures");
+    // What is left over is removed behind the acknowledgement, where a failure harms nobody.
+    assert!(failures > 200, "only {failures} failures");
 }
 
 fn check(
