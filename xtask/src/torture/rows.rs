@@ -189,6 +189,7 @@ pub(super) const ROWS: &[Row] = &[
             Part::Tests(tests("integration", "golden::every_golden_metrics")),
             Part::Tests(tests("integration", "golden::every_golden_checkpoint")),
             Part::Tests(tests("integration", "readers::")),
+            Part::Tests(tests("integration", "arrow2::")),
             Part::Tests(tests("integration", "checkpoint_dtypes::")),
             Part::Tests(tests("integration", "checkpoint_foreign::")),
             Part::Tests(tests("integration", "demo_run::")),
