@@ -104,32 +104,29 @@ impl StagedDir {
                 }
             }
         }
-        let (mut replaced, mut is_buried) = (None, false);
+        let mut old = None;
         if self.storage.metadata(public)?.is_none() {
             self.storage.rename(&self.temporary, public)?;
         } else {
             match self.storage.exchange(&self.temporary, public) {
-                Ok(()) => {
-                    let (storage, path) = (Arc::clone(&self.storage), self.temporary.clone());
-                    replaced = Some(ReplacedDir { storage, path });
-                }
+                Ok(()) => old = Some(&*self.temporary),
                 Err(error) if error.source.kind() == io::ErrorKind::Unsupported => {
                     self.bury(public, tombstone)?;
-                    is_buried = true;
+                    old = Some(tombstone);
                 }
                 Err(error) => return Err(error),
             }
         }
         self.is_committed = true;
         self.storage.sync_dir(parent_of(public))?;
-        if replaced.is_some() {
-            self.storage.sync_dir(parent_of(&self.temporary))?;
+        let Some(old) = old else { return Ok(None) };
+        self.storage.sync_dir(parent_of(old))?;
+        if old == tombstone {
+            remove_dir_all(&*self.storage, old)?;
+            return Ok(None);
         }
-        if is_buried {
-            self.storage.sync_dir(parent_of(tombstone))?;
-            remove_dir_all(&*self.storage, tombstone)?;
-        }
-        Ok(replaced)
+        let (storage, path) = (Arc::clone(&self.storage), old.to_path_buf());
+        Ok(Some(ReplacedDir { storage, path }))
     }
 
     /// Puts this tree in the place of the old one in two steps.

@@ -13,6 +13,7 @@ const FAULTS: &[Tests] = &[
     Tests::lib("qstore-parquet", "log::tests::every_flushed_row"),
     Tests::of("qstore-tests", "integration", "faults::"),
 ];
+const AHEAD: &[Tests] = &[Tests::lib("qstore-parquet", "log::ahead")];
 const DAMAGE: &[Tests] = &[Tests::of("qstore-parquet", "file", "damage::")];
 const STALE: &[Tests] = &[Tests::of("qstore-parquet", "file", "stale::")];
 const RECOVERIES: &[Tests] = &[Tests::of("qstore-parquet", "file", "recovery::")];
@@ -146,6 +147,30 @@ pub(super) const MUTANTS: &[Mutant] = &[
         )],
         danger: "after a full disk a version is published with holes in it",
         tests: FAULTS,
+    },
+    Mutant {
+        name: "groups_encoded_ahead_of_a_failure_are_kept",
+        file: LOG,
+        edits: &[("            self.ahead = None;\n", "")],
+        danger: "rows behind a version that failed are published before it, and again with it",
+        tests: AHEAD,
+    },
+    Mutant {
+        name: "groups_encoded_ahead_begin_too_early",
+        file: LOG,
+        edits: &[(
+            "self.fresh(&plan, sealed + plan.written(), false)",
+            "self.fresh(&plan, sealed.min(0) + plan.written(), false)",
+        )],
+        danger: "rows are written twice and others not at all",
+        tests: AHEAD,
+    },
+    Mutant {
+        name: "zero_has_a_sign_in_statistics",
+        file: "crates/qstore-parquet/src/statistics.rs",
+        edits: &[("if *value == 0.0 { zero } else { *value }", "{ let _: f64 = zero; *value }")],
+        danger: "a reader that compares bits skips a group that holds the zero it looks for",
+        tests: &[Tests::of("qstore-parquet", "file", "reading::statistics_hold")],
     },
     Mutant {
         name: "grace_ignored",

@@ -95,8 +95,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "replaced_tree_removed_before_the_name_is_durable",
         file: DIR,
         edits: &[(
-            "        self.storage.sync_dir(parent_of(public))?;\n        if let Some(old)",
-            "        if let Some(old)",
+            "        self.storage.sync_dir(parent_of(public))?;\n        let Some(old)",
+            "        let Some(old)",
         )],
         danger: "a power cut brings the old name back, with half of the old files",
         tests: STEPS,
@@ -104,7 +104,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "replaced_tree_removed_while_its_new_place_is_not_durable",
         file: DIR,
-        edits: &[("            self.storage.sync_dir(parent_of(&old))?;\n", "")],
+        edits: &[("        self.storage.sync_dir(parent_of(old))?;\n", "")],
         danger: "a power cut leaves the new tree under the name that leftovers are removed from",
         tests: STEPS,
     },
