@@ -10,6 +10,7 @@ mod demo;
 mod error;
 mod help;
 mod process;
+mod python;
 mod test;
 mod tidy;
 mod workspace;
