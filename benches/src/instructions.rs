@@ -193,10 +193,13 @@ fn csv_write(dir: &Path, count: usize) -> Result {
 
 fn write_rows(dir: &Path, count: usize) -> Result {
     let steps = steps::random(count);
-    let mut log = MetricsLog::open(dir.join("ours.parquet"), WriterSettings::default())?;
+    let settings = WriterSettings::default();
+    let mut log = MetricsLog::<TrainingMetrics>::open(dir.join("ours.parquet"), settings)?;
     counted(1, |_| {
         let now = Instant::now();
-        steps.iter().for_each(|step: &TrainingMetrics| log.append(step, now));
+        for step in &steps {
+            log.append(step, now);
+        }
         log.flush()?;
         Ok(())
     })

@@ -39,7 +39,8 @@ pub(super) fn tables(report: &Report) -> Vec<Table> {
 }
 
 fn table(rows: &[&Row], rate: f64) -> Table {
-    let at_rate = |row: &&&Row| row.point.as_ref().is_some_and(|point| point.x == rate);
+    let at_rate =
+        |row: &&&Row| row.point.as_ref().is_some_and(|point| point.x.total_cmp(&rate).is_eq());
     let mut lines: Vec<(String, bool, Vec<String>)> = Vec::new();
     for row in rows.iter().filter(at_rate) {
         let Some(point) = &row.point else { continue };

@@ -120,7 +120,7 @@ fn curves(text: &mut String, report: &Report) {
         );
         for line in lines {
             let cell = |x: &f64| {
-                let point = line.points.iter().find(|point| point.0 == *x);
+                let point = line.points.iter().find(|point| point.0.total_cmp(x).is_eq());
                 point.map(|point| number(point.1)).unwrap_or_default()
             };
             let cells: Vec<_> = xs.iter().map(cell).collect();

@@ -84,7 +84,9 @@ fn table(count: usize) -> Table {
 fn write_ours(path: &Path, rows: &[Dynamic]) -> Result<f64> {
     let mut log = MetricsLog::open(path, WriterSettings::default())?;
     let started = Instant::now();
-    rows.iter().for_each(|row| log.append(row, started));
+    for row in rows {
+        log.append(row, started);
+    }
     log.flush()?;
     let took = started.elapsed();
     log.close()?;

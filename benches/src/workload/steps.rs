@@ -73,10 +73,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<TrainingMetrics>> {
 
 fn value_of(value: &Value) -> ValueRef<'_> {
     match value {
-        Value::Number(number) => number
-            .as_i64()
-            .map(ValueRef::Int)
-            .unwrap_or_else(|| ValueRef::Float(number.as_f64().unwrap_or(f64::NAN))),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => ValueRef::Int(number),
+            None => ValueRef::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
         Value::String(text) => ValueRef::Text(text),
         _ => ValueRef::Null,
     }
