@@ -168,3 +168,44 @@ fn rows_of(
     }
     rows_of
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use qstore_schema::{StateDict, Tensor};
+
+    /// Everybody's rows are all in the files at the end, and were counted by reading those.
+    #[test]
+    fn a_run_that_ends_well_has_all_its_rows() {
+        let home = tempfile::tempdir().unwrap();
+        let files = Files::in_directory(home.path());
+        let tensor = Tensor::from_vec(vec![0.5_f32; 1_000], [10, 100]).unwrap();
+        let model = StateDict::from_iter([("weights", tensor)]);
+        let tensors = model::tensors(&model).unwrap();
+        model::write(&files.model_bytes, &files.model_index, &tensors).unwrap();
+        steps::write(&files.workload, &steps::random(7)).unwrap();
+        let run = Run {
+            scratch: home.path(),
+            long: false,
+            peers: crate::peers::Peers::default(),
+            absent: std::cell::RefCell::default(),
+        };
+        for contender in contenders::all(&run) {
+            let dir = home.path().join(contender.name);
+            let plan = Plan::new(contender.name, &dir, &files, 10_000, 0.2, 2);
+            child(&[plan.write().unwrap().display().to_string()]).unwrap();
+            let text = fs::read_to_string(&plan.outcome).unwrap();
+            let outcome: Outcome = serde_json::from_str(&text).unwrap();
+            let rows = contender.rows_in(&plan.metrics()).unwrap();
+            let expected = if contender.is_limit { 0 } else { outcome.steps };
+            assert!(outcome.steps > 0, "{}: {outcome:?}", contender.name);
+            assert_eq!(rows, expected, "{}", contender.name);
+            // How often it saves depends on the machine, as the loop keeps to the time.
+            let is_saved = fs::read_dir(plan.checkpoints_dir()).unwrap().next().is_some();
+            let is_to_be = outcome.checkpoints > 0 && !contender.is_limit;
+            assert!(is_saved || !is_to_be, "{}", contender.name);
+            let rows = rows_of(&contender, (10_000, "10k"), &outcome, rows, 1_000, vec![3.0]);
+            assert!(rows.iter().all(|row| row.point.is_some()));
+        }
+    }
+}

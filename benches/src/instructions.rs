@@ -2,9 +2,9 @@
 //!
 //! A machine's noise does not change the count, so that a later run can be held against it to the
 //! percent. Each candidate runs in a process of its own under `valgrind --tool=callgrind`, which counts
-//! only while the function `counted` is on the stack of its thread: the calls themselves, not what
-//! background threads do. Twice the calls, once the calls, and the difference: what comes once does not
-//! count. Without valgrind there are no rows.
+//! only while the function `callgrind_counts_here` is on the stack of its thread: the calls
+//! themselves, not what background threads do. Twice the calls, once the calls, and the difference:
+//! what comes once does not count. Without valgrind there are no rows.
 
 use crate::buffer::queue::{Crossbeam, MAXSIZE, Queue, Row200, Std};
 use crate::harness::row::{Measure, Row};
@@ -50,7 +50,7 @@ const CANDIDATES: [Candidate; 9] = [
     ("std_sync_channel_push_row200", |_, count| push::<Std>(count)),
     ("log_step", |_, count| log_step(count)),
     ("clock_now", |_, count| {
-        counted(count, |_| {
+        callgrind_counts_here(count, |_| {
             black_box(SystemTime::now());
             Ok(())
         })
@@ -98,7 +98,7 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
         ours(
             "write_row_gzip",
             &["instructions_raw_writer_row_gzip"],
-            &format!("{rows}, appended and published in one flush"),
+            &format!("{rows}, appended and sealed by closing the file"),
         ),
         Measure::limit(
             full("raw_writer_row_gzip"),
@@ -128,7 +128,11 @@ fn count(scratch: &Path, name: &str, calls: usize) -> Result<u64> {
     let dir = tempfile::tempdir_in(scratch)?;
     let mut valgrind = Command::new("valgrind");
     valgrind
-        .args(["--tool=callgrind", "--toggle-collect=*counted*", "--callgrind-out-file=/dev/null"])
+        .args([
+            "--tool=callgrind",
+            "--toggle-collect=*callgrind_counts_here*",
+            "--callgrind-out-file=/dev/null",
+        ])
         .arg(std::env::current_exe()?)
         .args([&format!("--{}", this_program::OPTION), CHILD, name, &calls.to_string()])
         .arg(dir.path());
@@ -158,7 +162,7 @@ pub(crate) fn child(arguments: &[String]) -> Result<String> {
 
 /// Callgrind counts while this is on the stack; its name is all that it is known by.
 #[inline(never)]
-fn counted(count: usize, mut call: impl FnMut(usize) -> Result) -> Result {
+fn callgrind_counts_here(count: usize, mut call: impl FnMut(usize) -> Result) -> Result {
     for number in 0..count {
         call(number)?;
     }
@@ -168,7 +172,7 @@ fn counted(count: usize, mut call: impl FnMut(usize) -> Result) -> Result {
 fn push<Q: Queue>(count: usize) -> Result {
     let queue = Q::open();
     let mut row: Row200 = [7; 25];
-    counted(count, |number| {
+    callgrind_counts_here(count, |number| {
         row[0] = number as u64;
         if queue.push(black_box(row)) { Ok(()) } else { Err("there was no room".into()) }
     })
@@ -179,13 +183,15 @@ fn log_step(count: usize) -> Result {
     // The ring is never half full: no call wakes the thread that empties it.
     let settings = LoggerSettings::default().buffer_size(4 * count);
     let logger = AsyncMetricsLogger::with_sink(Discard, &settings)?;
-    counted(count, |number| Ok(logger.log_step(logger::row(&steps[number % steps.len()], number))?))
+    callgrind_counts_here(count, |number| {
+        Ok(logger.log_step(logger::row(&steps[number % steps.len()], number))?)
+    })
 }
 
 fn csv_write(dir: &Path, count: usize) -> Result {
     let steps = steps::random(logger::KNOWN_STEPS);
     let mut csv = Csv::create(&dir.join("counted.csv"))?;
-    counted(count, |number| {
+    callgrind_counts_here(count, |number| {
         let known = &steps[number % steps.len()];
         csv.log(known, number as i64, &[known.train_loss, known.grad_norm])
     })
@@ -195,20 +201,21 @@ fn write_rows(dir: &Path, count: usize) -> Result {
     let steps = steps::random(count);
     let settings = WriterSettings::default();
     let mut log = MetricsLog::<TrainingMetrics>::open(dir.join("ours.parquet"), settings)?;
-    counted(1, |_| {
+    callgrind_counts_here(1, |_| {
         let now = Instant::now();
         for step in &steps {
             log.append(step, now);
         }
-        log.flush()?;
-        Ok(())
+        Ok(log.close()?)
     })
 }
 
 fn write_rows_raw(dir: &Path, count: usize) -> Result {
     let steps = steps::random(count);
     let codec = Codec::GZIP(GzipLevel::try_new(6)?);
-    counted(1, |_| Ok(raw_parquet::write(&dir.join("raw.parquet"), &steps, codec)?.sync_all()?))?;
+    callgrind_counts_here(1, |_| {
+        Ok(raw_parquet::write(&dir.join("raw.parquet"), &steps, codec)?.sync_all()?)
+    })?;
     Ok(fs::remove_file(dir.join("raw.parquet"))?)
 }
 

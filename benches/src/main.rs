@@ -110,7 +110,9 @@ fn measure(request: &Request) -> Result<Report> {
     for set in &request.sets {
         println!("\n{}: {}", set.name, set.question);
         let measured = (set.run)(&run)?;
-        print!("{}", table::of(&measured));
+        let is_matrix = set.name == end_to_end::NAME;
+        let text = if is_matrix { report::end_to_end::text } else { table::of };
+        print!("{}", text(&measured));
         figures.extend(measured);
     }
     let about = About::of_this_run(&run, &request.words, started.elapsed());

@@ -9,7 +9,7 @@ mod chart;
 mod curves;
 mod date;
 pub(crate) mod docs;
-mod end_to_end;
+pub(crate) mod end_to_end;
 mod goals;
 mod html;
 mod machine;

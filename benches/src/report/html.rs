@@ -111,7 +111,7 @@ fn goal(page: &mut String, verdict: &Verdict) {
 
 /// The simulated runs: curves, a table for each rate, and who is who.
 fn runs(page: &mut String, report: &Report) -> Result {
-    let tables = end_to_end::tables(report);
+    let tables = end_to_end::tables(&report.figures);
     if tables.is_empty() {
         return Ok(());
     }
@@ -137,7 +137,7 @@ fn runs(page: &mut String, report: &Report) -> Result {
         page.push_str("</tbody></table></div>\n");
     }
     page.push_str("<details><summary>how each of them stores</summary><dl class=\"notes\">\n");
-    for (name, note) in end_to_end::contenders(report) {
+    for (name, note) in end_to_end::contenders(&report.figures) {
         let _ = writeln!(page, "<dt>{}</dt><dd>{}</dd>", escaped(&name), escaped(&note));
     }
     page.push_str("</dl></details>\n");

@@ -69,7 +69,7 @@ fn goals(text: &mut String, report: &Report) {
 }
 
 fn runs(text: &mut String, report: &Report) {
-    let tables = end_to_end::tables(report);
+    let tables = end_to_end::tables(&report.figures);
     if tables.is_empty() {
         return;
     }
@@ -88,7 +88,7 @@ fn runs(text: &mut String, report: &Report) {
         }
         text.push('\n');
     }
-    for (name, note) in end_to_end::contenders(report) {
+    for (name, note) in end_to_end::contenders(&report.figures) {
         let _ = writeln!(text, "* {name}: {note}");
     }
     text.push('\n');
