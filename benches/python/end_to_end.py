@@ -86,7 +86,7 @@ def main():
     before = time.perf_counter()
     peer.finish()
     finish = time.perf_counter() - before
-    cpu = time.process_time() - time.thread_time() - cpu_before
+    cpu = max(time.process_time() - time.thread_time() - cpu_before, 0.0)
     # A service process counts when it has ended and was waited for.
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     calls, saves = sorted(calls), sorted(saves)

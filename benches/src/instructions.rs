@@ -1,7 +1,7 @@
 //! How many instructions does one call take, counted and not timed?
 //!
-//! A machine's noise does not change the count, so that a later run can be held against it to the
-//! percent. Each candidate runs in a process of its own under `valgrind --tool=callgrind`, which counts
+//! A machine's noise does not change the count, so that a later run can be held against it closely.
+//! Each candidate runs in a process of its own under `valgrind --tool=callgrind`, which counts
 //! only while the function `callgrind_counts_here` is on the stack of its thread: the calls
 //! themselves, not what background threads do. Twice the calls, once the calls, and the difference:
 //! what comes once does not count. Without valgrind there are no rows.

@@ -47,7 +47,7 @@ const PYTHON: [(&str, &[&str], &str); 9] = [
     (
         "original",
         &["q-store", "zarr", "pyarrow"],
-        "q-store 4.1.1 (Python): ring of 10 000, else default settings; its own checkpoints",
+        "q-store 4.1.1 (Python): ring of 10 000, else default settings; its own checkpoints, awaited",
     ),
     ("csv", &["numpy"], "Python's csv, flushed each step, not synced; numpy.savez, synced"),
     (

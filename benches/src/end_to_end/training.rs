@@ -61,7 +61,8 @@ pub(super) fn train(plan: &Plan) -> Result {
     let ended = Instant::now();
     storage.finish()?;
     let finish = ended.elapsed();
-    let background_seconds = background() - before;
+    // Two clocks are read one after the other, so that nothing can look like less than nothing.
+    let background_seconds = (background() - before).max(0.0);
     let total: u64 = calls.iter().chain(&saves).sum();
     calls.sort_unstable();
     saves.sort_unstable();

@@ -54,13 +54,16 @@ fn ratios(row: &Row, rows: &[Row]) -> String {
     ratios.collect::<Vec<_>>().join(", ")
 }
 
-/// Three digits, or all before the point.
+/// Three digits, or all before the point; what is smaller than a millionth is nothing.
 pub(crate) fn number(value: f64) -> String {
     let decimals = match value.abs() {
-        size if size >= 100.0 || size == 0.0 => 0,
+        size if size < 1e-6 => return "0".into(),
+        size if size >= 100.0 => 0,
         size if size >= 10.0 => 1,
         size if size >= 1.0 => 2,
-        _ => 4,
+        size if size >= 0.1 => 3,
+        size if size >= 0.01 => 4,
+        _ => 6,
     };
     format!("{value:.decimals$}")
 }
@@ -83,14 +86,23 @@ mod tests {
             Row::new("buffer", limit, summary(123.4)),
         ];
         let expected = [
-            "         name  median     min   max  unit  n  ratio",
-            "  ours   push    7.50  0.5000  1235  ns    9  0.50 × send",
-            "  peer   send    15.0  0.5000  1235  ns    9",
-            "  limit  copy     123  0.5000  1235  ns    9",
+            "         name  median    min   max  unit  n  ratio",
+            "  ours   push    7.50  0.500  1235  ns    9  0.50 × send",
+            "  peer   send    15.0  0.500  1235  ns    9",
+            "  limit  copy     123  0.500  1235  ns    9",
             "  ratio: ours / rival; more is better for rows/s, less for everything else",
             "  push: one thread",
             "  send, copy: two threads",
         ];
         assert_eq!(of(&rows).lines().collect::<Vec<_>>(), expected);
+    }
+    #[test]
+    fn numbers_have_three_digits() {
+        for (value, text) in
+            [(0.0, "0"), (-1e-9, "0"), (0.000_2, "0.000200"), (0.0123, "0.0123"), (0.5, "0.500")]
+        {
+            assert_eq!(number(value), text);
+        }
+        assert_eq!((number(12.34), number(1234.4)), ("12.3".into(), "1234".into()));
     }
 }

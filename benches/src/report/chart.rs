@@ -46,10 +46,10 @@ pub(super) fn bars(bars: &[Bar<'_>]) -> Result<String> {
         let (left, right) = (2, WIDTH as i32 - 2);
         for (index, bar) in bars.iter().enumerate() {
             let top = index as i32 * BAR_STEP + 4;
-            let style = text(13).pos(Pos::new(HPos::Left, VPos::Top));
+            let style = text(17).pos(Pos::new(HPos::Left, VPos::Top));
             area.draw(&Text::new(bar.name.to_owned(), (left, top), style)).map_err(failed)?;
             let figure = format!("{} {}", number(bar.value), bar.unit);
-            let style = text(13).pos(Pos::new(HPos::Right, VPos::Top));
+            let style = text(17).pos(Pos::new(HPos::Right, VPos::Top));
             area.draw(&Text::new(figure, (right, top), style)).map_err(failed)?;
             let share = if longest > 0.0 { bar.value / longest } else { 0.0 };
             let end = left + (share * f64::from(right - left)).round().max(1.0) as i32;
@@ -84,8 +84,8 @@ pub(super) fn curves(lines: &[Line], x_label: &str, y_label: &str) -> Result<Str
         let mut chart = ChartBuilder::on(&area)
             .margin(6)
             .margin_right(16)
-            .x_label_area_size(40)
-            .y_label_area_size(58)
+            .x_label_area_size(46)
+            .y_label_area_size(64)
             .build_cartesian_2d(
                 (x_low..x_high * 1.001).log_scale(),
                 (y_low / 1.4..y_high * 1.4).log_scale(),
@@ -95,8 +95,8 @@ pub(super) fn curves(lines: &[Line], x_label: &str, y_label: &str) -> Result<Str
             .configure_mesh()
             .x_desc(x_label)
             .y_desc(y_label)
-            .axis_desc_style(text(13))
-            .label_style(text(12))
+            .axis_desc_style(text(17))
+            .label_style(text(16))
             .axis_style(INK)
             .bold_line_style(GRID)
             .light_line_style(TRANSPARENT)
@@ -106,10 +106,12 @@ pub(super) fn curves(lines: &[Line], x_label: &str, y_label: &str) -> Result<Str
             .y_label_formatter(&|y| short(*y))
             .draw()
             .map_err(failed)?;
-        for (index, line) in lines.iter().enumerate() {
+        // The first line is ours: it is drawn last, over the others, and thicker.
+        for (index, line) in lines.iter().enumerate().rev() {
             let color = palette::series(index);
+            let width = if index == 0 { 4 } else { 2 };
             let points: Vec<_> = line.points.iter().copied().filter(|(_, y)| *y > 0.0).collect();
-            let series = LineSeries::new(points, color.stroke_width(2)).point_size(3);
+            let series = LineSeries::new(points, color.stroke_width(width)).point_size(3);
             chart.draw_series(series).map_err(failed)?;
         }
         area.present().map_err(failed)?;

@@ -1,6 +1,6 @@
 //! The report as one page: no script, nothing loaded, light and dark, on a phone and on a desk.
 
-use super::chart::{self, Bar};
+use super::chart::{self, Bar, Line};
 use super::curves::{Curve, END_TO_END, SCALING};
 use super::verdict::{self, Verdict, Word};
 use super::{Report, end_to_end, palette};
@@ -75,12 +75,26 @@ fn goals(page: &mut String, report: &Report) {
         verdict::count(&verdicts, Word::FallsShort),
         verdict::count(&verdicts, Word::NotMeasured),
     );
+    let (missing, measured): (Vec<_>, Vec<_>) =
+        verdicts.iter().partition(|verdict| verdict.word() == Word::NotMeasured);
+    if !measured.is_empty() {
+        goals_table(page, &measured);
+    }
+    if !missing.is_empty() {
+        let count = missing.len();
+        let _ = writeln!(page, "<details><summary>the {count} not measured</summary>");
+        goals_table(page, &missing);
+        page.push_str("</details>\n");
+    }
+}
+
+fn goals_table(page: &mut String, verdicts: &[&Verdict]) {
     page.push_str(
         "<div class=\"wide\"><table class=\"goals\"><thead><tr><th>row</th><th class=\"number\">figure\
          </th><th>beside</th><th class=\"number\">ratio</th><th class=\"number\">goal</th><th></th></tr>\
          </thead><tbody>\n",
     );
-    for verdict in &verdicts {
+    for verdict in verdicts {
         goal(page, verdict);
     }
     page.push_str("</tbody></table></div>\n");
@@ -160,7 +174,11 @@ fn curves(page: &mut String, report: &Report, set: &str, curves: &[Curve], title
             continue;
         }
         let _ = write!(page, "<figure><h3>{}</h3>\n{svg}\n<div class=\"key\">", curve.title);
-        for (index, line) in lines.iter().enumerate() {
+        // In the order in which they end on the right, from the top.
+        let mut order: Vec<_> = lines.iter().enumerate().collect();
+        let end = |line: &Line| line.points.last().map_or(0.0, |point| point.1);
+        order.sort_by(|one, other| end(other.1).total_cmp(&end(one.1)));
+        for (index, line) in order {
             let _ = write!(
                 page,
                 "<span><i style=\"background:{}\"></i>{}</span>",

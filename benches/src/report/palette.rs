@@ -6,7 +6,7 @@
 use plotters::style::RGBColor;
 
 /// How many lines of a chart have a colour of their own.
-pub(super) const SERIES: u8 = 8;
+pub(super) const SERIES: u8 = 14;
 
 /// Text and axes.
 pub(super) const INK: RGBColor = RGBColor(2, 0, 0);

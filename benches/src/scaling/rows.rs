@@ -47,8 +47,7 @@ fn contenders<'a>(
 ) -> Result<Vec<Contender<'a>>> {
     let name = |what: &str| format!("{what}_{}_rows", exponent(size));
     let x = size as f64;
-    let note =
-        "100 rows, gzip 6, published and synced with its directory; median of ten; one thread";
+    let note = "100 rows, gzip at its fastest level until a group is full, published and synced with its directory; median of ten; one thread";
     let copy = name("scaling_flush_copy_ms");
     let ours = Measure::ours(name("scaling_flush_ms"), "ms", &[&copy], note)
         .on_curve("flush", "q-store", x);
