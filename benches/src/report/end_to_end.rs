@@ -70,7 +70,7 @@ pub(crate) fn text(figures: &[Row]) -> String {
         lines.extend(table.lines);
         let length = |column: usize, line: &Line| line.2[column].chars().count();
         let longest = |column: usize| lines.iter().map(|line| length(column, line)).max();
-        let widths: Vec<_> = (0..COLUMNS.len()).map(|column| longest(column)).collect();
+        let widths: Vec<_> = (0..COLUMNS.len()).map(longest).collect();
         for (name, _, cells) in &lines {
             let _ = write!(text, "  {name:<17}");
             for (cell, width) in cells.iter().zip(&widths) {

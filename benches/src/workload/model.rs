@@ -132,7 +132,7 @@ pub(crate) fn write(bytes: &Path, index: &Path, tensors: &[(&str, &Tensor)]) -> 
     Ok(fs::write(index, json!(names).to_string())?)
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 pub(crate) fn read(bytes: &Path, index: &Path) -> Result<StateDict> {
     let names: Vec<(String, Vec<usize>)> = serde_json::from_str(&fs::read_to_string(index)?)?;
     let data = fs::read(bytes)?;

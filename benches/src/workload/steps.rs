@@ -57,7 +57,7 @@ pub(crate) fn write(path: &Path, steps: &[TrainingMetrics]) -> Result {
     Ok(fs::write(path, serde_json::to_string(&workload)?)?)
 }
 
-/// Reads the steps that [`write`] wrote.
+/// Reads the steps that [`write()`] wrote.
 pub(crate) fn read(path: &Path) -> Result<Vec<TrainingMetrics>> {
     let workload: Workload = serde_json::from_str(&fs::read_to_string(path)?)?;
     let mut steps = Vec::with_capacity(workload.steps.len());
