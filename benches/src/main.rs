@@ -73,9 +73,9 @@ fn run(request: &Request) -> Result {
     }
     // Read first: a wrong path must not cost minutes of measuring.
     let baseline = request.baseline.as_deref().map(Report::read).transpose()?;
-    let report = match &request.from {
-        Some(path) => Report::read(path)?,
-        None => measure(request)?,
+    let report = match request.from.as_slice() {
+        [] => measure(request)?,
+        paths => Report::read_all(paths)?,
     };
     let home = target()?.join("bench");
     report.write_all(&home)?;

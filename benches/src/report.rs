@@ -24,7 +24,7 @@ use crate::harness::row::Row;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Everything that a run tells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,30 @@ impl Report {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|error| cannot("read", path, &error))?;
         serde_json::from_str(&text).map_err(|error| cannot("understand", path, &error))
+    }
+
+    /// Reads several reports as one: of a set that is in more than one of them, the last counts. They
+    /// must be of one commit, or they would say something about no program at all.
+    pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Self> {
+        let mut reports = paths.iter().map(|path| Self::read(path));
+        let mut whole = reports.next().ok_or("no report to read")??;
+        for report in reports {
+            whole = whole.with(report?)?;
+        }
+        Ok(whole)
+    }
+
+    fn with(mut self, other: Self) -> Result<Self> {
+        if self.about.commit != other.about.commit {
+            let (one, two) = (&self.about.commit, &other.about.commit);
+            return Err(format!("the reports are of two commits, {one} and {two}").into());
+        }
+        self.figures.retain(|row| other.figures.iter().all(|new| new.set != row.set));
+        self.figures.extend(other.figures);
+        self.absent.retain(|absent| !other.absent.contains(absent));
+        self.absent.extend(other.absent);
+        self.about = self.about.with(other.about);
+        Ok(self)
     }
 
     /// Writes `report.json`, `report.html` and `summary.md` into a directory.
@@ -120,6 +144,21 @@ pub(crate) fn example() -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_two_reports_the_later_set_counts() {
+        let (one, mut two) = (example(), example());
+        two.figures.truncate(1);
+        two.figures[0].median = 3.0;
+        let whole = one.clone().with(two.clone()).unwrap();
+        assert_eq!(whole.figures.iter().filter(|row| row.set == "buffer").count(), 1);
+        assert_eq!(whole.figure("push_row200").unwrap().median.to_string(), "3");
+        assert!(whole.figure("a").is_some());
+        assert_eq!(whole.absent.len(), 1);
+        assert_eq!(whole.about.command(), "cargo xtask bench --long; cargo xtask bench --long");
+        two.about.commit = "another".into();
+        assert!(one.with(two).is_err());
+    }
 
     #[test]
     fn a_report_is_read_as_it_was_written_and_has_its_pages_beside_it() {

@@ -17,7 +17,7 @@ const OPTIONS: [(&str, &str); 6] = [
     ("--save-baseline FILE", "write the part of the report that later runs can be compared with"),
     ("--write-docs", "refresh the summary in docs/benchmarks.md"),
     ("--json FILE", "write the figures there, too"),
-    ("--from FILE", "measure nothing; take the figures of that report"),
+    ("--from FILE", "measure nothing; take the figures of that report, and of further ones"),
 ];
 
 #[derive(Debug, Default)]
@@ -29,8 +29,8 @@ pub(crate) struct Request {
     pub(crate) baseline: Option<PathBuf>,
     pub(crate) save_baseline: Option<PathBuf>,
     pub(crate) write_docs: bool,
-    /// A report that is rendered again instead of measuring.
-    pub(crate) from: Option<PathBuf>,
+    /// Reports that are rendered again instead of measuring.
+    pub(crate) from: Vec<PathBuf>,
     /// One thing and nothing else, as this program asks of its own children.
     pub(crate) child: Option<Vec<String>>,
     /// What decides how the figures come about: sets and `--long`.
@@ -51,7 +51,7 @@ impl Request {
                 Long("json") => request.json = Some(arguments.value()?.into()),
                 Long("baseline") => request.baseline = Some(arguments.value()?.into()),
                 Long("save-baseline") => request.save_baseline = Some(arguments.value()?.into()),
-                Long("from") => request.from = Some(arguments.value()?.into()),
+                Long("from") => request.from.push(arguments.value()?.into()),
                 Long("write-docs") => request.write_docs = true,
                 Long("long") => request.long = true,
                 Long("help") | Short('h') => request.help = true,

@@ -54,10 +54,10 @@ fn ratios(row: &Row, rows: &[Row]) -> String {
     ratios.collect::<Vec<_>>().join(", ")
 }
 
-/// Three digits, or all before the point; what is smaller than a millionth is nothing.
+/// Three digits, or all before the point; what is smaller than a hundred-thousandth is nothing.
 pub(crate) fn number(value: f64) -> String {
     let decimals = match value.abs() {
-        size if size < 1e-6 => return "0".into(),
+        size if size < 1e-5 => return "0".into(),
         size if size >= 100.0 => 0,
         size if size >= 10.0 => 1,
         size if size >= 1.0 => 2,

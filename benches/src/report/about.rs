@@ -11,6 +11,11 @@ use std::time::Duration;
 /// The lock file this program was built from.
 const LOCK: &str = include_str!("../../../Cargo.lock");
 
+const COMMAND: &str = "cargo xtask bench";
+
+/// Stands between the words of two runs.
+const NEXT: &str = ";";
+
 /// What is told of the peers and of what we stand on.
 const CRATES: [&str; 9] = [
     "crossbeam-channel",
@@ -32,7 +37,7 @@ pub(crate) struct About {
     pub(crate) machine: Machine,
     /// Compiler, crates and Python packages.
     pub(crate) versions: BTreeMap<String, String>,
-    /// The words behind `cargo xtask bench`.
+    /// The words behind `cargo xtask bench`; of several runs, one command after the other.
     pub(crate) words: Vec<String>,
     pub(crate) seconds: f64,
 }
@@ -64,12 +69,26 @@ impl About {
         }
     }
 
-    /// The command that makes such a run.
+    /// Of two runs that make one report.
+    pub(super) fn with(mut self, other: Self) -> Self {
+        self.words.push(NEXT.to_owned());
+        self.words.extend(other.words);
+        self.versions.extend(other.versions);
+        self.seconds += other.seconds;
+        self
+    }
+
+    /// The command that makes such a run, or the commands.
     pub(crate) fn command(&self) -> String {
-        let mut command = "cargo xtask bench".to_owned();
+        let mut command = COMMAND.to_owned();
         for word in &self.words {
-            command.push(' ');
-            command.push_str(word);
+            if word == NEXT {
+                command.push_str("; ");
+                command.push_str(COMMAND);
+            } else {
+                command.push(' ');
+                command.push_str(word);
+            }
         }
         command
     }

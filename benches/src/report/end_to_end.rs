@@ -13,11 +13,11 @@ pub(super) const COLUMNS: [(&str, &str); 12] = [
     ("log_us_max", "max"),
     ("checkpoint_ms", "save, worst ms"),
     ("storage_share", "in storage calls %"),
+    ("rows_lost", "rows lost, good end"),
+    ("killed_rows_lost", "rows lost, kill -9"),
     ("steps_per_s", "steps/s made"),
     ("background_cores", "background cores"),
     ("mb_per_100k_rows", "MB per 100 k rows"),
-    ("rows_lost", "rows lost, good end"),
-    ("killed_rows_lost", "rows lost by kill -9"),
     ("finish_ms", "to finish ms"),
 ];
 
