@@ -45,8 +45,9 @@ pub(crate) struct About {
 impl About {
     /// Of the run that has just ended.
     pub(crate) fn of_this_run(run: &Run<'_>, words: &[String], took: Duration) -> Self {
-        let rustc = line_of(Command::new("rustc").arg("--version"));
-        let mut versions = BTreeMap::from([("rustc".to_owned(), rustc.unwrap_or_default())]);
+        let rustc = line_of(Command::new("rustc").arg("--version")).unwrap_or_default();
+        let rustc = rustc.trim_start_matches("rustc ").to_owned();
+        let mut versions = BTreeMap::from([("rustc".to_owned(), rustc)]);
         for name in CRATES {
             if let Some(version) = locked(LOCK, name) {
                 versions.insert(format!("{name} (crate)"), version.to_owned());
@@ -107,7 +108,7 @@ impl About {
                 file_system: "ext4".into(),
                 is_virtual: false,
             },
-            versions: BTreeMap::from([("rustc".into(), "rustc 1.91.0".into())]),
+            versions: BTreeMap::from([("rustc".into(), "1.91.0".into())]),
             words: vec!["--long".into()],
             seconds: 754.0,
         }

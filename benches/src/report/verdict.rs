@@ -74,7 +74,7 @@ impl Verdict {
     /// What was asked for, in words.
     pub(super) fn asked(&self) -> String {
         let (sign, bound) = match self.goal.bound {
-            Bound::Reported => return "reported".into(),
+            Bound::Reported => return String::new(),
             Bound::AtMost(bound) => ("≤", bound),
             Bound::AtLeast(bound) => ("≥", bound),
         };
