@@ -1,11 +1,11 @@
 //! The report as one page: no script, nothing loaded, light and dark, on a phone and on a desk.
 
-use super::chart::{self, Bar, Line};
+mod figures;
+mod goals;
+
+use super::chart::{self, Line};
 use super::curves::{Curve, END_TO_END, SCALING};
-use super::verdict::{self, Verdict, Word};
 use super::{Report, end_to_end, palette};
-use crate::harness::row::{Role, Row};
-use crate::harness::table::number;
 use crate::{Result, SETS, scaling};
 use std::fmt::Write;
 
@@ -22,15 +22,15 @@ pub(super) fn page(report: &Report) -> Result<String> {
         escaped(&report.about.date)
     );
     head(&mut page, report);
-    goals(&mut page, report);
+    goals::goals(&mut page, report);
     runs(&mut page, report)?;
     curves(&mut page, report, scaling::NAME, &SCALING, "How the costs grow")?;
     for set in &SETS {
         if set.name != crate::end_to_end::NAME && set.name != scaling::NAME {
-            bars(&mut page, report, set.name, set.question)?;
+            figures::bars(&mut page, report, set.name, set.question)?;
         }
     }
-    all_figures(&mut page, report);
+    figures::all_figures(&mut page, report);
     page.push_str("</body>\n</html>\n");
     Ok(page)
 }
@@ -63,64 +63,6 @@ fn head(page: &mut String, report: &Report) {
         told("not measured", &format!("{}: {}", absent.who, absent.why));
     }
     page.push_str("</dl>\n</header>\n");
-}
-
-fn goals(page: &mut String, report: &Report) {
-    let verdicts = verdict::all(report);
-    let _ = writeln!(
-        page,
-        "<h2 id=\"goals\">Goals</h2>\n<p>{} met, {} fall short, {} were not measured in this run. They \
-         were set before anything was measured.</p>",
-        verdict::count(&verdicts, Word::Met),
-        verdict::count(&verdicts, Word::FallsShort),
-        verdict::count(&verdicts, Word::NotMeasured),
-    );
-    let (missing, measured): (Vec<_>, Vec<_>) =
-        verdicts.iter().partition(|verdict| verdict.word() == Word::NotMeasured);
-    if !measured.is_empty() {
-        goals_table(page, &measured);
-    }
-    if !missing.is_empty() {
-        let count = missing.len();
-        let _ = writeln!(page, "<details><summary>the {count} not measured</summary>");
-        goals_table(page, &missing);
-        page.push_str("</details>\n");
-    }
-}
-
-fn goals_table(page: &mut String, verdicts: &[&Verdict]) {
-    page.push_str(
-        "<div class=\"wide\"><table class=\"goals\"><thead><tr><th>row</th><th class=\"number\">figure\
-         </th><th>beside</th><th class=\"number\">ratio</th><th class=\"number\">goal</th><th></th></tr>\
-         </thead><tbody>\n",
-    );
-    for verdict in verdicts {
-        goal(page, verdict);
-    }
-    page.push_str("</tbody></table></div>\n");
-}
-
-fn goal(page: &mut String, verdict: &Verdict) {
-    let word = verdict.word();
-    let class = match word {
-        Word::Met => "met",
-        Word::FallsShort => "short",
-        Word::Reported | Word::NotMeasured => "other",
-    };
-    let beside = verdict.rival.clone().unwrap_or_else(|| verdict.goal.beside.join(", "));
-    let _ = writeln!(
-        page,
-        "<tr><td class=\"name\" title=\"{}\">{}</td><td class=\"number\" data-head=\"figure\">{}</td><td \
-         data-head=\"beside\">{}</td><td class=\"number\" data-head=\"ratio\">{}</td><td class=\"number\" \
-         data-head=\"goal\">{}</td><td class=\"verdict\"><span class=\"word {class}\">{}</span></td></tr>",
-        verdict.goal.topic,
-        verdict.goal.row,
-        escaped(verdict.figure.as_deref().unwrap_or_default()),
-        escaped(&beside),
-        verdict.ratio().unwrap_or_default(),
-        verdict.asked(),
-        word.text(),
-    );
 }
 
 /// The simulated runs: curves, a table for each rate, and who is who.
@@ -190,94 +132,6 @@ fn curves(page: &mut String, report: &Report, set: &str, curves: &[Curve], title
     }
     page.push_str("</div>\n");
     Ok(())
-}
-
-/// One chart for each figure of ours that has rivals.
-fn bars(page: &mut String, report: &Report, set: &str, question: &str) -> Result {
-    let of_set: Vec<_> = report.figures.iter().filter(|row| row.set == set).collect();
-    if of_set.is_empty() {
-        return Ok(());
-    }
-    let _ = writeln!(
-        page,
-        "<h2 id=\"{set}\">{}{}</h2>\n<p>This set asks {question}.</p>\n<div class=\"key\"><span><i \
-         style=\"background:var(--ours)\"></i>Q-Store</span><span><i style=\"background:var(--peer)\"></i>\
-         a peer</span><span><i style=\"background:var(--limit)\"></i>the limit</span></div>\n<div \
-         class=\"cards\">",
-        set[..1].to_uppercase(),
-        &set[1..]
-    );
-    for row in of_set.iter().filter(|row| row.role == Role::Ours) {
-        let rivals = row.rivals.iter().filter_map(|name| report.figure(name));
-        let group: Vec<&Row> = std::iter::once(*row).chain(rivals).collect();
-        if group.len() < 2 {
-            continue;
-        }
-        let bar = |row: &&Row| row.median;
-        let bars: Vec<_> = group
-            .iter()
-            .map(|row| Bar { role: row.role, name: &row.name, value: bar(row), unit: &row.unit })
-            .collect();
-        let better = if row.more_is_better() { "longer is better" } else { "shorter is better" };
-        let _ = writeln!(
-            page,
-            "<figure>{}<figcaption>{better}; {}</figcaption></figure>",
-            chart::bars(&bars)?,
-            escaped(&row.note)
-        );
-    }
-    page.push_str("</div>\n");
-    Ok(())
-}
-
-/// Every figure with its spread, and how it was measured.
-fn all_figures(page: &mut String, report: &Report) {
-    page.push_str(
-        "<h2 id=\"all\">All figures</h2>\n<p>Median, quartiles and range of the samples.</p>\n",
-    );
-    for set in &SETS {
-        let rows: Vec<_> = report.figures.iter().filter(|row| row.set == set.name).collect();
-        if rows.is_empty() {
-            continue;
-        }
-        let _ = writeln!(
-            page,
-            "<details><summary>{}, {} figures</summary><div class=\"wide\"><table><thead><tr><th></th>\
-             <th>row</th><th class=\"number\">median</th><th class=\"number\">quartiles</th><th \
-             class=\"number\">range</th><th>unit</th><th class=\"number\">samples</th></tr></thead><tbody>",
-            set.name.replace('_', " "),
-            rows.len()
-        );
-        for row in &rows {
-            let class = if row.role == Role::Ours { " class=\"ours\"" } else { "" };
-            let _ = writeln!(
-                page,
-                "<tr{class}><td>{}</td><td class=\"name\">{}</td><td class=\"number\">{}</td><td \
-                 class=\"number\">{} … {}</td><td class=\"number\">{} … {}</td><td>{}</td><td \
-                 class=\"number\">{}</td></tr>",
-                row.role.name(),
-                escaped(&row.name),
-                number(row.median),
-                number(row.low),
-                number(row.high),
-                number(row.min),
-                number(row.max),
-                escaped(&row.unit),
-                row.n
-            );
-        }
-        page.push_str("</tbody></table></div>\n<dl class=\"notes\">\n");
-        for notes in rows.chunk_by(|one, next| one.note == next.note) {
-            let names: Vec<_> = notes.iter().map(|row| escaped(&row.name)).collect();
-            let _ = writeln!(
-                page,
-                "<dt>{}</dt><dd>{}</dd>",
-                names.join("<br>"),
-                escaped(&notes[0].note)
-            );
-        }
-        page.push_str("</dl></details>\n");
-    }
 }
 
 /// Text between tags or in quotes.
