@@ -5,12 +5,18 @@
 //! finds the file in the page cache. safetensors neither compresses nor verifies. The rows that end
 //! with `_1gb` are measured with `--long`.
 
-use crate::model::{self, Size};
-use crate::round_robin::{Contender, race};
-use crate::row::{Measure, Row};
-use crate::zarr_python::{self, ZarrPython};
-use crate::{Result, Run, checkpoint_costs, durable, load};
-use qstore_schema::{Key, State, StateDict, Tensor};
+mod costs;
+pub(crate) mod load;
+#[cfg(feature = "peers")]
+mod stock_zarrs;
+mod zarr_python;
+
+use crate::harness::durable;
+use crate::harness::round_robin::{Contender, race};
+use crate::harness::row::{Measure, Row};
+use crate::workload::model::{self, Size};
+use crate::{Result, Run};
+use qstore_schema::{StateDict, Tensor};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression, Layout};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use std::cell::RefCell;
@@ -18,6 +24,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use zarr_python::ZarrPython;
 
 pub(crate) const NAME: &str = "checkpoint";
 pub(crate) const QUESTION: &str =
@@ -39,24 +46,24 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
         let scratch = run.scratch.join(size.suffix);
         fs::create_dir(&scratch)?;
         let model = model::bf16_like(*size)?;
-        rows.extend(race(NAME, size.rounds, saves(&scratch, *size, &model)?)?);
+        rows.extend(race(NAME, size.rounds, saves(run, &scratch, *size, &model)?)?);
         // The last files of the saves are what is loaded.
-        rows.extend(race(NAME, size.rounds, loads(&scratch, *size))?);
-        rows.extend(checkpoint_costs::run(&scratch, *size, &model)?);
+        rows.extend(race(NAME, size.rounds, loads(run, &scratch, *size))?);
+        rows.extend(costs::run(&scratch, *size, &model)?);
         fs::remove_dir_all(scratch)?;
     }
-    rows.extend(checkpoint_costs::kinds(run.scratch)?);
+    rows.extend(costs::kinds(run.scratch)?);
     Ok(rows)
 }
 
 /// A row's name for a model of that size.
-pub(crate) fn static_name(name: &str, size: Size) -> &'static str {
-    format!("{name}_{}", size.suffix).leak()
+pub(crate) fn sized(name: &str, size: Size) -> String {
+    format!("{name}_{}", size.suffix)
 }
 
 /// Rows of a model of that size to be seen beside.
-fn rivals(names: &[&str], size: Size) -> &'static [&'static str] {
-    names.iter().map(|name| static_name(name, size)).collect::<Vec<_>>().leak()
+fn rivals(names: &[&str], size: Size) -> Vec<String> {
+    names.iter().map(|name| sized(name, size)).collect()
 }
 
 /// How these settings save.
@@ -84,13 +91,18 @@ fn dir_of(compression: Compression) -> String {
     format!("checkpoints-{compression}")
 }
 
-fn saves<'a>(scratch: &'a Path, size: Size, model: &'a StateDict) -> Result<Vec<Contender<'a>>> {
-    let tensors = tensors(model)?;
+fn saves<'a>(
+    run: &'a Run<'_>,
+    scratch: &'a Path,
+    size: Size,
+    model: &'a StateDict,
+) -> Result<Vec<Contender<'a>>> {
+    let tensors = model::tensors(model)?;
     let mut contenders = Vec::new();
     let mut ours =
         |name: &str, settings: CheckpointSettings, dir: String, beside: &[&str]| -> Result {
-            let name = static_name(name, size);
-            let measure = Measure::ours(name, "s", rivals(beside, size), note_of(&settings));
+            let measure = Measure::ours(sized(name, size), "s", &[], note_of(&settings))
+                .beside(rivals(beside, size));
             let manager = CheckpointManager::open(scratch.join(dir), settings)?;
             contenders.push(Contender::new(measure, move || Ok(save(&manager, model)?[0])));
             Ok(())
@@ -110,25 +122,26 @@ fn saves<'a>(scratch: &'a Path, size: Size, model: &'a StateDict) -> Result<Vec<
     ours("save_durable_s_dir_lz4", directory, "dir-lz4".into(), &["stock_zarrs_durable_s_lz4"])?;
 
     let returned = Measure::ours(
-        static_name("save_return_us_zero_copy", size),
+        sized("save_return_us_zero_copy", size),
         "us",
         &[],
         "until save() returns, the state handed over without a copy; nothing is durable yet",
     );
     let manager = CheckpointManager::open(scratch.join("returned"), with(lz4, file))?;
     contenders.push(Contender::new(returned, move || Ok(save(&manager, model)?[1] * 1e6)));
-    contenders.extend(peers(scratch, size, &tensors)?);
+    contenders.extend(peers(run, scratch, size, &tensors)?);
     Ok(contenders)
 }
 
 fn peers<'a>(
+    run: &'a Run<'_>,
     scratch: &'a Path,
     size: Size,
     tensors: &[(&'a str, &'a Tensor)],
 ) -> Result<Vec<Contender<'a>>> {
-    let peer = |name: &str, note: &str| Measure::peer(static_name(name, size), "s", note);
+    let peer = |name: &str, note: &str| Measure::peer(sized(name, size), "s", note);
     let limit = Measure::limit(
-        static_name("write_fsync_s", size),
+        sized("write_fsync_s", size),
         "s",
         "the bare bytes tensor by tensor, file synced, renamed, directory synced; one thread",
     );
@@ -141,7 +154,7 @@ fn peers<'a>(
     let mut contenders = vec![
         Contender::new(safe, move || {
             let started = Instant::now();
-            save_safetensors(scratch, &for_safetensors)?;
+            save_safetensors(&scratch.join(SAFETENSORS_FILE), &for_safetensors)?;
             Ok(started.elapsed().as_secs_f64())
         }),
         Contender::new(limit, move || {
@@ -166,11 +179,12 @@ fn peers<'a>(
         let (dir, tensors) = (scratch.join("stock-zarrs"), tensors.to_vec());
         contenders.push(Contender::new(stock, move || {
             let started = Instant::now();
-            crate::stock_zarrs::save(&dir, &tensors)?;
+            stock_zarrs::save(&dir, &tensors)?;
             Ok(started.elapsed().as_secs_f64())
         }));
     }
-    if let Some(python) = ZarrPython::start(scratch, tensors)? {
+    if let Some(python) = run.peers.python_with(&["zarr", "tensorstore"]) {
+        let python = ZarrPython::start(python, scratch, tensors)?;
         // All three contenders use the one process.
         let python: &RefCell<ZarrPython> = Box::leak(Box::new(RefCell::new(python)));
         for (codec, name) in [("lz4", "zarr_python_s_lz4"), ("zstd", "zarr_python_s_zstd3")] {
@@ -201,8 +215,9 @@ fn save(manager: &CheckpointManager, model: &StateDict) -> Result<[f64; 2]> {
     Ok([started.elapsed().as_secs_f64(), returned.as_secs_f64()])
 }
 
-fn save_safetensors(scratch: &Path, tensors: &[(&str, &Tensor)]) -> Result {
-    durable::replace(&scratch.join(SAFETENSORS_FILE), |path| {
+/// Writes the file anew, durably.
+pub(crate) fn save_safetensors(path: &Path, tensors: &[(&str, &Tensor)]) -> Result {
+    durable::replace(path, |path| {
         let mut views = Vec::with_capacity(tensors.len());
         for &(name, tensor) in tensors {
             views.push((name, TensorView::new(Dtype::F32, tensor.shape().into(), tensor.data())?));
@@ -211,7 +226,7 @@ fn save_safetensors(scratch: &Path, tensors: &[(&str, &Tensor)]) -> Result {
     })
 }
 
-fn loads(scratch: &Path, size: Size) -> Vec<Contender<'_>> {
+fn loads<'a>(run: &'a Run<'_>, scratch: &'a Path, size: Size) -> Vec<Contender<'a>> {
     let workers = CheckpointSettings::default().workers;
     let note = |codec: &str| {
         format!(
@@ -231,19 +246,15 @@ fn loads(scratch: &Path, size: Size) -> Vec<Contender<'_>> {
     ] {
         let beside: Vec<&str> =
             ["safetensors_load_s", "safetensors_load_owned_s"].into_iter().chain(python).collect();
-        let (name, beside) = (static_name(name, size), rivals(&beside, size));
-        let measure = Measure::ours(name, "s", beside, note(compression.name()));
+        let measure = Measure::ours(sized(name, size), "s", &[], note(compression.name()))
+            .beside(rivals(&beside, size));
         contenders.push(contender(measure, load::QSTORE, dir_of(compression)));
     }
-    let measure = Measure::ours(
-        static_name("load_s_dir_lz4", size),
-        "s",
-        rivals(&["safetensors_load_s"], size),
-        note("lz4, a directory"),
-    );
+    let measure = Measure::ours(sized("load_s_dir_lz4", size), "s", &[], note("lz4, a directory"))
+        .beside(rivals(&["safetensors_load_s"], size));
     contenders.push(contender(measure, load::QSTORE, "dir-lz4".into()));
     let one = Measure::ours(
-        static_name("load_one_tensor_ms", size),
+        sized("load_one_tensor_ms", size),
         "ms",
         &[],
         "one attention matrix out of the whole, verified; new process; opening included",
@@ -251,7 +262,7 @@ fn loads(scratch: &Path, size: Size) -> Vec<Contender<'_>> {
     let dir = scratch.join(dir_of(Compression::Lz4));
     contenders
         .push(Contender::new(one, move || Ok(load::in_new_process(load::QSTORE_ONE, &dir)? * 1e3)));
-    let peer = |name: &str, note: &str| Measure::peer(static_name(name, size), "s", note);
+    let peer = |name: &str, note: &str| Measure::peer(sized(name, size), "s", note);
     let views = peer(
         "safetensors_load_s",
         "the file read at once, tensors are views of it; nothing verified; new process, file in \
@@ -262,33 +273,21 @@ fn loads(scratch: &Path, size: Size) -> Vec<Contender<'_>> {
         "as safetensors_load, then every tensor copied into memory of its own",
     );
     let limit = Measure::limit(
-        static_name("read_s", size),
+        sized("read_s", size),
         "s",
         "the bare bytes read at once; new process, file in the page cache; one thread",
     );
     contenders.push(contender(views, load::SAFETENSORS, SAFETENSORS_FILE.into()));
     contenders.push(contender(owned, load::SAFETENSORS_OWNED, SAFETENSORS_FILE.into()));
     contenders.push(contender(limit, load::BYTES, BYTES_FILE.into()));
-    if zarr_python::interpreter().is_some() {
+    if let Some(python) = run.peers.python_with(&["zarr", "tensorstore"]) {
         for (codec, name) in
             [("lz4", "zarr_python_load_s_lz4"), ("zstd", "zarr_python_load_s_zstd3")]
         {
             let dir = scratch.join(format!("zarr-python-{codec}"));
             let measure = peer(name, "what it saved itself; no checksum; new process");
-            contenders.push(Contender::new(measure, move || zarr_python::load(&dir)));
+            contenders.push(Contender::new(measure, move || zarr_python::load(python, &dir)));
         }
     }
     contenders
-}
-
-/// Names and tensors as safetensors wants them.
-fn tensors(model: &StateDict) -> Result<Vec<(&str, &Tensor)>> {
-    let mut tensors = Vec::with_capacity(model.len());
-    for node in model.iter() {
-        let (Key::Name(name), State::Tensor(tensor)) = node else {
-            return Err("the model is to have named tensors and nothing else".into());
-        };
-        tensors.push((name.as_str(), tensor));
-    }
-    Ok(tensors)
 }

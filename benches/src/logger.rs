@@ -4,12 +4,18 @@
 //! of a second a turn, and computes in between. Those who cannot keep up log as fast as they can. Ours hands the row to the
 //! Parquet writer, which works in the background all the time.
 
-use crate::pace::Between;
-use crate::round_robin::{Contender, race};
-use crate::row::{Measure, Row};
-use crate::statistics::Summary;
-use crate::step_rivals::{Csv, Rival, UnboundedChannel};
-use crate::{Result, Run, drops, hot_path, pace, steps};
+mod drops;
+mod hot_path;
+pub(crate) mod step_rivals;
+
+use crate::harness::pace;
+use crate::harness::pace::Between;
+use crate::harness::round_robin::{Contender, race};
+use crate::harness::row::{Measure, Row};
+use crate::harness::statistics::Summary;
+use crate::logger::step_rivals::{Csv, Rival, UnboundedChannel};
+use crate::workload::steps;
+use crate::{Result, Run};
 use qstore_logger::{LogError, LoggerSettings, MetricsRow, ParquetMetricsLogger};
 use qstore_parquet::WriterSettings;
 use qstore_schema::TrainingMetrics;
@@ -22,8 +28,9 @@ pub(crate) const NAME: &str = "logger";
 pub(crate) const QUESTION: &str =
     "what logging a step costs the training thread, beside what people log with instead";
 
-/// Steps every millisecond.
+/// Steps of a burst, and the time from one to the next.
 pub(crate) const BURST: usize = 100;
+pub(crate) const EVERY: Duration = Duration::from_millis(1);
 
 /// How long a turn takes.
 const TURN: Duration = Duration::from_millis(250);
@@ -71,7 +78,7 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
         csv,
     ));
     #[cfg(feature = "peers")]
-    let sqlite = crate::step_rivals::Sqlite::create(&scratch.join("logged.sqlite"))?;
+    let sqlite = step_rivals::Sqlite::create(&scratch.join("logged.sqlite"), 2)?;
     #[cfg(feature = "peers")]
     contenders.push(rival(
         "sqlite_wal_step",
@@ -82,7 +89,7 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
         sqlite,
     ));
     #[cfg(feature = "peers")]
-    let appender = crate::step_rivals::Appender::create(&scratch.join("appended.csv"))?;
+    let appender = step_rivals::Appender::create(&scratch.join("appended.csv"))?;
     #[cfg(feature = "peers")]
     contenders.push(rival(
         "tracing_appender_step",
@@ -164,7 +171,10 @@ fn rival<'a>(
         Measure::peer(tail, "ns", "each step timed by itself, as ours"),
     ];
     Contender::several(measures, move || {
-        turn(|step| rival.log(&steps[step % KNOWN_STEPS], step as i64))
+        turn(|step| {
+            let known = &steps[step % KNOWN_STEPS];
+            rival.log(known, step as i64, &[known.train_loss, known.grad_norm])
+        })
     })
 }
 
@@ -172,7 +182,7 @@ fn rival<'a>(
 /// others step by step, which gives the 99th percentile.
 fn turn(mut log: impl FnMut(usize) -> Result) -> Result<[f64; 2]> {
     let (mut bursts, mut singles) = (Vec::new(), Vec::new());
-    pace::keep(TURN, Between::Computes, |number| -> Result {
+    pace::keep(EVERY, TURN, Between::Computes, |number| -> Result {
         let steps = number * BURST..(number + 1) * BURST;
         if number % 2 == 0 {
             let started = Instant::now();

@@ -3,9 +3,15 @@
 //! Throughput and size stand beside the `parquet` crate alone, which writes in one pass and has no
 //! file until it is done. Flushes and whole runs are in files of their own.
 
-use crate::round_robin::{Contender, race};
-use crate::row::{Measure, Row};
-use crate::{Result, Run, flushes, long_runs, raw_parquet, steps};
+pub(crate) mod flushes;
+pub(crate) mod long_runs;
+mod python_writers;
+pub(crate) mod raw_parquet;
+
+use crate::harness::round_robin::{Contender, race};
+use crate::harness::row::{Measure, Row};
+use crate::workload::steps;
+use crate::{Result, Run};
 use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
 use qstore_buffer::{AsyncBuffer, PushError};
 use qstore_parquet::{AsyncMetricsWriter, Compression, WriterSettings};

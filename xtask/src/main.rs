@@ -11,6 +11,7 @@ mod error;
 mod help;
 mod mutants;
 mod process;
+mod python;
 mod test;
 mod tidy;
 mod torture;

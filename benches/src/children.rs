@@ -1,0 +1,22 @@
+//! What this program does when it is started as a child: one thing, whose result it prints.
+
+use crate::{Result, checkpoint, end_to_end, instructions, parquet};
+
+/// Given the arguments behind the word; what it returns is printed.
+type Child = fn(&[String]) -> Result<String>;
+
+const CHILDREN: [(&str, Child); 4] = [
+    (checkpoint::load::CHILD, checkpoint::load::child),
+    (parquet::long_runs::CHILD, parquet::long_runs::child),
+    (end_to_end::CHILD, end_to_end::child),
+    (instructions::CHILD, instructions::child),
+];
+
+/// Does what the first word says.
+pub(crate) fn run(words: &[String]) -> Result {
+    let [word, arguments @ ..] = words else { return Err("which child?".into()) };
+    let child = CHILDREN.iter().find(|(name, _)| name == word);
+    let (_, child) = child.ok_or_else(|| format!("there is no child `{word}`"))?;
+    println!("{}", child(arguments)?);
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! The figures that were asked for, before they were measured: the one place where they stand.
+//!
+//! The report and `docs/benchmarks.md` print all of them, whether they are met or not.
+
+/// What a figure, or its ratio to another one, is to be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+    /// Asked for without a bound.
+    Reported,
+}
+
+/// A figure that was asked for.
+#[derive(Debug)]
+pub(super) struct Goal {
+    pub(super) topic: &'static str,
+    pub(super) row: &'static str,
+    /// The row it is divided by; of several, the best. None: the figure itself is bounded.
+    pub(super) beside: &'static [&'static str],
+    pub(super) bound: Bound,
+}
+
+const PARQUET: &str = "metrics file";
+const HOT_PATH: &str = "hot path";
+const CHECKPOINTS: &str = "checkpoints";
+
+const fn goal(
+    topic: &'static str,
+    row: &'static str,
+    beside: &'static [&'static str],
+    bound: Bound,
+) -> Goal {
+    Goal { topic, row, beside, bound }
+}
+
+use Bound::{AtLeast, AtMost, Reported};
+
+pub(super) const GOALS: &[Goal] = &[
+    goal(PARQUET, "flush_ms_at_1e3", &[], Reported),
+    goal(PARQUET, "flush_ms_at_1e5", &[], Reported),
+    goal(PARQUET, "flush_ms_at_1e6", &["flush_ms_at_1e5"], AtMost(1.5)),
+    goal(PARQUET, "flush_ms_at_1e7", &["flush_ms_at_1e5"], AtMost(3.0)),
+    goal(PARQUET, "flush_ms_worst", &[], AtMost(250.0)),
+    goal(PARQUET, "ingest_rows_per_s_gzip", &["raw_writer_rows_per_s_gzip"], AtLeast(0.85)),
+    goal(PARQUET, "ingest_rows_per_s_zstd", &["raw_writer_rows_per_s_zstd"], AtLeast(0.60)),
+    goal(PARQUET, "ingest_rows_per_s_lz4", &["raw_writer_rows_per_s_lz4"], AtLeast(0.40)),
+    goal(
+        PARQUET,
+        "bytes_per_100k_rows_gzip",
+        &["raw_writer_bytes_per_100k_rows_gzip"],
+        AtMost(1.02),
+    ),
+    goal(PARQUET, "write_amplification_100", &[], AtMost(13.0)),
+    goal(PARQUET, "write_amplification_1000", &[], AtMost(6.0)),
+    goal(PARQUET, "disk_peak_over_live", &[], AtMost(2.2)),
+    // It is not to grow with the file.
+    goal(PARQUET, "peak_rss_mb_1e7", &["peak_rss_mb_1e6"], AtMost(1.1)),
+    goal(PARQUET, "cpu_share_1000_rows_per_s", &[], AtMost(0.01)),
+    goal(PARQUET, "open_ms_1e6", &[], AtMost(30.0)),
+    goal(HOT_PATH, "push_row200", &["arrayqueue_push_row200"], AtMost(1.15)),
+    goal(
+        HOT_PATH,
+        "push_row200_parked_consumer",
+        &["arrayqueue_push_row200_parked_consumer"],
+        AtMost(1.15),
+    ),
+    goal(
+        HOT_PATH,
+        "push_row200_two_producers",
+        &["arrayqueue_push_row200_two_producers"],
+        AtMost(1.15),
+    ),
+    goal(HOT_PATH, "push_sparse", &[], AtMost(500.0)),
+    goal(HOT_PATH, "log_step", &[], AtMost(100.0)),
+    goal(HOT_PATH, "log_step_p99", &[], AtMost(500.0)),
+    // Ten times as fast as the best of those whose rows survive kill -9.
+    goal(HOT_PATH, "log_step", &["csv_write_step", "sqlite_wal_step"], AtMost(0.1)),
+    goal(HOT_PATH, "log_step_allocations", &[], AtMost(0.0)),
+    // At most one wake-up in half a ring of 10 000.
+    goal(HOT_PATH, "log_step_syscalls", &[], AtMost(0.000_2)),
+    goal(HOT_PATH, "log_step_locks", &[], AtMost(0.000_2)),
+    goal(HOT_PATH, "drops_100k_rows_per_s", &[], AtMost(0.0)),
+    goal(HOT_PATH, "drops_100k_rows_per_s_core_busy", &[], AtMost(0.0)),
+    goal(HOT_PATH, "pop_delivery_us", &[], Reported),
+    goal(HOT_PATH, "drain_delivery_us", &[], Reported),
+    goal(CHECKPOINTS, "save_return_us_zero_copy_100mb", &[], AtMost(50.0)),
+    goal(CHECKPOINTS, "save_return_us_zero_copy_1gb", &[], AtMost(50.0)),
+    goal(CHECKPOINTS, "save_stall_ms_borrowed_100mb", &["memcpy_ms_100mb"], AtMost(1.5)),
+    goal(CHECKPOINTS, "save_stall_ms_borrowed_1gb", &["memcpy_ms_1gb"], AtMost(1.5)),
+    goal(CHECKPOINTS, "save_durable_s_lz4_100mb", &["safetensors_fsync_s_100mb"], AtMost(1.0)),
+    goal(CHECKPOINTS, "save_durable_s_lz4_1gb", &["safetensors_fsync_s_1gb"], AtMost(1.0)),
+    goal(CHECKPOINTS, "save_durable_s_zstd3_100mb", &["safetensors_fsync_s_100mb"], AtMost(1.5)),
+    goal(CHECKPOINTS, "save_durable_s_zstd3_1gb", &["safetensors_fsync_s_1gb"], AtMost(1.5)),
+    goal(CHECKPOINTS, "save_durable_s_none_100mb", &["safetensors_fsync_s_100mb"], AtMost(1.0)),
+    goal(CHECKPOINTS, "save_durable_s_none_1gb", &["safetensors_fsync_s_1gb"], AtMost(1.0)),
+    goal(
+        CHECKPOINTS,
+        "save_durable_s_dir_lz4_100mb",
+        &["stock_zarrs_durable_s_lz4_100mb"],
+        AtMost(0.6),
+    ),
+    goal(
+        CHECKPOINTS,
+        "save_durable_s_dir_lz4_1gb",
+        &["stock_zarrs_durable_s_lz4_1gb"],
+        AtMost(0.6),
+    ),
+    goal(CHECKPOINTS, "save_durable_s_lz4_100mb", &["zarr_python_s_lz4_100mb"], AtMost(0.1)),
+    goal(CHECKPOINTS, "save_durable_s_lz4_1gb", &["zarr_python_s_lz4_1gb"], AtMost(0.1)),
+    goal(CHECKPOINTS, "save_durable_s_zstd3_100mb", &["zarr_python_s_zstd3_100mb"], AtMost(0.1)),
+    goal(CHECKPOINTS, "save_durable_s_zstd3_1gb", &["zarr_python_s_zstd3_1gb"], AtMost(0.1)),
+    goal(CHECKPOINTS, "load_s_lz4_100mb", &["safetensors_load_s_100mb"], AtMost(1.3)),
+    goal(CHECKPOINTS, "load_s_lz4_1gb", &["safetensors_load_s_1gb"], AtMost(1.3)),
+    goal(CHECKPOINTS, "load_s_zstd3_100mb", &["safetensors_load_s_100mb"], AtMost(1.5)),
+    goal(CHECKPOINTS, "load_s_zstd3_1gb", &["safetensors_load_s_1gb"], AtMost(1.5)),
+    goal(CHECKPOINTS, "load_s_none_100mb", &["safetensors_load_s_100mb"], AtMost(1.15)),
+    goal(CHECKPOINTS, "load_s_none_1gb", &["safetensors_load_s_1gb"], AtMost(1.15)),
+    goal(CHECKPOINTS, "load_s_lz4_100mb", &["zarr_python_load_s_lz4_100mb"], AtMost(0.25)),
+    goal(CHECKPOINTS, "load_s_lz4_1gb", &["zarr_python_load_s_lz4_1gb"], AtMost(0.25)),
+    goal(CHECKPOINTS, "load_s_zstd3_100mb", &["zarr_python_load_s_zstd3_100mb"], AtMost(0.25)),
+    goal(CHECKPOINTS, "load_s_zstd3_1gb", &["zarr_python_load_s_zstd3_1gb"], AtMost(0.25)),
+    goal(CHECKPOINTS, "load_one_tensor_ms_100mb", &[], Reported),
+    goal(CHECKPOINTS, "load_one_tensor_ms_1gb", &[], Reported),
+    goal(CHECKPOINTS, "training_slowdown_workers1_100mb", &[], Reported),
+    goal(CHECKPOINTS, "training_slowdown_workers2_100mb", &[], Reported),
+    goal(CHECKPOINTS, "training_slowdown_workers1_1gb", &[], Reported),
+    goal(CHECKPOINTS, "training_slowdown_workers2_1gb", &[], Reported),
+    // Two chunks of 1 MiB for each of two workers.
+    goal(CHECKPOINTS, "peak_extra_mb_100mb", &[], AtMost(4.2)),
+    goal(CHECKPOINTS, "peak_extra_mb_1gb", &[], AtMost(4.2)),
+];
