@@ -35,6 +35,15 @@ fn send(signal: &'static str) -> impl FnOnce(&Child) {
     }
 }
 
+/// Whether SIGINT does nothing here, and so in our children: a shell without job control starts what it
+/// puts into the background so. Such a child would be waited for without end.
+fn is_interrupt_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 0b10 != 0)
+}
+
 #[test]
 fn an_ending_that_runs_destructors_loses_nothing() {
     for ending in ["stop", "drop", "error", "panic"] {
@@ -57,8 +66,16 @@ fn an_ending_that_runs_none_loses_what_was_not_flushed_and_no_more() {
     for ending in ["exit", "abort", "forget"] {
         assert!(steps_after(ending, |_| {}).into_iter().eq(0..FLUSHED), "{ending}");
     }
+    let mut cases = 3;
     for signal in ["-INT", "-TERM", "-KILL"] {
+        if signal == "-INT" && is_interrupt_ignored() {
+            println!(
+                "-INT: not run, the shell that started us in the background lets it be ignored"
+            );
+            continue;
+        }
         assert!(steps_after("wait", send(signal)).into_iter().eq(0..FLUSHED), "{signal}");
+        cases += 1;
     }
-    println!("6 cases");
+    println!("{cases} cases");
 }

@@ -67,7 +67,9 @@ fn must_stay(saved: &Candidate, history: &[Candidate], policy: &Policy) -> bool 
 /// Random histories; `QSTORE_RETENTION_CASES` asks for more than the default run has time for.
 fn cases() -> u32 {
     let asked = std::env::var("QSTORE_RETENTION_CASES").ok();
-    asked.and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
+    let cases = asked.and_then(|cases| cases.parse().ok()).unwrap_or(10_000);
+    println!("{cases} cases: histories");
+    cases
 }
 
 proptest! {

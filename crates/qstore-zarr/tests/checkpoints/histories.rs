@@ -84,7 +84,9 @@ fn damage(memory: &MemoryStorage, epoch: u64, layout: Layout) -> bool {
 /// Random histories; `QSTORE_HISTORY_CASES` asks for more than the default run has time for.
 fn cases() -> u32 {
     let asked = std::env::var("QSTORE_HISTORY_CASES").ok();
-    asked.and_then(|cases| cases.parse().ok()).unwrap_or(64)
+    let cases = asked.and_then(|cases| cases.parse().ok()).unwrap_or(64);
+    println!("{cases} cases: histories of a manager");
+    cases
 }
 
 proptest! {
