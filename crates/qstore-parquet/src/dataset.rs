@@ -7,11 +7,13 @@
 //! ```
 //!
 //! This is the layout of Hive, which pandas, polars, DuckDB and Spark read as one table with a column
-//! `rank`. Every rank writes by itself: there is no coordinator, and no file that two of them touch.
+//! `rank`. Where parts differ in their columns, since a metric came late, DuckDB wants to be told so with
+//! `union_by_name = true` and polars with `missing_columns="insert"`; pandas and pyarrow take the columns
+//! of the first part. Every rank writes by itself: there is no coordinator, and no file that two of them touch.
 //! A part is closed and the next one begun when it is large; a part is a metrics file like any other.
 
 use crate::{Error, MetricsLog, WriterSettings, WriterStats};
-use qstore_buffer::{BufferStats, Progress, Sink};
+use qstore_buffer::{BufferStats, Preparation, Progress, Sink};
 use qstore_schema::Record;
 use qstore_storage::{LocalStorage, Lock, Storage, create_dir_all};
 use std::fmt;
@@ -164,6 +166,10 @@ impl<R: Record + Send + 'static> Sink<R> for RankLog<R> {
     type Error = Error;
     type Stats = WriterStats;
 
+    fn begin(&mut self) {
+        self.log.begin();
+    }
+
     fn capacity(&self) -> usize {
         if self.is_rolling { 0 } else { self.log.capacity() }
     }
@@ -186,6 +192,10 @@ impl<R: Record + Send + 'static> Sink<R> for RankLog<R> {
             }
         }
         self.keep_rolling()
+    }
+
+    fn prepare(&mut self) -> Option<Preparation> {
+        self.log.prepare()
     }
 
     fn flush(&mut self) -> Result<Progress<Error>, Error> {
