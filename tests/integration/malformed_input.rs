@@ -1,10 +1,10 @@
 //! Malformed files, states and names: an error or what is there, soon, and in little memory.
 //!
-//! `QSTORE_MALFORMED` says how many inputs of each kind (400 unless it is set), `QSTORE_SEED` with
+//! `QSTORE_MALFORMED` says how many inputs of each kind (2 000 unless it is set), `QSTORE_SEED` with
 //! which number they begin; a failure prints both for the one input that it is about. The same functions
 //! are fuzzed for longer in `fuzz/`.
 
-use qstore_tests::malformed::{Limits, TARGETS, Target, judge_again, mutation};
+use qstore_tests::malformed::{Limits, TARGETS, Target, bombs, judge_again, mutation, target};
 
 fn number(variable: &str, default: u64) -> u64 {
     let set = std::env::var(variable).ok();
@@ -19,7 +19,7 @@ fn check(target: Target) {
     for good in &seeds {
         judge_again(target, good, limits).unwrap_or_else(|error| fail(target, seed, 0, &error));
     }
-    let count = number("QSTORE_MALFORMED", 400);
+    let count = number("QSTORE_MALFORMED", 2_000);
     for number in 0..count {
         let input = mutation::input(target, &seeds, seed + number, 0);
         let verdict = judge_again(target, &input, limits);
@@ -37,13 +37,26 @@ fn fail(target: Target, seed: u64, len: usize, error: &str) {
     );
 }
 
+#[test]
+fn small_inputs_that_mean_something_huge() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let limits = Limits { memory: 64 << 20, ..Limits::default() };
+    let mut failed = Vec::new();
+    for (name, what, input) in bombs() {
+        let verdict = judge_again(target(name).expect("its name"), &input, limits);
+        failed.extend(verdict.err().map(|error| format!("{name}, {what}: {error}")));
+    }
+    let _ = std::panic::take_hook();
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
 /// One test for each target, so that they run beside each other and are named.
 macro_rules! tests {
     ($($name:ident)*) => {
         $(
             #[test]
             fn $name() {
-                check(qstore_tests::malformed::target(stringify!($name)).expect("its name"));
+                check(target(stringify!($name)).expect("its name"));
             }
         )*
 
