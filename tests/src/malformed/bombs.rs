@@ -58,10 +58,8 @@ fn long_text(is_gzip: bool) -> Vec<u8> {
     let leaf = Type::primitive_type_builder("text", Physical::BYTE_ARRAY);
     let leaf = leaf.with_repetition(Repetition::REQUIRED);
     let leaf = leaf.with_logical_type(Some(LogicalType::String)).build();
-    let codec = match is_gzip {
-        true => Compression::GZIP(parquet::basic::GzipLevel::default()),
-        false => Compression::UNCOMPRESSED,
-    };
+    let gzip = is_gzip.then(|| Compression::GZIP(parquet::basic::GzipLevel::default()));
+    let codec = gzip.unwrap_or(Compression::UNCOMPRESSED);
     // A hundred megabytes, if each row had a text of its own.
     let text = ByteArray::from(vec![b'x'; 4_000]);
     file::<ByteArrayType>(leaf, codec, &vec![text; 25_000], None)
