@@ -4,7 +4,7 @@
 //! which number they begin; a failure prints the number of the one input that it is about, and
 //! `QSTORE_CASE` repeats that one. The same functions are fuzzed for longer in `fuzz/`.
 
-use qstore_tests::malformed::{Limits, TARGETS, Target, judge_again, mutation};
+use qstore_tests::malformed::{Limits, TARGETS, Target, bombs, judge_again, mutation, target};
 
 fn number(variable: &str, default: u64) -> u64 {
     let set = std::env::var(variable).ok();
@@ -40,13 +40,26 @@ fn fail(target: Target, seed: u64, len: usize, error: &str) {
     );
 }
 
+#[test]
+fn small_inputs_that_mean_something_huge() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let limits = Limits { memory: 64 << 20, ..Limits::default() };
+    let mut failed = Vec::new();
+    for (name, what, input) in bombs() {
+        let verdict = judge_again(target(name).expect("its name"), &input, limits);
+        failed.extend(verdict.err().map(|error| format!("{name}, {what}: {error}")));
+    }
+    let _ = std::panic::take_hook();
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
 /// One test for each target, so that they run beside each other and are named.
 macro_rules! tests {
     ($($name:ident)*) => {
         $(
             #[test]
             fn $name() {
-                check(qstore_tests::malformed::target(stringify!($name)).expect("its name"));
+                check(target(stringify!($name)).expect("its name"));
             }
         )*
 

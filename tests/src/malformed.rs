@@ -5,6 +5,7 @@
 //! a checkpoint also what its own list of tensors says, since that can be looked at before anything is
 //! loaded). The fuzzers in `fuzz/` call the same functions; [`mutation`] makes inputs without one.
 
+mod bombs;
 mod checkpoint;
 mod judge;
 mod metrics;
@@ -12,6 +13,7 @@ pub mod mutation;
 mod parts;
 mod state;
 
+pub use bombs::{Bomb, bombs};
 pub use judge::{Limits, judge, judge_again};
 
 /// Something that reads.

@@ -98,6 +98,13 @@ pub(crate) fn read(file: &ReadAt) -> Result<Footer, String> {
     read_ending_at(file, file.len())
 }
 
+/// How long the footer of a file that ended at `end` claims to be, if it can be read at all.
+pub(crate) fn claimed_len(file: &ReadAt, end: u64) -> Option<u64> {
+    let tail = file.get_bytes(end.checked_sub(TAIL)?, 4).ok()?;
+    let length = u32::from_le_bytes(*tail.first_chunk()?).into();
+    Some(length).filter(|length| *length <= end)
+}
+
 /// As [`read`], of a file that ended at `end`, whatever comes behind it now.
 pub(crate) fn read_ending_at(file: &ReadAt, end: u64) -> Result<Footer, String> {
     let file = &file.up_to(end);
@@ -192,4 +199,45 @@ fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<(), String> {
     }
     let claimed = metadata.file_metadata().num_rows();
     if rows == claimed { Ok(()) } else { Err(format!("it claims {claimed} rows and has {rows}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::columns;
+    use parquet::file::metadata::ColumnChunkMetaData;
+    use qstore_schema::{DataType, Field};
+
+    /// So many groups of so many rows, each of which takes so many bytes.
+    fn claim(groups: u64, rows: u64, bytes: u64) -> std::result::Result<(), String> {
+        let schema = columns::describe(&[Field::nullable("n", DataType::Float64)]).unwrap();
+        let group = |number| {
+            let chunk = ColumnChunkMetaData::builder(schema.column(0))
+                .set_num_values(rows as i64)
+                .set_data_page_offset((MAGIC.len() as u64 + number * bytes) as i64)
+                .set_total_compressed_size(bytes as i64);
+            let group = RowGroupMetaData::builder(Arc::clone(&schema)).set_num_rows(rows as i64);
+            group.set_column_metadata(vec![chunk.build().unwrap()]).build().unwrap()
+        };
+        let all = (groups * rows) as i64;
+        let file = FileMetaData::new(2, all, None, None, Arc::clone(&schema), None);
+        let metadata = ParquetMetaData::new(file, (0..groups).map(group).collect());
+        check(&metadata, MAGIC.len() as u64 + groups * bytes)
+    }
+
+    #[test]
+    fn rows_need_bytes_beyond_a_number_that_any_writer_could_reach_with_none() {
+        let check = |groups, rows, bytes, reason: &str| match claim(groups, rows, bytes) {
+            Ok(()) => assert_eq!(reason, "", "{groups} groups of {rows} rows, {bytes} bytes"),
+            Err(error) => assert!(!reason.is_empty() && error.contains(reason), "{error}"),
+        };
+        check(1, 65_536, 40, "");
+        check(1, 1 << 20, 40, "");
+        check(1, (1 << 20) + 1, 40, "in too few bytes");
+        check(1, 1 << 24, 2 << 20, "");
+        check(1, (1 << 24) + 1, 1 << 30, "claims 16777217 rows");
+        // A thousand groups of a million nulls each; of ours, with 65 536, as many as there are.
+        check(1_000, 1 << 20, 40, "it claims 1048576000 values in 40004 bytes");
+        check(10_000, 65_536, 140, "");
+    }
 }

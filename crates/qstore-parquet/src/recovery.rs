@@ -22,9 +22,15 @@ const BLOCK: u64 = 1 << 16;
 /// How many endings are tried; data may contain the four letters by chance, and by malice.
 const CANDIDATES_MAX: usize = 10_000;
 
+/// So many times the file's length is read in all, and a little more for small ones: each ending may claim a
+/// footer as long as the file, and each footer chunks all over it.
+const LENGTHS_MAX: u64 = 8;
+const BYTES_FREE: u64 = 64 << 20;
+
 /// The last version in the file whose footer and chunks are whole, and where it ends.
 pub(crate) fn last_whole(file: &ReadAt) -> Option<(Footer, u64)> {
     let (mut end, mut tried) = (file.len(), 0);
+    let mut left = file.len().saturating_mul(LENGTHS_MAX).saturating_add(BYTES_FREE);
     while end > MAGIC.len() as u64 && tried < CANDIDATES_MAX {
         let start = end.saturating_sub(BLOCK);
         // Letters that stand across the border are found with the block before.
@@ -35,8 +41,10 @@ pub(crate) fn last_whole(file: &ReadAt) -> Option<(Footer, u64)> {
         while let Some((offset, _)) = found.pop() {
             let ends = start + (offset + MAGIC.len()) as u64;
             tried += 1;
-            let footer = footer::read_ending_at(file, ends).ok();
-            if let Some(footer) = footer.filter(|footer| is_whole(file, footer)) {
+            left = left.checked_sub(footer::claimed_len(file, ends).unwrap_or(0))?;
+            let Ok(footer) = footer::read_ending_at(file, ends) else { continue };
+            left = left.checked_sub(ends)?;
+            if is_whole(file, &footer) {
                 return Some((footer, ends));
             }
         }

@@ -9,7 +9,7 @@ use qstore::zarr::{Compression, MissingChunks, load_zarr_group_in};
 use qstore::{CheckpointManager, CheckpointSettings, Checkpoints, Layout, Select};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 const DIR: &str = "/c";
@@ -97,10 +97,20 @@ pub(super) fn parts_seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// The entries of a good checkpoint but for the manifest, saved once: a fuzzer asks often.
+fn good_parts() -> Parts {
+    static GOOD: OnceLock<Parts> = OnceLock::new();
+    let good = GOOD.get_or_init(|| {
+        let mut parts = tree(&saved(Layout::Directory, Compression::None));
+        parts.retain(|(name, _)| name != MANIFEST);
+        parts
+    });
+    good.clone()
+}
+
 /// A manifest in place of a good one.
 pub(super) fn read_manifest(bytes: &[u8]) {
-    let mut parts = tree(&saved(Layout::Directory, Compression::None));
-    parts.retain(|(name, _)| name != MANIFEST);
+    let parts = good_parts();
     // The last digits are those of a checksum, wrong or right.
     for manifest in [bytes.to_vec(), resealed(bytes)] {
         let memory = MemoryStorage::new();
@@ -119,8 +129,7 @@ pub(super) fn manifest_seeds() -> Vec<Vec<u8>> {
 
 /// A root `zarr.json` in place of a good one.
 pub(super) fn read_root(bytes: &[u8]) {
-    let mut parts = tree(&saved(Layout::Directory, Compression::None));
-    parts.retain(|(name, _)| name != MANIFEST);
+    let mut parts = good_parts();
     for (name, content) in &mut parts {
         if name == ROOT {
             *content = bytes.to_vec();
