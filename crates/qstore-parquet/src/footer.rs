@@ -205,11 +205,11 @@ fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<(), String> {
 mod tests {
     use super::*;
     use crate::columns;
-    use parquet::file::metadata::ColumnChunkMetaData;
-    use qstore_schema::{DataType, Field};
+    use parquet::file::metadata::{ColumnChunkMetaData, FileMetaData};
+    use qstore_schema::DataType;
 
     /// So many groups of so many rows, each of which takes so many bytes.
-    fn claim(groups: u64, rows: u64, bytes: u64) -> std::result::Result<(), String> {
+    fn claim(groups: u64, rows: u64, bytes: u64) -> Result<(), String> {
         let schema = columns::describe(&[Field::nullable("n", DataType::Float64)]).unwrap();
         let group = |number| {
             let chunk = ColumnChunkMetaData::builder(schema.column(0))

@@ -21,8 +21,8 @@ pub(crate) struct Leftovers {
     files: Vec<Box<dyn StorageFile>>,
     replaced: Option<ReplacedDir>,
     discarded: Vec<Discarded>,
-    /// Goes last.
-    _staging: Option<StagingLock>,
+    /// Of the name that the replaced directory has; goes last.
+    staging: Option<StagingLock>,
 }
 
 /// A directory under a temporary name.
@@ -49,7 +49,7 @@ impl Leftovers {
 
     /// The directory that was replaced, and the lock of the name it has now.
     pub(crate) fn add(&mut self, replaced: Option<ReplacedDir>, staging: StagingLock) {
-        (self.replaced, self._staging) = (replaced, Some(staging));
+        (self.replaced, self.staging) = (replaced, Some(staging));
     }
 
     fn hold(&mut self, dir: &CheckpointDir, place: &Place) {

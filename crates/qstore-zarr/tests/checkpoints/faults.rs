@@ -131,7 +131,9 @@ fn assert_survives(memory: &MemoryStorage) {
 fn a_directory_that_somebody_created_and_did_not_sync_is_made_durable() {
     for made in [&["/a"][..], &["/a", "/a/c"]] {
         let memory = MemoryStorage::new();
-        made.iter().for_each(|dir| memory.create_dir(Path::new(dir)).unwrap());
+        for dir in made {
+            memory.create_dir(Path::new(dir)).unwrap();
+        }
         if made.len() > 1 {
             memory.sync_dir(Path::new("/")).unwrap();
         }
