@@ -113,9 +113,11 @@ fn kills_at_random_leave_whole_checkpoints_and_the_last_one_that_was_acknowledge
         );
         // What is left can be continued.
         let manager = CheckpointManager::open(tmp.path().join("checkpoints"), settings(layout));
-        let manager = manager.unwrap();
+        let mut manager = manager.unwrap();
         manager.save(99, model(99), None, None).unwrap().wait(LONG).unwrap();
         assert_eq!(manager.latest_checkpoint().unwrap(), Some(99));
+        // What a save has replaced is taken apart after it was acknowledged.
+        manager.close(LONG).unwrap();
         assert!(!tmp.path().join("checkpoints/.staging").exists(), "leftovers are collected");
     }
 }
