@@ -3,8 +3,9 @@
 use qstore::buffer::Sink;
 use qstore::parquet::{Error, MetricsLog, Publishing};
 use qstore::schema::Row;
-use qstore::storage::{MemoryStorage, Storage};
+use qstore::storage::{MemoryStorage, Storage, read_all};
 use qstore::{AsyncBuffer, AsyncMetricsWriter, MetricsFile, WriterSettings};
+use qstore_tests::crash::{CrashStorage, cuts};
 use qstore_tests::fault::{Failure, Fault, FaultStorage};
 use qstore_tests::metrics_run;
 use qstore_tests::promises::Promises;
@@ -12,6 +13,7 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 const PATH: &str = "/metrics.parquet";
@@ -24,7 +26,7 @@ fn ways() -> [WriterSettings; 4] {
 
 /// Row number n holds n.
 fn check_values(storage: &dyn Storage, rows: i64) {
-    let bytes = qstore::storage::read_all(storage, Path::new(PATH)).unwrap();
+    let bytes = read_all(storage, Path::new(PATH)).unwrap();
     let found = qstore_tests::parquet::integers(&bytes, "n");
     assert_eq!(found, (0..rows).collect::<Vec<_>>());
 }
@@ -153,7 +155,7 @@ fn a_file_that_cannot_be_read_while_it_is_opened_is_not_taken_for_a_damaged_one(
     let (memory, told) = (MemoryStorage::new(), Promises::default());
     let storage: Arc<dyn Storage> = Arc::new(memory.clone());
     metrics_run::run(Path::new("/"), &storage, &settings, &told);
-    let before = qstore::storage::read_all(&memory, &metrics_run::file(Path::new("/"))).unwrap();
+    let before = read_all(&memory, &metrics_run::file(Path::new("/"))).unwrap();
     for at in 0.. {
         let inner = Arc::new(memory.process_kill());
         let failing = FaultStorage::failing_any(inner.clone(), Fault::Once(at), Failure::Io);
@@ -165,7 +167,7 @@ fn a_file_that_cannot_be_read_while_it_is_opened_is_not_taken_for_a_damaged_one(
         drop(log);
         assert_eq!(inner.list(Path::new("/")).unwrap().len(), 1, "set aside at {at}");
         let file = metrics_run::file(Path::new("/"));
-        assert!(qstore::storage::read_all(&*inner, &file).unwrap() == before, "operation {at}");
+        assert!(read_all(&*inner, &file).unwrap() == before, "operation {at}");
         if !failing.has_struck() {
             assert!(at > 5);
             break;
@@ -235,7 +237,7 @@ fn a_retired_file_that_was_touched_is_not_used_again() {
         log.close().unwrap();
         check_values(&memory, 30);
         if what == "linked" {
-            let linked = qstore::storage::read_all(&memory, Path::new("/link9")).unwrap();
+            let linked = read_all(&memory, Path::new("/link9")).unwrap();
             let found = qstore_tests::parquet::integers(&linked, "n");
             assert_eq!(found, (0..9).collect::<Vec<_>>(), "the link keeps the ninth version");
         }
@@ -294,8 +296,44 @@ fn a_disk_that_is_full_for_a_while_costs_no_row() {
         assert_eq!(summary.rows_written, 100);
         failed += summary.errors;
         assert_eq!(writer.health().is_err(), summary.errors > 0, "the error stays visible");
-        let bytes = qstore::storage::read_all(&memory, Path::new(&path)).unwrap();
+        let bytes = read_all(&memory, Path::new(&path)).unwrap();
         assert_eq!(qstore_tests::parquet::integers(&bytes, "n"), (0..100).collect::<Vec<_>>());
     }
     assert!(failed > 15, "{failed} of 24 faults hit a publication");
+}
+
+/// A person may still save something of a damaged file, so it keeps a name whatever happens while it is
+/// set aside. A mutant that did not sync its second name before the first one was taken away had lived
+/// through every other test.
+#[test]
+fn a_damaged_file_survives_a_power_cut_while_it_is_set_aside() {
+    let memory = MemoryStorage::new();
+    let open = |storage| MetricsLog::<Row>::open_in(storage, PATH, WriterSettings::default());
+    let mut log = open(Arc::new(memory.clone())).unwrap();
+    log.append(&Row::from([("n", 1)]), Instant::now());
+    log.close().unwrap();
+    drop(log);
+    let file = memory.open(Path::new(PATH)).unwrap();
+    file.write_at(file.len().unwrap(), b"appended by mistake").unwrap();
+    file.sync().unwrap();
+    let damaged = read_all(&memory, Path::new(PATH)).unwrap();
+
+    let states = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&states);
+    let storage = CrashStorage::new(&memory, move |moment| {
+        for cut in cuts(7, moment.number, 8) {
+            let left = moment.memory.power_cut_by(cut);
+            let is_damaged = |name| {
+                let bytes = read_all(&left, &Path::new("/").join(name));
+                bytes.is_ok_and(|bytes| bytes == damaged)
+            };
+            let names = left.list(Path::new("/")).unwrap();
+            assert!(names.iter().any(|entry| is_damaged(&entry.name)), "{moment}, {cut}");
+            seen.fetch_add(1, SeqCst);
+        }
+    });
+    let log = open(storage.shared()).unwrap();
+    assert!(log.stats().recovery.is_some());
+    assert!(states.load(SeqCst) > 50);
+    println!("{} cases", states.load(SeqCst));
 }

@@ -241,7 +241,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             "        let _ = parent_of;\n",
         )],
         danger: "after a power cut the damaged file is gone, and with it what a person could save of it",
-        tests: RECOVERIES,
+        tests: &[Tests::of("qstore-tests", "integration", "faults::a_damaged_file")],
     },
     Mutant {
         name: "second_writer_let_in",

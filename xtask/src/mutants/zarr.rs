@@ -35,8 +35,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
              early.push(Found {\n        \
              candidate: Candidate { save_seq, ..candidate.clone() },\n        \
              place: place.clone(),\n        stale: None,\n    });\n    \
-             let early = removal::retain(dir, &early, &settings.retention)?;\n    \
-             let _ = early;\n    match complete {\n",
+             let _ = removal::retain(dir, &early, &settings.retention, &mut leftovers)?;\n    \
+             match complete {\n",
         )],
         danger: "the last checkpoint is removed, and the one that replaces it is lost",
         tests: CRASHES,
