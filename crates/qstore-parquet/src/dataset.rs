@@ -7,10 +7,12 @@
 //! ```
 //!
 //! This is the layout of Hive, which pandas, polars, DuckDB and Spark read as one table with a column
-//! `rank`. Where parts differ in their columns, since a metric came late, DuckDB wants to be told so with
-//! `union_by_name = true` and polars with `missing_columns="insert"`; pandas and pyarrow take the columns
-//! of the first part. Every rank writes by itself: there is no coordinator, and no file that two of them touch.
+//! `rank`. Every rank writes by itself: there is no coordinator, and no file that two of them touch.
 //! A part is closed and the next one begun when it is large; a part is a metrics file like any other.
+//!
+//! A metric that came late stands only in the later parts. DuckDB reads it with `union_by_name = true`;
+//! without that it shows the columns of the first part, as pandas and pyarrow do. polars refuses parts
+//! that differ: read them one by one and `concat(…, how="diagonal")` them.
 
 use crate::{Error, MetricsLog, WriterSettings, WriterStats};
 use qstore_buffer::{BufferStats, Preparation, Progress, Sink};
