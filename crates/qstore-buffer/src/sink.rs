@@ -17,8 +17,8 @@ pub enum Progress<E> {
     /// Nothing.
     Idle,
     /// This. Until it has ended only [`capacity`](Sink::capacity), [`receive`](Sink::receive),
-    /// [`prepare`](Sink::prepare), [`observe`](Sink::observe) and [`stats`](Sink::stats) are called, so that encoding or a disk
-    /// that is slow does not let the ring overflow.
+    /// [`prepare`](Sink::prepare), [`observe`](Sink::observe) and [`stats`](Sink::stats) are called, so
+    /// that encoding or a disk that is slow does not let the ring overflow.
     Work(Work<E>),
 }
 

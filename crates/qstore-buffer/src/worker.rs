@@ -2,7 +2,8 @@
 //!
 //! It sleeps until half the ring is full or the linger is over, hands what is there to the sink,
 //! lets it do what is due, and sleeps again. Slow work goes to the companion, and items are received
-//! while it runs; a sink that gets behind may use a third thread meanwhile to prepare what comes next. An error is latched and the work goes on after a pause; a panic closes the buffer,
+//! while it runs; a sink that gets behind may use a third thread meanwhile to prepare what comes next.
+//! An error is latched and the work goes on after a pause; a panic closes the buffer,
 //! so that pushes are refused instead of silently kept.
 
 use crate::companion::Companion;

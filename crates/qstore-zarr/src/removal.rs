@@ -101,19 +101,25 @@ fn remove(
             other => other,
         }
     };
+    let mut taken_away = Vec::new();
     for (epoch, place) in places {
         leftovers.hold(dir, place);
         let gone = match place.layout {
             Layout::SingleFile => dir.storage.remove_file(&place.path).map_err(Error::from),
-            Layout::Directory => staging::discard(dir, *epoch, &place.path).map(|(lock, path)| {
-                let storage = Arc::clone(&dir.storage);
-                leftovers.discarded.push(Discarded { storage, path, _lock: lock });
-            }),
+            Layout::Directory => staging::discard(dir, *epoch, &place.path)
+                .map(|discarded| taken_away.push(discarded)),
         };
         match gone {
             Err(Error::Storage(error)) if error.is_not_found() => {}
             gone => gone.map_err(failed(*epoch))?,
         }
     }
-    dir.storage.sync_dir(&dir.dir).map_err(Error::from).map_err(failed(*last))
+    dir.storage.sync_dir(&dir.dir).map_err(Error::from).map_err(failed(*last))?;
+    // Only now: a name that a power cut brings back must lead to all of it.
+    leftovers.discarded.extend(taken_away.into_iter().map(|(lock, path)| Discarded {
+        storage: Arc::clone(&dir.storage),
+        path,
+        _lock: lock,
+    }));
+    Ok(())
 }

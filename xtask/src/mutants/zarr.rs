@@ -139,8 +139,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "removal_goes_on_before_it_is_durable",
         file: REMOVAL,
         edits: &[(
-            "    dir.storage.sync_dir(&dir.dir).map_err(Error::from).map_err(failed(*last))\n",
-            "    let _ = (last, failed(0));\n    Ok(())\n",
+            "    dir.storage.sync_dir(&dir.dir).map_err(Error::from).map_err(failed(*last))?;\n",
+            "    let _ = (last, failed(0));\n",
         )],
         danger: "a power cut brings the name of a removed checkpoint back, with half of its files",
         tests: CRASHES,
