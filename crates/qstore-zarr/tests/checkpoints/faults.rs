@@ -231,3 +231,40 @@ fn an_old_checkpoint_that_can_never_be_read_again_is_in_nobodys_way() {
         assert_eq!(saved.removed, [2, 4]);
     }
 }
+
+/// Retention renames a directory away, syncs, and takes it apart behind the acknowledgement. It once went
+/// on to that although the sync had failed: a power cut could bring the name back, and what was left of the
+/// files.
+#[test]
+fn what_retention_could_not_make_durable_is_not_taken_apart() {
+    use qstore_storage::{PowerCut, UnsyncedBytes, UnsyncedNames};
+    let mut failures = 0;
+    for number in 0.. {
+        let memory = MemoryStorage::new();
+        let watched = Watched::new(&memory);
+        let settings = settings(Layout::Directory).keep_last(1);
+        let open = |storage| CheckpointManager::open_in(storage, Path::new("/c"), settings.clone());
+        let mut manager = open(watched.shared()).unwrap();
+        manager.save(1, model(1), None, None).unwrap().wait(LONG).unwrap();
+        arm(&watched, number, io::ErrorKind::Other);
+        let outcome = manager.save(2, model(2), None, None).unwrap().wait(LONG);
+        let has_struck = watched.count() > number;
+        // What is left over is gone then, if it is to go.
+        let _ = manager.close(LONG);
+        if outcome.is_err_and(|error| error.to_string().contains("is saved, but removing")) {
+            failures += 1;
+            for seed in 0..40 {
+                let names = UnsyncedNames::Random { seed };
+                let left = memory.power_cut_by(PowerCut { bytes: UnsyncedBytes::Kept, names });
+                let left = open(Arc::new(left)).unwrap();
+                for epoch in left.list_checkpoints().unwrap() {
+                    seed_of(&left.load(epoch).unwrap().model_state);
+                }
+            }
+        }
+        if !has_struck {
+            break;
+        }
+    }
+    assert!(failures > 0);
+}
