@@ -39,6 +39,8 @@ pub(crate) struct Free<'a> {
     space: &'a Space,
     /// What has to stay, sorted, none touching another.
     pub(crate) kept: Vec<Range<u64>>,
+    /// Where the chunks begin that this version is the first not to mention.
+    buried: BTreeSet<u64>,
     gaps: Vec<Range<u64>>,
     end: u64,
 }
@@ -80,7 +82,8 @@ impl Space {
         let kept = merged(kept);
         let gaps = kept.windows(2).map(|pair| pair[0].end..pair[1].start).collect();
         let end = kept.last().map_or(start, |last| last.end);
-        Free { space: self, kept, gaps, end }
+        let buried = buried.iter().flat_map(|group| group.ranges()).map(|range| range.start);
+        Free { space: self, kept, buried: buried.collect(), gaps, end }
     }
 
     /// A version was published that no longer mentions these chunks.
@@ -111,16 +114,16 @@ impl Free<'_> {
     /// A place for `len` bytes, in which chunks begin at `starts` from their beginning.
     pub(crate) fn take(&mut self, len: u64, starts: &[u64]) -> u64 {
         // The smallest gap that is large enough: large ones are kept for large groups.
-        let large_enough = self.gaps.iter_mut().filter_map(|gap| {
-            let place = self.space.unused(gap.start, starts);
-            (place + len <= gap.end).then_some((gap.end - gap.start, place, gap))
+        let large_enough = self.gaps.iter().enumerate().filter_map(|(index, gap)| {
+            let place = self.unused(gap.start, starts);
+            (place + len <= gap.end).then_some((gap.end - gap.start, place, index))
         });
-        if let Some((_, place, gap)) = large_enough.min_by_key(|(size, place, _)| (*size, *place)) {
+        if let Some((_, place, index)) = large_enough.min() {
             // What the shift left over is found again when the next version is laid out.
-            gap.start = place + len;
+            self.gaps[index].start = place + len;
             return place;
         }
-        let place = self.space.unused(self.end, starts);
+        let place = self.unused(self.end, starts);
         self.end = place + len;
         place
     }
@@ -129,13 +132,11 @@ impl Free<'_> {
     pub(crate) fn end(&self) -> u64 {
         self.end
     }
-}
 
-impl Space {
     /// The first place from `offset` on where no chunk begins that a stale reader could look for.
     fn unused(&self, offset: u64, starts: &[u64]) -> u64 {
-        let is_unused =
-            |place: &u64| starts.iter().all(|start| !self.is_start.contains(&(place + start)));
+        let began = |at: u64| self.space.is_start.contains(&at) || self.buried.contains(&at);
+        let is_unused = |place: &u64| !starts.iter().any(|start| began(place + start));
         (offset..offset + SHIFT_MAX).find(is_unused).unwrap_or(offset)
     }
 }

@@ -43,6 +43,19 @@ fn a_place_is_free_after_the_grace_and_nothing_begins_where_something_began() {
 }
 
 #[test]
+fn without_a_grace_a_place_is_free_at_once_but_nothing_begins_where_something_began() {
+    let now = Instant::now();
+    let space = Space::new(Duration::ZERO, &[], 4, now);
+    let dying = [stored(&(4..104))];
+    let mut free = space.free(&[], &dying, now);
+    assert_eq!(
+        (free.take(50, &[0]), free.end()),
+        (5, 55),
+        "one further: a chunk dies that began at 4"
+    );
+}
+
+#[test]
 fn what_a_file_does_not_mention_is_not_free_at_once() {
     let now = Instant::now();
     let groups = [stored(&(100..200))];
@@ -57,7 +70,7 @@ proptest! {
     #[test]
     fn nothing_is_written_over_within_its_grace(
         flushes in prop::collection::vec((1_usize..400, 1_u64..2_000), 1..200),
-        grace in 0_u64..3_000,
+        grace in prop_oneof![1 => Just(0), 7 => 1_u64..3_000],
     ) {
         let start = Instant::now();
         let grace = Duration::from_millis(grace);
