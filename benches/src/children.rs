@@ -5,9 +5,10 @@ use crate::{Result, checkpoint, end_to_end, instructions, parquet};
 /// Given the arguments behind the word; what it returns is printed.
 type Child = fn(&[String]) -> Result<String>;
 
-const CHILDREN: [(&str, Child); 4] = [
+const CHILDREN: [(&str, Child); 5] = [
     (checkpoint::load::CHILD, checkpoint::load::child),
     (parquet::long_runs::CHILD, parquet::long_runs::child),
+    (parquet::processor_share::CHILD, parquet::processor_share::child),
     (end_to_end::CHILD, end_to_end::child),
     (instructions::CHILD, instructions::child),
 ];

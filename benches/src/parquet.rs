@@ -5,6 +5,7 @@
 
 pub(crate) mod flushes;
 pub(crate) mod long_runs;
+pub(crate) mod processor_share;
 mod python_writers;
 pub(crate) mod raw_parquet;
 

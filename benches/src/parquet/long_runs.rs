@@ -6,7 +6,7 @@ use crate::harness::row::{Measure, Row};
 use crate::harness::statistics::Summary;
 use crate::harness::this_program;
 use crate::parquet::flushes::prepare;
-use crate::parquet::{NAME, milliseconds};
+use crate::parquet::{NAME, milliseconds, processor_share};
 use crate::workload::steps;
 use crate::{Result, Run};
 use qstore_buffer::{AsyncBuffer, Sink};
@@ -51,10 +51,7 @@ pub(crate) fn run(run: &Run<'_>, steps: &[TrainingMetrics]) -> Result<Vec<Row>> 
         rows.push(one(Measure::ours(name, "MB", &[], note), peak));
         fs::remove_file(path)?;
     }
-    let note = "processor time of both background threads ÷ time, 1 000 rows/s for 20 s in steps \
-                of 1 ms, default settings";
-    let share = cpu_share(scratch, steps)?;
-    rows.push(one(Measure::ours("cpu_share_1000_rows_per_s", "cores", &[], note), share));
+    rows.push(processor_share::row(scratch)?);
     let note =
         "flush_interval = 1 and 100 000 rows/s for 5 s, 100 each millisecond; ring of 10 000";
     let [dropped, flushes] = group_commit(scratch, steps)?;
@@ -152,36 +149,4 @@ fn grow(rows: usize, path: &Path) -> Result<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
     Ok(kilobytes.ok_or("the system does not tell its peak memory")?.trim().parse::<f64>()? / 1e3)
-}
-
-fn cpu_share(scratch: &Path, steps: &[TrainingMetrics]) -> Result<f64> {
-    let path = scratch.join("cpu.parquet");
-    let buffer = AsyncBuffer::new(AsyncBuffer::<TrainingMetrics>::DEFAULT_MAXSIZE)?;
-    let mut writer = AsyncMetricsWriter::start(buffer.clone(), &path, WriterSettings::default())?;
-    let started = Instant::now();
-    let before = background_ticks()?;
-    for (step, number) in steps.iter().cycle().zip(0..20_000_u64) {
-        buffer.push(step.clone())?;
-        let due = started + Duration::from_millis(number + 1);
-        thread::sleep(due.saturating_duration_since(Instant::now()));
-    }
-    let (ticks, took) = (background_ticks()? - before, started.elapsed());
-    writer.stop(Duration::from_mins(1))?;
-    fs::remove_file(path)?;
-    Ok(ticks / took.as_secs_f64())
-}
-
-/// Seconds of processor time that the writer's threads have had.
-fn background_ticks() -> Result<f64> {
-    let mut nanoseconds = 0;
-    for thread in fs::read_dir("/proc/self/task")? {
-        let thread = thread?.path();
-        let name = fs::read_to_string(thread.join("comm"))?;
-        if name.starts_with("qstore-metrics") {
-            let text = fs::read_to_string(thread.join("schedstat"))?;
-            let time = text.split_whitespace().next().ok_or("a thread has no times")?;
-            nanoseconds += time.parse::<u64>()?;
-        }
-    }
-    Ok(nanoseconds as f64 / 1e9)
 }

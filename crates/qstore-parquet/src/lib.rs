@@ -67,6 +67,7 @@ mod recovery;
 mod row_group;
 mod rows;
 mod settings;
+mod small_group;
 mod space;
 mod stack;
 mod statistics;

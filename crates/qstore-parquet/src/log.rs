@@ -102,6 +102,7 @@ impl<R: Record> MetricsLog<R> {
         let coding = Coding {
             compression: settings.compression.codec()?,
             is_plain: settings.plain_encoding,
+            is_passing: false,
         };
         let opened = open::open(&storage, path, R::DECLARED)?;
         let Opened { names, lock, published, recovery } = opened;
@@ -228,7 +229,7 @@ impl<R: Record> MetricsLog<R> {
             let columns = self.rows.copy(&(start..start + rows), self.buffers.take_columns());
             start += rows;
             let is_sealed = closes || start <= sealed;
-            let coding = if is_sealed { self.coding } else { self.coding.fastest(rows) };
+            let coding = if is_sealed { self.coding } else { self.coding.passing() };
             FreshGroup { rows, columns, coding }
         };
         let groups = plan.rows.iter().map(group).collect();

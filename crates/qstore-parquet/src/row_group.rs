@@ -6,6 +6,7 @@
 
 use crate::buffers::Buffers;
 use crate::rows::{Column, Values};
+use crate::small_group;
 use crate::statistics;
 use crate::stored::{Stored, range_of};
 use bytes::Bytes;
@@ -24,10 +25,7 @@ use qstore_schema::SmolStr;
 use std::sync::Arc;
 
 /// Smaller groups carry no statistics: they are merged soon, and statistics are most of a footer.
-const STATISTICS_ROWS_MIN: usize = 4_096;
-
-/// Smaller groups that will be merged are compressed with next to no effort.
-const SMALL_ROWS_MAX: usize = STATISTICS_ROWS_MIN;
+pub(crate) const STATISTICS_ROWS_MIN: usize = 4_096;
 
 /// Where the library starts the first group of a file, behind the magic bytes.
 const FIRST_OFFSET: u64 = 4;
@@ -41,25 +39,22 @@ pub(crate) struct Coding {
     pub(crate) compression: Compression,
     /// Whether numbers are written as they are, for readers that know nothing newer.
     pub(crate) is_plain: bool,
+    /// Whether what is encoded will be merged before long.
+    pub(crate) is_passing: bool,
 }
 
 impl Coding {
     /// What is fastest, for groups that will be merged before long: what is saved on them is not saved
-    /// for long, and they are encoded three times for each full group. For small ones most of the work
-    /// is to set gzip or zstd up, once a column, so they get a codec that needs no setting up and that
-    /// every reader has.
-    pub(crate) fn fastest(self, rows: usize) -> Self {
+    /// for long, and they are encoded three times for each full group.
+    pub(crate) fn passing(self) -> Self {
         let compression = match self.compression {
-            Compression::GZIP(_) | Compression::ZSTD(_) if rows < SMALL_ROWS_MAX => {
-                Compression::SNAPPY
-            }
             Compression::GZIP(level) if level.compression_level() > 1 => {
                 GzipLevel::try_new(1).map_or(self.compression, Compression::GZIP)
             }
             Compression::ZSTD(_) => Compression::ZSTD(ZstdLevel::default()),
             other => other,
         };
-        Self { compression, ..self }
+        Self { compression, is_passing: true, ..self }
     }
 }
 
@@ -82,6 +77,9 @@ pub(crate) fn encode(
     coding: Coding,
     buffers: &Buffers,
 ) -> Result<EncodedGroup> {
+    if coding.is_passing && small_group::suits(columns, rows) {
+        return small_group::encode(columns, rows, schema, coding, buffers);
+    }
     let properties = Arc::new(properties(columns, rows, coding));
     let mut writer =
         SerializedFileWriter::new(buffers.take(), schema.root_schema_ptr(), properties)?;
@@ -90,20 +88,24 @@ pub(crate) fn encode(
         write_column(&mut group, column)?;
     }
     let metadata = group.close()?;
-    let end = writer.bytes_written();
     let chunks = metadata.columns().iter().zip(columns);
     let columns = chunks.map(|(chunk, column)| statistics::settled(chunk, column));
     let columns = columns.collect::<Result<Vec<_>>>()?;
-    let file = buffers.freeze(writer.into_inner()?);
-    let checksum = |chunk: &ColumnChunkMetaData| {
-        let range = range_of(chunk);
-        crc32c::crc32c(&file[range.start as usize..range.end as usize])
-    };
-    let checksums = columns.iter().map(|chunk| Some(checksum(chunk))).collect();
-    Ok(EncodedGroup { file, end, columns, checksums, rows })
+    Ok(EncodedGroup::new(buffers.freeze(writer.into_inner()?), columns, rows))
 }
 
 impl EncodedGroup {
+    /// A group of so many rows whose chunks stand one behind the other, as in a file of its own.
+    pub(crate) fn new(file: Bytes, columns: Vec<ColumnChunkMetaData>, rows: usize) -> Self {
+        let checksum = |chunk: &ColumnChunkMetaData| {
+            let range = range_of(chunk);
+            crc32c::crc32c(&file[range.start as usize..range.end as usize])
+        };
+        let checksums = columns.iter().map(|chunk| Some(checksum(chunk))).collect();
+        let end = columns.last().map_or(FIRST_OFFSET, |last| range_of(last).end) as usize;
+        Self { file, end, columns, checksums, rows }
+    }
+
     pub(crate) fn bytes(&self) -> Bytes {
         self.file.slice(FIRST_OFFSET as usize..self.end)
     }

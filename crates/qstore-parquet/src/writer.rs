@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// How long a row waits in a ring that is not half full: less than there is between two flushes, and so
 /// long that looking for rows costs next to nothing.
-const LINGER: Duration = Duration::from_millis(20);
+const LINGER: Duration = Duration::from_millis(50);
 
 /// A background thread that empties a buffer into one Parquet file.
 ///
