@@ -44,6 +44,7 @@ compile_error!("qstore-storage needs positional writes and directory syncs as Un
 pub mod conformance;
 mod error;
 mod in_place;
+mod large_pages;
 mod lease;
 mod local;
 mod memory;
@@ -56,6 +57,7 @@ mod write_out;
 
 pub use error::{Error, Operation};
 pub use in_place::{Claim, Exclusive, Stamp};
+pub use large_pages::prefer_large_pages;
 pub use local::LocalStorage;
 pub use memory::{MemoryStorage, PowerCut, UnsyncedBytes, UnsyncedNames};
 pub use priority::Priority;

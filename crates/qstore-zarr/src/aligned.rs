@@ -1,6 +1,7 @@
 //! Memory of a tensor: aligned for every element type, so that it can be read as a slice.
 
 use bytes::Bytes;
+use qstore_storage::prefer_large_pages;
 
 /// A fixed number of bytes at an address that is a multiple of eight.
 #[derive(Debug)]
@@ -12,7 +13,9 @@ pub(crate) struct Aligned {
 impl Aligned {
     /// Zeros. The system gives the pages when they are first touched.
     pub(crate) fn zeroed(len: usize) -> Self {
-        Self { words: vec![0; len.div_ceil(size_of::<u64>())], len }
+        let mut aligned = Self { words: vec![0; len.div_ceil(size_of::<u64>())], len };
+        prefer_large_pages(aligned.bytes_mut());
+        aligned
     }
 
     /// As [`zeroed`](Self::zeroed); `None` where the system does not even promise so much. The length

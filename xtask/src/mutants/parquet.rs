@@ -190,6 +190,23 @@ pub(super) const MUTANTS: &[Mutant] = &[
         tests: &[STALE[0], Tests::lib("qstore-parquet", "space::")],
     },
     Mutant {
+        name: "beginnings_of_the_dying_forgotten",
+        file: SPACE,
+        edits: &[(" || self.buried.contains(&at)", "")],
+        danger: "without a grace, a reader of the version before finds other rows without an error",
+        tests: &[Tests::lib("qstore-parquet", "space::")],
+    },
+    Mutant {
+        name: "nulls_of_small_groups_shifted",
+        file: "crates/qstore-parquet/src/small_group.rs",
+        edits: &[(
+            "levels.iter().map(|level| *level == 1)",
+            "levels.iter().rev().map(|level| *level == 1)",
+        )],
+        danger: "values stand in other rows than they were logged in",
+        tests: &[Tests::lib("qstore-parquet", "small_group::")],
+    },
+    Mutant {
         name: "rejected_row_not_counted",
         file: LOG,
         edits: &[("                self.accounts.rejected(record.label());\n", "")],

@@ -146,6 +146,22 @@ pub(super) const MUTANTS: &[Mutant] = &[
         tests: CRASHES,
     },
     Mutant {
+        name: "removal_goes_on_although_its_sync_failed",
+        file: REMOVAL,
+        edits: &[
+            (
+                "    dir.storage.sync_dir(&dir.dir).map_err(Error::from).map_err(failed(*last))?;\n",
+                "    let synced =\n        dir.storage.sync_dir(&dir.dir).map_err(Error::from).map_err(failed(*last));\n",
+            ),
+            (
+                "        _lock: lock,\n    }));\n    Ok(())\n",
+                "        _lock: lock,\n    }));\n    synced\n",
+            ),
+        ],
+        danger: "on a disk that fails, a power cut brings a removed checkpoint back in parts",
+        tests: &[Tests::of("qstore-zarr", "checkpoints", "faults::what_retention_could_not")],
+    },
+    Mutant {
         name: "newest_may_go",
         file: RETENTION,
         edits: &[(
