@@ -207,7 +207,7 @@ fn separator_of(encoding: &MetadataV3) -> Result<char, String> {
 }
 
 /// What an array's `zarr.json` says, as far as a load needs it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ArrayForm {
     pub(crate) dtype: Dtype,
     pub(crate) shape: Vec<usize>,

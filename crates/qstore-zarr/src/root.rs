@@ -11,8 +11,9 @@ use crate::structure;
 use crate::{Damage, Error};
 use qstore_schema::{StateDict, Tensor};
 use serde::Deserialize;
-use serde_json::{Map, Value};
-use std::collections::HashSet;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use zarrs::array::ArrayMetadataV3;
 
 /// The root's `zarr.json`, as far as it matters here.
@@ -47,8 +48,12 @@ struct Structure {
 
 #[derive(Debug, Deserialize)]
 struct Consolidated {
-    metadata: Map<String, Value>,
+    /// Of each node its `zarr.json`, not parsed: most arrays of a model have the same one as others.
+    metadata: BTreeMap<String, Box<RawValue>>,
 }
+
+/// Metadata of arrays that were parsed before, by their text.
+type Forms<'a> = HashMap<&'a str, Result<ArrayForm, String>>;
 
 /// One tensor to be read.
 #[derive(Debug)]
@@ -103,11 +108,12 @@ impl Root {
         }
         let mut arrays = Vec::with_capacity(paths.len());
         let mut seen = HashSet::with_capacity(paths.len());
+        let mut forms = Forms::new();
         for path in paths {
             if !seen.insert(path) {
                 return Err(malformed(sealed, format!("tensor `{path}` stands twice")));
             }
-            let array = self.array(sealed, path)?;
+            let array = self.array_in(sealed, path, &mut forms)?;
             for entry in &array.entries {
                 is_known[*entry] = true;
             }
@@ -124,15 +130,22 @@ impl Root {
 
     /// One array, all of whose chunks are there.
     pub(crate) fn array(&self, sealed: &Sealed, path: &str) -> Result<Array, Error> {
+        self.array_in(sealed, path, &mut Forms::new())
+    }
+
+    fn array_in<'a>(
+        &'a self,
+        sealed: &Sealed,
+        path: &str,
+        forms: &mut Forms<'a>,
+    ) -> Result<Array, Error> {
         let name = format!("{path}/{ZARR_JSON}");
         let damaged = |damage| sealed.container.damaged(damage);
         let Some(metadata) = self.consolidated_metadata.metadata.get(path) else {
             return Err(damaged(Damage::Missing { entry: name }));
         };
-        let form = ArrayMetadataV3::deserialize(metadata)
-            .map_err(|error| error.to_string())
-            .and_then(|metadata| ArrayForm::parse(&metadata))
-            .map_err(|reason| damaged(Damage::Malformed { entry: name, reason }))?;
+        let form = forms.entry(metadata.get()).or_insert_with(|| form_of(metadata)).clone();
+        let form = form.map_err(|reason| damaged(Damage::Malformed { entry: name, reason }))?;
         let mut entries = Vec::new();
         let mut len = 0;
         for index in 0..form.grid.count() {
@@ -196,6 +209,12 @@ impl Root {
             metadata,
         })
     }
+}
+
+fn form_of(metadata: &RawValue) -> Result<ArrayForm, String> {
+    let metadata: ArrayMetadataV3 =
+        serde_json::from_str(metadata.get()).map_err(|error| error.to_string())?;
+    ArrayForm::parse(&metadata)
 }
 
 pub(crate) fn malformed(sealed: &Sealed, reason: impl std::fmt::Display) -> Error {
