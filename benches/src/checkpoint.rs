@@ -30,7 +30,8 @@ use std::time::{Duration, Instant};
 use torch::Torch;
 
 pub(crate) const NAME: &str = "checkpoint";
-pub(crate) const QUESTION: &str = "what a durable, verified checkpoint costs, beside safetensors, zarr-python, torch and bare bytes";
+pub(crate) const QUESTION: &str = "what a durable, verified checkpoint costs, beside safetensors, \
+                                   zarr-python, torch and the bare bytes";
 
 /// Replaced over and over.
 pub(crate) const EPOCH: u64 = 0;

@@ -30,7 +30,15 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: lexopt::Parser) -> Resul
     cargo.arg("run").args(PACKAGE).arg("--").args(&words);
     for group in GROUPS {
         if with_peers && group.only_for.is_none_or(|set| is_asked_for(set, &words)) {
-            cargo.env(group.variable, group.prepare(workspace.root(), &workspace.target()?)?);
+            match group.prepare(workspace.root(), &workspace.target()?) {
+                Ok(home) => cargo.env(group.variable, home),
+                // The others can be measured without it; the program names what it misses.
+                Err(error) if group.only_for.is_some() => {
+                    eprintln!("{}", error.message().unwrap_or_default());
+                    cargo.env_remove(group.variable)
+                }
+                Err(error) => return Err(error),
+            };
         } else {
             cargo.env_remove(group.variable);
         }
