@@ -1,21 +1,24 @@
-//! What does a durable, verified checkpoint cost, beside safetensors, zarr-python and the bare bytes?
+//! What does a durable, verified checkpoint cost, beside safetensors, zarr-python, torch.save and the
+//! bare bytes?
 //!
 //! Every save replaces the one before it and ends when file and directory are synced, ours and the
-//! rivals' alike, but for zarr-python, which syncs nothing. Every load has a process of its own and
-//! finds the file in the page cache. safetensors neither compresses nor verifies. The rows that end
-//! with `_1gb` are measured with `--long`.
+//! rivals' alike, but for zarr-python, which syncs nothing, and DCP, which syncs no directory. Every load
+//! has a process of its own and finds the file in the page cache. safetensors and torch neither compress
+//! nor verify. The rows that end with `_1gb` are measured with `--long`.
 
 mod costs;
 pub(crate) mod load;
+mod python_peer;
 #[cfg(feature = "peers")]
 mod stock_zarrs;
-mod zarr_python;
+mod torch;
 
 use crate::harness::durable;
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
 use crate::workload::model::{self, Size};
 use crate::{Result, Run};
+use python_peer::{PythonPeer, ZARR};
 use qstore_schema::{StateDict, Tensor};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression, Layout};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
@@ -24,11 +27,11 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use zarr_python::ZarrPython;
+use torch::Torch;
 
 pub(crate) const NAME: &str = "checkpoint";
-pub(crate) const QUESTION: &str =
-    "what a durable, verified checkpoint costs, beside safetensors, zarr-python and the bare bytes";
+pub(crate) const QUESTION: &str = "what a durable, verified checkpoint costs, beside safetensors, \
+                                   zarr-python, torch and the bare bytes";
 
 /// Replaced over and over.
 pub(crate) const EPOCH: u64 = 0;
@@ -46,10 +49,12 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
         let scratch = run.scratch.join(size.suffix);
         fs::create_dir(&scratch)?;
         let model = model::bf16_like(*size)?;
-        rows.extend(race(NAME, size.rounds, saves(run, &scratch, *size, &model)?)?);
+        let torch = Torch::start(run, &scratch, *size, &model::tensors(&model)?)?;
+        let torch = torch.as_ref();
+        rows.extend(race(NAME, size.rounds, saves(run, &scratch, *size, &model, torch)?)?);
         // The last files of the saves are what is loaded.
-        rows.extend(race(NAME, size.rounds, loads(run, &scratch, *size))?);
-        rows.extend(costs::run(&scratch, *size, &model)?);
+        rows.extend(race(NAME, size.rounds, loads(run, &scratch, *size, torch))?);
+        rows.extend(costs::run(&scratch, *size, &model, torch)?);
         fs::remove_dir_all(scratch)?;
     }
     rows.extend(costs::kinds(run.scratch)?);
@@ -96,6 +101,7 @@ fn saves<'a>(
     scratch: &'a Path,
     size: Size,
     model: &'a StateDict,
+    torch: Option<&'a Torch>,
 ) -> Result<Vec<Contender<'a>>> {
     let tensors = model::tensors(model)?;
     let mut contenders = Vec::new();
@@ -109,15 +115,25 @@ fn saves<'a>(
         };
     let file = Layout::SingleFile;
     let (lz4, zstd, none) = (Compression::Lz4, Compression::Zstd, Compression::None);
-    let safe = "safetensors_fsync_s";
-    ours("save_durable_s_lz4", with(lz4, file), dir_of(lz4), &[safe, "zarr_python_s_lz4"])?;
+    let (safe, torch_save, dcp) = ("safetensors_fsync_s", "torch_save_s", "dcp_save_s");
+    ours(
+        "save_durable_s_lz4",
+        with(lz4, file),
+        dir_of(lz4),
+        &[safe, "zarr_python_s_lz4", torch_save, dcp],
+    )?;
     ours(
         "save_durable_s_zstd3",
         with(zstd, file),
         dir_of(zstd),
-        &[safe, "zarr_python_s_zstd3", "tensorstore_s_zstd3"],
+        &[safe, "zarr_python_s_zstd3", "tensorstore_s_zstd3", torch_save, dcp],
     )?;
-    ours("save_durable_s_none", with(none, file), dir_of(none), &[safe, "write_fsync_s"])?;
+    ours(
+        "save_durable_s_none",
+        with(none, file),
+        dir_of(none),
+        &[safe, torch_save, dcp, "write_fsync_s"],
+    )?;
     let directory = with(lz4, Layout::Directory);
     ours("save_durable_s_dir_lz4", directory, "dir-lz4".into(), &["stock_zarrs_durable_s_lz4"])?;
 
@@ -130,6 +146,7 @@ fn saves<'a>(
     let manager = CheckpointManager::open(scratch.join("returned"), with(lz4, file))?;
     contenders.push(Contender::new(returned, move || Ok(save(&manager, model)?[1] * 1e6)));
     contenders.extend(peers(run, scratch, size, &tensors)?);
+    contenders.extend(torch.into_iter().flat_map(|torch| torch.saves(scratch, size)));
     Ok(contenders)
 }
 
@@ -184,9 +201,9 @@ fn peers<'a>(
         }));
     }
     if let Some(python) = run.peers.python_with(&["zarr", "tensorstore"]) {
-        let python = ZarrPython::start(python, scratch, tensors)?;
+        let python = PythonPeer::start(ZARR, python, &python_peer::model_files(scratch, tensors)?)?;
         // All three contenders use the one process.
-        let python: &RefCell<ZarrPython> = Box::leak(Box::new(RefCell::new(python)));
+        let python: &RefCell<PythonPeer> = Box::leak(Box::new(RefCell::new(python)));
         for (codec, name) in [("lz4", "zarr_python_s_lz4"), ("zstd", "zarr_python_s_zstd3")] {
             let note =
                 format!("a directory, Blosc {codec} level 3, no checksum; nothing is synced");
@@ -226,7 +243,12 @@ pub(crate) fn save_safetensors(path: &Path, tensors: &[(&str, &Tensor)]) -> Resu
     })
 }
 
-fn loads<'a>(run: &'a Run<'_>, scratch: &'a Path, size: Size) -> Vec<Contender<'a>> {
+fn loads<'a>(
+    run: &'a Run<'_>,
+    scratch: &'a Path,
+    size: Size,
+    torch: Option<&'a Torch>,
+) -> Vec<Contender<'a>> {
     let workers = CheckpointSettings::default().workers;
     let note = |codec: &str| {
         format!(
@@ -244,8 +266,9 @@ fn loads<'a>(run: &'a Run<'_>, scratch: &'a Path, size: Size) -> Vec<Contender<'
         (Compression::Zstd, "load_s_zstd3", Some("zarr_python_load_s_zstd3")),
         (Compression::None, "load_s_none", None),
     ] {
-        let beside: Vec<&str> =
-            ["safetensors_load_s", "safetensors_load_owned_s"].into_iter().chain(python).collect();
+        let safe = ["safetensors_load_s", "safetensors_load_owned_s"];
+        let torch = ["torch_load_s", "dcp_load_s"];
+        let beside: Vec<&str> = safe.into_iter().chain(python).chain(torch).collect();
         let measure = Measure::ours(sized(name, size), "s", &[], note(compression.name()))
             .beside(rivals(&beside, size));
         contenders.push(contender(measure, load::QSTORE, dir_of(compression)));
@@ -286,8 +309,10 @@ fn loads<'a>(run: &'a Run<'_>, scratch: &'a Path, size: Size) -> Vec<Contender<'
         {
             let dir = scratch.join(format!("zarr-python-{codec}"));
             let measure = peer(name, "what it saved itself; no checksum; new process");
-            contenders.push(Contender::new(measure, move || zarr_python::load(python, &dir)));
+            contenders
+                .push(Contender::new(measure, move || python_peer::load(ZARR, python, [&dir])));
         }
     }
+    contenders.extend(torch.into_iter().flat_map(|torch| torch.loads(scratch, size)));
     contenders
 }

@@ -189,6 +189,7 @@ mod tests {
             scratch: home.path(),
             long: false,
             peers: crate::peers::Peers::default(),
+            torch: crate::peers::Peers::default(),
             absent: std::cell::RefCell::default(),
         };
         for contender in contenders::all(&run) {

@@ -98,13 +98,14 @@ fn run(request: &Request) -> Result {
 fn measure(request: &Request) -> Result<Report> {
     let started = Instant::now();
     let scratch = scratch()?;
-    let peers = Peers::from_environment()?;
+    let peers = Peers::from_environment(peers::PEERS)?;
+    let torch = Peers::from_environment(peers::TORCH)?;
     let mut absent: Vec<_> = peers.absent().collect();
     if peers.versions().next().is_none() {
         absent.push(report::without_peers());
     }
-    let run =
-        Run { scratch: scratch.path(), long: request.long, peers, absent: RefCell::new(absent) };
+    let absent = RefCell::new(absent);
+    let run = Run { scratch: scratch.path(), long: request.long, peers, torch, absent };
     println!("{} cores; ours, peers and limits in turns", available_parallelism()?);
     let mut figures = Vec::new();
     for set in &request.sets {

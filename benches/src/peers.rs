@@ -1,8 +1,8 @@
 //! The peers that are Python packages: which of them are there, and with which interpreter.
 //!
-//! `cargo xtask bench --peers` makes their environment and names it in `QSTORE_PEERS`; the file
-//! `installed.json` in it tells which package has which version, or why it could not be installed.
-//! Without `--peers` there are none.
+//! `cargo xtask bench --peers` makes their environments and names them in `QSTORE_PEERS` and, torch's, in
+//! `QSTORE_TORCH`; the file `installed.json` in each tells which package has which version, or why it
+//! could not be installed. Without `--peers` there are none.
 
 use crate::Result;
 use crate::report::Absent;
@@ -11,7 +11,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-const VARIABLE: &str = "QSTORE_PEERS";
+/// Names the environment of all but torch.
+pub(crate) const PEERS: &str = "QSTORE_PEERS";
+
+/// Names torch's.
+pub(crate) const TORCH: &str = "QSTORE_TORCH";
 
 /// What became of a package.
 #[derive(Debug, Deserialize)]
@@ -21,7 +25,7 @@ enum Installed {
     Reason(String),
 }
 
-/// The Python packages that can be measured.
+/// The Python packages of an environment that can be measured.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     python: PathBuf,
@@ -30,12 +34,17 @@ pub(crate) struct Peers {
 
 impl Peers {
     /// Those of the environment that the variable names, if it does.
-    pub(crate) fn from_environment() -> Result<Self> {
-        let Some(home) = env::var_os(VARIABLE).map(PathBuf::from) else {
+    pub(crate) fn from_environment(variable: &str) -> Result<Self> {
+        let Some(home) = env::var_os(variable).map(PathBuf::from) else {
             return Ok(Self::default());
         };
-        let packages = serde_json::from_str(&fs::read_to_string(home.join("installed.json"))?)?;
-        Ok(Self { python: home.join("bin").join("python"), packages })
+        let installed = fs::read_to_string(home.join("installed.json"))?;
+        Self::new(home.join("bin").join("python"), &installed)
+    }
+
+    /// Those that `installed.json` tells of.
+    pub(crate) fn new(python: PathBuf, installed: &str) -> Result<Self> {
+        Ok(Self { python, packages: serde_json::from_str(installed)? })
     }
 
     /// The interpreter, if all of these packages are there.
@@ -74,8 +83,7 @@ mod tests {
     #[test]
     fn a_package_that_is_missing_has_no_interpreter_and_a_reason() {
         let text = r#"{"zarr": {"version": "3.1.6"}, "aim": {"reason": "no wheel"}}"#;
-        let packages = serde_json::from_str(text).unwrap();
-        let peers = Peers { python: "bin/python".into(), packages };
+        let peers = Peers::new("bin/python".into(), text).unwrap();
         assert_eq!(peers.python_with(&["zarr"]), Some(Path::new("bin/python")));
         assert_eq!(peers.python_with(&["zarr", "aim"]), None);
         assert_eq!(peers.versions().collect::<Vec<_>>(), [("zarr", "3.1.6")]);

@@ -24,6 +24,8 @@ pub(crate) struct Run<'a> {
     pub(crate) long: bool,
     /// Those that are no Rust.
     pub(crate) peers: Peers,
+    /// torch, which has an environment of its own.
+    pub(crate) torch: Peers,
     /// Who did not run, and why.
     pub(crate) absent: RefCell<Vec<Absent>>,
 }

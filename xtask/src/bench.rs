@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: measures ours, our peers and the hardware's limit side by side.
 //!
 //! The sets live in the package `qstore-bench`, which keeps the rivals' dependencies out of every
-//! library; this file builds it, optimised, and starts it. With `--peers` it makes the environment of
-//! the Python peers first.
+//! library; this file builds it, optimised, and starts it. With `--peers` it makes the environments of
+//! the Python peers first, those that the sets want.
 
 mod peers;
 
@@ -11,12 +11,15 @@ use crate::process;
 use crate::workspace::{Workspace, cargo_here};
 use std::ffi::OsString;
 
+use peers::GROUPS;
+
 pub(crate) const ARGUMENTS: &str = "[SET…] [--long] [--peers] [--baseline FILE] [--write-docs] …";
 pub(crate) const ABOUT: &str =
     "measure: buffer, logger, parquet, checkpoint, end_to_end, scaling, instructions (no SET: all)";
 
-/// Tells the bench program where the Python peers are.
-const PEERS: &str = "QSTORE_PEERS";
+/// The sets, as [`ABOUT`] has them.
+const SETS: [&str; 7] =
+    ["buffer", "logger", "parquet", "checkpoint", "end_to_end", "scaling", "instructions"];
 
 const PACKAGE: [&str; 5] = ["--release", "--package", "qstore-bench", "--features", "peers"];
 
@@ -24,11 +27,21 @@ const PACKAGE: [&str; 5] = ["--release", "--package", "qstore-bench", "--feature
 pub(crate) fn run(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {
     let (with_peers, words) = without_peers(arguments.raw_args()?);
     let mut cargo = cargo_here();
-    cargo.arg("run").args(PACKAGE).arg("--").args(words);
-    if with_peers {
-        cargo.env(PEERS, peers::prepare(workspace.root(), &workspace.target()?)?);
-    } else {
-        cargo.env_remove(PEERS);
+    cargo.arg("run").args(PACKAGE).arg("--").args(&words);
+    for group in GROUPS {
+        if with_peers && group.only_for.is_none_or(|set| is_asked_for(set, &words)) {
+            match group.prepare(workspace.root(), &workspace.target()?) {
+                Ok(home) => cargo.env(group.variable, home),
+                // The others can be measured without it; the program names what it misses.
+                Err(error) if group.only_for.is_some() => {
+                    eprintln!("{}", error.message().unwrap_or_default());
+                    cargo.env_remove(group.variable)
+                }
+                Err(error) => return Err(error),
+            };
+        } else {
+            cargo.env_remove(group.variable);
+        }
     }
     // The program counts with another one, which has an allocator of its own.
     let mut build = cargo_here();
@@ -42,6 +55,12 @@ fn without_peers(words: impl Iterator<Item = OsString>) -> (bool, Vec<OsString>)
     (rest.len() < words.len(), rest)
 }
 
+/// Whether the words name this set, or none, which means all.
+fn is_asked_for(set: &str, words: &[OsString]) -> bool {
+    let mut named = words.iter().filter(|word| SETS.iter().any(|set| word == set)).peekable();
+    named.peek().is_none() || named.any(|word| word == set)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +72,15 @@ mod tests {
         assert!(with_peers);
         assert_eq!(rest, words("buffer --long"));
         assert!(!without_peers(words("buffer").into_iter()).0);
+    }
+
+    #[test]
+    fn no_set_is_every_set() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for line in ["--long", "checkpoint", "buffer --long checkpoint"] {
+            assert!(is_asked_for("checkpoint", &words(line)), "{line}");
+        }
+        assert!(!is_asked_for("checkpoint", &words("buffer --long")));
+        assert!(ABOUT.contains(&SETS.join(", ")));
     }
 }

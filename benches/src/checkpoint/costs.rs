@@ -1,6 +1,7 @@
 //! What a save costs the training loop: the stall of a copy, the compute it takes away, the memory.
 
 use crate::Result;
+use crate::checkpoint::torch::Torch;
 use crate::checkpoint::{NAME, TIMEOUT, note_of, sized};
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
@@ -13,7 +14,12 @@ use std::path::Path;
 use std::time::Instant;
 
 /// How the training loop feels saves of this model.
-pub(crate) fn run(scratch: &Path, size: Size, model: &StateDict) -> Result<Vec<Row>> {
+pub(crate) fn run(
+    scratch: &Path,
+    size: Size,
+    model: &StateDict,
+    torch: Option<&Torch>,
+) -> Result<Vec<Row>> {
     let lz4 = CheckpointSettings::default().compression(Compression::Lz4);
     let manager = CheckpointManager::open(scratch.join("borrowed"), lz4.clone())?;
     let tensors = model::tensors(model)?;
@@ -29,7 +35,8 @@ pub(crate) fn run(scratch: &Path, size: Size, model: &StateDict) -> Result<Vec<R
         &[&memcpy],
         "every tensor copied into an arena that was reserved for two snapshots, then save(); nothing \
          is durable yet",
-    );
+    )
+    .beside([sized("dcp_async_save_return_ms", size)]);
     let limit =
         Measure::limit(memcpy, "ms", "every tensor copied into memory that was used before");
     let mut contenders = vec![
@@ -50,6 +57,7 @@ pub(crate) fn run(scratch: &Path, size: Size, model: &StateDict) -> Result<Vec<R
             Ok(started.elapsed().as_secs_f64() * 1e3)
         }),
     ];
+    contenders.extend(torch.map(|torch| torch.save_later(scratch, size)));
     for workers in [1, 2] {
         let settings = lz4.clone().workers(workers).busy(Busy::Skip);
         let manager = CheckpointManager::open(scratch.join(format!("slow-{workers}")), settings)?;

@@ -54,7 +54,7 @@ impl About {
             }
         }
         let mut words = words.to_vec();
-        for (name, version) in run.peers.versions() {
+        for (name, version) in run.peers.versions().chain(run.torch.versions()) {
             versions.insert(format!("{name} (Python)"), version.to_owned());
         }
         if run.peers.versions().next().is_some() {

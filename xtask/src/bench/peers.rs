@@ -1,8 +1,9 @@
-//! The Python environment with the peers of the benches.
+//! The Python environments with the peers of the benches.
 //!
-//! It is made once under `target/peers-venv` from `benches/python/peers.txt`, one package after the
-//! other: one that cannot be installed does not keep the others away. `installed.json` in it tells
-//! which package has which version, or why it is not there.
+//! Each is made once under `target/` from a list in `benches/python`, one package after the other: one
+//! that cannot be installed does not keep the others away. `installed.json` in it tells which package
+//! has which version, or why it is not there. torch has an environment of its own: it is larger than
+//! all others together, one set only wants it, and if it fails, all that it left is removed.
 
 use serde_json::{Map, json};
 use std::fs;
@@ -12,47 +13,75 @@ use crate::error::Result;
 use crate::process;
 use crate::python::{self, Environment, Interpreter, cannot};
 
-/// The name of the environment below `target/`.
-const NAME: &str = "peers-venv";
+/// Peers that are installed together.
+pub(super) struct Group {
+    /// The name of the environment below `target/`.
+    name: &'static str,
+    /// Its packages, below `benches/python`.
+    list: &'static str,
+    /// Tells the bench program where the environment is.
+    pub(super) variable: &'static str,
+    /// The set that is measured with them; none: several.
+    pub(super) only_for: Option<&'static str>,
+}
+
+/// All of them.
+pub(super) const GROUPS: [Group; 2] = [
+    Group { name: "peers-venv", list: "peers.txt", variable: "QSTORE_PEERS", only_for: None },
+    Group {
+        name: "torch-venv",
+        list: "torch.txt",
+        variable: "QSTORE_TORCH",
+        only_for: Some("checkpoint"),
+    },
+];
 
 /// The original has a wheel for 3.11 only, so that comes first.
 const CANDIDATES: &[&str] = &["python3.11", "python3", "python3.12", "python3.13", "python"];
 
-/// Makes the environment or finds the one made before, and returns where it is.
-pub(super) fn prepare(root: &Path, target: &Path) -> Result<PathBuf> {
-    let list_path = root.join("benches").join("python").join("peers.txt");
-    let list =
-        fs::read_to_string(&list_path).map_err(|error| cannot("read", &list_path, &error))?;
-    let interpreter = Interpreter::find(None, CANDIDATES)?;
-    let environment = Environment { home: target.join(NAME) };
-    let stamp = format!("{}\n{list}", interpreter.identity);
+impl Group {
+    /// Makes the environment or finds the one made before, and returns where it is.
+    pub(super) fn prepare(&self, root: &Path, target: &Path) -> Result<PathBuf> {
+        let list_path = root.join("benches").join("python").join(self.list);
+        let list =
+            fs::read_to_string(&list_path).map_err(|error| cannot("read", &list_path, &error))?;
+        let interpreter = Interpreter::find(None, CANDIDATES)?;
+        let environment = Environment { home: target.join(self.name) };
+        let stamp = format!("{}\n{list}", interpreter.identity);
 
-    let _turn = python::wait_for_turn(target, NAME)?;
-    if environment.is_ready(&stamp) {
-        eprintln!("reusing {}", environment.home.display());
-        return Ok(environment.home);
+        let _turn = python::wait_for_turn(target, self.name)?;
+        if environment.is_ready(&stamp) {
+            eprintln!("reusing {}", environment.home.display());
+            return Ok(environment.home);
+        }
+        eprintln!("installing Python peers into {} (once)", environment.home.display());
+        environment.create(&interpreter)?;
+        let mut installed = Map::new();
+        let mut is_empty = true;
+        for words in packages(&list) {
+            let (name, version) = words[0].split_once("==").unwrap_or((words[0], ""));
+            let mut pip = environment.pip_install();
+            let output = process::output(pip.args(&words))?;
+            let outcome = if output.status.success() {
+                is_empty = false;
+                json!({ "version": version })
+            } else {
+                let reason = reason(&String::from_utf8_lossy(&output.stderr));
+                eprintln!("  {name} cannot be installed: {reason}");
+                json!({ "reason": reason })
+            };
+            installed.insert(name.to_owned(), outcome);
+        }
+        if is_empty {
+            // Half of an installation can be gigabytes, and a full disk the reason why it is half.
+            environment.create(&interpreter)?;
+        }
+        let path = environment.home.join("installed.json");
+        let text = serde_json::to_string_pretty(&installed).unwrap_or_default();
+        fs::write(&path, text).map_err(|error| cannot("write", &path, &error))?;
+        environment.declare_ready(&stamp)?;
+        Ok(environment.home)
     }
-    eprintln!("installing the Python peers into {} (once)", environment.home.display());
-    environment.create(&interpreter)?;
-    let mut installed = Map::new();
-    for words in packages(&list) {
-        let (name, version) = words[0].split_once("==").unwrap_or((words[0], ""));
-        let mut pip = environment.pip_install();
-        let output = process::output(pip.args(&words))?;
-        let outcome = if output.status.success() {
-            json!({ "version": version })
-        } else {
-            let reason = reason(&String::from_utf8_lossy(&output.stderr));
-            eprintln!("  {name} cannot be installed: {reason}");
-            json!({ "reason": reason })
-        };
-        installed.insert(name.to_owned(), outcome);
-    }
-    let path = environment.home.join("installed.json");
-    let text = serde_json::to_string_pretty(&installed).unwrap_or_default();
-    fs::write(&path, text).map_err(|error| cannot("write", &path, &error))?;
-    environment.declare_ready(&stamp)?;
-    Ok(environment.home)
 }
 
 /// The words of each line that is no comment: a package with its version, and options for pip.
