@@ -141,7 +141,7 @@ impl Storage for Recorder {
 }
 
 fn stage(recorder: &Recorder) -> StagedDir {
-    let mut staged = StagedDir::create(&recorder.shared(), Path::new("/c/.staging/new")).unwrap();
+    let staged = StagedDir::create(&recorder.shared(), Path::new("/c/.staging/new")).unwrap();
     let file = staged.create_file(Path::new("w/0")).unwrap();
     file.write_at(0, b"bytes").unwrap();
     file.sync().unwrap();
