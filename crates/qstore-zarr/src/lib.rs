@@ -108,6 +108,7 @@ mod root_group;
 mod safetensors;
 mod save;
 mod settings;
+mod spread;
 mod staging;
 mod store;
 mod structure;

@@ -10,6 +10,7 @@ use crate::entry::{Entry, Listed};
 use crate::ordered::in_order;
 use crate::output::{Output, Target};
 use crate::save::{Snapshot, ZARR_JSON, millis};
+use crate::spread::spread;
 use crate::structure::{self, Nodes, Part};
 use crate::tree::TreeWriter;
 use crate::{CheckpointSettings, Error, Layout};
@@ -156,18 +157,21 @@ impl<'a> Plan<'a> {
                 linked += len as u64;
             }
             manifest.note(name, len, crc32c);
-            Ok(())
         };
         let count = self.chunks + self.nodes.len();
         match target {
             Target::Archive(archive) => {
-                let append = |entry: Entry<'_>| note(entry.append_to(archive)?);
+                let append = |entry: Entry<'_>| {
+                    note(entry.append_to(archive)?);
+                    Ok(())
+                };
                 in_order(workers, count, |index| self.entry(index), append)?;
             }
             // To create a file can take as long as to compress what is in it, and file systems do it
             // for several directories at once: whoever has made an entry writes it.
             Target::Tree(tree) => {
-                in_order(workers, count, |index| self.store(index, tree), note)?;
+                let stored = spread(workers, count, |index| self.store(index, tree))?;
+                stored.into_iter().for_each(note);
             }
         }
         for ArrayPlan { path, digest, .. } in &self.arrays {

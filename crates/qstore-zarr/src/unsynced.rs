@@ -5,7 +5,7 @@
 //! others go on with the next one; so nobody waits for anybody.
 
 use crate::Error;
-use crate::ordered::in_order;
+use crate::spread::spread;
 use qstore_storage::StorageFile;
 use std::sync::{Mutex, PoisonError};
 
@@ -40,7 +40,7 @@ impl Unsynced {
     /// Syncs what is left.
     pub(crate) fn finish(self, workers: usize) -> Result<(), Error> {
         let files = self.files.into_inner().unwrap_or_else(PoisonError::into_inner);
-        in_order(workers, files.len(), |index| Ok(files[index].sync()?), |()| Ok(()))
+        spread(workers, files.len(), |index| Ok(files[index].sync()?)).map(drop)
     }
 }
 
