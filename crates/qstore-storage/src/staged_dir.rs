@@ -92,7 +92,7 @@ impl StagedDir {
         Ok(())
     }
 
-    /// To be held for a look only, never while the file system works.
+    /// While the tree is filled it is held for a look only, never while the file system works.
     fn dirs(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
         self.dirs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,8 +113,7 @@ impl StagedDir {
         match &self.tree {
             Some(tree) => tree.sync()?,
             None => {
-                let dirs = self.dirs.get_mut().unwrap_or_else(PoisonError::into_inner);
-                for dir in dirs.iter().rev() {
+                for dir in self.dirs().iter().rev() {
                     self.storage.sync_dir(dir)?;
                 }
             }

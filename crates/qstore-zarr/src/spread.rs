@@ -15,7 +15,7 @@ use std::thread;
 pub(crate) fn spread<T: Send, E: Send>(
     workers: usize,
     count: usize,
-    make: impl Fn(usize) -> Result<T, E> + Sync,
+    produce: impl Fn(usize) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, E> {
     let next = AtomicUsize::new(0);
     let first_error = Mutex::new(None);
@@ -27,7 +27,7 @@ pub(crate) fn spread<T: Send, E: Send>(
             if index >= count {
                 return made;
             }
-            match make(index) {
+            match produce(index) {
                 Ok(result) => made.push((index, result)),
                 Err(error) => {
                     first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -110,7 +110,7 @@ mod tests {
                     if index == 40 {
                         return Err("bad");
                     }
-                    // Whoever came behind it waits until the end has been told.
+                    // sleep: whoever came behind it must not be done before the end is told.
                     thread::sleep(std::time::Duration::from_millis(20));
                     Ok(())
                 };

@@ -102,7 +102,7 @@ mod tests {
         }
 
         fn sync(&self) -> qstore_storage::Result<()> {
-            // Long enough for the others to fill their batches meanwhile.
+            // sleep: as a disk would, so that the others fill their batches meanwhile.
             thread::sleep(Duration::from_micros(50));
             if self.fails {
                 let error = io::ErrorKind::StorageFull.into();

@@ -31,11 +31,11 @@ fn open(storage: Arc<dyn Storage>, settings: CheckpointSettings) -> CheckpointMa
 fn state(seed: usize, tensors: usize) -> StateDict {
     let level = |name: &str| {
         let tensor = |number: usize| {
-            let shift = if number % 2 == 0 { seed } else { 0 };
+            let shift = if number.is_multiple_of(2) { seed } else { 0 };
             let values: Vec<f32> = (0..100).map(|i| (i * number + shift) as f32).collect();
             (format!("{name}{number}"), Tensor::from_vec(values, [100]).unwrap())
         };
-        StateDict::from_iter((0..tensors).map(tensor))
+        (0..tensors).map(tensor).collect::<StateDict>()
     };
     let (mut outer, mut middle, inner) = (level("outer"), level("middle"), level("inner"));
     middle.insert("inner", inner);
