@@ -3,19 +3,23 @@
 use crate::{Error, Operation, Result, Storage, StorageFile, TreeSync, parent_of, remove_dir_all};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fmt, io};
 
 /// A directory under a temporary name, filled and then [committed](Self::commit).
 ///
+/// Any number of threads may fill it at a time: to create a file is work for the file system, and most
+/// of them do it for several directories at once.
+///
 /// Where the system can sync a whole tree, the commit does; elsewhere, as
 /// [`is_synced_as_a_whole`](Self::is_synced_as_a_whole) tells, files are synced by whoever writes them,
-/// and the commit syncs the directories. Dropped without a commit, it removes itself; after a kill the temporary name is left over.
+/// and the commit syncs the directories. Dropped without a commit, it removes itself; after a kill the
+/// temporary name is left over.
 pub struct StagedDir {
     storage: Arc<dyn Storage>,
     temporary: PathBuf,
     /// Every directory below and including the temporary one; a deeper one sorts after its parent.
-    dirs: BTreeSet<PathBuf>,
+    dirs: Mutex<BTreeSet<PathBuf>>,
     tree: Option<Box<dyn TreeSync>>,
     is_committed: bool,
 }
@@ -31,7 +35,7 @@ impl StagedDir {
         Ok(Self {
             storage: Arc::clone(storage),
             temporary: temporary.to_path_buf(),
-            dirs: BTreeSet::from([temporary.to_path_buf()]),
+            dirs: Mutex::new(BTreeSet::from([temporary.to_path_buf()])),
             tree,
             is_committed: false,
         })
@@ -48,7 +52,7 @@ impl StagedDir {
     ///
     /// # Errors
     /// When it cannot be created; when the path leads out of the directory.
-    pub fn create_file(&mut self, relative: &Path) -> Result<Box<dyn StorageFile>> {
+    pub fn create_file(&self, relative: &Path) -> Result<Box<dyn StorageFile>> {
         let path = self.place(relative)?;
         self.storage.create_new(&path)
     }
@@ -57,13 +61,13 @@ impl StagedDir {
     ///
     /// # Errors
     /// When it cannot be linked; when the path leads out of the directory.
-    pub fn link_file(&mut self, from: &Path, relative: &Path) -> Result<()> {
+    pub fn link_file(&self, from: &Path, relative: &Path) -> Result<()> {
         let path = self.place(relative)?;
         self.storage.link(from, &path)
     }
 
     /// The path of a file in this tree, whose directory exists from now on.
-    fn place(&mut self, relative: &Path) -> Result<PathBuf> {
+    fn place(&self, relative: &Path) -> Result<PathBuf> {
         let path = self.temporary.join(relative);
         let is_inside = relative.components().all(|part| matches!(part, Component::Normal(_)));
         if !is_inside || relative.as_os_str().is_empty() {
@@ -74,13 +78,23 @@ impl StagedDir {
         Ok(path)
     }
 
-    fn make_dir(&mut self, dir: &Path) -> Result<()> {
-        if !self.dirs.contains(dir) {
-            self.make_dir(parent_of(dir))?;
-            self.storage.create_dir(dir)?;
-            self.dirs.insert(dir.to_path_buf());
+    fn make_dir(&self, dir: &Path) -> Result<()> {
+        if self.dirs().contains(dir) {
+            return Ok(());
         }
+        self.make_dir(parent_of(dir))?;
+        match self.storage.create_dir(dir) {
+            // Nobody but us knows the temporary name: another thread needed it at the same moment.
+            Err(error) if error.is_already_exists() => {}
+            made => made?,
+        }
+        self.dirs().insert(dir.to_path_buf());
         Ok(())
+    }
+
+    /// While the tree is filled it is held for a look only, never while the file system works.
+    fn dirs(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.dirs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Publishes the tree: it is synced as a whole, or its directories from the bottom up; it takes the
@@ -99,7 +113,7 @@ impl StagedDir {
         match &self.tree {
             Some(tree) => tree.sync()?,
             None => {
-                for dir in self.dirs.iter().rev() {
+                for dir in self.dirs().iter().rev() {
                     self.storage.sync_dir(dir)?;
                 }
             }
@@ -185,7 +199,7 @@ mod tests {
     use crate::{MemoryStorage, read_all};
 
     fn stage(storage: &Arc<dyn Storage>, text: &[u8]) -> StagedDir {
-        let mut staged = StagedDir::create(storage, Path::new("/.tree.tmp")).unwrap();
+        let staged = StagedDir::create(storage, Path::new("/.tree.tmp")).unwrap();
         for name in ["a/b/c", "a/d", "e"] {
             let file = staged.create_file(Path::new(name)).unwrap();
             file.write_at(0, text).unwrap();
@@ -212,12 +226,12 @@ mod tests {
     fn a_path_that_leads_out_is_refused_and_a_file_can_be_shared() {
         let memory = MemoryStorage::new();
         let storage: Arc<dyn Storage> = Arc::new(memory.clone());
-        let mut staged = stage(&storage, b"text");
+        let staged = stage(&storage, b"text");
         for outside in ["/etc/x", "../x", "a/../../x", "./x", ""] {
             assert!(staged.create_file(Path::new(outside)).is_err(), "{outside}");
         }
         drop(staged.commit(Path::new("/one"), Path::new("/.old")).unwrap());
-        let mut other = StagedDir::create(&storage, Path::new("/.tree.tmp")).unwrap();
+        let other = StagedDir::create(&storage, Path::new("/.tree.tmp")).unwrap();
         other.link_file(Path::new("/one/a/d"), Path::new("x/y")).unwrap();
         drop(other.commit(Path::new("/other"), Path::new("/.old")).unwrap());
         remove_dir_all(&memory, Path::new("/one")).unwrap();

@@ -11,18 +11,26 @@ use qstore_storage::{
 };
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
+use std::thread;
 
 #[derive(Debug, Clone)]
 struct Recorder {
     memory: MemoryStorage,
     steps: Arc<Mutex<Vec<String>>>,
     can_exchange: bool,
+    /// Where threads that are about to create a directory wait for each other.
+    meeting: Arc<OnceLock<Barrier>>,
 }
 
 impl Recorder {
     fn new(can_exchange: bool) -> Self {
-        Self { memory: MemoryStorage::new(), steps: Arc::default(), can_exchange }
+        Self {
+            memory: MemoryStorage::new(),
+            steps: Arc::default(),
+            can_exchange,
+            meeting: Arc::default(),
+        }
     }
 
     fn note(&self, what: &str, path: &Path) {
@@ -92,6 +100,9 @@ impl Storage for Recorder {
     }
 
     fn create_dir(&self, dir: &Path) -> Result<()> {
+        if let Some(meeting) = self.meeting.get() {
+            meeting.wait();
+        }
         self.memory.create_dir(dir)
     }
 
@@ -141,7 +152,7 @@ impl Storage for Recorder {
 }
 
 fn stage(recorder: &Recorder) -> StagedDir {
-    let mut staged = StagedDir::create(&recorder.shared(), Path::new("/c/.staging/new")).unwrap();
+    let staged = StagedDir::create(&recorder.shared(), Path::new("/c/.staging/new")).unwrap();
     let file = staged.create_file(Path::new("w/0")).unwrap();
     file.write_at(0, b"bytes").unwrap();
     file.sync().unwrap();
@@ -214,4 +225,31 @@ fn without_an_exchange_each_name_is_durable_before_the_next_step() {
             "remove /c/.staging/old",
         ]
     );
+}
+
+/// Both find that there is no directory, and both create it.
+#[test]
+fn two_threads_that_need_the_same_new_directories_are_both_right() {
+    let recorder = with_directories(true);
+    let path = Path::new("/c/.staging/new");
+    let staged = StagedDir::create(&recorder.shared(), path).unwrap();
+    recorder.meeting.set(Barrier::new(2)).unwrap();
+    thread::scope(|scope| {
+        for name in ["a/b/0", "a/b/1"] {
+            let staged = &staged;
+            scope.spawn(move || {
+                let file = staged.create_file(Path::new(name)).unwrap();
+                file.write_at(0, name.as_bytes()).unwrap();
+                file.sync().unwrap();
+            });
+        }
+    });
+    recorder.steps();
+    drop(staged.commit(Path::new("/c/tree"), Path::new("/c/.staging/old")).unwrap());
+    let synced = ["sync /c/.staging/new/a/b", "sync /c/.staging/new/a", "sync /c/.staging/new"];
+    assert_eq!(recorder.steps()[..3], synced);
+    for name in ["a/b/0", "a/b/1"] {
+        let file = recorder.memory.open(&Path::new("/c/tree").join(name)).unwrap();
+        assert_eq!(file.len().unwrap(), name.len() as u64);
+    }
 }

@@ -36,14 +36,14 @@ impl ArchiveWriter {
     }
 
     /// Appends one entry, given in parts, whose CRC-32 the caller has computed, on as many threads
-    /// as it likes. Returns its length.
+    /// as it likes.
     pub(crate) fn append(
         &mut self,
         name: String,
         crc32: u32,
         parts: &[&[u8]],
-    ) -> Result<usize, Error> {
-        let total = parts.iter().map(|part| part.len()).sum();
+    ) -> Result<(), Error> {
+        let total: usize = parts.iter().map(|part| part.len()).sum();
         let len = u32::try_from(total).expect("a chunk is at most 1 GiB, a document smaller");
         let entry = Entry { name, crc32, len, header_offset: self.staged.len() };
         self.scratch.clear();
@@ -53,13 +53,13 @@ impl ArchiveWriter {
             self.staged.append(part)?;
         }
         self.entries.push(entry);
-        Ok(total)
+        Ok(())
     }
 
     /// Appends one entry that is read as a whole.
     pub(crate) fn append_document(&mut self, name: String, data: &[u8]) -> Result<(), Error> {
         Self::check_measure(&name, data.len())?;
-        self.append(name, crc32fast::hash(data), &[data]).map(drop)
+        self.append(name, crc32fast::hash(data), &[data])
     }
 
     /// Appends the central directory; the file is complete and can be committed.

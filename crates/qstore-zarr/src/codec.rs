@@ -140,6 +140,11 @@ impl Encoded<'_> {
     pub(crate) fn parts(&self) -> [&[u8]; 2] {
         [&self.body, &self.checksum]
     }
+
+    /// How many they are.
+    pub(crate) fn len(&self) -> usize {
+        self.body.len() + CHECKSUM_LEN
+    }
 }
 
 /// Why a chunk could not be decoded.

@@ -1,12 +1,8 @@
 //! What holds a checkpoint's entries, a file or a directory, behind one face.
 
-use crate::archive::{Archive, ArchiveWriter};
-use crate::dedup::Stored;
-use crate::manifest::{MANIFEST, Manifest};
-use crate::tree::{Tree, TreeWriter};
+use crate::archive::Archive;
+use crate::tree::Tree;
 use crate::{Damage, Error};
-use qstore_storage::{StagedDir, StagedFile};
-use serde_json::Value;
 use std::path::Path;
 
 /// Entries that are read, from any number of threads.
@@ -108,102 +104,5 @@ impl Container {
     /// The error that this checkpoint is damaged in that way.
     pub(crate) fn damaged(&self, damage: Damage) -> Error {
         Error::Damaged { path: self.path().into(), damage }
-    }
-}
-
-/// Entries that are written, and the manifest that lists them.
-#[derive(Debug)]
-pub(crate) struct Output {
-    target: Target,
-    manifest: Manifest,
-}
-
-#[derive(Debug)]
-enum Target {
-    Archive(ArchiveWriter),
-    Tree(TreeWriter),
-}
-
-/// A complete checkpoint that has no public name yet.
-#[derive(Debug)]
-pub(crate) enum Complete {
-    File(StagedFile),
-    Dir(StagedDir),
-}
-
-impl Output {
-    pub(crate) fn to_file(staged: StagedFile, epoch: u64) -> Self {
-        Self { target: Target::Archive(ArchiveWriter::new(staged)), manifest: Manifest::new(epoch) }
-    }
-
-    pub(crate) fn to_dir(staged: StagedDir, workers: usize, epoch: u64) -> Self {
-        let target = Target::Tree(TreeWriter::new(staged, workers));
-        Self { target, manifest: Manifest::new(epoch) }
-    }
-
-    pub(crate) fn manifest(&mut self) -> &mut Manifest {
-        &mut self.manifest
-    }
-
-    /// Writes a chunk, given in parts. `crc32` is that of all of it, `crc32c` that of what is before
-    /// its own checksum.
-    pub(crate) fn chunk(
-        &mut self,
-        name: String,
-        crc32: u32,
-        crc32c: u32,
-        parts: &[&[u8]],
-    ) -> Result<(), Error> {
-        let len = match &mut self.target {
-            Target::Archive(archive) => archive.append(name.clone(), crc32, parts)?,
-            Target::Tree(tree) => tree.append(&name, parts)?,
-        };
-        self.manifest.note(name, len, crc32c);
-        Ok(())
-    }
-
-    /// Makes a chunk that is stored elsewhere a part of this checkpoint as well; says whether it could.
-    pub(crate) fn link(&mut self, name: &str, stored: &Stored) -> bool {
-        let Target::Tree(tree) = &mut self.target else { return false };
-        let is_linked = tree.link(name, stored);
-        if is_linked {
-            self.manifest.note(name.into(), stored.len, stored.crc32c);
-        }
-        is_linked
-    }
-
-    pub(crate) fn document(&mut self, name: String, content: &Value) -> Result<(), Error> {
-        let bytes = content.to_string().into_bytes();
-        self.put(name.clone(), &bytes)?;
-        self.manifest.note(name, bytes.len(), crc32c::crc32c(&bytes));
-        Ok(())
-    }
-
-    fn put(&mut self, name: String, bytes: &[u8]) -> Result<(), Error> {
-        match &mut self.target {
-            Target::Archive(archive) => archive.append_document(name, bytes),
-            Target::Tree(tree) => {
-                ArchiveWriter::check_measure(&name, bytes.len())?;
-                tree.append(&name, &[bytes]).map(drop)
-            }
-        }
-    }
-
-    /// Writes the manifest, completes the checkpoint and returns it with its length.
-    pub(crate) fn seal(mut self, save_seq: u64) -> Result<(Complete, u64), Error> {
-        self.manifest.save_seq = save_seq;
-        let bytes = self.manifest.seal();
-        self.put(MANIFEST.into(), &bytes)?;
-        match self.target {
-            Target::Archive(archive) => {
-                let staged = archive.finish()?;
-                let len = staged.len();
-                Ok((Complete::File(staged), len))
-            }
-            Target::Tree(tree) => {
-                let len = tree.len();
-                Ok((Complete::Dir(tree.finish()?), len))
-            }
-        }
     }
 }

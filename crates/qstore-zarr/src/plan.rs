@@ -4,12 +4,15 @@
 use crate::choice::{Choice, choose};
 use crate::chunking::Grid;
 use crate::codec::{Codec, Encoded, array_metadata};
-use crate::container::Output;
 use crate::dedup::{Previous, Stored, digest_of};
 use crate::directory::CheckpointDir;
+use crate::entry::{Entry, Listed};
 use crate::ordered::in_order;
+use crate::output::{Output, Target};
 use crate::save::{Snapshot, ZARR_JSON, millis};
+use crate::spread::spread;
 use crate::structure::{self, Nodes, Part};
+use crate::tree::TreeWriter;
 use crate::{CheckpointSettings, Error, Layout};
 use qstore_schema::{StateDict, Tensor};
 use serde_json::{Map, Value, json};
@@ -43,16 +46,20 @@ struct ArrayPlan {
     is_stored: bool,
 }
 
-/// A chunk on its way from a compressing thread to the file.
-struct Chunk<'c> {
-    name: String,
-    body: Body<'c>,
-}
+impl ArrayPlan {
+    /// The name of chunk number `at` of this array.
+    fn name_of(&self, at: usize) -> String {
+        format!("{}/{}", self.path, self.grid.key(at))
+    }
 
-enum Body<'c> {
-    Encoded(Encoded<'c>),
-    /// It need not be written. With its number, should linking fail.
-    Stored(Stored, usize),
+    fn encode(&self, at: usize) -> Result<Encoded<'_>, Error> {
+        let Self { path, tensor, grid, codec, .. } = self;
+        let mut data = Cow::Borrowed(&tensor.data()[grid.range(at)]);
+        if data.len() < grid.chunk_len() {
+            data.to_mut().resize(grid.chunk_len(), 0);
+        }
+        codec.encode(data).map_err(|reason| Error::Encode { tensor: path.clone(), reason })
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -143,43 +150,67 @@ impl<'a> Plan<'a> {
         output: &mut Output,
         started: Instant,
     ) -> Result<u64, Error> {
+        let Output { target, manifest } = output;
         let mut linked = 0;
-        let append = |Chunk { name, body }: Chunk<'_>| {
-            let encoded = match body {
-                Body::Encoded(encoded) => encoded,
-                Body::Stored(stored, index) => {
-                    if output.link(&name, &stored) {
-                        linked += stored.len as u64;
-                        return Ok(());
-                    }
-                    self.encode(index)?
-                }
-            };
-            output.chunk(name, encoded.crc32, encoded.crc32c, &encoded.parts())
+        let mut note = |Listed { name, len, crc32c, is_linked }: Listed| {
+            if is_linked {
+                linked += len as u64;
+            }
+            manifest.note(name, len, crc32c);
         };
-        in_order(workers, self.chunks, |index| self.chunk(index), append)?;
-        for ArrayPlan { path, digest, .. } in &self.arrays {
-            if let Some(digest) = digest {
-                output.manifest().note_digest(path.clone(), digest.clone());
+        let count = self.chunks + self.nodes.len();
+        match target {
+            Target::Archive(archive) => {
+                let append = |entry: Entry<'_>| {
+                    note(entry.append_to(archive)?);
+                    Ok(())
+                };
+                in_order(workers, count, |index| self.entry(index), append)?;
+            }
+            // To create a file can take as long as to compress what is in it, and file systems do it
+            // for several directories at once: whoever has made an entry writes it.
+            Target::Tree(tree) => {
+                let stored = spread(workers, count, |index| self.store(index, tree))?;
+                stored.into_iter().for_each(note);
             }
         }
-        for (path, metadata) in &self.nodes {
-            output.document(format!("{path}/{ZARR_JSON}"), metadata)?;
+        for ArrayPlan { path, digest, .. } in &self.arrays {
+            if let Some(digest) = digest {
+                manifest.note_digest(path.clone(), digest.clone());
+            }
         }
         output.document(ZARR_JSON.into(), &self.root(snapshot, millis(started)))?;
         Ok(linked)
     }
 
-    /// Chunk number `index` of all chunks of all arrays, as it is stored.
-    fn chunk(&self, index: usize) -> Result<Chunk<'_>, Error> {
-        let (array, at) = self.array_of(index);
-        let name = format!("{}/{}", array.path, array.grid.key(at));
-        if array.is_stored
-            && let Some(stored) = self.previous.and_then(|previous| previous.chunk(&name))
+    /// Puts entry number `index` into a tree, linked where it need not be written.
+    fn store(&self, index: usize, tree: &TreeWriter) -> Result<Listed, Error> {
+        if let Some((name, Stored { len, crc32c, path })) = self.stored(index)
+            && tree.link(&name, &path)
         {
-            return Ok(Chunk { name, body: Body::Stored(stored, index) });
+            return Ok(Listed { name, len, crc32c, is_linked: true });
         }
-        Ok(Chunk { name, body: Body::Encoded(self.encode(index)?) })
+        self.entry(index)?.write_to(tree)
+    }
+
+    /// Entry number `index`, ready to be written: first come all chunks of all arrays, then the
+    /// documents of all nodes.
+    fn entry(&self, index: usize) -> Result<Entry<'_>, Error> {
+        if let Some(node) = index.checked_sub(self.chunks) {
+            let (path, metadata) = &self.nodes[node];
+            return Ok(Entry::json(format!("{path}/{ZARR_JSON}"), metadata));
+        }
+        let (array, at) = self.array_of(index);
+        Ok(Entry::chunk(array.name_of(at), array.encode(at)?))
+    }
+
+    /// The name of entry number `index`, and where it is stored already, if it is.
+    fn stored(&self, index: usize) -> Option<(String, Stored)> {
+        let previous = self.previous.filter(|_| index < self.chunks)?;
+        let (array, at) = self.array_of(index);
+        let name = array.is_stored.then(|| array.name_of(at))?;
+        let stored = previous.chunk(&name)?;
+        Some((name, stored))
     }
 
     /// The array that chunk number `index` belongs to, and its number there.
@@ -187,16 +218,6 @@ impl<'a> Plan<'a> {
         // Arrays without elements share their number with the next one; the last of them has it.
         let array = self.first_chunks.partition_point(|first| *first <= index) - 1;
         (&self.arrays[array], index - self.first_chunks[array])
-    }
-
-    fn encode(&self, index: usize) -> Result<Encoded<'_>, Error> {
-        let (array, index) = self.array_of(index);
-        let ArrayPlan { path, tensor, grid, codec, .. } = array;
-        let mut data = Cow::Borrowed(&tensor.data()[grid.range(index)]);
-        if data.len() < grid.chunk_len() {
-            data.to_mut().resize(grid.chunk_len(), 0);
-        }
-        codec.encode(data).map_err(|reason| Error::Encode { tensor: path.clone(), reason })
     }
 
     fn root(&self, snapshot: &Snapshot, save_duration_ms: f64) -> Value {

@@ -4,9 +4,9 @@
 //! call; beyond the snapshot it holds at most two chunks for each of them, and some 20 KB of metadata
 //! for each tensor.
 
-use crate::container::{Complete, Output};
 use crate::dedup::Previous;
 use crate::directory::{CheckpointDir, Found, Place};
+use crate::output::{Complete, Output};
 use crate::plan::Plan;
 use crate::removal::Leftovers;
 use crate::retention::{Candidate, metrics_of};
@@ -100,13 +100,13 @@ pub(crate) fn save_checkpoint(
             (staging, Output::to_dir(staged, settings.workers, epoch))
         }
     };
-    output.manifest().note_metrics(metrics_of(&snapshot.metadata));
+    output.manifest.note_metrics(metrics_of(&snapshot.metadata));
     let linked_bytes = plan.write(snapshot, settings.workers, &mut output, started)?;
 
     let lock = dir.lock()?;
     let scan = dir.scan()?;
     let save_seq = dir.next_seq(&scan)?;
-    let candidate = output.manifest().candidate(false);
+    let candidate = output.manifest.candidate(false);
     let (complete, stored_bytes) = output.seal(save_seq)?;
     let place = Place { path: dir.path_of(epoch, layout), layout };
     let mut leftovers = Leftovers::before(dir, &place);

@@ -1,84 +1,56 @@
 //! The directory of a checkpoint: a Zarr hierarchy of plain files, with the manifest beside them.
 //!
-//! Written under a temporary name, synced as a whole where the system can, and published as a whole.
-//! Where it cannot, files are synced in batches: the first sync then carries the others with it, where
-//! one sync behind every file would cost a turn of the disk each.
+//! Written under a temporary name by as many threads as compress, synced as a whole where the system can,
+//! and published as a whole. Where it cannot, the files are synced in [batches](Unsynced).
 //!
 //! A tree is read by its paths, so it can be replaced while it is read; whoever meets damage asks
 //! [`Tree::is_replaced`] first. Links are never followed, and no name leads out of the tree.
 
 use crate::archive::DOCUMENT_MAX;
-use crate::dedup::Stored;
 use crate::manifest::{MANIFEST, Manifest};
-use crate::ordered::in_order;
+use crate::unsynced::Unsynced;
 use crate::{Damage, Error};
-use qstore_storage::{EntryKind, StagedDir, Storage, StorageFile};
+use qstore_storage::{EntryKind, StagedDir, Storage};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How many files are open at a time, waiting for their sync: well below what a process may open.
-const BATCH: usize = 128;
-
-/// Writes the files of a staged directory.
+/// Writes the files of a staged directory, on any number of threads.
 #[derive(Debug)]
 pub(crate) struct TreeWriter {
     staged: StagedDir,
-    unsynced: Vec<Box<dyn StorageFile>>,
+    unsynced: Unsynced,
     workers: usize,
-    len: u64,
 }
 
 impl TreeWriter {
+    /// For so many threads.
     pub(crate) fn new(staged: StagedDir, workers: usize) -> Self {
-        Self { staged, unsynced: Vec::new(), workers, len: 0 }
+        Self { staged, unsynced: Unsynced::new(workers), workers }
     }
 
-    /// Writes one file, given in parts. Returns its length.
-    pub(crate) fn append(&mut self, name: &str, parts: &[&[u8]]) -> Result<usize, Error> {
+    /// Writes one file, given in parts.
+    pub(crate) fn append(&self, name: &str, parts: &[&[u8]]) -> Result<(), Error> {
         let file = self.staged.create_file(Path::new(name))?;
         let mut len = 0;
         for part in parts {
-            file.write_at(len as u64, part)?;
-            len += part.len();
+            file.write_at(len, part)?;
+            len += part.len() as u64;
         }
-        file.begin_write_out(0, len as u64);
-        self.len += len as u64;
-        if self.staged.is_synced_as_a_whole() {
-            return Ok(len);
-        }
-        self.unsynced.push(file);
-        if self.unsynced.len() == BATCH {
-            self.sync()?;
-        }
-        Ok(len)
+        file.begin_write_out(0, len);
+        if self.staged.is_synced_as_a_whole() { Ok(()) } else { self.unsynced.push(file) }
     }
 
     /// Links a file that is durable elsewhere; says whether it could. That the other one is gone, or
     /// has all the links it may have, is no error.
-    pub(crate) fn link(&mut self, name: &str, stored: &Stored) -> bool {
-        let is_linked = self.staged.link_file(&stored.path, Path::new(name)).is_ok();
-        if is_linked {
-            self.len += stored.len as u64;
-        }
-        is_linked
-    }
-
-    /// Bytes written so far.
-    pub(crate) fn len(&self) -> u64 {
-        self.len
+    pub(crate) fn link(&self, name: &str, stored: &Path) -> bool {
+        self.staged.link_file(stored, Path::new(name)).is_ok()
     }
 
     /// Syncs what is left; the tree can be committed.
-    pub(crate) fn finish(mut self) -> Result<StagedDir, Error> {
-        self.sync()?;
+    pub(crate) fn finish(self) -> Result<StagedDir, Error> {
+        self.unsynced.finish(self.workers)?;
         Ok(self.staged)
-    }
-
-    fn sync(&mut self) -> Result<(), Error> {
-        let files = std::mem::take(&mut self.unsynced);
-        let sync = |index: usize| Ok(files[index].sync()?);
-        in_order(self.workers, files.len(), sync, |()| Ok(()))
     }
 }
 

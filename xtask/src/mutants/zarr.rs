@@ -131,9 +131,22 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "files_of_a_tree_not_synced",
         file: TREE,
-        edits: &[("        self.sync()?;\n        Ok(self.staged)", "        Ok(self.staged)")],
+        edits: &[(
+            "        self.unsynced.finish(self.workers)?;\n        Ok(self.staged)",
+            "        Ok(self.staged)",
+        )],
         danger: "after a power cut a checkpoint has empty files, where whole trees cannot be synced",
         tests: &[Tests::of("qstore-zarr", "checkpoints", "crash::a_system_without")],
+    },
+    Mutant {
+        name: "full_batch_not_synced",
+        file: "crates/qstore-zarr/src/unsynced.rs",
+        edits: &[(
+            "        batch.iter().try_for_each(|file| Ok(file.sync()?))\n",
+            "        drop(batch);\n        Ok(())\n",
+        )],
+        danger: "the same, where a checkpoint has more files than are open at a time",
+        tests: &[Tests::of("qstore-zarr", "checkpoints", "crowd::what_many")],
     },
     Mutant {
         name: "removal_goes_on_before_it_is_durable",

@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_mins(1);
 const DIR: &str = "/run/checkpoints";
 
 fn settings(keep_last: usize, layout: Layout) -> CheckpointSettings {
-    CheckpointSettings::default().keep_last(keep_last).workers(1).layout(layout)
+    CheckpointSettings::default().keep_last(keep_last).layout(layout)
 }
 
 /// One save after the other.
@@ -27,6 +27,7 @@ struct Scenario<'a> {
     /// Whether the system can exchange two names.
     can_exchange: bool,
     deduplicate: bool,
+    workers: usize,
 }
 
 const FILE: &[Layout] = &[Layout::SingleFile];
@@ -44,7 +45,7 @@ struct Remains {
 /// Saves these epochs one after the other, the first with seed 1, the next with seed 2 and so on;
 /// returns what would be left before each storage operation.
 fn run(scenario: &Scenario<'_>) -> Vec<Remains> {
-    let Scenario { epochs, keep_last, layouts, can_exchange, deduplicate } = *scenario;
+    let Scenario { epochs, keep_last, layouts, can_exchange, deduplicate, workers } = *scenario;
     let memory = MemoryStorage::new();
     memory.create_dir(Path::new("/run")).unwrap();
     memory.sync_dir(Path::new("/")).unwrap();
@@ -74,7 +75,7 @@ fn run(scenario: &Scenario<'_>) -> Vec<Remains> {
         Ok(())
     });
     for ((seed, epoch), layout) in (1..).zip(epochs).zip(layouts.iter().cycle()) {
-        let settings = settings(keep_last, *layout).deduplicate(deduplicate);
+        let settings = settings(keep_last, *layout).deduplicate(deduplicate).workers(workers);
         let mut manager =
             CheckpointManager::open_in(watched.shared(), Path::new(DIR), settings).unwrap();
         let ticket = manager.save(*epoch, model(seed), None, None).unwrap();
@@ -103,7 +104,7 @@ fn check(scenario: &Scenario<'_>) -> usize {
     for Remains { storage, what, acknowledged, is_settled } in remains {
         let storage: Arc<dyn Storage> = Arc::new(storage);
         let open = || {
-            let settings = settings(keep_last, layouts[0]);
+            let settings = settings(keep_last, layouts[0]).workers(1);
             CheckpointManager::open_in(Arc::clone(&storage), Path::new(DIR), settings)
                 .unwrap_or_else(|error| panic!("{what}: {error}"))
         };
@@ -146,7 +147,8 @@ fn check(scenario: &Scenario<'_>) -> usize {
 
 fn each_layout(epochs: &[u64], keep_last: usize) -> [usize; 2] {
     [FILE, DIRECTORY].map(|layouts| {
-        check(&Scenario { epochs, keep_last, layouts, can_exchange: true, deduplicate: false })
+        let (can_exchange, deduplicate, workers) = (true, false, 1);
+        check(&Scenario { epochs, keep_last, layouts, can_exchange, deduplicate, workers })
     })
 }
 
@@ -177,8 +179,8 @@ fn an_epoch_saved_again_in_the_other_layout() {
     for layouts in [[FILE[0], DIRECTORY[0]], [DIRECTORY[0], FILE[0]]] {
         for keep_last in [1, 3] {
             let (epochs, can_exchange) = (&[4, 4, 5, 4], true);
-            let (layouts, deduplicate) = (&layouts, false);
-            check(&Scenario { epochs, keep_last, layouts, can_exchange, deduplicate });
+            let (layouts, deduplicate, workers) = (&layouts, false, 1);
+            check(&Scenario { epochs, keep_last, layouts, can_exchange, deduplicate, workers });
         }
     }
 }
@@ -187,8 +189,8 @@ fn an_epoch_saved_again_in_the_other_layout() {
 fn a_system_without_exchange_and_without_a_sync_of_whole_trees() {
     for epochs in [[4, 4, 4], [4, 5, 4], [1, 2, 3]] {
         let (epochs, keep_last, layouts) = (&epochs, 2, DIRECTORY);
-        let (can_exchange, deduplicate) = (false, true);
-        check(&Scenario { epochs, keep_last, layouts, can_exchange, deduplicate });
+        let (can_exchange, deduplicate, workers) = (false, true, 1);
+        check(&Scenario { epochs, keep_last, layouts, can_exchange, deduplicate, workers });
     }
 }
 
@@ -196,7 +198,18 @@ fn a_system_without_exchange_and_without_a_sync_of_whole_trees() {
 #[test]
 fn saves_that_share_files() {
     for (epochs, keep_last) in [(&[1, 2, 3][..], 1), (&[4, 4, 5], 2)] {
-        let (layouts, can_exchange, deduplicate) = (DIRECTORY, true, true);
-        check(&Scenario { epochs, keep_last, layouts, can_exchange, deduplicate });
+        let (layouts, can_exchange, deduplicate, workers) = (DIRECTORY, true, true, 1);
+        check(&Scenario { epochs, keep_last, layouts, can_exchange, deduplicate, workers });
+    }
+}
+
+/// Others are in the middle of their files when the power goes.
+#[test]
+fn saves_by_several_workers() {
+    for can_exchange in [true, false] {
+        for layouts in [FILE, DIRECTORY] {
+            let (epochs, keep_last, deduplicate, workers) = (&[4, 4, 5], 2, false, 4);
+            check(&Scenario { epochs, keep_last, layouts, can_exchange, deduplicate, workers });
+        }
     }
 }

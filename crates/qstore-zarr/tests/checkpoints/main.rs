@@ -45,6 +45,9 @@ mod full;
 /// Tensors that checkpoints share.
 mod shared;
 
+/// Several workers that write one directory.
+mod crowd;
+
 /// Any order of anything, against a model.
 mod histories;
 
