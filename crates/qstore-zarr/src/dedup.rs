@@ -12,7 +12,6 @@ use crate::directory::CheckpointDir;
 use crate::manifest::Sealed;
 use crate::save::ZARR_JSON;
 use crate::tree::Tree;
-use serde_json::Value;
 use std::path::PathBuf;
 use twox_hash::XxHash3_128;
 
@@ -47,10 +46,10 @@ impl Previous {
     }
 
     /// Whether it holds this very tensor, cut and compressed in the same way.
-    pub(crate) fn has(&self, path: &str, digest: &str, metadata: &Value) -> bool {
+    pub(crate) fn has(&self, path: &str, digest: &str, metadata: &str) -> bool {
         let is_known = self.sealed.manifest.digest(path) == Some(digest);
         let document = || self.sealed.document(&format!("{path}/{ZARR_JSON}"));
-        is_known && document().is_ok_and(|found| found == metadata.to_string().as_bytes())
+        is_known && document().is_ok_and(|found| found == metadata.as_bytes())
     }
 
     /// A chunk of it, read and checked.

@@ -4,7 +4,6 @@ use crate::Error;
 use crate::archive::ArchiveWriter;
 use crate::codec::Encoded;
 use crate::tree::TreeWriter;
-use serde_json::Value;
 
 /// What is to be stored under a name.
 pub(crate) struct Entry<'e> {
@@ -31,10 +30,6 @@ pub(crate) struct Listed {
 impl<'e> Entry<'e> {
     pub(crate) fn chunk(name: String, chunk: Encoded<'e>) -> Self {
         Self { name, content: Content::Chunk(chunk) }
-    }
-
-    pub(crate) fn json(name: String, value: &Value) -> Self {
-        Self::document(name, value.to_string().into_bytes())
     }
 
     pub(crate) fn document(name: String, bytes: Vec<u8>) -> Self {

@@ -86,6 +86,7 @@ pub mod conformance;
 mod container;
 mod dedup;
 mod directory;
+mod documents;
 mod entry;
 mod error;
 mod fetch;

@@ -9,7 +9,6 @@ use crate::entry::{Entry, Listed};
 use crate::manifest::{MANIFEST, Manifest};
 use crate::tree::TreeWriter;
 use qstore_storage::{StagedDir, StagedFile};
-use serde_json::Value;
 
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -41,8 +40,8 @@ impl Output {
     }
 
     /// Writes and lists a document.
-    pub(crate) fn document(&mut self, name: String, content: &Value) -> Result<(), Error> {
-        let listed = self.target.put(Entry::json(name, content))?;
+    pub(crate) fn document(&mut self, name: String, content: String) -> Result<(), Error> {
+        let listed = self.target.put(Entry::document(name, content.into_bytes()))?;
         self.manifest.note(listed.name, listed.len, listed.crc32c);
         Ok(())
     }

@@ -3,9 +3,10 @@
 
 use crate::choice::{Choice, choose};
 use crate::chunking::Grid;
-use crate::codec::{Codec, Encoded, array_metadata};
+use crate::codec::{Codec, Encoded};
 use crate::dedup::{Previous, Stored, digest_of};
 use crate::directory::CheckpointDir;
+use crate::documents::{Attributes, Document, Documents, Own, RootDocument};
 use crate::entry::{Entry, Listed};
 use crate::ordered::in_order;
 use crate::output::{Output, Target};
@@ -15,10 +16,9 @@ use crate::structure::{self, Nodes, Part};
 use crate::tree::TreeWriter;
 use crate::{CheckpointSettings, Error, Layout};
 use qstore_schema::{StateDict, Tensor};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::time::Instant;
-use zarrs::metadata::v3::GroupMetadataV3;
 
 /// Everything about a checkpoint but its bytes.
 pub(crate) struct Plan<'a> {
@@ -27,7 +27,7 @@ pub(crate) struct Plan<'a> {
     first_chunks: Vec<usize>,
     chunks: usize,
     /// Groups and arrays below the root, with their metadata.
-    nodes: Vec<(String, Value)>,
+    nodes: Vec<(String, Document)>,
     structure: Value,
     /// Bytes that will be written, by a sample of each tensor.
     estimate: f64,
@@ -85,10 +85,11 @@ impl<'a> Plan<'a> {
             estimate: 0.0,
             previous,
         };
-        let group = json!(GroupMetadataV3::new());
+        let mut documents = Documents::default();
+        let group = Documents::group();
         plan.nodes.extend(found.groups.into_iter().map(|path| (path, group.clone())));
         for (path, tensor) in found.arrays {
-            plan.add(path, tensor, settings)?;
+            plan.add(path, tensor, settings, &mut documents)?;
         }
         Ok(plan)
     }
@@ -98,6 +99,7 @@ impl<'a> Plan<'a> {
         path: String,
         tensor: Tensor,
         settings: &CheckpointSettings,
+        documents: &mut Documents,
     ) -> Result<(), Error> {
         // A chunk has two headers in an archive, or an inode of its own; metadata stand there twice.
         const PER_CHUNK: f64 = 200.0;
@@ -112,10 +114,10 @@ impl<'a> Plan<'a> {
             Layout::Directory => grid.with_separator('.'),
         };
         let Choice { codec, share } = choose(&tensor, settings);
-        let metadata = json!(array_metadata(dtype, shape, &grid, codec).map_err(encode)?);
+        let metadata = documents.array(dtype, shape, &grid, codec).map_err(encode)?;
         let digest = settings.deduplicate.then(|| digest_of(tensor.data()));
         let is_stored = match (&digest, self.previous) {
-            (Some(digest), Some(previous)) => previous.has(&path, digest, &metadata),
+            (Some(digest), Some(previous)) => previous.has(&path, digest, metadata.get()),
             _ => false,
         };
         if !is_stored {
@@ -179,7 +181,7 @@ impl<'a> Plan<'a> {
                 manifest.note_digest(path.clone(), digest.clone());
             }
         }
-        output.document(ZARR_JSON.into(), &self.root(snapshot, millis(started)))?;
+        output.document(ZARR_JSON.into(), self.root(snapshot, millis(started)).text())?;
         Ok(linked)
     }
 
@@ -198,7 +200,7 @@ impl<'a> Plan<'a> {
     fn entry(&self, index: usize) -> Result<Entry<'_>, Error> {
         if let Some(node) = index.checked_sub(self.chunks) {
             let (path, metadata) = &self.nodes[node];
-            return Ok(Entry::json(format!("{path}/{ZARR_JSON}"), metadata));
+            return Ok(Entry::document(format!("{path}/{ZARR_JSON}"), metadata.get().into()));
         }
         let (array, at) = self.array_of(index);
         Ok(Entry::chunk(array.name_of(at), array.encode(at)?))
@@ -220,23 +222,20 @@ impl<'a> Plan<'a> {
         (&self.arrays[array], index - self.first_chunks[array])
     }
 
-    fn root(&self, snapshot: &Snapshot, save_duration_ms: f64) -> Value {
+    fn root(&self, snapshot: &Snapshot, save_duration_ms: f64) -> RootDocument<'_> {
         let bytes_of = |state: &StateDict| state.tensor_bytes();
-        let mut attributes = Map::new();
-        attributes.insert("epoch".into(), json!(snapshot.epoch));
-        attributes.insert("timestamp".into(), json!(snapshot.timestamp));
-        attributes.insert("save_duration_ms".into(), json!(save_duration_ms));
-        attributes.insert("metadata".into(), structure::plain(&snapshot.metadata));
-        let own = json!({
-            "model_bytes": bytes_of(&snapshot.model),
-            "optimizer_bytes": snapshot.optimizer.as_ref().map_or(0, bytes_of),
-            "structure": self.structure,
-        });
-        attributes.insert("qstore".into(), own);
-        let mut root = json!(GroupMetadataV3::new().with_attributes(attributes));
-        let nodes: Map<String, Value> = self.nodes.iter().cloned().collect();
-        root["consolidated_metadata"] =
-            json!({ "kind": "inline", "must_understand": false, "metadata": nodes });
-        root
+        let qstore = Own {
+            model_bytes: bytes_of(&snapshot.model),
+            optimizer_bytes: snapshot.optimizer.as_ref().map_or(0, bytes_of),
+            structure: &self.structure,
+        };
+        let attributes = Attributes {
+            epoch: snapshot.epoch,
+            timestamp: snapshot.timestamp,
+            save_duration_ms,
+            metadata: structure::plain(&snapshot.metadata),
+            qstore,
+        };
+        RootDocument::new(attributes, &self.nodes)
     }
 }

@@ -1,7 +1,7 @@
 //! From a snapshot to a durable checkpoint: plan, compress, write, seal, commit, retain.
 //!
 //! Ordinary synchronous code on the caller's thread. The compressing threads live as long as the
-//! call; beyond the snapshot it holds at most two chunks for each of them, and some 20 KB of metadata
+//! call; beyond the snapshot it holds at most two chunks for each of them, and some 3 KB of metadata
 //! for each tensor.
 
 use crate::dedup::Previous;

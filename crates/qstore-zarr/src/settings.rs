@@ -140,7 +140,7 @@ impl CheckpointSettings {
     }
 
     /// The most uncompressed bytes in one chunk, 64 B to 1 GiB. Default 1 MiB. Beyond the snapshot a
-    /// save holds at most two chunks per worker, and some 20 KB of metadata per tensor.
+    /// save holds at most two chunks per worker, and some 3 KB of metadata per tensor.
     #[must_use]
     pub fn chunk_bytes(mut self, bytes: usize) -> Self {
         self.chunk_bytes = bytes;
