@@ -51,7 +51,9 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
         let model = model::bf16_like(*size)?;
         let torch = Torch::start(run, &scratch, *size, &model::tensors(&model)?)?;
         let torch = torch.as_ref();
-        rows.extend(race(NAME, size.rounds, saves(run, &scratch, *size, &model, torch)?)?);
+        let saves = saves(run, &scratch, *size, &model, torch)?;
+        let saves = saves.into_iter().map(|contender| contender.at_rest(&scratch));
+        rows.extend(race(NAME, size.rounds, saves.collect())?);
         // The last files of the saves are what is loaded.
         rows.extend(race(NAME, size.rounds, loads(run, &scratch, *size, torch))?);
         rows.extend(costs::run(&scratch, *size, &model, torch)?);

@@ -5,8 +5,10 @@
 //! up and is not counted.
 
 use crate::Result;
+use crate::harness::durable;
 use crate::harness::row::{Measure, Row};
 use crate::harness::statistics::Summary;
+use std::path::Path;
 
 /// The order of turns is the same in every run.
 const SEED: u64 = 0x51_57;
@@ -29,6 +31,16 @@ impl<'a> Contender<'a> {
         mut turn: impl FnMut() -> Result<[f64; N]> + 'a,
     ) -> Self {
         Self { measures: measures.into(), turn: Box::new(move || Ok(turn()?.into())) }
+    }
+
+    /// The same, each turn of which begins with a disk that has nothing to do for an earlier one.
+    pub(crate) fn at_rest(self, dir: &'a Path) -> Self {
+        let Self { measures, mut turn } = self;
+        let turn = Box::new(move || {
+            durable::rest(dir)?;
+            turn()
+        });
+        Self { measures, turn }
     }
 }
 

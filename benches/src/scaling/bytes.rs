@@ -31,7 +31,9 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
         fs::create_dir(&home)?;
         let state = state(megabytes)?;
         let rounds = if megabytes >= 1_000 { 2 } else { 5 };
-        rows.extend(race(NAME, rounds, contenders(&home, &state, megabytes, name)?)?);
+        let contenders = contenders(&home, &state, megabytes, name)?;
+        let contenders = contenders.into_iter().map(|contender| contender.at_rest(&home));
+        rows.extend(race(NAME, rounds, contenders.collect())?);
         fs::remove_dir_all(home)?;
     }
     Ok(rows)

@@ -27,7 +27,9 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
         let state = state(count)?;
         let rounds = if count > DIRECTORY_SHORT { 1 } else { ROUNDS };
         let with_directory = run.long || count <= DIRECTORY_SHORT;
-        rows.extend(race(NAME, rounds, contenders(&home, &state, count, with_directory)?)?);
+        let contenders = contenders(&home, &state, count, with_directory)?;
+        let contenders = contenders.into_iter().map(|contender| contender.at_rest(&home));
+        rows.extend(race(NAME, rounds, contenders.collect())?);
         fs::remove_dir_all(home)?;
     }
     Ok(rows)

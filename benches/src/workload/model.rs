@@ -30,7 +30,7 @@ pub(crate) struct Size {
 
 pub(crate) const MB_12: Size = Size { suffix: "12mb", rounds: 8, width: 128, vocabulary: 4_096 };
 pub(crate) const MB_100: Size = Size { suffix: "100mb", rounds: 8, width: 384, vocabulary: 8_192 };
-pub(crate) const GB_1: Size = Size { suffix: "1gb", rounds: 3, width: 1_216, vocabulary: 32_768 };
+pub(crate) const GB_1: Size = Size { suffix: "1gb", rounds: 5, width: 1_216, vocabulary: 32_768 };
 
 /// What the numbers are like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
