@@ -69,10 +69,14 @@ impl Report {
             let (one, two) = (&self.about.commit, &other.about.commit);
             return Err(format!("the reports are of two commits, {one} and {two}").into());
         }
+        let lacks_peers = |report: &Self| report.absent.contains(&without_peers());
+        let some_have_peers = !(lacks_peers(&self) && lacks_peers(&other));
         self.figures.retain(|row| other.figures.iter().all(|new| new.set != row.set));
         self.figures.extend(other.figures);
         self.absent.retain(|absent| !other.absent.contains(absent));
         self.absent.extend(other.absent);
+        // It is true of the whole only if it is true of each part.
+        self.absent.retain(|absent| !(some_have_peers && *absent == without_peers()));
         self.about = self.about.with(other.about);
         Ok(self)
     }
@@ -158,6 +162,15 @@ mod tests {
         assert_eq!(whole.about.command(), "cargo xtask bench --long; cargo xtask bench --long");
         two.about.commit = "another".into();
         assert!(one.with(two).is_err());
+    }
+
+    #[test]
+    fn peers_are_missing_only_where_no_part_has_them() {
+        let (one, mut two) = (example(), example());
+        assert_eq!(one.clone().with(two.clone()).unwrap().absent, [without_peers()]);
+        two.absent.clear();
+        assert_eq!(one.clone().with(two.clone()).unwrap().absent, []);
+        assert_eq!(two.with(one).unwrap().absent, []);
     }
 
     #[test]

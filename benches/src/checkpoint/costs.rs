@@ -91,7 +91,8 @@ pub(crate) fn run(
     contenders.push(Contender::new(measure, move || {
         super::load::in_new_process(if size.suffix == "1gb" { PEAK_1GB } else { PEAK }, &dir)
     }));
-    race(NAME, size.rounds, contenders)
+    let contenders = contenders.into_iter().map(|contender| contender.at_rest(scratch));
+    race(NAME, size.rounds, contenders.collect())
 }
 
 /// Seconds of a loop that computes, and now and then does something else.
