@@ -1,6 +1,7 @@
 //! How everything here is measured: turns, samples, what is told about them, and the table for people.
 
 pub(crate) mod durable;
+pub(crate) mod idle_disk;
 pub(crate) mod pace;
 pub(crate) mod processor;
 pub(crate) mod round_robin;

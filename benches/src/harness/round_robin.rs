@@ -5,7 +5,7 @@
 //! up and is not counted.
 
 use crate::Result;
-use crate::harness::durable;
+use crate::harness::idle_disk;
 use crate::harness::row::{Measure, Row};
 use crate::harness::statistics::Summary;
 use std::path::Path;
@@ -37,7 +37,7 @@ impl<'a> Contender<'a> {
     pub(crate) fn at_rest(self, dir: &'a Path) -> Self {
         let Self { measures, mut turn } = self;
         let turn = Box::new(move || {
-            durable::rest(dir)?;
+            idle_disk::wait_for(dir)?;
             turn()
         });
         Self { measures, turn }

@@ -2,8 +2,8 @@
 //!
 //! A gigabyte that the system has just promised takes 262 144 interruptions to be there, one for each
 //! page of 4 KiB; with large pages it takes 512. Filling it with two threads took 0.08 instead of
-//! 0.26 s, as much as reading a checkpoint into it. It is a wish: no byte changes, and where the system
-//! has no such pages, or none left, nothing happens.
+//! 0.26 s. It is a wish: no byte changes, and where the system has no such pages, or none left, nothing
+//! happens.
 
 /// The size of a large page on the machines we know; on others the wish covers less, or nothing.
 const LARGE_PAGE: usize = 2 << 20;

@@ -12,6 +12,9 @@
 //! cut would leave: bytes that were not synced and directory entries whose directory was not synced
 //! are gone. Wrap either to inject faults; [`conformance`] checks an implementation of your own.
 //!
+//! Two wishes to the system live here as well, because they are system calls: the [`Priority`] of a thread
+//! and [`prefer_large_pages`] for memory.
+//!
 //! What it is **not**: it knows no file format, starts no thread and retries nothing. It is not a
 //! general virtual file system: there are no permissions, no times and no links to follow.
 //!
