@@ -41,10 +41,12 @@ impl Counters {
             Loss::Dropped => &self.dropped,
             Loss::Evicted => &self.evicted,
         };
+        // mutant: lost_item_not_counted
         counter.fetch_add(1, Release);
         if let Some(label) = hooks.label.and_then(|label| label(item)).filter(|&at| at != NONE) {
             // Whoever is first stays first; two at the same moment may be told the wrong way round.
             let _ = self.first_lost.compare_exchange(NONE, label, Relaxed, Relaxed);
+            // mutant: lost_label_not_noted
             self.last_lost.store(label, Relaxed);
         }
         if let Some(hook) = &hooks.on_drop {

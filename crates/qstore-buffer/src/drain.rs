@@ -308,7 +308,9 @@ impl<E, C> Control<E, C> {
     fn latch_as_is(&self, state: &mut State<E, C>, error: &DrainError<E>) {
         state.errors += 1;
         if state.first_error.is_none() {
+            // mutant: first_error_not_kept
             state.first_error = Some(error.clone());
+            // mutant: error_is_no_news
             self.has_news.store(true, Release);
         }
     }

@@ -97,6 +97,7 @@ impl<T> Ring<T> {
                 return Err(Refused::Closed(item));
             }
             let slot = self.slot(tail);
+            // mutant: ring_push_without_acquire
             if slot.stamp.load(Acquire) == tail {
                 // `SeqCst` is for the wake-up: whoever waits sees this, or is seen (`wake.rs`).
                 match self.tail.compare_exchange_weak(tail, self.next(tail), SeqCst, Relaxed) {
@@ -104,6 +105,7 @@ impl<T> Ring<T> {
                         // SAFETY: the position is ours alone, and its slot is free.
                         unsafe { slot.item.write(item) };
                         let is_weak = weakened::is(Place::Stamp);
+                        // mutant: ring_stamp_without_release
                         slot.stamp.store(tail + 1, if is_weak { Relaxed } else { Release });
                         return Ok(());
                     }
@@ -145,6 +147,7 @@ impl<T> Ring<T> {
 
     /// Ends the intake.
     pub(crate) fn close(&self) {
+        // mutant: ring_close_in_two_steps
         self.tail.fetch_or(self.closed, SeqCst);
     }
 
@@ -180,6 +183,7 @@ impl<T> Ring<T> {
         let mut patience = Patience::default();
         loop {
             let (mut end, mut len) = (head, 0);
+            // mutant: ring_claim_without_acquire
             while len < max && self.slot(end).stamp.load(Acquire) == end + 1 {
                 end = self.next(end);
                 len += 1;
@@ -209,6 +213,7 @@ impl<T> Ring<T> {
         let slot = self.slot(head);
         // SAFETY: the position is ours alone, and its stamp said that the item is there.
         let item = unsafe { slot.item.read() };
+        // mutant: ring_take_without_release
         slot.stamp.store(head + self.lap(), Release);
         item
     }

@@ -24,6 +24,7 @@ impl Room {
 
     /// To be called after items were taken out, and after the close.
     pub(crate) fn made(&self) {
+        // mutant: room_made_without_its_fence
         full_fence(Place::MadeRoom);
         if self.waiting.load(SeqCst) > 0 {
             drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
@@ -38,6 +39,7 @@ impl Room {
         mut attempt: impl FnMut() -> Option<A>,
     ) -> Option<A> {
         self.waiting.fetch_add(1, SeqCst);
+        // mutant: room_wanted_without_its_fence
         full_fence(Place::WantRoom);
         let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = loop {

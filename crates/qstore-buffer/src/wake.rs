@@ -40,6 +40,7 @@ impl Wakeup {
     /// waits for more than one.
     #[inline]
     pub(crate) fn pushed(&self, len: impl FnOnce() -> usize) {
+        // mutant: wake_push_without_its_order
         fence_for_loom(Place::Push);
         let wanted = self.wake_at.load(SeqCst);
         if wanted != 0 && (wanted == 1 || len() >= wanted) {
@@ -110,6 +111,7 @@ impl Wakeup {
                 self.change(wanted);
             },
         );
+        // mutant: wake_wait_without_its_order
         fence_for_loom(Place::Wait);
         announced
     }
@@ -126,6 +128,7 @@ impl Wakeup {
             self.wake_at.store(wake_at, SeqCst);
             return before;
         }
+        // mutant: wake_change_in_two_steps
         self.wake_at.swap(wake_at, SeqCst)
     }
 }

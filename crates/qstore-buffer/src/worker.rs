@@ -152,6 +152,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             debug_assert!(self.batch.is_empty(), "a sink takes the whole batch");
             self.batch.clear();
             if let Err(error) = outcome {
+                // mutant: error_of_receiving_ignored
                 self.control.latch(error);
             }
         }
@@ -194,6 +195,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         loop {
             let owed = upto.saturating_sub(self.buffer.taken());
             let drained = self.drain(usize::try_from(owed).unwrap_or(usize::MAX));
+            // mutant: flush_before_the_rows
             let is_covered = self.buffer.taken() >= upto;
             self.complete(Sink::flush)?;
             if is_covered {
@@ -275,7 +277,9 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
     fn take_outcome(&mut self) -> Result<Result<(), DrainError<S::Error>>, DrainError<S::Error>> {
         match self.companion.take_outcome() {
             None => Ok(Ok(())),
+            // mutant: error_of_the_companion_ignored
             Some(Ok(outcome)) => Ok(self.note(outcome)),
+            // mutant: panic_of_the_companion_ignored
             Some(Err(panic)) => Err(panicked(&*panic)),
         }
     }

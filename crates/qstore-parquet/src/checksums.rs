@@ -41,6 +41,7 @@ pub(crate) enum Seal {
 pub(crate) fn check_seal(before: &[u8], footer: &[u8]) -> Seal {
     match before.strip_prefix(LETTERS.as_slice()) {
         Some(sum) if *sum == crc32c::crc32c(footer).to_le_bytes() => Seal::Whole,
+        // mutant: footer_seal_not_compared
         Some(_) => Seal::Broken,
         None => Seal::None,
     }

@@ -60,6 +60,7 @@ impl Published {
         let mut bytes = vec![0; (range.end - range.start) as usize];
         self.file.read_at(range.start, &mut bytes).map_err(|error| error.to_string())?;
         let checksum = stored.checksums().nth(column).flatten();
+        // mutant: chunk_checksum_not_compared
         if checksum.is_some_and(|checksum| crc32c::crc32c(&bytes) != checksum) {
             return Err("its bytes do not agree with their checksum".into());
         }

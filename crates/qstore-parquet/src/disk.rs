@@ -131,9 +131,11 @@ impl Disk {
         if self.is_durable {
             return Ok(());
         }
+        // mutant: version_name_never_synced
         let synced = self.storage.sync_dir(parent_of(&self.names.public));
         if synced.is_err() {
             // Nothing is known about what would survive; it might be the retired inode.
+            // mutant: failed_directory_sync_forgotten
             self.discard_twin();
         }
         synced?;
@@ -151,6 +153,7 @@ impl Disk {
 
         let started = Instant::now();
         // I2: whatever inode was retired last.
+        // mutant: retired_before_the_exchange_is_durable
         self.sync_name()?;
         let codec = |source| Error::Codec { path: self.names.public.clone(), source };
         let space = (&self.space, started);
@@ -192,6 +195,7 @@ impl Disk {
                 if let Err(error) = self.fill(&*twin.file, old, &moves, &layout, &end) {
                     // On a disk that is full, what it has in common with the published file is kept.
                     let kept = old.filter(|_| !layout.is_packed).map(|old| old.data_end);
+                    // mutant: failed_write_forgets_what_is_missing
                     if self.keep_or_discard(&mut twin, kept) {
                         self.twin = Some(twin);
                     }
@@ -212,6 +216,7 @@ impl Disk {
         if old.is_some() {
             let _ = self.storage.copy_mode(&self.names.public, &self.names.hidden);
         }
+        // mutant: version_not_synced, version_shown_before_its_sync, failed_sync_forgotten
         if let Err(error) = file.sync().and_then(|()| self.show(wants_twin)) {
             // What a failed sync has written is not to be trusted.
             let _ = self.storage.remove_file(&self.names.hidden);
@@ -272,11 +277,14 @@ impl Disk {
             match twin.file.claim()? {
                 Exclusive::Held(claim) => break claim,
                 Exclusive::Unknown => return Ok(None),
+                // mutant: claim_not_asked_for
                 Exclusive::Busy if started.elapsed() >= patience => return Ok(None),
+                // mutant: claim_not_asked_for
                 Exclusive::Busy => thread::sleep(Duration::from_millis(1)),
             }
         };
         let Names { hidden, public, .. } = &self.names;
+        // mutant: stamp_not_compared
         let is_untouched = twin.file.stamp()? == twin.stamp
             && self.storage.stamp(hidden)? == Some(twin.stamp)
             && twin.stamp.names() == 1;
@@ -308,6 +316,7 @@ impl Disk {
             file.write_at(offset, bytes)?;
         }
         let len = layout.data_end + end[0].1.len() as u64;
+        // mutant: file_not_cut_behind_the_footer
         if file.len()? != len {
             file.set_len(len)?;
         }
@@ -318,6 +327,7 @@ impl Disk {
     fn show(&mut self, wants_twin: bool) -> qstore_storage::Result<()> {
         let Names { hidden, public, .. } = &self.names;
         if wants_twin && self.publishing == Publishing::Twin && self.published.is_some() {
+            // mutant: version_deletes_then_renames
             match self.storage.exchange(hidden, public) {
                 Err(error) => match error.source.kind() {
                     // Somebody removed the file; this brings it back.

@@ -138,6 +138,7 @@ pub(crate) fn read_ending_at(file: &ReadAt, end: u64) -> Result<Footer, String> 
     let by = metadata.file_metadata().created_by().unwrap_or_default();
     let is_ours = by.starts_with(env!("CARGO_PKG_NAME"));
     let checksums = if is_ours { read_checksums(&metadata)? } else { None };
+    // mutant: footer_seal_may_be_gone
     if seal == Seal::None && checksums.is_some() {
         return Err("its footer is damaged: its checksum is gone".into());
     }

@@ -165,6 +165,7 @@ impl<R: Record> MetricsLog<R> {
             Err(rejection) => {
                 self.stats.rejected_rows += 1;
                 self.stats.last_rejection = Some(rejection.to_string().into());
+                // mutant: rejected_row_not_counted
                 self.accounts.rejected(record.label());
             }
         }
@@ -215,6 +216,7 @@ impl<R: Record> MetricsLog<R> {
             let published = disk.publish(&version, &encoded)?;
             *done.lock().unwrap_or_else(PoisonError::into_inner) = Some(published);
             match durability {
+                // mutant: acknowledged_before_the_name_is_durable
                 Durability::Sync => disk.sync_name(),
                 Durability::Flush => Ok(()),
             }
@@ -279,9 +281,11 @@ impl<R: Record> MetricsLog<R> {
             self.stats.errors += 1;
             self.flushing = None;
             // It would have come after what is not there.
+            // mutant: groups_encoded_ahead_of_a_failure_are_kept
             self.ahead = None;
             return;
         };
+        // mutant: acknowledged_before_the_name_is_durable
         if self.settings.durability == Durability::Sync && !self.disk().is_durable() {
             self.stats.errors += 1;
             self.flushing = None;
@@ -386,6 +390,7 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
         let (plan, pending) = self.look_ahead().filter(|_| self.ahead.is_none())?;
         // The rows that the version under way seals are held until it is published.
         let sealed = self.flight.as_ref().map_or(0, |flight| flight.plan.sealed);
+        // mutant: groups_encoded_ahead_begin_too_early
         let fresh = self.fresh(&plan, sealed + plan.written(), false);
         let fields = fresh.fields.clone();
         let (source, encode) = Source::elsewhere(fresh);
@@ -398,6 +403,7 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
         if *self.flushing.get_or_insert(self.pending) > 0 {
             return Ok(self.publish(false));
         }
+        // mutant: acknowledged_before_the_name_is_durable
         let is_durable = self.settings.durability == Durability::Flush || self.disk().is_durable();
         if !is_durable {
             return Ok(self.sync());

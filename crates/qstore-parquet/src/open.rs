@@ -42,6 +42,7 @@ pub(crate) fn open(
     declared: &[Field],
 ) -> Result<Opened, Error> {
     let names = names(&**storage, path)?;
+    // mutant: second_writer_let_in
     let Some(lock) = storage.try_lock(&names.lock)? else {
         return Err(Error::AlreadyOpen { path: names.public });
     };

@@ -67,6 +67,7 @@ pub(crate) fn check(chunk: &[u8], head: usize, claims: Claims) -> Result<Pages, 
         if header.kind == Kind::Index {
             continue;
         }
+        // mutant: page_may_claim_anything
         left.take(&header)?;
         if !is_gzip {
             bytes.extend_from_slice(&header.write());

@@ -60,6 +60,7 @@ fn is_whole(file: &ReadAt, footer: &Footer) -> bool {
     let mut checked = chunks.filter_map(|(chunk, sum)| Some((range_of(chunk), (*sum)?)));
     checked.all(|(range, sum)| {
         let bytes = file.get_bytes(range.start, (range.end - range.start) as usize);
+        // mutant: recovery_without_checksums
         bytes.is_ok_and(|bytes| crc32c::crc32c(&bytes) == sum)
     })
 }
@@ -101,6 +102,7 @@ fn set_aside(storage: &Arc<dyn Storage>, names: &Names) -> Result<std::path::Pat
             }
             linked => linked?,
         }
+        // mutant: recovery_aside_not_synced
         storage.sync_dir(parent_of(&aside))?;
         return Ok(aside);
     }

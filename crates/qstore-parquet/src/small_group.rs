@@ -147,6 +147,7 @@ fn write_levels(levels: &[i16], page: &mut Vec<u8>) {
         }
         _ => {
             write_varint(levels.len().div_ceil(8) << 1 | 1, page);
+            // mutant: nulls_of_small_groups_shifted
             write_bits(levels.iter().map(|level| *level == 1), page);
         }
     }

@@ -105,6 +105,7 @@ impl Space {
     }
 
     fn dying(&self, now: Instant) -> impl Iterator<Item = &Range<u64>> {
+        // mutant: grace_ignored
         let is_dying = move |(_, since): &&(Range<u64>, Instant)| *since + self.grace > now;
         self.dying.iter().filter(is_dying).map(|(range, _)| range)
     }
@@ -135,8 +136,10 @@ impl Free<'_> {
 
     /// The first place from `offset` on where no chunk begins that a stale reader could look for.
     fn unused(&self, offset: u64, starts: &[u64]) -> u64 {
+        // mutant: beginnings_of_the_dying_forgotten
         let began = |at: u64| self.space.is_start.contains(&at) || self.buried.contains(&at);
         let is_unused = |place: &u64| !starts.iter().any(|start| began(place + start));
+        // mutant: place_used_again_as_it_was
         (offset..offset + SHIFT_MAX).find(is_unused).unwrap_or(offset)
     }
 }

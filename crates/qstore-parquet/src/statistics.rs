@@ -25,6 +25,7 @@ pub(crate) fn settled(chunk: &ColumnChunkMetaData, column: &Column) -> Result<Co
         _ => return builder.build(),
     };
     // Readers that compare bits must find both zeros between the bounds.
+    // mutant: zero_has_a_sign_in_statistics
     let zero = |value: &f64, zero| if *value == 0.0 { zero } else { *value };
     let min = floats.min_opt().map(|min| zero(min, -0.0));
     let max = floats.max_opt().map(|max| zero(max, 0.0));

@@ -110,6 +110,7 @@ pub fn create_dir_all(storage: &dyn Storage, dir: &Path) -> Result<()> {
             Err(error) if error.is_already_exists() => {}
             made => made?,
         }
+        // mutant: new_directory_not_synced
         storage.sync_dir(parent_of(dir))?;
     }
     Ok(())

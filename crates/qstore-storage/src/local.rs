@@ -49,6 +49,7 @@ impl Drop for LocalLock {
         // very file finds, once he gets the lock, that the name no longer leads to it. If it does not
         // lead to it now, somebody removed it by hand, and the name is another holder's.
         let is_ours = self.process == process::id();
+        // mutant: lock_of_somebody_else_removed
         if is_ours && is_named(&self.path, &self.file).unwrap_or(false) {
             let _ = fs::remove_file(&self.path);
         }
@@ -145,6 +146,7 @@ impl Storage for LocalStorage {
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
+        // mutant: local_directory_sync_does_nothing
         File::open(dir).and_then(|dir| dir.sync_all()).context(Operation::SyncDir, dir)
     }
 
@@ -205,6 +207,7 @@ impl StorageFile for LocalFile {
     }
 
     fn sync(&self) -> Result<()> {
+        // mutant: local_file_sync_does_nothing
         self.file.sync_data().context(Operation::Sync, &self.path)
     }
 
@@ -275,6 +278,7 @@ fn acquire(
         if !lock(&file)? {
             return Ok(None);
         }
+        // mutant: lock_of_a_name_that_is_gone
         if is_named(path, &file)? {
             let (path, process) = (path.to_path_buf(), process::id());
             return Ok(Some(Box::new(LocalLock { path, file, process })));

@@ -111,9 +111,11 @@ impl StagedDir {
     /// any other error the old one is as it was, or under `tombstone` if it could not be moved back.
     pub fn commit(mut self, public: &Path, tombstone: &Path) -> Result<Option<ReplacedDir>> {
         match &self.tree {
+            // mutant: staged_tree_not_synced
             Some(tree) => tree.sync()?,
             None => {
                 for dir in self.dirs().iter().rev() {
+                    // mutant: staged_directories_not_synced
                     self.storage.sync_dir(dir)?;
                 }
             }
@@ -122,6 +124,7 @@ impl StagedDir {
         if self.storage.metadata(public)?.is_none() {
             self.storage.rename(&self.temporary, public)?;
         } else {
+            // mutant: staged_tree_deletes_then_renames
             match self.storage.exchange(&self.temporary, public) {
                 Ok(()) => old = Some(&*self.temporary),
                 Err(error) if error.source.kind() == io::ErrorKind::Unsupported => {
@@ -131,9 +134,12 @@ impl StagedDir {
                 Err(error) => return Err(error),
             }
         }
+        // mutant: staged_tree_name_not_synced
         self.is_committed = true;
+        // mutant: replaced_tree_removed_before_the_name_is_durable
         self.storage.sync_dir(parent_of(public))?;
         let Some(old) = old else { return Ok(None) };
+        // mutant: replaced_tree_removed_while_its_new_place_is_not_durable
         self.storage.sync_dir(parent_of(old))?;
         if old == tombstone {
             remove_dir_all(&*self.storage, old)?;
@@ -146,9 +152,11 @@ impl StagedDir {
     /// Puts this tree in the place of the old one in two steps.
     fn bury(&self, public: &Path, tombstone: &Path) -> Result<()> {
         // The directory the tombstone goes to may be new; it must not be lost with what is in it.
+        // mutant: directory_of_the_tombstone_not_synced
         self.storage.sync_dir(parent_of(parent_of(tombstone)))?;
         self.storage.rename(public, tombstone)?;
         // Durable where it is now, so that it cannot be lost between the two names.
+        // mutant: tombstone_not_synced
         self.storage.sync_dir(parent_of(tombstone))?;
         let moved = self.storage.rename(&self.temporary, public);
         if moved.is_err() {

@@ -71,9 +71,12 @@ impl StagedFile {
     /// When the last sync fails, the public name already shows the new file but may show the old one
     /// again after a power cut. After any other error the public name is as it was.
     pub fn commit(mut self, public: &Path) -> Result<Box<dyn StorageFile>> {
+        // mutant: staged_file_not_synced, staged_file_renamed_before_its_sync
         self.file().sync()?;
+        // mutant: staged_file_deletes_then_renames
         self.storage.rename(&self.temporary, public)?;
         let file = self.file.take().expect("a staged file is open until it is committed");
+        // mutant: staged_file_name_not_synced
         self.storage.sync_dir(parent_of(public))?;
         Ok(file)
     }

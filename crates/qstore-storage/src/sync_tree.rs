@@ -51,6 +51,7 @@ mod linux {
 
     impl TreeSync for FileSystem {
         fn sync(&self) -> Result<()> {
+            // mutant: local_tree_sync_does_nothing
             let synced = rustix::fs::syncfs(&self.file).map_err(io::Error::from);
             synced.context(Operation::Sync, &self.dir)
         }

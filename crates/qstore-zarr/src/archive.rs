@@ -159,6 +159,7 @@ impl Archive {
         self.file.read_at(entry.header_offset, &mut buffer[..len])?;
         let mut header = Vec::with_capacity(header_len);
         zip_format::local_header(entry, &mut header);
+        // mutant: zip_header_not_compared
         if header != buffer[..header_len] {
             return Err(self.broken("the header of an entry"));
         }

@@ -101,6 +101,7 @@ impl Codec {
     ) -> Result<(), ChunkError> {
         let (data, checksum) = stored.split_last_chunk().ok_or(ChunkError::Checksum)?;
         let own = crc32c::crc32c(data);
+        // mutant: chunk_checksum_of_the_manifest_not_compared, chunk_checksums_not_compared
         if own != crc32c || own.to_le_bytes() != *checksum {
             return Err(ChunkError::Checksum);
         }

@@ -61,6 +61,7 @@ impl Previous {
         let (data, own) = stored.split_at_checked(stored.len().checked_sub(4)?)?;
         let crc32c = crc32c::crc32c(data);
         let is_whole = crc32c == self.sealed.crc32c(index) && own == crc32c.to_le_bytes();
+        // mutant: damage_handed_on_by_links
         is_whole.then(|| Stored { path: tree.path_of(index), len: stored.len(), crc32c })
     }
 

@@ -187,9 +187,11 @@ impl SaveSink {
                 let latched = Arc::new(failed());
                 let failure = Failure::new(Arc::clone(&source));
                 let mut failures = self.intake.gate.lock();
+                // mutant: failed_save_kept_from_health
                 failures.first.get_or_insert_with(|| Arc::clone(&latched));
                 // After a failed retention the checkpoint is durable and the next save may go on.
                 if !matches!(*source, Error::Retention { .. }) {
+                    // mutant: failed_save_kept_from_the_next
                     failures.unreported = Some((latched, failure.clone()));
                 }
                 drop(failures);

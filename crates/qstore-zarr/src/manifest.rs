@@ -132,6 +132,7 @@ fn unseal(bytes: &[u8]) -> Result<(), &'static str> {
     let covered = bytes.len().checked_sub(SEAL_LEN).ok_or("it is too short")?;
     let (covered, seal) = bytes.split_at(covered);
     let checksum = crc32c::crc32c(covered);
+    // mutant: manifest_seal_not_compared
     if seal != format!("{checksum:08x}\"}}").as_bytes() {
         return Err("it does not match its own checksum");
     }
@@ -184,6 +185,7 @@ impl Sealed {
             return Err(self.container.damaged(Damage::Missing { entry: name.into() }));
         };
         let bytes = self.container.read_document(index)?;
+        // mutant: metadata_checksum_not_compared
         if crc32c::crc32c(&bytes) != self.crc32c(index) {
             return Err(self.container.damaged(Damage::Checksum { entry: name.into() }));
         }
@@ -206,10 +208,12 @@ fn read_manifest(archive: &Archive) -> Result<Manifest, Error> {
                 expected: u64::from(*len),
                 found: u64::from(entry.len),
             },
+            // mutant: manifest_may_list_more_than_there_is
             _ => Damage::Missing { entry: name.clone() },
         };
         return Err(damaged(damage));
     }
+    // mutant: manifest_may_list_less_than_there_is
     match listed.get(manifest.entries.len()) {
         Some(entry) => Err(damaged(Damage::Unexpected { entry: entry.name.clone() })),
         None => Ok(manifest),

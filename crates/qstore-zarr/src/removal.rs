@@ -114,11 +114,13 @@ fn remove(
             gone => gone.map_err(failed(*epoch))?,
         }
     }
+    // mutant: removal_goes_on_before_it_is_durable, removal_goes_on_although_its_sync_failed
     dir.storage.sync_dir(&dir.dir).map_err(Error::from).map_err(failed(*last))?;
     // Only now: a name that a power cut brings back must lead to all of it.
     leftovers.discarded.extend(taken_away.into_iter().map(|(lock, path)| Discarded {
         storage: Arc::clone(&dir.storage),
         path,
+        // mutant: removal_goes_on_although_its_sync_failed
         _lock: lock,
     }));
     Ok(())

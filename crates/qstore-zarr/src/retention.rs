@@ -202,6 +202,7 @@ impl fmt::Display for Decision {
 #[must_use]
 pub fn plan(history: &[Candidate], policy: &Policy) -> Vec<Decision> {
     let mut newest_first: Vec<&Candidate> = history.iter().collect();
+    // mutant: retention_by_epoch
     newest_first.sort_by_key(|saved| Reverse((saved.save_seq, saved.epoch)));
     let best = policy.best.as_ref().map(|best| (best, best_of(&newest_first, best)));
     let rank_of = |position: usize| {
@@ -212,7 +213,9 @@ pub fn plan(history: &[Candidate], policy: &Policy) -> Vec<Decision> {
     let decide = |(position, saved): (usize, &&Candidate)| {
         let every = policy.every.filter(|every| saved.epoch.checked_rem(*every) == Some(0));
         let reason = match position {
+            // mutant: newest_may_go
             0 => Reason::Newest,
+            // mutant: pinned_may_go
             _ if saved.is_pinned => Reason::Pinned,
             _ if position < policy.keep_last => Reason::Recent,
             _ => rank_of(position).or(every.map(Reason::Every)).unwrap_or({

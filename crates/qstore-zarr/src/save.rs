@@ -103,6 +103,7 @@ pub(crate) fn save_checkpoint(
     output.manifest.note_metrics(metrics_of(&snapshot.metadata));
     let linked_bytes = plan.write(snapshot, settings.workers, &mut output, started)?;
 
+    // mutant: save_without_the_directory_lock
     let lock = dir.lock()?;
     let scan = dir.scan()?;
     let save_seq = dir.next_seq(&scan)?;
@@ -110,6 +111,7 @@ pub(crate) fn save_checkpoint(
     let (complete, stored_bytes) = output.seal(save_seq)?;
     let place = Place { path: dir.path_of(epoch, layout), layout };
     let mut leftovers = Leftovers::before(dir, &place);
+    // mutant: delete_before_save, retention_before_the_save_is_durable
     match complete {
         Complete::File(staged) => {
             drop(staged.commit(&place.path)?);
@@ -134,6 +136,7 @@ pub(crate) fn save_checkpoint(
     }
     history.push(saved);
     let removed = removal::retain(dir, &history, &settings.retention, &mut leftovers)?;
+    // mutant: save_without_the_directory_lock
     drop(lock);
     let duration_ms = millis(started);
     let saved = Saved { epoch, save_seq, stored_bytes, linked_bytes, duration_ms, removed };

@@ -118,6 +118,7 @@ pub(crate) fn collect(dir: &CheckpointDir) {
         }
         let temporary = staging.join(name);
         // Dropping the lock removes a lock file that was left behind as well.
+        // mutant: live_staging_collected
         if let Ok(Some(_lock)) = dir.storage.try_lock(&lock_of(&temporary)) {
             let _ = remove_dir_all(&*dir.storage, &temporary);
         }

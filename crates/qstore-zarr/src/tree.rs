@@ -49,6 +49,7 @@ impl TreeWriter {
 
     /// Syncs what is left; the tree can be committed.
     pub(crate) fn finish(self) -> Result<StagedDir, Error> {
+        // mutant: files_of_a_tree_not_synced
         self.unsynced.finish(self.workers)?;
         Ok(self.staged)
     }
@@ -134,6 +135,7 @@ impl Tree {
         let path = self.root.join(name);
         // A link on the way would lead elsewhere.
         let file = self.storage.resolve(&path).and_then(|resolved| {
+            // mutant: link_in_a_tree_followed
             if resolved == path { self.storage.open(&path).map(Some) } else { Ok(None) }
         });
         let file = match file {

@@ -34,6 +34,7 @@ impl Unsynced {
         }
         let batch = std::mem::take(&mut *files);
         drop(files);
+        // mutant: full_batch_not_synced
         batch.iter().try_for_each(|file| Ok(file.sync()?))
     }
 
