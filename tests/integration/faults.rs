@@ -3,10 +3,10 @@
 use qstore::buffer::Sink;
 use qstore::parquet::{Error, MetricsLog, Publishing};
 use qstore::schema::Row;
-use qstore::storage::{MemoryStorage, Storage, read_all};
+use qstore::storage::{FileSystem, MemoryFs, read_all};
 use qstore::{AsyncBuffer, AsyncMetricsWriter, MetricsFile, WriterSettings};
-use qstore_tests::crash::{CrashStorage, cuts};
-use qstore_tests::fault::{Failure, Fault, FaultStorage};
+use qstore_tests::crash::{CrashFs, cuts};
+use qstore_tests::fault::{Failure, Fault, FaultFs};
 use qstore_tests::metrics_run;
 use qstore_tests::promises::Promises;
 use std::io::ErrorKind;
@@ -25,32 +25,32 @@ fn ways() -> [WriterSettings; 4] {
 }
 
 /// Row number n holds n.
-fn check_values(storage: &dyn Storage, rows: i64) {
+fn check_values(storage: &dyn FileSystem, rows: i64) {
     let bytes = read_all(storage, Path::new(PATH)).unwrap();
     let found = qstore_tests::parquet::integers(&bytes, "n");
     assert_eq!(found, (0..rows).collect::<Vec<_>>());
 }
 
 /// What is left holds at least these rows, and is as it must be.
-fn check(left: MemoryStorage, acknowledged: i64, what: &str) {
+fn check(left: MemoryFs, acknowledged: i64, what: &str) {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        metrics_run::check(Path::new("/"), &(Arc::new(left) as Arc<dyn Storage>), acknowledged);
+        metrics_run::check(Path::new("/"), &(Arc::new(left) as Arc<dyn FileSystem>), acknowledged);
     }));
     assert!(outcome.is_ok(), "{what}");
 }
 
 fn operations_of_the_run(settings: &WriterSettings) -> usize {
-    let (memory, told) = (Arc::new(MemoryStorage::new()), Promises::default());
-    let storage = FaultStorage::new(memory, Fault::Never, ErrorKind::Other);
+    let (memory, told) = (Arc::new(MemoryFs::new()), Promises::default());
+    let storage = FaultFs::new(memory, Fault::Never, ErrorKind::Other);
     metrics_run::run(Path::new("/"), &storage.shared(), settings, &told);
     assert_eq!((told.flushed(), told.synced()), (metrics_run::ROWS, metrics_run::ROWS));
     storage.operations()
 }
 
 /// Runs on a storage that fails like that; returns what is left and what was promised.
-fn run(fault: Fault, kind: ErrorKind, settings: &WriterSettings) -> (MemoryStorage, Promises) {
-    let (memory, told) = (MemoryStorage::new(), Promises::default());
-    let storage = FaultStorage::new(Arc::new(memory.clone()), fault, kind);
+fn run(fault: Fault, kind: ErrorKind, settings: &WriterSettings) -> (MemoryFs, Promises) {
+    let (memory, told) = (MemoryFs::new(), Promises::default());
+    let storage = FaultFs::new(Arc::new(memory.clone()), fault, kind);
     metrics_run::run(Path::new("/"), &storage.shared(), settings, &told);
     (memory, told)
 }
@@ -102,10 +102,9 @@ fn what_is_acknowledged_behind_a_failure_survives_a_power_cut_at_once() {
     let [twin, _, copies, _] = ways();
     for settings in [twin, copies] {
         for at in 0..operations_of_the_run(&settings) / 2 {
-            let memory = MemoryStorage::new();
-            let storage =
-                FaultStorage::new(Arc::new(memory.clone()), Fault::Once(at), ErrorKind::Other);
-            let storage: Arc<dyn Storage> = Arc::new(storage);
+            let memory = MemoryFs::new();
+            let storage = FaultFs::new(Arc::new(memory.clone()), Fault::Once(at), ErrorKind::Other);
+            let storage: Arc<dyn FileSystem> = Arc::new(storage);
             let Ok(mut log) = MetricsLog::<Row>::open_in(storage, PATH, settings.clone()) else {
                 continue;
             };
@@ -152,13 +151,13 @@ fn a_burst_of_failures_at_any_operation_loses_no_row() {
 #[test]
 fn a_file_that_cannot_be_read_while_it_is_opened_is_not_taken_for_a_damaged_one() {
     let [settings, ..] = ways();
-    let (memory, told) = (MemoryStorage::new(), Promises::default());
-    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let (memory, told) = (MemoryFs::new(), Promises::default());
+    let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
     metrics_run::run(Path::new("/"), &storage, &settings, &told);
     let before = read_all(&memory, &metrics_run::file(Path::new("/"))).unwrap();
     for at in 0.. {
         let inner = Arc::new(memory.process_kill());
-        let failing = FaultStorage::failing_any(inner.clone(), Fault::Once(at), Failure::Io);
+        let failing = FaultFs::failing_any(inner.clone(), Fault::Once(at), Failure::Io);
         let log = MetricsLog::<Row>::open_in(failing.shared(), PATH, settings.clone());
         match &log {
             Ok(log) => assert_eq!(log.stats().recovery, None, "operation {at}"),
@@ -179,8 +178,8 @@ fn a_file_that_cannot_be_read_while_it_is_opened_is_not_taken_for_a_damaged_one(
 /// as long as a copy takes and then copies.
 #[test]
 fn a_reader_that_holds_the_file_keeps_what_it_has() {
-    let memory = MemoryStorage::new();
-    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let memory = MemoryFs::new();
+    let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
     let [settings, ..] = ways();
     let mut log = MetricsLog::<Row>::open_in(storage, PATH, settings).unwrap();
     let mut held = Vec::new();
@@ -210,8 +209,8 @@ fn a_reader_that_holds_the_file_keeps_what_it_has() {
 fn a_retired_file_that_was_touched_is_not_used_again() {
     let hidden = Path::new("/.metrics.parquet.twin");
     for what in ["written", "linked", "removed", "replaced"] {
-        let memory = MemoryStorage::new();
-        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let memory = MemoryFs::new();
+        let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
         let [settings, ..] = ways();
         let mut log = MetricsLog::<Row>::open_in(storage, PATH, settings).unwrap();
         for n in 0..30_i64 {
@@ -247,8 +246,8 @@ fn a_retired_file_that_was_touched_is_not_used_again() {
 /// The public file is removed or replaced in the middle of a run: the next flush brings it back.
 #[test]
 fn a_public_file_that_was_removed_is_brought_back() {
-    let memory = MemoryStorage::new();
-    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let memory = MemoryFs::new();
+    let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
     for settings in ways() {
         let mut log = MetricsLog::<Row>::open_in(Arc::clone(&storage), PATH, settings).unwrap();
         for n in 0..20_i64 {
@@ -273,12 +272,11 @@ fn a_public_file_that_was_removed_is_brought_back() {
 /// The disk is full for a while: the rows wait, the error is visible, and then all are written.
 #[test]
 fn a_disk_that_is_full_for_a_while_costs_no_row() {
-    let memory = MemoryStorage::new();
-    let inner: Arc<dyn Storage> = Arc::new(memory.clone());
+    let memory = MemoryFs::new();
+    let inner: Arc<dyn FileSystem> = Arc::new(memory.clone());
     let mut failed = 0;
     for at in 6..30 {
-        let storage =
-            FaultStorage::new(Arc::clone(&inner), Fault::Once(at), ErrorKind::StorageFull);
+        let storage = FaultFs::new(Arc::clone(&inner), Fault::Once(at), ErrorKind::StorageFull);
         let buffer = AsyncBuffer::new(1_000).unwrap();
         let settings = WriterSettings::default().flush_interval(10);
         let path = format!("/{at}.parquet");
@@ -307,7 +305,7 @@ fn a_disk_that_is_full_for_a_while_costs_no_row() {
 /// through every other test.
 #[test]
 fn a_damaged_file_survives_a_power_cut_while_it_is_set_aside() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let open = |storage| MetricsLog::<Row>::open_in(storage, PATH, WriterSettings::default());
     let mut log = open(Arc::new(memory.clone())).unwrap();
     log.append(&Row::from([("n", 1)]), Instant::now());
@@ -320,7 +318,7 @@ fn a_damaged_file_survives_a_power_cut_while_it_is_set_aside() {
 
     let states = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&states);
-    let storage = CrashStorage::new(&memory, move |moment| {
+    let storage = CrashFs::new(&memory, move |moment| {
         for cut in cuts(7, moment.number, 8) {
             let left = moment.memory.power_cut_by(cut);
             let is_damaged = |name| {

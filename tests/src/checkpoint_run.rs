@@ -2,7 +2,7 @@
 //! tensors that are shared, and a reopening; and what must hold wherever it was stopped.
 
 use crate::promises::Promises;
-use qstore::storage::Storage;
+use qstore::storage::FileSystem;
 use qstore::{CheckpointManager, CheckpointSettings, Layout, StateDict, Tensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,7 +71,7 @@ fn seed_of(state: &StateDict) -> i64 {
 ///
 /// # Panics
 /// When a failure is told by the ticket and not by `health`.
-pub fn run(dir: &Path, storage: &Arc<dyn Storage>, way: Way, told: &Promises) {
+pub fn run(dir: &Path, storage: &Arc<dyn FileSystem>, way: Way, told: &Promises) {
     let open =
         || CheckpointManager::open_in(Arc::clone(storage), checkpoints(dir), way.settings()).ok();
     let mut manager = None;
@@ -105,7 +105,7 @@ pub fn run(dir: &Path, storage: &Arc<dyn Storage>, way: Way, told: &Promises) {
 ///
 /// # Panics
 /// When something does not hold.
-pub fn check(dir: &Path, storage: &Arc<dyn Storage>, way: Way, acknowledged: i64) {
+pub fn check(dir: &Path, storage: &Arc<dyn FileSystem>, way: Way, acknowledged: i64) {
     let home = checkpoints(dir);
     let open = || {
         CheckpointManager::open_in(Arc::clone(storage), &home, way.settings())

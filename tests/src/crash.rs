@@ -5,12 +5,12 @@
 //! them is replayed by its name and by the number of the moment.
 //!
 //! ```
-//! use qstore::storage::{MemoryStorage, StagedFile, Storage, read_all};
-//! use qstore_tests::crash::{CrashStorage, cuts};
+//! use qstore::storage::{MemoryFs, StagedFile, FileSystem, read_all};
+//! use qstore_tests::crash::{CrashFs, cuts};
 //! use std::{path::Path, sync::Arc};
 //!
-//! let memory = MemoryStorage::new();
-//! let storage = CrashStorage::new(&memory, |moment| {
+//! let memory = MemoryFs::new();
+//! let storage = CrashFs::new(&memory, |moment| {
 //!     for cut in cuts(7, moment.number, 2) {
 //!         let left = moment.memory.power_cut_by(cut);
 //!         let report = read_all(&left, Path::new("/report"));
@@ -25,8 +25,8 @@
 //! # Ok::<(), qstore::storage::Error>(())
 //! ```
 
-use crate::watched::{Step, Verdict, WatchedStorage, Watcher};
-use qstore::storage::{MemoryStorage, Operation, PowerCut, UnsyncedBytes, UnsyncedNames};
+use crate::watched::{Step, Verdict, WatchedFs, Watcher};
+use qstore::storage::{MemoryFs, Operation, PowerCut, UnsyncedBytes, UnsyncedNames};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub struct Moment<'a> {
     /// On what.
     pub path: &'a Path,
     /// The disk as it is now.
-    pub memory: &'a MemoryStorage,
+    pub memory: &'a MemoryFs,
 }
 
 impl fmt::Display for Moment<'_> {
@@ -53,11 +53,11 @@ impl fmt::Display for Moment<'_> {
 }
 
 /// A storage in memory that is looked at before each change.
-pub type CrashStorage = WatchedStorage<Crashes>;
+pub type CrashFs = WatchedFs<Crashes>;
 
 /// Who looks.
 pub struct Crashes {
-    memory: MemoryStorage,
+    memory: MemoryFs,
     count: AtomicUsize,
     look: Box<dyn Fn(&Moment<'_>) + Send + Sync>,
 }
@@ -68,10 +68,10 @@ impl fmt::Debug for Crashes {
     }
 }
 
-impl CrashStorage {
+impl CrashFs {
     /// Lets `look` see `memory` before each change to it. What it panics about reaches the thread that
     /// wanted the change.
-    pub fn new(memory: &MemoryStorage, look: impl Fn(&Moment<'_>) + Send + Sync + 'static) -> Self {
+    pub fn new(memory: &MemoryFs, look: impl Fn(&Moment<'_>) + Send + Sync + 'static) -> Self {
         let (count, look) = (AtomicUsize::new(0), Box::new(look));
         Self::over(Arc::new(memory.clone()), Crashes { memory: memory.clone(), count, look })
     }

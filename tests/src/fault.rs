@@ -3,24 +3,24 @@
 //! It counts the operations that change or sync something, or all of them, and lets one of them, or
 //! several, go wrong in one way: an error of the system, a write that stops half way, a sync after which
 //! nothing can be believed, a disk that hangs. Put it around a
-//! [`MemoryStorage`](qstore::storage::MemoryStorage), run a scenario once without a fault to see how many
+//! [`MemoryFs`](qstore::storage::MemoryFs), run a scenario once without a fault to see how many
 //! operations there are, and then once for each: that leaves no moment untried.
 //!
 //! ```
-//! use qstore::storage::{MemoryStorage, StagedFile, Storage};
-//! use qstore_tests::fault::{Failure, Fault, FaultStorage};
+//! use qstore::storage::{MemoryFs, StagedFile, FileSystem};
+//! use qstore_tests::fault::{Failure, Fault, FaultFs};
 //! use std::{path::Path, sync::Arc};
 //!
-//! let publish = |storage: &Arc<dyn Storage>| {
+//! let publish = |storage: &Arc<dyn FileSystem>| {
 //!     let mut staged = StagedFile::create(storage, Path::new("/.report.tmp"))?;
 //!     staged.append(b"all rows are safe")?;
 //!     staged.commit(Path::new("/report"))
 //! };
-//! let storage = FaultStorage::failing(Arc::new(MemoryStorage::new()), Fault::Never, Failure::Io);
+//! let storage = FaultFs::failing(Arc::new(MemoryFs::new()), Fault::Never, Failure::Io);
 //! publish(&storage.shared())?;
 //! for at in 0..storage.operations() {
-//!     let memory = MemoryStorage::new();
-//!     let storage = FaultStorage::failing(Arc::new(memory.clone()), Fault::Once(at), Failure::Full);
+//!     let memory = MemoryFs::new();
+//!     let storage = FaultFs::failing(Arc::new(memory.clone()), Fault::Once(at), Failure::Full);
 //!     let published = publish(&storage.shared());
 //!     // What said that it was published is there after a power cut.
 //!     let is_there = memory.power_cut().metadata(Path::new("/report"))?.is_some();
@@ -29,12 +29,12 @@
 //! # Ok::<(), qstore::storage::Error>(())
 //! ```
 //!
-//! An implementation of `Storage` of your own should first pass
+//! An implementation of `FileSystem` of your own should first pass
 //! [`qstore::storage::conformance`], which says what a storage must do when nothing fails.
 
 use crate::gate::Gate;
-use crate::watched::{Step, Verdict, WatchedStorage, Watcher, Written};
-use qstore::storage::{Operation, Stamp, Storage};
+use crate::watched::{Step, Verdict, WatchedFs, Watcher, Written};
+use qstore::storage::{FileSystem, Operation, Stamp};
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -138,7 +138,7 @@ impl fmt::Display for Failure {
 }
 
 /// A storage that fails like that.
-pub type FaultStorage = WatchedStorage<Faults>;
+pub type FaultFs = WatchedFs<Faults>;
 
 /// What has been asked for, and what fails.
 #[derive(Debug)]
@@ -153,20 +153,20 @@ pub struct Faults {
     lost: Mutex<Vec<Stamp>>,
 }
 
-impl FaultStorage {
+impl FaultFs {
     /// Lets everything through to `inner` but for `fault`, counted among the operations that change
     /// something, which fails with an error of that kind.
-    pub fn new(inner: Arc<dyn Storage>, fault: Fault, kind: ErrorKind) -> Self {
+    pub fn new(inner: Arc<dyn FileSystem>, fault: Fault, kind: ErrorKind) -> Self {
         Self::failing(inner, fault, Failure::Kind(kind))
     }
 
     /// The same for any failure.
-    pub fn failing(inner: Arc<dyn Storage>, fault: Fault, failure: Failure) -> Self {
+    pub fn failing(inner: Arc<dyn FileSystem>, fault: Fault, failure: Failure) -> Self {
         Self::over(inner, Faults::new(fault, failure, false))
     }
 
     /// The same counted among all operations, those that only look included.
-    pub fn failing_any(inner: Arc<dyn Storage>, fault: Fault, failure: Failure) -> Self {
+    pub fn failing_any(inner: Arc<dyn FileSystem>, fault: Fault, failure: Failure) -> Self {
         Self::over(inner, Faults::new(fault, failure, true))
     }
 

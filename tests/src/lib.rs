@@ -5,7 +5,7 @@
 //! | let any operation of a storage fail, stop half way, lie or hang | [`fault`] |
 //! | see what a power cut would leave at any moment | [`crash`] |
 //! | be asked before each operation | [`watched`] |
-//! | check that a `Storage` of your own does what it must | [`qstore::storage::conformance`] |
+//! | check that a `FileSystem` of your own does what it must | [`qstore::storage::conformance`] |
 //! | the same for a `CheckpointStore` | [`qstore::zarr::conformance`] |
 //! | run something small that flushes, merges, saves, overwrites and removes | [`metrics_run`], [`checkpoint_run`] |
 //! | give bytes that nobody vouches for to everything that reads | [`malformed`] |

@@ -7,7 +7,7 @@ use qstore::WriterSettings;
 use qstore::buffer::Sink;
 use qstore::parquet::{Durability, MetricsFile, MetricsLog};
 use qstore::schema::Row;
-use qstore::storage::{Storage, read_all};
+use qstore::storage::{FileSystem, read_all};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ pub fn row(n: i64) -> Row {
 
 /// Runs it. Whatever fails is tried again a few times, as a drain does while it has time; what never
 /// works ends the run.
-pub fn run(dir: &Path, storage: &Arc<dyn Storage>, settings: &WriterSettings, told: &Promises) {
+pub fn run(dir: &Path, storage: &Arc<dyn FileSystem>, settings: &WriterSettings, told: &Promises) {
     let is_synced = settings.durability == Durability::Sync;
     for session in 0..2 {
         let open =
@@ -75,7 +75,7 @@ pub fn run(dir: &Path, storage: &Arc<dyn Storage>, settings: &WriterSettings, to
 ///
 /// # Panics
 /// When something does not hold.
-pub fn check(dir: &Path, storage: &Arc<dyn Storage>, acknowledged: i64) {
+pub fn check(dir: &Path, storage: &Arc<dyn FileSystem>, acknowledged: i64) {
     let path = file(dir);
     let bytes = || read_all(&**storage, &path).ok();
     let open = || {

@@ -1,11 +1,11 @@
 //! A storage that asks before each operation: somebody may look, wait, or let it fail.
 //!
-//! It wraps any [`Storage`]. [`FaultStorage`](crate::fault::FaultStorage) and
-//! [`CrashStorage`](crate::crash::CrashStorage) are this with two ways to answer; write a [`Watcher`]
+//! It wraps any [`FileSystem`]. [`FaultFs`](crate::fault::FaultFs) and
+//! [`CrashFs`](crate::crash::CrashFs) are this with two ways to answer; write a [`Watcher`]
 //! for a third.
 
 use qstore::storage::{
-    Entry, Error, Exclusive, Lock, Metadata, Operation, Result, Stamp, Storage, StorageFile,
+    Entry, Error, Exclusive, FileHandle, FileSystem, Lock, Metadata, Operation, Result, Stamp,
     TreeSync,
 };
 use std::fmt;
@@ -24,7 +24,7 @@ pub struct Step<'a> {
     /// On what; of two paths, the one that changes its meaning.
     pub path: &'a Path,
     /// The file, where one is open.
-    pub file: Option<&'a dyn StorageFile>,
+    pub file: Option<&'a dyn FileHandle>,
     /// Whether it changes or syncs something, or claims it.
     pub is_change: bool,
 }
@@ -72,14 +72,14 @@ pub trait Watcher: fmt::Debug + Send + Sync + 'static {
 
 /// A storage with a watcher. Clones have the same one.
 #[derive(Debug)]
-pub struct WatchedStorage<W> {
-    inner: Arc<dyn Storage>,
+pub struct WatchedFs<W> {
+    inner: Arc<dyn FileSystem>,
     watcher: Arc<W>,
     count: Arc<AtomicUsize>,
     syncs_trees: bool,
 }
 
-impl<W> Clone for WatchedStorage<W> {
+impl<W> Clone for WatchedFs<W> {
     fn clone(&self) -> Self {
         let Self { inner, watcher, count, syncs_trees } = self;
         let (inner, watcher) = (Arc::clone(inner), Arc::clone(watcher));
@@ -87,9 +87,9 @@ impl<W> Clone for WatchedStorage<W> {
     }
 }
 
-impl<W: Watcher> WatchedStorage<W> {
+impl<W: Watcher> WatchedFs<W> {
     /// Asks `watcher` before each operation on `inner`.
-    pub fn over(inner: Arc<dyn Storage>, watcher: W) -> Self {
+    pub fn over(inner: Arc<dyn FileSystem>, watcher: W) -> Self {
         Self { inner, watcher: Arc::new(watcher), count: Arc::default(), syncs_trees: true }
     }
 
@@ -106,7 +106,7 @@ impl<W: Watcher> WatchedStorage<W> {
     }
 
     /// This storage, to be handed on.
-    pub fn shared(&self) -> Arc<dyn Storage> {
+    pub fn shared(&self) -> Arc<dyn FileSystem> {
         Arc::new(self.clone())
     }
 
@@ -115,7 +115,7 @@ impl<W: Watcher> WatchedStorage<W> {
         &self,
         operation: Operation,
         path: &Path,
-        file: Option<&dyn StorageFile>,
+        file: Option<&dyn FileHandle>,
         is_change: bool,
     ) -> Option<(Result<()>, Written)> {
         let number = self.count.fetch_add(1, SeqCst);
@@ -142,23 +142,23 @@ impl<W: Watcher> WatchedStorage<W> {
         self.ask(operation, path, None, false).map_or(Ok(()), |(answer, _)| answer)
     }
 
-    fn file(&self, path: &Path, file: Box<dyn StorageFile>) -> Box<dyn StorageFile> {
+    fn file(&self, path: &Path, file: Box<dyn FileHandle>) -> Box<dyn FileHandle> {
         Box::new(WatchedFile { storage: self.clone(), file, path: path.to_path_buf() })
     }
 }
 
-impl<W: Watcher> Storage for WatchedStorage<W> {
-    fn create_new(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+impl<W: Watcher> FileSystem for WatchedFs<W> {
+    fn create_new(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         self.change(Operation::Create, path, || Ok(()))?;
         Ok(self.file(path, self.inner.create_new(path)?))
     }
 
-    fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+    fn open(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         self.look(Operation::Open, path)?;
         Ok(self.file(path, self.inner.open(path)?))
     }
 
-    fn open_writable(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+    fn open_writable(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         self.look(Operation::Open, path)?;
         Ok(self.file(path, self.inner.open_writable(path)?))
     }
@@ -242,7 +242,7 @@ impl<W: Watcher> Storage for WatchedStorage<W> {
 
 #[derive(Debug)]
 struct WatchedTree<W> {
-    storage: WatchedStorage<W>,
+    storage: WatchedFs<W>,
     tree: Box<dyn TreeSync>,
     dir: PathBuf,
 }
@@ -255,8 +255,8 @@ impl<W: Watcher> TreeSync for WatchedTree<W> {
 
 #[derive(Debug)]
 struct WatchedFile<W> {
-    storage: WatchedStorage<W>,
-    file: Box<dyn StorageFile>,
+    storage: WatchedFs<W>,
+    file: Box<dyn FileHandle>,
     path: PathBuf,
 }
 
@@ -270,7 +270,7 @@ impl<W: Watcher> WatchedFile<W> {
     }
 }
 
-impl<W: Watcher> StorageFile for WatchedFile<W> {
+impl<W: Watcher> FileHandle for WatchedFile<W> {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let Some((answer, written)) = self.ask(Operation::Write, true) else {
             return self.file.write_at(offset, bytes);

@@ -4,9 +4,9 @@
 //! what it was promised in `DIR/promised`, and, before the change with the number AT, sends itself
 //! `SIGKILL`.
 
-use qstore::storage::{LocalStorage, Storage};
+use qstore::storage::{FileSystem, LocalFs};
 use qstore_tests::promises::Promises;
-use qstore_tests::watched::{Step, Verdict, WatchedStorage, Watcher};
+use qstore_tests::watched::{Step, Verdict, WatchedFs, Watcher};
 use qstore_tests::{checkpoint_run, metrics_run};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -51,7 +51,7 @@ pub(crate) fn changes(scenario: &str, dir: &Path) -> usize {
 
 /// What must hold of what it left; `acknowledged` is what it had been promised.
 pub(crate) fn check(scenario: &str, dir: &Path, acknowledged: i64) {
-    let storage: Arc<dyn Storage> = Arc::new(LocalStorage::new());
+    let storage: Arc<dyn FileSystem> = Arc::new(LocalFs::new());
     match checkpoint_way(scenario) {
         Some(way) => checkpoint_run::check(&work(dir), &storage, way, acknowledged),
         None => metrics_run::check(&work(dir), &storage, acknowledged),
@@ -88,7 +88,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
     let dir = Path::new(dir);
     let at = at.first().and_then(|at| at.parse().ok());
     let killer = Killer { at, count: AtomicUsize::new(0) };
-    let storage = WatchedStorage::over(Arc::new(LocalStorage::new()), killer);
+    let storage = WatchedFs::over(Arc::new(LocalFs::new()), killer);
     let told = Promises::logged(&promised(dir));
     if let Some(way) = checkpoint_way(scenario) {
         let storage =

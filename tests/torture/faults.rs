@@ -4,8 +4,8 @@
 //! power cut would leave are held against what had been promised.
 
 use crate::trial::Trial;
-use qstore::storage::{MemoryStorage, Operation, Storage};
-use qstore_tests::fault::{Failure, Fault, FaultStorage};
+use qstore::storage::{FileSystem, MemoryFs, Operation};
+use qstore_tests::fault::{Failure, Fault, FaultFs};
 use qstore_tests::promises::Promises;
 use qstore_tests::{checkpoint_run, metrics_run};
 use std::path::Path;
@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 const DIR: &str = "/run";
 
-type Run = dyn Fn(&FaultStorage, &Promises) + Sync;
-type Check = dyn Fn(&Arc<dyn Storage>, i64) + Sync;
+type Run = dyn Fn(&FaultFs, &Promises) + Sync;
+type Check = dyn Fn(&Arc<dyn FileSystem>, i64) + Sync;
 
 /// A run on some storage, and what must hold of what is left.
 struct Scenario {
@@ -47,8 +47,8 @@ fn scenarios() -> Vec<Scenario> {
 }
 
 /// A disk with a directory on it.
-fn disk() -> MemoryStorage {
-    let memory = MemoryStorage::new();
+fn disk() -> MemoryFs {
+    let memory = MemoryFs::new();
     memory.create_dir(Path::new(DIR)).expect("a new disk is empty");
     memory.sync_dir(Path::new("/")).expect("a directory can be synced");
     memory
@@ -58,7 +58,7 @@ pub(crate) fn run(trial: &Arc<Trial>) {
     let scenarios = scenarios();
     let mut cases = Vec::new();
     for scenario in &scenarios {
-        let storage = FaultStorage::failing_any(Arc::new(disk()), Fault::Never, Failure::Io);
+        let storage = FaultFs::failing_any(Arc::new(disk()), Fault::Never, Failure::Io);
         let told = Promises::default();
         (scenario.run)(&storage, &told);
         assert!(told.synced() > 0 && told.synced() == told.begun(), "nothing failed");
@@ -89,12 +89,12 @@ fn failures(full: bool, at: usize, operation: Operation) -> Vec<Failure> {
 
 fn one(scenario: &Scenario, fault: Fault, failure: Failure) {
     let (memory, told) = (disk(), Promises::default());
-    let storage = FaultStorage::failing_any(Arc::new(memory.clone()), fault, failure);
+    let storage = FaultFs::failing_any(Arc::new(memory.clone()), fault, failure);
     (scenario.run)(&storage, &told);
     // A single failure keeps nothing from being written in the end.
     assert_eq!(told.flushed(), told.begun(), "the run did not come to its end");
-    let left: Arc<dyn Storage> = Arc::new(memory.process_kill());
+    let left: Arc<dyn FileSystem> = Arc::new(memory.process_kill());
     (scenario.check)(&left, told.flushed());
-    let left: Arc<dyn Storage> = Arc::new(memory.power_cut());
+    let left: Arc<dyn FileSystem> = Arc::new(memory.power_cut());
     (scenario.check)(&left, told.synced());
 }

@@ -6,12 +6,12 @@
 
 use crate::trial::Trial;
 use qstore::schema::Row;
-use qstore::storage::{MemoryStorage, read_all};
+use qstore::storage::{MemoryFs, read_all};
 use qstore::{
     AsyncBuffer, AsyncMetricsWriter, CheckpointManager, CheckpointSettings, WriterSettings,
 };
 use qstore::{StateDict, Tensor};
-use qstore_tests::fault::{Failure, Fault, FaultStorage};
+use qstore_tests::fault::{Failure, Fault, FaultFs};
 use qstore_tests::gate::Gate;
 use qstore_tests::parquet::integers;
 use std::path::Path;
@@ -27,7 +27,7 @@ const FILE: &str = "/metrics.parquet";
 pub(crate) fn run(trial: &Arc<Trial>) {
     // What opening takes is done by the caller, who waits for it; the background does the rest.
     let (opening, all) = {
-        let storage = failing(&MemoryStorage::new(), Fault::Never, Failure::Io);
+        let storage = failing(&MemoryFs::new(), Fault::Never, Failure::Io);
         let (buffer, mut writer) = start(&storage);
         let opening = storage.operations();
         (0..FIRST).for_each(|n| buffer.push(row(n)).expect("there is room"));
@@ -38,7 +38,7 @@ pub(crate) fn run(trial: &Arc<Trial>) {
     };
     let metrics = (opening..all).map(|at| (true, at));
     let (opening, all) = {
-        let storage = failing(&MemoryStorage::new(), Fault::Never, Failure::Io);
+        let storage = failing(&MemoryFs::new(), Fault::Never, Failure::Io);
         let manager = open(&storage);
         let opening = storage.operations();
         let ticket = manager.save(1, model(1), None, None).expect("it is taken");
@@ -56,15 +56,15 @@ pub(crate) fn run(trial: &Arc<Trial>) {
     });
 }
 
-fn failing(memory: &MemoryStorage, fault: Fault, failure: Failure) -> FaultStorage {
-    FaultStorage::failing_any(Arc::new(memory.clone()), fault, failure)
+fn failing(memory: &MemoryFs, fault: Fault, failure: Failure) -> FaultFs {
+    FaultFs::failing_any(Arc::new(memory.clone()), fault, failure)
 }
 
 fn row(n: i64) -> Row {
     Row::from([("n", n)])
 }
 
-fn start(storage: &FaultStorage) -> (AsyncBuffer<Row>, AsyncMetricsWriter<Row>) {
+fn start(storage: &FaultFs) -> (AsyncBuffer<Row>, AsyncMetricsWriter<Row>) {
     let buffer = AsyncBuffer::new(RING).expect("the size makes sense");
     let settings = WriterSettings::default().flush_interval(FIRST as usize);
     let writer = AsyncMetricsWriter::start_in(storage.shared(), buffer.clone(), FILE, settings);
@@ -72,7 +72,7 @@ fn start(storage: &FaultStorage) -> (AsyncBuffer<Row>, AsyncMetricsWriter<Row>) 
 }
 
 fn metrics_hang(at: usize) {
-    let (memory, gate) = (MemoryStorage::new(), Arc::new(Gate::default()));
+    let (memory, gate) = (MemoryFs::new(), Arc::new(Gate::default()));
     let storage = failing(&memory, Fault::Once(at), Failure::Hang(Arc::clone(&gate)));
     let (buffer, mut writer) = start(&storage);
     let mut accepted: Vec<i64> = (0..FIRST).collect();
@@ -101,14 +101,14 @@ fn model(seed: i64) -> StateDict {
     StateDict::from_iter([("w", Tensor::scalar(seed))])
 }
 
-fn open(storage: &FaultStorage) -> CheckpointManager {
+fn open(storage: &FaultFs) -> CheckpointManager {
     let settings = CheckpointSettings::default().workers(1);
     CheckpointManager::open_in(storage.shared(), Path::new("/c"), settings)
         .expect("a new directory can be made")
 }
 
 fn checkpoints_hang(at: usize) {
-    let (memory, gate) = (MemoryStorage::new(), Arc::new(Gate::default()));
+    let (memory, gate) = (MemoryFs::new(), Arc::new(Gate::default()));
     let storage = failing(&memory, Fault::Once(at), Failure::Hang(Arc::clone(&gate)));
     let mut manager = open(&storage);
     let save = |epoch: u64| {

@@ -5,9 +5,9 @@
 
 use crate::trial::Trial;
 use qstore::WriterSettings;
-use qstore::storage::{MemoryStorage, Storage};
+use qstore::storage::{FileSystem, MemoryFs};
 use qstore_tests::checkpoint_run::{self, Way};
-use qstore_tests::crash::{CrashStorage, cuts};
+use qstore_tests::crash::{CrashFs, cuts};
 use qstore_tests::metrics_run;
 use qstore_tests::promises::Promises;
 use std::path::Path;
@@ -32,7 +32,7 @@ impl Scenario {
         }
     }
 
-    fn run(&self, storage: &CrashStorage, told: &Promises) {
+    fn run(&self, storage: &CrashFs, told: &Promises) {
         match self {
             Self::Metrics(_, settings) => {
                 metrics_run::run(Path::new(DIR), &storage.shared(), settings, told);
@@ -43,8 +43,8 @@ impl Scenario {
         }
     }
 
-    fn check(&self, left: MemoryStorage, acknowledged: i64) {
-        let left: Arc<dyn Storage> = Arc::new(left);
+    fn check(&self, left: MemoryFs, acknowledged: i64) {
+        let left: Arc<dyn FileSystem> = Arc::new(left);
         match self {
             Self::Metrics(..) => metrics_run::check(Path::new(DIR), &left, acknowledged),
             Self::Checkpoints(way) => {
@@ -70,17 +70,17 @@ pub(crate) fn run(trial: &Arc<Trial>) {
 
 /// Runs a scenario, and cuts it at every so manyeth change.
 fn cut_one(trial: &Arc<Trial>, scenario: &Arc<Scenario>, part: usize) {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     memory.create_dir(Path::new(DIR)).expect("a new disk is empty");
     memory.sync_dir(Path::new("/")).expect("a directory can be synced");
     let told = Arc::new(Promises::default());
     let try_all = {
         let (trial, scenario, told) = (Arc::clone(trial), Arc::clone(scenario), Arc::clone(&told));
-        move |number: usize, memory: &MemoryStorage| {
+        move |number: usize, memory: &MemoryFs| {
             if number % PARTS != part {
                 return;
             }
-            let check = |cut: &str, left: MemoryStorage, acknowledged| {
+            let check = |cut: &str, left: MemoryFs, acknowledged| {
                 let name = format!("{}/{number}/{cut}", scenario.name());
                 trial.case(&name, || scenario.check(left, acknowledged));
             };
@@ -92,7 +92,7 @@ fn cut_one(trial: &Arc<Trial>, scenario: &Arc<Scenario>, part: usize) {
         }
     };
     let look = try_all.clone();
-    let storage = CrashStorage::new(&memory, move |moment| look(moment.number, moment.memory));
+    let storage = CrashFs::new(&memory, move |moment| look(moment.number, moment.memory));
     let storage = match &**scenario {
         Scenario::Checkpoints(way) if !way.syncs_trees => storage.without_tree_sync(),
         _ => storage,

@@ -17,7 +17,7 @@
 use crate::{Error, MetricsLog, WriterSettings, WriterStats};
 use qstore_buffer::{BufferStats, Preparation, Progress, Sink};
 use qstore_schema::Record;
-use qstore_storage::{LocalStorage, Lock, Storage, create_dir_all};
+use qstore_storage::{FileSystem, LocalFs, Lock, create_dir_all};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ use std::time::Instant;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct RankLog<R> {
-    storage: Arc<dyn Storage>,
+    storage: Arc<dyn FileSystem>,
     dir: PathBuf,
     settings: WriterSettings,
     part_bytes_max: u64,
@@ -71,7 +71,7 @@ impl<R: Record + Send + 'static> RankLog<R> {
         part_bytes_max: u64,
         settings: WriterSettings,
     ) -> Result<Self, Error> {
-        Self::open_in(Arc::new(LocalStorage::new()), dir, rank, part_bytes_max, settings)
+        Self::open_in(Arc::new(LocalFs::new()), dir, rank, part_bytes_max, settings)
     }
 
     /// As [`open`](Self::open), on any storage.
@@ -79,7 +79,7 @@ impl<R: Record + Send + 'static> RankLog<R> {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_in(
-        storage: Arc<dyn Storage>,
+        storage: Arc<dyn FileSystem>,
         dir: impl AsRef<Path>,
         rank: u32,
         part_bytes_max: u64,
@@ -234,7 +234,7 @@ fn path_of(dir: &Path, part: u32) -> PathBuf {
 }
 
 /// The part with the highest number; 0 if there is none.
-fn last_part(storage: &dyn Storage, dir: &Path) -> Result<u32, Error> {
+fn last_part(storage: &dyn FileSystem, dir: &Path) -> Result<u32, Error> {
     let number = |name: &str| name.strip_prefix("part-")?.strip_suffix(".parquet")?.parse().ok();
     let entries = storage.list(dir)?;
     Ok(entries.iter().filter_map(|entry| number(entry.name.to_str()?)).max().unwrap_or(0))
@@ -259,14 +259,14 @@ mod tests {
     use super::*;
     use crate::{MetricsFile, Values};
     use qstore_schema::Row;
-    use qstore_storage::MemoryStorage;
+    use qstore_storage::MemoryFs;
 
     #[test]
     fn parts_follow_each_other_and_every_row_is_in_one() {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let mut next = 0_i64;
         for session in 0..3 {
-            let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+            let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
             let settings = WriterSettings::default();
             let mut log = RankLog::open_in(storage, "/run", 7, 6_000, settings).unwrap();
             for _ in 0..40 {
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_rank_has_one_writer_and_ranks_do_not_meet() {
-        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let storage: Arc<dyn FileSystem> = Arc::new(MemoryFs::new());
         let open = |rank| {
             let settings = WriterSettings::default();
             RankLog::<Row>::open_in(Arc::clone(&storage), "/run", rank, 1 << 20, settings)

@@ -23,7 +23,7 @@ use crate::read_at::contain;
 use crate::space::Space;
 use crate::stats::Publishing;
 use crate::{Error, WriterSettings, footer};
-use qstore_storage::{Claim, Exclusive, Lock, Stamp, Storage, StorageFile, parent_of};
+use qstore_storage::{Claim, Exclusive, FileHandle, FileSystem, Lock, Stamp, parent_of};
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -41,7 +41,7 @@ const COPY_BYTES_PER_S: f64 = 256e6;
 /// The file and its twin.
 #[derive(Debug)]
 pub(crate) struct Disk {
-    storage: Arc<dyn Storage>,
+    storage: Arc<dyn FileSystem>,
     names: Names,
     published: Option<Arc<Published>>,
     /// The retired inode, under the hidden name.
@@ -64,7 +64,7 @@ pub(crate) struct Disk {
 
 #[derive(Debug)]
 struct Twin {
-    file: Arc<dyn StorageFile>,
+    file: Arc<dyn FileHandle>,
     /// What it was like when we left it.
     stamp: Stamp,
     /// What it lacks of the published version.
@@ -85,12 +85,12 @@ pub(crate) struct Done {
 /// What the next version is written into.
 enum Target {
     Twin(Twin, Box<dyn Claim>),
-    Fresh(Arc<dyn StorageFile>),
+    Fresh(Arc<dyn FileHandle>),
 }
 
 impl Disk {
     pub(crate) fn new(
-        storage: Arc<dyn Storage>,
+        storage: Arc<dyn FileSystem>,
         names: Names,
         lock: Box<dyn Lock>,
         published: Option<Arc<Published>>,
@@ -260,7 +260,7 @@ impl Disk {
             Err(error) if error.is_not_found() => {}
             removed => removed?,
         }
-        let file: Arc<dyn StorageFile> = self.storage.create_new(&self.names.hidden)?.into();
+        let file: Arc<dyn FileHandle> = self.storage.create_new(&self.names.hidden)?.into();
         if self.publishing == Publishing::Twin
             && (matches!(file.claim(), Ok(Exclusive::Unknown)) || file.stamp().is_err())
         {
@@ -297,7 +297,7 @@ impl Disk {
     /// Brings the file up to date: stored bytes, new ones, the footer, and nothing behind it.
     fn fill(
         &mut self,
-        file: &dyn StorageFile,
+        file: &dyn FileHandle,
         old: Option<&Published>,
         moves: &[Move],
         layout: &Layout,
@@ -393,8 +393,8 @@ impl Drop for Disk {
 }
 
 fn copy(
-    from: &dyn StorageFile,
-    to: &dyn StorageFile,
+    from: &dyn FileHandle,
+    to: &dyn FileHandle,
     Move { from: range, to: start }: &Move,
     block: &mut Vec<u8>,
 ) -> qstore_storage::Result<()> {

@@ -85,7 +85,7 @@ pub use compression::Compression;
 pub use dataset::RankLog;
 pub use error::Error;
 pub use log::MetricsLog;
-pub use qstore_storage::Priority;
+pub use qstore_os::Priority;
 pub use reader::{Batches, MetricsFile};
 pub use settings::{Durability, WriterSettings};
 pub use stats::{Publishing, Recovery, WriterStats};

@@ -22,7 +22,7 @@ use crate::{Durability, Error, WriterSettings};
 use parquet::file::metadata::KeyValue;
 use qstore_buffer::{BufferStats, Preparation, Progress, Sink};
 use qstore_schema::{DataType, Field, Record, Schema};
-use qstore_storage::{LocalStorage, Storage};
+use qstore_storage::{FileSystem, LocalFs};
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -75,7 +75,7 @@ impl<R: Record> MetricsLog<R> {
     /// A wrong setting, a path that cannot be a file or is missing its directory, a file that another
     /// writer has open, that is no Parquet file or holds other columns. Nothing is changed then.
     pub fn open(path: impl AsRef<Path>, settings: WriterSettings) -> Result<Self, Error> {
-        Self::open_in(Arc::new(LocalStorage::new()), path, settings)
+        Self::open_in(Arc::new(LocalFs::new()), path, settings)
     }
 
     /// As [`open`](Self::open), on any storage.
@@ -83,7 +83,7 @@ impl<R: Record> MetricsLog<R> {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_in(
-        storage: Arc<dyn Storage>,
+        storage: Arc<dyn FileSystem>,
         path: impl AsRef<Path>,
         settings: WriterSettings,
     ) -> Result<Self, Error> {
@@ -92,7 +92,7 @@ impl<R: Record> MetricsLog<R> {
 
     /// As [`open`](Self::open), with columns that the file is to have besides those that are declared.
     pub(crate) fn open_with(
-        storage: Arc<dyn Storage>,
+        storage: Arc<dyn FileSystem>,
         path: &Path,
         settings: WriterSettings,
         more: &[Field],

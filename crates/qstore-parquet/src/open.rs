@@ -8,7 +8,7 @@ use crate::read_at::{ReadAt, contain};
 use crate::stats::Recovery;
 use crate::{Error, columns, footer, recovery};
 use qstore_schema::{Field, Schema};
-use qstore_storage::{EntryKind, Lock, Stamp, Storage, StorageFile, parent_of};
+use qstore_storage::{EntryKind, FileHandle, FileSystem, Lock, Stamp, parent_of};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(crate) struct Opened {
 
 /// Opens `path` for rows that declare these columns.
 pub(crate) fn open(
-    storage: &Arc<dyn Storage>,
+    storage: &Arc<dyn FileSystem>,
     path: &Path,
     declared: &[Field],
 ) -> Result<Opened, Error> {
@@ -76,7 +76,7 @@ pub(crate) fn open(
 
 /// A file that is there.
 struct Found {
-    file: Arc<dyn StorageFile>,
+    file: Arc<dyn FileHandle>,
     stamp: Option<Stamp>,
     footer: Footer,
     damage: Option<Damage>,
@@ -88,7 +88,7 @@ struct Damage {
     end: u64,
 }
 
-fn names(storage: &dyn Storage, path: &Path) -> Result<Names, Error> {
+fn names(storage: &dyn FileSystem, path: &Path) -> Result<Names, Error> {
     let bad = |reason| Error::BadPath { path: path.to_path_buf(), reason };
     if path.file_name().is_none() {
         return Err(bad("it names no file"));
@@ -116,7 +116,7 @@ fn names(storage: &dyn Storage, path: &Path) -> Result<Names, Error> {
     Ok(Names { hidden: hidden(".twin"), lock: hidden(".lock"), public })
 }
 
-fn found(storage: &dyn Storage, public: &Path) -> Result<Option<Found>, Error> {
+fn found(storage: &dyn FileSystem, public: &Path) -> Result<Option<Found>, Error> {
     match storage.metadata(public)? {
         // Somebody made room for a file, as `tempfile` does; there is nothing in it to lose.
         None => return Ok(None),
@@ -142,9 +142,9 @@ fn found(storage: &dyn Storage, public: &Path) -> Result<Option<Found>, Error> {
 
 /// Opens the file so that it can be written once it is retired, if that is allowed.
 fn open_file(
-    storage: &dyn Storage,
+    storage: &dyn FileSystem,
     public: &Path,
-) -> Result<(Arc<dyn StorageFile>, Option<Stamp>), Error> {
+) -> Result<(Arc<dyn FileHandle>, Option<Stamp>), Error> {
     match storage.open_writable(public) {
         Ok(file) => {
             let stamp = file.stamp().ok();

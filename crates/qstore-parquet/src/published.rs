@@ -8,13 +8,13 @@ use crate::table::Values;
 use parquet::errors::Result;
 use parquet::file::metadata::KeyValue;
 use qstore_schema::Field;
-use qstore_storage::{Stamp, StorageFile};
+use qstore_storage::{FileHandle, Stamp};
 use std::fmt;
 use std::sync::Arc;
 
 /// A published file. It is never written; a flush replaces it.
 pub(crate) struct Published {
-    pub(crate) file: Arc<dyn StorageFile>,
+    pub(crate) file: Arc<dyn FileHandle>,
     /// What the file was like when it was published; unknown if it cannot be written once it is
     /// retired.
     pub(crate) stamp: Option<Stamp>,
@@ -30,7 +30,7 @@ pub(crate) struct Published {
 impl Published {
     /// Takes over a file that was found.
     pub(crate) fn found(
-        file: Arc<dyn StorageFile>,
+        file: Arc<dyn FileHandle>,
         stamp: Option<Stamp>,
         footer: Footer,
         fields: Vec<Field>,

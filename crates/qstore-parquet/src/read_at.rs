@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
-use qstore_storage::{Error, StorageFile};
+use qstore_storage::{Error, FileHandle};
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Lets the Parquet library read through the storage seam.
 #[derive(Debug, Clone)]
 pub(crate) struct ReadAt {
-    file: Arc<dyn StorageFile>,
+    file: Arc<dyn FileHandle>,
     len: u64,
     /// The first error of the storage, which the library would turn into words.
     trouble: Arc<Mutex<Option<Error>>>,
 }
 
 impl ReadAt {
-    pub(crate) fn new(file: Arc<dyn StorageFile>) -> qstore_storage::Result<Self> {
+    pub(crate) fn new(file: Arc<dyn FileHandle>) -> qstore_storage::Result<Self> {
         let len = file.len()?;
         Ok(Self { file, len, trouble: Arc::default() })
     }

@@ -11,7 +11,7 @@ use crate::table::{Table, TableColumn};
 use crate::{Error, columns};
 use parquet::file::reader::Length;
 use qstore_schema::Field;
-use qstore_storage::{LocalStorage, Storage};
+use qstore_storage::{FileSystem, LocalFs};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -52,14 +52,14 @@ impl MetricsFile {
     /// When there is none, when it is no Parquet file or a damaged one, and when it has columns that a
     /// metrics file never has.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::open_in(&LocalStorage::new(), path)
+        Self::open_in(&LocalFs::new(), path)
     }
 
     /// As [`open`](Self::open), on any storage.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_in(storage: &dyn Storage, path: impl AsRef<Path>) -> Result<Self, Error> {
+    pub fn open_in(storage: &dyn FileSystem, path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let damaged = |reason| Error::Damaged { path: path.to_path_buf(), reason };
         let file: Arc<_> = storage.open(path)?.into();

@@ -11,7 +11,7 @@ use crate::read_at::ReadAt;
 use crate::stats::Recovery;
 use crate::stored::range_of;
 use parquet::file::reader::{ChunkReader, Length};
-use qstore_storage::{Storage, StorageFile, parent_of};
+use qstore_storage::{FileHandle, FileSystem, parent_of};
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -67,9 +67,9 @@ fn is_whole(file: &ReadAt, footer: &Footer) -> bool {
 
 /// Sets the damaged file aside and puts the version that ends at `end` in its place.
 pub(crate) fn replace(
-    storage: &Arc<dyn Storage>,
+    storage: &Arc<dyn FileSystem>,
     names: &Names,
-    damaged: &dyn StorageFile,
+    damaged: &dyn FileHandle,
     end: u64,
     reason: String,
     rows: u64,
@@ -88,7 +88,7 @@ pub(crate) fn replace(
 }
 
 /// Gives the public file another name beside its own, or, where it can have but one, instead.
-fn set_aside(storage: &Arc<dyn Storage>, names: &Names) -> Result<std::path::PathBuf, Error> {
+fn set_aside(storage: &Arc<dyn FileSystem>, names: &Names) -> Result<std::path::PathBuf, Error> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let name = names.public.file_name().unwrap_or_default();
     for attempt in 0.. {

@@ -1,7 +1,7 @@
 //! How a metrics file is written.
 
 use crate::{Compression, Error};
-use qstore_storage::Priority;
+use qstore_os::Priority;
 use std::time::Duration;
 
 /// What a flush survives once it is acknowledged. Rows are written and published in the same way in

@@ -3,7 +3,7 @@
 use crate::{Error, MetricsLog, WriterSettings, WriterStats};
 use qstore_buffer::{AsyncBuffer, Drain, DrainSettings};
 use qstore_schema::Record;
-use qstore_storage::{LocalStorage, Storage};
+use qstore_storage::{FileSystem, LocalFs};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl<R: Record + Send + 'static> AsyncMetricsWriter<R> {
         output_path: impl AsRef<Path>,
         settings: WriterSettings,
     ) -> Result<Self, Error> {
-        Self::start_in(Arc::new(LocalStorage::new()), buffer, output_path, settings)
+        Self::start_in(Arc::new(LocalFs::new()), buffer, output_path, settings)
     }
 
     /// As [`start`](Self::start), on any storage.
@@ -42,7 +42,7 @@ impl<R: Record + Send + 'static> AsyncMetricsWriter<R> {
     /// # Errors
     /// As [`MetricsLog::open`].
     pub fn start_in(
-        storage: Arc<dyn Storage>,
+        storage: Arc<dyn FileSystem>,
         buffer: AsyncBuffer<R>,
         output_path: impl AsRef<Path>,
         settings: WriterSettings,

@@ -2,14 +2,14 @@
 //!
 //! Run it with `cargo run -p qstore-storage --example atomic_replace`.
 
-use qstore_storage::{MemoryStorage, Result, StagedFile, Storage, read_all};
+use qstore_storage::{FileSystem, MemoryFs, Result, StagedFile, read_all};
 use std::path::Path;
 use std::sync::Arc;
 
 fn main() -> Result<()> {
     let public = Path::new("/settings.json");
-    let memory = MemoryStorage::new();
-    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let memory = MemoryFs::new();
+    let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
 
     for text in ["{\"lr\": 0.1}", "{\"lr\": 0.01}"] {
         let mut staged = StagedFile::create(&storage, Path::new("/.settings.tmp"))?;
@@ -26,7 +26,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn show(storage: &MemoryStorage, path: &Path) -> String {
+fn show(storage: &MemoryFs, path: &Path) -> String {
     read_all(storage, path)
         .map_or_else(|error| error.to_string(), |bytes| String::from_utf8_lossy(&bytes).into())
 }

@@ -1,16 +1,16 @@
-//! What every [`Storage`] must do, as a function that any implementation can be given to.
+//! What every [`FileSystem`] must do, as a function that any implementation can be given to.
 //!
 //! It does not test durability, which only a simulation can show: see
-//! [`MemoryStorage::power_cut`](crate::MemoryStorage::power_cut).
+//! [`MemoryFs::power_cut`](crate::MemoryFs::power_cut).
 
-use crate::{EntryKind, Exclusive, Storage, create_dir_all, read_all, remove_dir_all};
+use crate::{EntryKind, Exclusive, FileSystem, create_dir_all, read_all, remove_dir_all};
 use std::path::Path;
 
 /// Exercises `storage` below the existing directory `root`, and leaves `root` as it was.
 ///
 /// # Panics
 /// Where the implementation does not do what the seam promises.
-pub fn check(storage: &dyn Storage, root: &Path) {
+pub fn check(storage: &dyn FileSystem, root: &Path) {
     let dir = root.join("conformance");
     create_dir_all(storage, &dir.join("deep/er")).expect("directories can be made");
     create_dir_all(storage, &dir.join("deep/er")).expect("making them again is no error");
@@ -24,7 +24,7 @@ pub fn check(storage: &dyn Storage, root: &Path) {
     remove_dir_all(storage, &dir).expect("removing nothing is no error");
 }
 
-fn files(storage: &dyn Storage, dir: &Path) {
+fn files(storage: &dyn FileSystem, dir: &Path) {
     let path = dir.join("file");
     assert!(storage.open(&path).unwrap_err().is_not_found());
     let file = storage.create_new(&path).expect("a file can be created");
@@ -51,7 +51,7 @@ fn files(storage: &dyn Storage, dir: &Path) {
     assert!(storage.remove_file(&path).unwrap_err().is_not_found());
 }
 
-fn names(storage: &dyn Storage, dir: &Path) {
+fn names(storage: &dyn FileSystem, dir: &Path) {
     let write = |name: &str| {
         let file = storage.create_new(&dir.join(name)).unwrap();
         file.write_at(0, name.as_bytes()).unwrap();
@@ -78,7 +78,7 @@ fn names(storage: &dyn Storage, dir: &Path) {
     assert!(storage.resolve(&dir.join("missing/new")).unwrap_err().is_not_found());
 }
 
-fn directories(storage: &dyn Storage, dir: &Path) {
+fn directories(storage: &dyn FileSystem, dir: &Path) {
     let mut entries: Vec<_> =
         storage.list(dir).unwrap().into_iter().map(|entry| (entry.name, entry.kind)).collect();
     entries.sort_by(|one, other| one.0.cmp(&other.0));
@@ -109,7 +109,7 @@ fn directories(storage: &dyn Storage, dir: &Path) {
     assert!(storage.metadata(&dir.join("deep/er")).unwrap().is_some());
 }
 
-fn locks(storage: &dyn Storage, dir: &Path) {
+fn locks(storage: &dyn FileSystem, dir: &Path) {
     let path = dir.join("lock");
     let held = storage.try_lock(&path).unwrap();
     assert!(held.is_some(), "a free lock is taken");
@@ -120,7 +120,7 @@ fn locks(storage: &dyn Storage, dir: &Path) {
 }
 
 /// A storage may be unable to tell who has a file open, but must not tell a lie.
-fn in_place(storage: &dyn Storage, dir: &Path) {
+fn in_place(storage: &dyn FileSystem, dir: &Path) {
     let (path, link) = (dir.join("in_place"), dir.join("link"));
     let file = storage.create_new(&path).unwrap();
     let Ok(empty) = file.stamp() else { return };

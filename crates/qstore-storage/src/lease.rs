@@ -75,7 +75,7 @@ fn fcntl(file: &File, command: libc::c_int, argument: libc::c_int) -> io::Result
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use crate::{Exclusive, LocalStorage, Storage};
+    use crate::{Exclusive, FileSystem, LocalFs};
     use std::fs::File;
     use std::sync::mpsc;
     use std::thread;
@@ -84,7 +84,7 @@ mod tests {
     fn who_opens_a_claimed_file_waits_for_the_end_of_the_claim() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
-        let file = LocalStorage.create_new(&path).unwrap();
+        let file = LocalFs.create_new(&path).unwrap();
         let Exclusive::Held(claim) = file.claim().unwrap() else {
             return; // this file system has no leases; the fallback is tested elsewhere
         };

@@ -1,41 +1,38 @@
 //! The file system as Q-Store needs it: small enough to replace, strict enough to test against.
 //!
 //! This crate is the only one in the set that renames, links, locks or fsyncs. Everything that must
-//! survive a crash goes through the [`Storage`] seam and the two durable helpers on top of it:
+//! survive a crash goes through the [`FileSystem`] seam and the two durable helpers on top of it:
 //!
 //! | to publish | use | until `commit` returns `Ok` |
 //! |---|---|---|
 //! | one file | [`StagedFile`] | its public name shows the old file, or nothing |
 //! | a tree of files | [`StagedDir`] | its public name shows the old tree, or nothing |
 //!
-//! [`LocalStorage`] is the real thing. [`MemoryStorage`] behaves like it and also knows what a power
+//! [`LocalFs`] is the real thing. [`MemoryFs`] behaves like it and also knows what a power
 //! cut would leave: bytes that were not synced and directory entries whose directory was not synced
 //! are gone. Wrap either to inject faults; [`conformance`] checks an implementation of your own.
-//!
-//! Two wishes to the system live here as well, because they are system calls: the [`Priority`] of a thread
-//! and [`prefer_large_pages`] for memory.
 //!
 //! What it is **not**: it knows no file format, starts no thread and retries nothing. It is not a
 //! general virtual file system: there are no permissions, no times and no links to follow.
 //!
 //! ```
-//! use qstore_storage::{MemoryStorage, StagedFile, Storage, read_all};
+//! use qstore_storage::{MemoryFs, StagedFile, FileSystem, read_all};
 //! use std::{path::Path, sync::Arc};
 //!
-//! let memory = MemoryStorage::new();
-//! let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+//! let memory = MemoryFs::new();
+//! let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
 //!
 //! let mut staged = StagedFile::create(&storage, Path::new("/.report.tmp"))?;
 //! staged.append(b"all rows are safe")?;
 //! staged.commit(Path::new("/report"))?;
 //!
-//! let after: Arc<dyn Storage> = Arc::new(memory.power_cut());
+//! let after: Arc<dyn FileSystem> = Arc::new(memory.power_cut());
 //! assert_eq!(read_all(&*after, Path::new("/report"))?, b"all rows are safe");
 //! # Ok::<(), qstore_storage::Error>(())
 //! ```
 //!
 //! # Platforms
-//! Unix. [`Storage::exchange`] needs Linux or macOS. Locks are `flock` locks: they hold between
+//! Unix. [`FileSystem::exchange`] needs Linux or macOS. Locks are `flock` locks: they hold between
 //! processes of one machine, belong to the open file, and are therefore shared with a forked child
 //! until both have closed it.
 
@@ -47,11 +44,9 @@ compile_error!("qstore-storage needs positional writes and directory syncs as Un
 pub mod conformance;
 mod error;
 mod in_place;
-mod large_pages;
 mod lease;
 mod local;
 mod memory;
-mod priority;
 mod seam;
 mod staged_dir;
 mod staged_file;
@@ -60,11 +55,9 @@ mod write_out;
 
 pub use error::{Error, Operation};
 pub use in_place::{Claim, Exclusive, Stamp};
-pub use large_pages::prefer_large_pages;
-pub use local::LocalStorage;
-pub use memory::{MemoryStorage, PowerCut, UnsyncedBytes, UnsyncedNames};
-pub use priority::Priority;
-pub use seam::{Entry, EntryKind, Lock, Metadata, Storage, StorageFile, TreeSync};
+pub use local::LocalFs;
+pub use memory::{MemoryFs, PowerCut, UnsyncedBytes, UnsyncedNames};
+pub use seam::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 pub use staged_dir::{ReplacedDir, StagedDir};
 pub use staged_file::StagedFile;
 
@@ -89,7 +82,7 @@ pub fn parent_of(path: &Path) -> &Path {
 ///
 /// # Errors
 /// The first operation that failed. Directories made before it stay.
-pub fn create_dir_all(storage: &dyn Storage, dir: &Path) -> Result<()> {
+pub fn create_dir_all(storage: &dyn FileSystem, dir: &Path) -> Result<()> {
     let mut missing: Vec<PathBuf> = Vec::new();
     let mut next = dir;
     while storage.metadata(next)?.is_none() {
@@ -121,7 +114,7 @@ pub fn create_dir_all(storage: &dyn Storage, dir: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The first operation that failed; what was removed before it is gone.
-pub fn remove_dir_all(storage: &dyn Storage, dir: &Path) -> Result<()> {
+pub fn remove_dir_all(storage: &dyn FileSystem, dir: &Path) -> Result<()> {
     let Some(metadata) = storage.metadata(dir)? else { return Ok(()) };
     if metadata.kind != EntryKind::Dir {
         return storage.remove_file(dir);
@@ -140,7 +133,7 @@ pub fn remove_dir_all(storage: &dyn Storage, dir: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When the file cannot be opened or read.
-pub fn read_all(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>> {
+pub fn read_all(storage: &dyn FileSystem, path: &Path) -> Result<Vec<u8>> {
     let file = storage.open(path)?;
     let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX)];
     file.read_at(0, &mut bytes)?;

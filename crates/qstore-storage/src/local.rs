@@ -2,8 +2,8 @@
 
 use crate::error::Context;
 use crate::{
-    Entry, EntryKind, Error, Exclusive, Lock, Metadata, Operation, Result, Stamp, Storage,
-    StorageFile, TreeSync, lease, parent_of,
+    Entry, EntryKind, Error, Exclusive, FileHandle, FileSystem, Lock, Metadata, Operation, Result,
+    Stamp, TreeSync, lease, parent_of,
 };
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 /// Files where they usually are. Relative paths start at the current directory.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct LocalStorage;
+pub struct LocalFs;
 
-impl LocalStorage {
+impl LocalFs {
     /// The machine's file system.
     #[must_use]
     pub const fn new() -> Self {
@@ -56,8 +56,8 @@ impl Drop for LocalLock {
     }
 }
 
-impl Storage for LocalStorage {
-    fn create_new(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+impl FileSystem for LocalFs {
+    fn create_new(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -67,11 +67,11 @@ impl Storage for LocalStorage {
         Ok(LocalFile::boxed(file, path))
     }
 
-    fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+    fn open(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         open(path, OpenOptions::new().read(true))
     }
 
-    fn open_writable(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+    fn open_writable(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         open(path, OpenOptions::new().read(true).write(true))
     }
 
@@ -185,7 +185,7 @@ impl Storage for LocalStorage {
     }
 }
 
-impl StorageFile for LocalFile {
+impl FileHandle for LocalFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.file.write_all_at(bytes, offset).context(Operation::Write, &self.path)
     }
@@ -222,12 +222,12 @@ impl StorageFile for LocalFile {
 }
 
 impl LocalFile {
-    fn boxed(file: File, path: &Path) -> Box<dyn StorageFile> {
+    fn boxed(file: File, path: &Path) -> Box<dyn FileHandle> {
         Box::new(Self { file: Arc::new(file), path: path.to_path_buf() })
     }
 }
 
-fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn StorageFile>> {
+fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn FileHandle>> {
     // Looked at first: opening a pipe would wait for whoever writes into it.
     let metadata = fs::metadata(path).context(Operation::Open, path)?;
     if metadata.is_dir() {
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn the_local_file_system_conforms() {
         let dir = tempfile::tempdir().unwrap();
-        crate::conformance::check(&LocalStorage::new(), dir.path());
+        crate::conformance::check(&LocalFs::new(), dir.path());
     }
 
     #[test]
@@ -323,7 +323,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         fs::write(&path, "left by a killed process").unwrap();
-        let lock = LocalStorage.try_lock(&path).unwrap();
+        let lock = LocalFs.try_lock(&path).unwrap();
         assert!(lock.is_some());
         drop(lock);
         assert!(!path.exists(), "the lock file goes with the lock");
@@ -334,7 +334,7 @@ mod tests {
     fn a_link_in_the_place_of_a_lock_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         symlink("elsewhere", dir.path().join("lock")).unwrap();
-        assert!(LocalStorage.try_lock(&dir.path().join("lock")).is_err());
+        assert!(LocalFs.try_lock(&dir.path().join("lock")).is_err());
         assert!(!dir.path().join("elsewhere").exists());
     }
 
@@ -342,12 +342,12 @@ mod tests {
     fn a_dropped_lock_removes_only_its_own_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
-        let first = LocalStorage.try_lock(&path).unwrap();
+        let first = LocalFs.try_lock(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        let second = LocalStorage.try_lock(&path).unwrap();
+        let second = LocalFs.try_lock(&path).unwrap();
         assert!(second.is_some(), "somebody removed the file by hand");
         drop(first);
-        assert!(LocalStorage.try_lock(&path).unwrap().is_none(), "the second still holds it");
+        assert!(LocalFs.try_lock(&path).unwrap().is_none(), "the second still holds it");
     }
 
     #[test]
@@ -358,7 +358,7 @@ mod tests {
         fs::write(&from, "").unwrap();
         fs::write(&to, "").unwrap();
         fs::set_permissions(&from, fs::Permissions::from_mode(0o600)).unwrap();
-        LocalStorage.copy_mode(&from, &to).unwrap();
+        LocalFs.copy_mode(&from, &to).unwrap();
         assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
@@ -373,7 +373,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..200 {
-                        let lock = LocalStorage.lock(&path).unwrap();
+                        let lock = LocalFs.lock(&path).unwrap();
                         assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
                         // Whoever waits gets a chance to be here, too.
                         std::thread::yield_now();
@@ -392,20 +392,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         for _ in 0..50 {
-            let first = LocalStorage.lock(&path).unwrap();
+            let first = LocalFs.lock(&path).unwrap();
             std::thread::scope(|scope| {
                 let (about_to, wait) = std::sync::mpsc::channel();
                 let path = &path;
                 let second = scope.spawn(move || {
                     about_to.send(()).unwrap();
-                    LocalStorage.lock(path).unwrap()
+                    LocalFs.lock(path).unwrap()
                 });
                 wait.recv().unwrap();
                 // In most rounds the second one is waiting by then.
                 (0..20).for_each(|_| std::thread::yield_now());
                 drop(first);
                 let second = second.join().unwrap();
-                assert!(LocalStorage.try_lock(path).unwrap().is_none(), "two hold one lock");
+                assert!(LocalFs.try_lock(path).unwrap().is_none(), "two hold one lock");
                 drop(second);
             });
         }
@@ -417,16 +417,16 @@ mod tests {
         let root = fs::canonicalize(dir.path()).unwrap();
         fs::create_dir(root.join("real")).unwrap();
         symlink("real/file", root.join("link")).unwrap();
-        assert_eq!(LocalStorage.resolve(&root.join("link")).unwrap(), root.join("real/file"));
+        assert_eq!(LocalFs.resolve(&root.join("link")).unwrap(), root.join("real/file"));
         fs::write(root.join("real/file"), "x").unwrap();
-        assert_eq!(LocalStorage.resolve(&root.join("link")).unwrap(), root.join("real/file"));
-        assert_eq!(LocalStorage.resolve(&root.join("new")).unwrap(), root.join("new"));
-        assert!(LocalStorage.resolve(&root.join("missing/new")).unwrap_err().is_not_found());
+        assert_eq!(LocalFs.resolve(&root.join("link")).unwrap(), root.join("real/file"));
+        assert_eq!(LocalFs.resolve(&root.join("new")).unwrap(), root.join("new"));
+        assert!(LocalFs.resolve(&root.join("missing/new")).unwrap_err().is_not_found());
         symlink("second", root.join("first")).unwrap();
         symlink("real/third", root.join("second")).unwrap();
-        assert_eq!(LocalStorage.resolve(&root.join("first")).unwrap(), root.join("real/third"));
+        assert_eq!(LocalFs.resolve(&root.join("first")).unwrap(), root.join("real/third"));
         symlink("loop", root.join("loop")).unwrap();
-        assert!(LocalStorage.resolve(&root.join("loop")).is_err());
+        assert!(LocalFs.resolve(&root.join("loop")).is_err());
     }
 
     #[test]
@@ -436,7 +436,7 @@ mod tests {
         fs::write(dir.path().join("outside/keep"), "x").unwrap();
         fs::create_dir(dir.path().join("tree")).unwrap();
         symlink("../outside", dir.path().join("tree/link")).unwrap();
-        crate::remove_dir_all(&LocalStorage, &dir.path().join("tree")).unwrap();
+        crate::remove_dir_all(&LocalFs, &dir.path().join("tree")).unwrap();
         assert!(dir.path().join("outside/keep").exists());
         assert!(!dir.path().join("tree").exists());
     }

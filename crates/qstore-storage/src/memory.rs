@@ -13,8 +13,8 @@ pub use cut::{PowerCut, UnsyncedBytes, UnsyncedNames};
 
 use crate::error::Context;
 use crate::{
-    Claim, Entry, EntryKind, Error, Exclusive, Lock, Metadata, Operation, Result, Stamp, Storage,
-    StorageFile, TreeSync,
+    Claim, Entry, EntryKind, Error, Exclusive, FileHandle, FileSystem, Lock, Metadata, Operation,
+    Result, Stamp, TreeSync,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -22,9 +22,9 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Files in memory. Clones share them; [`MemoryStorage::power_cut`] makes an independent one.
+/// Files in memory. Clones share them; [`MemoryFs::power_cut`] makes an independent one.
 #[derive(Debug, Clone)]
-pub struct MemoryStorage {
+pub struct MemoryFs {
     shared: Arc<Shared>,
 }
 
@@ -59,7 +59,7 @@ enum Inode {
 type Names = BTreeMap<OsString, usize>;
 const ROOT: usize = 0;
 
-impl MemoryStorage {
+impl MemoryFs {
     /// A file system with an empty root directory.
     #[must_use]
     pub fn new() -> Self {
@@ -107,7 +107,7 @@ impl MemoryStorage {
         Self { shared: Arc::new(Shared { disk: Mutex::new(disk), unlocked: Condvar::new() }) }
     }
 
-    fn file(&self, disk: &mut Disk, inode: usize, path: &Path) -> Box<dyn StorageFile> {
+    fn file(&self, disk: &mut Disk, inode: usize, path: &Path) -> Box<dyn FileHandle> {
         *disk.opened.entry(inode).or_default() += 1;
         Box::new(MemoryFile { storage: self.clone(), inode, path: path.to_path_buf() })
     }
@@ -117,7 +117,7 @@ impl MemoryStorage {
     }
 }
 
-impl Default for MemoryStorage {
+impl Default for MemoryFs {
     fn default() -> Self {
         Self::new()
     }
@@ -271,14 +271,14 @@ impl Disk {
 
 #[derive(Debug)]
 struct MemoryFile {
-    storage: MemoryStorage,
+    storage: MemoryFs,
     inode: usize,
     path: PathBuf,
 }
 
 #[derive(Debug)]
 struct MemoryLock {
-    storage: MemoryStorage,
+    storage: MemoryFs,
     path: PathBuf,
 }
 
@@ -291,15 +291,15 @@ impl Drop for MemoryLock {
     }
 }
 
-impl Storage for MemoryStorage {
-    fn create_new(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+impl FileSystem for MemoryFs {
+    fn create_new(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         let empty = Inode::File { live: Vec::new(), durable: Vec::new() };
         let mut disk = self.disk();
         let inode = disk.insert(path, empty).context(Operation::Create, path)?;
         Ok(self.file(&mut disk, inode, path))
     }
 
-    fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+    fn open(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         let mut disk = self.disk();
         loop {
             let inode = disk.find(path).context(Operation::Open, path)?;
@@ -312,7 +312,7 @@ impl Storage for MemoryStorage {
         }
     }
 
-    fn open_writable(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+    fn open_writable(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         self.open(path)
     }
 
@@ -437,7 +437,7 @@ impl Storage for MemoryStorage {
 
 #[derive(Debug)]
 struct MemoryTree {
-    storage: MemoryStorage,
+    storage: MemoryFs,
     dir: PathBuf,
 }
 
@@ -460,7 +460,7 @@ impl TreeSync for MemoryTree {
     }
 }
 
-impl StorageFile for MemoryFile {
+impl FileHandle for MemoryFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let mut disk = self.storage.disk();
         let start = offset as usize;
@@ -527,7 +527,7 @@ impl Drop for MemoryFile {
 
 #[derive(Debug)]
 struct MemoryClaim {
-    storage: MemoryStorage,
+    storage: MemoryFs,
     inode: usize,
 }
 
@@ -547,13 +547,13 @@ mod tests {
 
     #[test]
     fn the_memory_conforms() {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         crate::conformance::check(&memory, Path::new("/"));
     }
 
     #[test]
     fn a_tree_is_synced_without_its_own_name() {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         memory.create_dir(Path::new("/tree")).unwrap();
         memory.create_dir(Path::new("/tree/a")).unwrap();
         let file = memory.create_new(Path::new("/tree/a/file")).unwrap();
@@ -568,7 +568,7 @@ mod tests {
 
     #[test]
     fn a_power_cut_takes_what_was_not_synced() {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let file = memory.create_new(Path::new("/file")).unwrap();
         file.write_at(0, b"synced").unwrap();
         file.sync().unwrap();

@@ -1,8 +1,8 @@
 //! The seam: what a file system must be able to do for Q-Store, and what holds afterwards.
 //!
 //! Two notions of safety run through it. After `Ok` every operation is *visible* to all readers at
-//! once; it *survives a power cut* only after the sync that covers it: [`StorageFile::sync`] for a
-//! file's bytes and length, [`Storage::sync_dir`] for the names in a directory.
+//! once; it *survives a power cut* only after the sync that covers it: [`FileHandle::sync`] for a
+//! file's bytes and length, [`FileSystem::sync_dir`] for the names in a directory.
 
 use crate::{Error, Exclusive, Operation, Result, Stamp};
 use std::ffi::OsString;
@@ -11,25 +11,25 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// A file system. All methods may block and are called from background threads only.
-pub trait Storage: fmt::Debug + Send + Sync {
+pub trait FileSystem: fmt::Debug + Send + Sync {
     /// Creates an empty file and opens it for reading and writing.
     ///
     /// # Errors
     /// `AlreadyExists` when the name is taken, by whatever it is; nothing has changed then.
-    fn create_new(&self, path: &Path) -> Result<Box<dyn StorageFile>>;
+    fn create_new(&self, path: &Path) -> Result<Box<dyn FileHandle>>;
 
     /// Opens a file for reading.
     ///
     /// # Errors
     /// `NotFound` when there is none; an error when it is not a plain file.
-    fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>>;
+    fn open(&self, path: &Path) -> Result<Box<dyn FileHandle>>;
 
     /// Opens a file for reading and writing.
     ///
     /// # Errors
     /// As [`open`](Self::open), and when the file may not be written; `Unsupported` where a storage
     /// has no such thing.
-    fn open_writable(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+    fn open_writable(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         Err(Error::new(Operation::Open, path, io::ErrorKind::Unsupported.into()))
     }
 
@@ -154,7 +154,7 @@ pub trait TreeSync: fmt::Debug + Send + Sync {
 }
 
 /// An open file. Offsets are bytes from its beginning; there is no cursor.
-pub trait StorageFile: fmt::Debug + Send + Sync {
+pub trait FileHandle: fmt::Debug + Send + Sync {
     /// Writes all the bytes at that offset, extending the file where needed.
     ///
     /// # Errors
@@ -176,7 +176,7 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     /// Whether the file has no bytes.
     ///
     /// # Errors
-    /// As [`StorageFile::len`].
+    /// As [`FileHandle::len`].
     fn is_empty(&self) -> Result<bool> {
         Ok(self.len()? == 0)
     }

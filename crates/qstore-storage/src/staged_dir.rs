@@ -1,6 +1,8 @@
 //! A tree of files that gets its public name only when it is complete and durable.
 
-use crate::{Error, Operation, Result, Storage, StorageFile, TreeSync, parent_of, remove_dir_all};
+use crate::{
+    Error, FileHandle, FileSystem, Operation, Result, TreeSync, parent_of, remove_dir_all,
+};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +18,7 @@ use std::{fmt, io};
 /// and the commit syncs the directories. Dropped without a commit, it removes itself; after a kill the
 /// temporary name is left over.
 pub struct StagedDir {
-    storage: Arc<dyn Storage>,
+    storage: Arc<dyn FileSystem>,
     temporary: PathBuf,
     /// Every directory below and including the temporary one; a deeper one sorts after its parent.
     dirs: Mutex<BTreeSet<PathBuf>>,
@@ -29,7 +31,7 @@ impl StagedDir {
     ///
     /// # Errors
     /// When the directory cannot be created, above all because the name is taken.
-    pub fn create(storage: &Arc<dyn Storage>, temporary: &Path) -> Result<Self> {
+    pub fn create(storage: &Arc<dyn FileSystem>, temporary: &Path) -> Result<Self> {
         storage.create_dir(temporary)?;
         let tree = storage.sync_tree(temporary).unwrap_or(None);
         Ok(Self {
@@ -52,7 +54,7 @@ impl StagedDir {
     ///
     /// # Errors
     /// When it cannot be created; when the path leads out of the directory.
-    pub fn create_file(&self, relative: &Path) -> Result<Box<dyn StorageFile>> {
+    pub fn create_file(&self, relative: &Path) -> Result<Box<dyn FileHandle>> {
         let path = self.place(relative)?;
         self.storage.create_new(&path)
     }
@@ -184,7 +186,7 @@ impl fmt::Debug for StagedDir {
 /// A tree that another one has replaced, under that one's temporary name; dropping it removes it.
 #[must_use = "dropping it takes the tree apart, which takes time"]
 pub struct ReplacedDir {
-    storage: Arc<dyn Storage>,
+    storage: Arc<dyn FileSystem>,
     path: PathBuf,
 }
 
@@ -204,9 +206,9 @@ impl fmt::Debug for ReplacedDir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MemoryStorage, read_all};
+    use crate::{MemoryFs, read_all};
 
-    fn stage(storage: &Arc<dyn Storage>, text: &[u8]) -> StagedDir {
+    fn stage(storage: &Arc<dyn FileSystem>, text: &[u8]) -> StagedDir {
         let staged = StagedDir::create(storage, Path::new("/.tree.tmp")).unwrap();
         for name in ["a/b/c", "a/d", "e"] {
             let file = staged.create_file(Path::new(name)).unwrap();
@@ -218,8 +220,8 @@ mod tests {
 
     #[test]
     fn a_committed_tree_survives_a_power_cut_and_replaces_an_older_one() {
-        let memory = MemoryStorage::new();
-        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let memory = MemoryFs::new();
+        let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
         for text in [&b"first"[..], b"second"] {
             drop(stage(&storage, text).commit(Path::new("/tree"), Path::new("/.old")).unwrap());
             let cut = memory.power_cut();
@@ -232,8 +234,8 @@ mod tests {
 
     #[test]
     fn a_path_that_leads_out_is_refused_and_a_file_can_be_shared() {
-        let memory = MemoryStorage::new();
-        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let memory = MemoryFs::new();
+        let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
         let staged = stage(&storage, b"text");
         for outside in ["/etc/x", "../x", "a/../../x", "./x", ""] {
             assert!(staged.create_file(Path::new(outside)).is_err(), "{outside}");
@@ -248,8 +250,8 @@ mod tests {
 
     #[test]
     fn without_a_commit_nothing_is_left() {
-        let memory = MemoryStorage::new();
-        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let memory = MemoryFs::new();
+        let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
         drop(stage(&storage, b"text"));
         assert!(memory.list(Path::new("/")).unwrap().is_empty());
     }

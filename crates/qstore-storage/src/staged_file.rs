@@ -1,6 +1,6 @@
 //! A file that gets its public name only when it is complete and durable.
 
-use crate::{Result, Storage, StorageFile, parent_of};
+use crate::{FileHandle, FileSystem, Result, parent_of};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// Dropped without a commit, it removes itself; after a kill the temporary name is left over, and it
 /// is its owner's job to collect it.
 pub struct StagedFile {
-    storage: Arc<dyn Storage>,
-    file: Option<Box<dyn StorageFile>>,
+    storage: Arc<dyn FileSystem>,
+    file: Option<Box<dyn FileHandle>>,
     temporary: PathBuf,
     len: u64,
     /// How much of it the system was asked to write down.
@@ -26,7 +26,7 @@ impl StagedFile {
     ///
     /// # Errors
     /// When the file cannot be created, above all because the name is taken.
-    pub fn create(storage: &Arc<dyn Storage>, temporary: &Path) -> Result<Self> {
+    pub fn create(storage: &Arc<dyn FileSystem>, temporary: &Path) -> Result<Self> {
         let file = storage.create_new(temporary)?;
         Ok(Self {
             storage: Arc::clone(storage),
@@ -70,7 +70,7 @@ impl StagedFile {
     /// # Errors
     /// When the last sync fails, the public name already shows the new file but may show the old one
     /// again after a power cut. After any other error the public name is as it was.
-    pub fn commit(mut self, public: &Path) -> Result<Box<dyn StorageFile>> {
+    pub fn commit(mut self, public: &Path) -> Result<Box<dyn FileHandle>> {
         // mutant: staged_file_not_synced, staged_file_renamed_before_its_sync
         self.file().sync()?;
         // mutant: staged_file_deletes_then_renames
@@ -81,7 +81,7 @@ impl StagedFile {
         Ok(file)
     }
 
-    fn file(&self) -> &dyn StorageFile {
+    fn file(&self) -> &dyn FileHandle {
         self.file.as_deref().expect("a staged file is open until it is committed")
     }
 }
@@ -107,9 +107,9 @@ impl fmt::Debug for StagedFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MemoryStorage, read_all};
+    use crate::{MemoryFs, read_all};
 
-    fn replace(storage: &Arc<dyn Storage>, bytes: &[u8]) -> Result<()> {
+    fn replace(storage: &Arc<dyn FileSystem>, bytes: &[u8]) -> Result<()> {
         let mut staged = StagedFile::create(storage, Path::new("/.file.tmp"))?;
         staged.append(&bytes[..1])?;
         staged.append(&bytes[1..])?;
@@ -118,8 +118,8 @@ mod tests {
 
     #[test]
     fn a_commit_survives_a_power_cut() {
-        let memory = MemoryStorage::new();
-        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let memory = MemoryFs::new();
+        let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
         for text in [&b"first"[..], b"second"] {
             replace(&storage, text).unwrap();
             for cut in [memory.power_cut(), memory.power_cut_after_names()] {
@@ -131,8 +131,8 @@ mod tests {
 
     #[test]
     fn without_a_commit_nothing_is_left() {
-        let memory = MemoryStorage::new();
-        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let memory = MemoryFs::new();
+        let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
         replace(&storage, b"old").unwrap();
         let mut staged = StagedFile::create(&storage, Path::new("/.file.tmp")).unwrap();
         staged.append(b"new").unwrap();

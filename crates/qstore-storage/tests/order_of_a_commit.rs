@@ -1,13 +1,13 @@
 //! What a commit does, step by step, on a storage that writes it down.
 //!
-//! The power cuts of `MemoryStorage` move a directory in one piece and never reorder two moves, as
+//! The power cuts of `MemoryFs` move a directory in one piece and never reorder two moves, as
 //! file systems with a journal do. These orders do not rest on that: each name is durable before the next
 //! step counts on it, and what was replaced is taken apart only when it has no public name any more,
 //! whatever is written down first.
 
 use qstore_storage::{
-    Entry, Error, Lock, MemoryStorage, Metadata, Operation, Result, StagedDir, StagedFile, Storage,
-    StorageFile,
+    Entry, Error, FileHandle, FileSystem, Lock, MemoryFs, Metadata, Operation, Result, StagedDir,
+    StagedFile,
 };
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use std::thread;
 
 #[derive(Debug, Clone)]
 struct Recorder {
-    memory: MemoryStorage,
+    memory: MemoryFs,
     steps: Arc<Mutex<Vec<String>>>,
     can_exchange: bool,
     /// Where threads that are about to create a directory wait for each other.
@@ -26,7 +26,7 @@ struct Recorder {
 impl Recorder {
     fn new(can_exchange: bool) -> Self {
         Self {
-            memory: MemoryStorage::new(),
+            memory: MemoryFs::new(),
             steps: Arc::default(),
             can_exchange,
             meeting: Arc::default(),
@@ -37,7 +37,7 @@ impl Recorder {
         self.steps.lock().unwrap().push(format!("{what} {}", path.display()));
     }
 
-    fn shared(&self) -> Arc<dyn Storage> {
+    fn shared(&self) -> Arc<dyn FileSystem> {
         Arc::new(self.clone())
     }
 
@@ -49,12 +49,12 @@ impl Recorder {
 
 #[derive(Debug)]
 struct RecordedFile {
-    inner: Box<dyn StorageFile>,
+    inner: Box<dyn FileHandle>,
     path: PathBuf,
     recorder: Recorder,
 }
 
-impl StorageFile for RecordedFile {
+impl FileHandle for RecordedFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.inner.write_at(offset, bytes)
     }
@@ -77,13 +77,13 @@ impl StorageFile for RecordedFile {
     }
 }
 
-impl Storage for Recorder {
-    fn create_new(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+impl FileSystem for Recorder {
+    fn create_new(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         let inner = self.memory.create_new(path)?;
         Ok(Box::new(RecordedFile { inner, path: path.into(), recorder: self.clone() }))
     }
 
-    fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+    fn open(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         self.memory.open(path)
     }
 

@@ -7,7 +7,7 @@
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code)]
 
-use qstore_storage::{LocalStorage, Operation, Result, Storage};
+use qstore_storage::{FileSystem, LocalFs, Operation, Result};
 use std::path::Path;
 use std::thread;
 
@@ -56,7 +56,7 @@ fn check(call: libc::c_long, operation: Operation, run: fn(&Path) -> Result<()>)
 #[test]
 fn a_file_is_synced_with_its_length() {
     check(libc::SYS_fdatasync, Operation::Sync, |dir| {
-        let file = LocalStorage.create_new(&dir.join("file"))?;
+        let file = LocalFs.create_new(&dir.join("file"))?;
         file.write_at(0, b"bytes")?;
         file.sync()
     });
@@ -64,14 +64,14 @@ fn a_file_is_synced_with_its_length() {
 
 #[test]
 fn a_directory_is_synced() {
-    check(libc::SYS_fsync, Operation::SyncDir, |dir| LocalStorage.sync_dir(dir));
+    check(libc::SYS_fsync, Operation::SyncDir, |dir| LocalFs.sync_dir(dir));
 }
 
 #[test]
 fn a_tree_is_synced_as_a_whole() {
     check(libc::SYS_syncfs, Operation::Sync, |dir| {
-        let tree = LocalStorage.sync_tree(dir)?.expect("this kernel can");
-        LocalStorage.create_new(&dir.join("file"))?.write_at(0, b"bytes")?;
+        let tree = LocalFs.sync_tree(dir)?.expect("this kernel can");
+        LocalFs.create_new(&dir.join("file"))?.write_at(0, b"bytes")?;
         tree.sync()
     });
 }

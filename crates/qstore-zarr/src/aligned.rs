@@ -1,7 +1,7 @@
 //! Memory of a tensor: aligned for every element type, so that it can be read as a slice.
 
 use bytes::Bytes;
-use qstore_storage::prefer_large_pages;
+use qstore_os::prefer_large_pages;
 
 /// A fixed number of bytes at an address that is a multiple of eight.
 #[derive(Debug)]

@@ -14,7 +14,7 @@
 
 use crate::zip_format::{self, Entry, Trailer};
 use crate::{Damage, Error};
-use qstore_storage::{StagedFile, Storage, StorageFile};
+use qstore_storage::{FileHandle, FileSystem, StagedFile};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -92,7 +92,7 @@ impl ArchiveWriter {
 /// An archive that is read, from any number of threads.
 #[derive(Debug)]
 pub(crate) struct Archive {
-    file: Box<dyn StorageFile>,
+    file: Box<dyn FileHandle>,
     path: PathBuf,
     len: u64,
     entries: Vec<Entry>,
@@ -101,7 +101,7 @@ pub(crate) struct Archive {
 
 impl Archive {
     /// Opens an archive and reads its directory.
-    pub(crate) fn open(storage: &dyn Storage, path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(storage: &dyn FileSystem, path: &Path) -> Result<Self, Error> {
         let file = storage.open(path)?;
         let len = file.len()?;
         let mut archive =
@@ -197,14 +197,14 @@ mod tests {
         assert!(matches!(error, Err(Error::TooLarge { .. })));
     }
 
-    use qstore_storage::MemoryStorage;
+    use qstore_storage::MemoryFs;
     use std::sync::Arc;
 
     const PATH: &str = "/a.zip";
 
-    fn write(entries: &[(&str, &[u8])]) -> MemoryStorage {
-        let memory = MemoryStorage::new();
-        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    fn write(entries: &[(&str, &[u8])]) -> MemoryFs {
+        let memory = MemoryFs::new();
+        let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
         let staged = StagedFile::create(&storage, Path::new("/tmp")).unwrap();
         let mut writer = ArchiveWriter::new(staged);
         for (name, data) in entries {
@@ -214,7 +214,7 @@ mod tests {
         memory
     }
 
-    fn read(storage: &dyn Storage) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    fn read(storage: &dyn FileSystem) -> Result<Vec<(String, Vec<u8>)>, Error> {
         let archive = Archive::open(storage, Path::new(PATH))?;
         let entry = |index: usize| {
             Ok((archive.entries()[index].name.clone(), archive.read_document(index)?))
@@ -261,7 +261,7 @@ mod tests {
         let memory = write(&[("a/b", b"text"), ("c", b"")]);
         let bytes = qstore_storage::read_all(&memory, Path::new(PATH)).unwrap();
         let file = |bytes: &[u8]| {
-            let memory = MemoryStorage::new();
+            let memory = MemoryFs::new();
             memory.create_new(Path::new(PATH)).unwrap().write_at(0, bytes).unwrap();
             read(&memory)
         };

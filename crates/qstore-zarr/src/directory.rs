@@ -8,7 +8,7 @@
 use crate::manifest::{MANIFEST, Sealed};
 use crate::retention::Candidate;
 use crate::{Error, Layout};
-use qstore_storage::{EntryKind, Lock, Storage, create_dir_all};
+use qstore_storage::{EntryKind, FileSystem, Lock, create_dir_all};
 use std::cmp::Ordering::Greater;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -26,7 +26,7 @@ const TOMBSTONE_PREFIX: &str = "tombstone-";
 /// A directory of checkpoints. Clones share what they know about it.
 #[derive(Debug, Clone)]
 pub(crate) struct CheckpointDir {
-    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) storage: Arc<dyn FileSystem>,
     pub(crate) dir: PathBuf,
     /// The greatest save number that was seen or given here.
     last_seq: Arc<AtomicU64>,
@@ -77,7 +77,7 @@ fn is_unreadable((_, error): &(u64, Error)) -> bool {
 
 impl CheckpointDir {
     /// Makes the directory where it does not exist, and makes sure that it can be written to.
-    pub(crate) fn open(storage: Arc<dyn Storage>, dir: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(storage: Arc<dyn FileSystem>, dir: &Path) -> Result<Self, Error> {
         create_dir_all(&*storage, dir)?;
         let opened = Self::open_read_only(storage, dir)?;
         // Somebody who holds the lock has just proved that the directory can be written to.
@@ -86,7 +86,7 @@ impl CheckpointDir {
     }
 
     /// Opens a directory that exists, without writing to it.
-    pub(crate) fn open_read_only(storage: Arc<dyn Storage>, dir: &Path) -> Result<Self, Error> {
+    pub(crate) fn open_read_only(storage: Arc<dyn FileSystem>, dir: &Path) -> Result<Self, Error> {
         // A link to a directory is as good as the directory.
         let resolved = storage.resolve(dir)?;
         if storage.metadata(&resolved)?.is_none_or(|found| found.kind != EntryKind::Dir) {

@@ -10,7 +10,7 @@ use crate::aligned::can_be_had;
 use crate::load::{Checkpoint, CheckpointInfo};
 use crate::{Damage, Error};
 use qstore_schema::{Dtype, Key, State, StateDict, Tensor};
-use qstore_storage::{EntryKind, LocalStorage, Storage, read_all};
+use qstore_storage::{EntryKind, FileSystem, LocalFs, read_all};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub fn load_zarr_group(
     path: impl AsRef<Path>,
     missing: MissingChunks,
 ) -> Result<Checkpoint, Error> {
-    load_zarr_group_in(&(Arc::new(LocalStorage::new()) as Arc<dyn Storage>), path, missing)
+    load_zarr_group_in(&(Arc::new(LocalFs::new()) as Arc<dyn FileSystem>), path, missing)
 }
 
 /// As [`load_zarr_group`], from a storage of your choice.
@@ -51,7 +51,7 @@ pub fn load_zarr_group(
 /// # Errors
 /// As [`load_zarr_group`].
 pub fn load_zarr_group_in(
-    storage: &Arc<dyn Storage>,
+    storage: &Arc<dyn FileSystem>,
     path: impl AsRef<Path>,
     missing: MissingChunks,
 ) -> Result<Checkpoint, Error> {
@@ -237,7 +237,7 @@ impl Group {
 /// The group's files as zarrs wants to see them. Links are not followed.
 #[derive(Debug)]
 struct GroupStore {
-    storage: Arc<dyn Storage>,
+    storage: Arc<dyn FileSystem>,
     root: PathBuf,
 }
 

@@ -125,7 +125,7 @@ pub use foreign::{MissingChunks, load_zarr_group, load_zarr_group_in};
 pub use load::{Checkpoint, CheckpointInfo, Latest};
 pub use manager::CheckpointManager;
 pub use memory_store::MemoryStore;
-pub use qstore_storage::Priority;
+pub use qstore_os::Priority;
 pub use reader::{CheckpointReader, Select, TensorInfo};
 pub use safetensors::{
     export_safetensors, export_safetensors_in, import_safetensors, import_safetensors_in,

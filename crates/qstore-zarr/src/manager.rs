@@ -10,7 +10,7 @@ use crate::view::Checkpoints;
 use crate::{Busy, CheckpointSettings, Error, SaveTicket, pin, staging};
 use qstore_buffer::{Drain, DrainError, DrainSettings};
 use qstore_schema::{StateDict, Tensor};
-use qstore_storage::{LocalStorage, Storage};
+use qstore_storage::{FileSystem, LocalFs};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl CheckpointManager {
     /// [`Error::OutOfRange`] for a setting, [`Error::NotADirectory`], [`Error::Storage`] when the
     /// directory cannot be made or written to, [`Error::Spawn`].
     pub fn open(dir: impl AsRef<Path>, settings: CheckpointSettings) -> Result<Self, Error> {
-        Self::open_in(Arc::new(LocalStorage::new()), dir, settings)
+        Self::open_in(Arc::new(LocalFs::new()), dir, settings)
     }
 
     /// As [`open`](Self::open), in a storage of your choice.
@@ -60,7 +60,7 @@ impl CheckpointManager {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_in(
-        storage: Arc<dyn Storage>,
+        storage: Arc<dyn FileSystem>,
         dir: impl AsRef<Path>,
         settings: CheckpointSettings,
     ) -> Result<Self, Error> {

@@ -15,7 +15,7 @@ use crate::container::Container;
 use crate::retention::Candidate;
 use crate::tree::Tree;
 use crate::{Damage, Error, Layout};
-use qstore_storage::Storage;
+use qstore_storage::FileSystem;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
@@ -149,7 +149,7 @@ pub(crate) struct Sealed {
 
 impl Sealed {
     pub(crate) fn open(
-        storage: &Arc<dyn Storage>,
+        storage: &Arc<dyn FileSystem>,
         path: &Path,
         layout: Layout,
         epoch: u64,
@@ -224,14 +224,14 @@ fn read_manifest(archive: &Archive) -> Result<Manifest, Error> {
 mod tests {
     use super::*;
     use crate::archive::ArchiveWriter;
-    use qstore_storage::{MemoryStorage, StagedFile};
+    use qstore_storage::{MemoryFs, StagedFile};
 
     const PATH: &str = "/epoch_0003.zarr.zip";
 
     /// An archive of these entries with this manifest.
     fn sealed(entries: &[(&str, &[u8])], manifest: &[u8]) -> Result<Sealed, Error> {
-        let memory = MemoryStorage::new();
-        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let memory = MemoryFs::new();
+        let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
         let staged = StagedFile::create(&storage, Path::new("/tmp"))?;
         let mut writer = ArchiveWriter::new(staged);
         for (name, data) in entries {

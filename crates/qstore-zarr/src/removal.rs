@@ -8,7 +8,7 @@ use crate::directory::{CheckpointDir, Found, Place};
 use crate::retention::{self, Candidate, Policy};
 use crate::staging::StagingLock;
 use crate::{Error, Layout, staging};
-use qstore_storage::{ReplacedDir, Storage, StorageFile, remove_dir_all};
+use qstore_storage::{FileHandle, FileSystem, ReplacedDir, remove_dir_all};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use std::sync::Arc;
 #[must_use = "dropping it frees the room, which takes time"]
 pub(crate) struct Leftovers {
     /// A file without a name is there as long as it is open.
-    files: Vec<Box<dyn StorageFile>>,
+    files: Vec<Box<dyn FileHandle>>,
     replaced: Option<ReplacedDir>,
     discarded: Vec<Discarded>,
     /// Of the name that the replaced directory has; goes last.
@@ -28,7 +28,7 @@ pub(crate) struct Leftovers {
 /// A directory under a temporary name.
 #[derive(Debug)]
 struct Discarded {
-    storage: Arc<dyn Storage>,
+    storage: Arc<dyn FileSystem>,
     path: PathBuf,
     _lock: StagingLock,
 }

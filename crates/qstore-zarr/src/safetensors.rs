@@ -10,7 +10,7 @@ use crate::aligned::Aligned;
 use crate::structure::{self, Nodes, Part};
 use crate::{Damage, Error};
 use qstore_schema::{Dtype, Key, State, StateDict, Tensor};
-use qstore_storage::{LocalStorage, StagedFile, Storage, StorageFile, parent_of};
+use qstore_storage::{FileHandle, FileSystem, LocalFs, StagedFile, parent_of};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -40,7 +40,7 @@ const METADATA: &str = "__metadata__";
 /// [`Error::Encode`] for a tensor of 128-bit complex numbers, which the format does not have, and for
 /// a tensor called `__metadata__`; errors of a state that cannot be saved; [`Error::Storage`].
 pub fn export_safetensors(path: impl AsRef<Path>, state: &StateDict) -> Result<u64, Error> {
-    export_safetensors_in(&(Arc::new(LocalStorage::new()) as Arc<dyn Storage>), path, state)
+    export_safetensors_in(&(Arc::new(LocalFs::new()) as Arc<dyn FileSystem>), path, state)
 }
 
 /// As [`export_safetensors`], in a storage of your choice.
@@ -48,7 +48,7 @@ pub fn export_safetensors(path: impl AsRef<Path>, state: &StateDict) -> Result<u
 /// # Errors
 /// As [`export_safetensors`].
 pub fn export_safetensors_in(
-    storage: &Arc<dyn Storage>,
+    storage: &Arc<dyn FileSystem>,
     path: impl AsRef<Path>,
     state: &StateDict,
 ) -> Result<u64, Error> {
@@ -148,7 +148,7 @@ fn rename(tree: &mut Value, names: &HashMap<&str, &str>) {
 /// # Errors
 /// [`Error::Damaged`] for a file that is no safetensors file, or not all of one; [`Error::Storage`].
 pub fn import_safetensors(path: impl AsRef<Path>) -> Result<StateDict, Error> {
-    import_safetensors_in(&LocalStorage::new(), path)
+    import_safetensors_in(&LocalFs::new(), path)
 }
 
 /// As [`import_safetensors`], from a storage of your choice.
@@ -156,7 +156,7 @@ pub fn import_safetensors(path: impl AsRef<Path>) -> Result<StateDict, Error> {
 /// # Errors
 /// As [`import_safetensors`].
 pub fn import_safetensors_in(
-    storage: &dyn Storage,
+    storage: &dyn FileSystem,
     path: impl AsRef<Path>,
 ) -> Result<StateDict, Error> {
     let path = path.as_ref();
@@ -209,7 +209,7 @@ struct Entry {
 }
 
 /// The header, and where the data begin.
-fn read_header(file: &dyn StorageFile) -> Result<Result<(Header, u64), String>, Error> {
+fn read_header(file: &dyn FileHandle) -> Result<Result<(Header, u64), String>, Error> {
     let len = file.len()?;
     if len < 8 {
         return Ok(Err("the file is too short".into()));

@@ -4,7 +4,7 @@
 
 use crate::Error;
 use crate::retention::{Goal, Policy};
-use qstore_storage::Priority;
+use qstore_os::Priority;
 use std::fmt;
 use std::num::NonZero;
 use std::str::FromStr;

@@ -8,7 +8,7 @@ use crate::Error;
 use crate::Layout;
 use crate::directory::{CheckpointDir, STAGING, tombstone_of};
 use crate::manifest::Sealed;
-use qstore_storage::{Lock, StagedDir, StagedFile, Storage, remove_dir_all};
+use qstore_storage::{FileSystem, Lock, StagedDir, StagedFile, remove_dir_all};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ const LOCK_SUFFIX: &str = ".lock";
 #[derive(Debug)]
 pub(crate) struct StagingLock {
     lock: Option<Box<dyn Lock>>,
-    storage: Arc<dyn Storage>,
+    storage: Arc<dyn FileSystem>,
     staging: PathBuf,
 }
 
@@ -155,7 +155,7 @@ fn lock_of(temporary: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use qstore_storage::{EntryKind, LocalStorage, MemoryStorage};
+    use qstore_storage::{EntryKind, LocalFs, MemoryFs};
 
     fn names(dir: &CheckpointDir) -> Vec<String> {
         let entries = dir.storage.list(&dir.dir.join(STAGING)).unwrap_or_default();
@@ -166,11 +166,11 @@ mod tests {
     #[test]
     fn leftovers_are_collected_and_live_files_are_not() {
         let root = tempfile::tempdir().unwrap();
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         memory.create_dir(Path::new("/c")).unwrap();
-        let on_disk: (Arc<dyn Storage>, PathBuf) =
-            (Arc::new(LocalStorage::new()), root.path().join("c"));
-        for (storage, path) in [(Arc::new(memory) as Arc<dyn Storage>, "/c".into()), on_disk] {
+        let on_disk: (Arc<dyn FileSystem>, PathBuf) =
+            (Arc::new(LocalFs::new()), root.path().join("c"));
+        for (storage, path) in [(Arc::new(memory) as Arc<dyn FileSystem>, "/c".into()), on_disk] {
             let dir = CheckpointDir::open(storage, &path).unwrap();
             let live = stage_file(&dir, 7).unwrap();
             for leftover in ["3-1-0", "4-1-1", "4-1-1.lock", "5-1-2.lock"] {
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn threads_that_come_and_go_never_take_each_others_files() {
         let root = tempfile::tempdir().unwrap();
-        let dir = CheckpointDir::open(Arc::new(LocalStorage::new()), root.path()).unwrap();
+        let dir = CheckpointDir::open(Arc::new(LocalFs::new()), root.path()).unwrap();
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let dir = &dir;

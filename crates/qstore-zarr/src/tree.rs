@@ -10,7 +10,7 @@ use crate::archive::DOCUMENT_MAX;
 use crate::manifest::{MANIFEST, Manifest};
 use crate::unsynced::Unsynced;
 use crate::{Damage, Error};
-use qstore_storage::{EntryKind, StagedDir, Storage};
+use qstore_storage::{EntryKind, FileSystem, StagedDir};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl TreeWriter {
 /// A directory that is read, from any number of threads.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    storage: Arc<dyn Storage>,
+    storage: Arc<dyn FileSystem>,
     root: PathBuf,
     /// Name and length of every file but the manifest, as the manifest has them.
     entries: Vec<(String, u32)>,
@@ -69,7 +69,10 @@ pub(crate) struct Tree {
 
 impl Tree {
     /// Opens a directory by its manifest.
-    pub(crate) fn open(storage: &Arc<dyn Storage>, root: &Path) -> Result<(Self, Manifest), Error> {
+    pub(crate) fn open(
+        storage: &Arc<dyn FileSystem>,
+        root: &Path,
+    ) -> Result<(Self, Manifest), Error> {
         let damaged = |damage| Error::Damaged { path: root.into(), damage };
         let bytes = match read_manifest(&**storage, root) {
             Err(Error::Storage(error)) if error.is_not_found() => {
@@ -176,7 +179,7 @@ impl Tree {
     }
 }
 
-fn read_manifest(storage: &dyn Storage, root: &Path) -> Result<Vec<u8>, Error> {
+fn read_manifest(storage: &dyn FileSystem, root: &Path) -> Result<Vec<u8>, Error> {
     let path = root.join(MANIFEST);
     if storage.resolve(&path)? != path {
         let reason = "it is a link".into();

@@ -6,7 +6,7 @@
 
 use crate::Error;
 use crate::spread::spread;
-use qstore_storage::StorageFile;
+use qstore_storage::FileHandle;
 use std::sync::{Mutex, PoisonError};
 
 /// How many files are open at a time, those of all workers: well below what a process may open.
@@ -14,7 +14,7 @@ const OPEN_MAX: usize = 128;
 
 #[derive(Debug)]
 pub(crate) struct Unsynced {
-    files: Mutex<Vec<Box<dyn StorageFile>>>,
+    files: Mutex<Vec<Box<dyn FileHandle>>>,
     /// How many files are synced in a row. Each worker may be doing that at the same time.
     batch: usize,
 }
@@ -26,7 +26,7 @@ impl Unsynced {
     }
 
     /// Takes a file that has all its bytes; syncs a batch, this file or others, when there is one.
-    pub(crate) fn push(&self, file: Box<dyn StorageFile>) -> Result<(), Error> {
+    pub(crate) fn push(&self, file: Box<dyn FileHandle>) -> Result<(), Error> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.push(file);
         if files.len() < self.batch {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     impl Counted {
-        fn open(counts: &Arc<Counts>, fails: bool) -> Box<dyn StorageFile> {
+        fn open(counts: &Arc<Counts>, fails: bool) -> Box<dyn FileHandle> {
             let open = counts.open.fetch_add(1, SeqCst) + 1;
             counts.most.fetch_max(open, SeqCst);
             Box::new(Self { counts: Arc::clone(counts), fails })
@@ -85,7 +85,7 @@ mod tests {
         }
     }
 
-    impl StorageFile for Counted {
+    impl FileHandle for Counted {
         fn write_at(&self, _: u64, _: &[u8]) -> qstore_storage::Result<()> {
             unreachable!("it has all its bytes")
         }

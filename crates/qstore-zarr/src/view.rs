@@ -6,7 +6,7 @@ use crate::reader::{CheckpointReader, Select};
 use crate::retention::{self, Candidate, Decision, Policy};
 use crate::{CheckpointSettings, Error};
 use qstore_schema::Tensor;
-use qstore_storage::{LocalStorage, Storage};
+use qstore_storage::{FileSystem, LocalFs};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,14 +39,14 @@ impl Checkpoints {
     /// # Errors
     /// [`Error::NotADirectory`], [`Error::Storage`] when it does not exist.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::open_in(Arc::new(LocalStorage::new()), dir)
+        Self::open_in(Arc::new(LocalFs::new()), dir)
     }
 
     /// As [`open`](Self::open), in a storage of your choice.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_in(storage: Arc<dyn Storage>, dir: impl AsRef<Path>) -> Result<Self, Error> {
+    pub fn open_in(storage: Arc<dyn FileSystem>, dir: impl AsRef<Path>) -> Result<Self, Error> {
         let dir = CheckpointDir::open_read_only(storage, dir.as_ref())?;
         Ok(Self { dir, workers: CheckpointSettings::default().workers })
     }

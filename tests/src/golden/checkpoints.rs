@@ -4,7 +4,7 @@
 use super::{check_refusal, damaged, plain_state, put};
 use crate::stored_zip::{self, Parts};
 use qstore::schema::{Dtype, State, StateDict, Tensor};
-use qstore::storage::{EntryKind, MemoryStorage, Storage, read_all};
+use qstore::storage::{EntryKind, FileSystem, MemoryFs, read_all};
 use qstore::zarr::Compression;
 use qstore::{CheckpointManager, CheckpointSettings, Checkpoints, Layout};
 use serde_json::{Map, Value, json};
@@ -56,7 +56,7 @@ fn names() -> StateDict {
 }
 
 fn saved(model: StateDict, optimizer: Option<StateDict>, settings: CheckpointSettings) -> Parts {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let settings = settings.workers(1).chunk_bytes(64);
     let manager = CheckpointManager::open_in(Arc::new(memory.clone()), DIR, settings);
     let manager = manager.expect("the memory has a directory");
@@ -74,7 +74,7 @@ fn metadata() -> StateDict {
     StateDict::from_iter([("val_loss", State::from(nan)), ("note", "first".into())])
 }
 
-fn collect(memory: &MemoryStorage, root: &str, dir: &str, parts: &mut Parts) {
+fn collect(memory: &MemoryFs, root: &str, dir: &str, parts: &mut Parts) {
     for entry in memory.list(&Path::new(root).join(dir)).expect("it is there") {
         let name = entry.name.to_str().expect("plain names");
         let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };

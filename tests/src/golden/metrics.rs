@@ -5,7 +5,7 @@ use super::{check_refusal, damaged, put};
 use crate::plain;
 use qstore::parquet::{Compression, MetricsLog, Table};
 use qstore::schema::Row;
-use qstore::storage::{LocalStorage, MemoryStorage, Storage, read_all};
+use qstore::storage::{FileSystem, LocalFs, MemoryFs, read_all};
 use qstore::{MetricsFile, WriterSettings};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -58,18 +58,18 @@ fn columns_of(table: &Table) -> Value {
 
 /// A log in memory, in the middle of its work.
 struct Run {
-    memory: MemoryStorage,
+    memory: MemoryFs,
     rows: Vec<Row>,
 }
 
 impl Run {
     fn new() -> Self {
-        Self { memory: MemoryStorage::new(), rows: Vec::new() }
+        Self { memory: MemoryFs::new(), rows: Vec::new() }
     }
 
     /// One session; a flush after every `flush` rows.
     fn session(&mut self, settings: WriterSettings, rows: Vec<Row>, flush: usize, close: bool) {
-        let storage: Arc<dyn Storage> = Arc::new(self.memory.clone());
+        let storage: Arc<dyn FileSystem> = Arc::new(self.memory.clone());
         let settings = settings.run_id(format!("run-{}", self.rows.len()));
         let log = MetricsLog::<Row>::open_in(storage, PATH, settings);
         let mut log = log.expect("the file can be written");
@@ -196,11 +196,11 @@ pub fn check_metrics(root: &Path, name: &str, expected: &Value) {
         }
     };
     // On a copy: the golden file is never written.
-    let memory = MemoryStorage::new();
-    let bytes = read_all(&LocalStorage::new(), &path).expect("it is there");
+    let memory = MemoryFs::new();
+    let bytes = read_all(&LocalFs::new(), &path).expect("it is there");
     let file = memory.create_new(Path::new(PATH)).expect("the memory is empty");
     file.write_at(0, &bytes).expect("the memory has room");
-    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
     let log = MetricsLog::<Row>::open_in(storage, PATH, WriterSettings::default());
     match (log, recovered) {
         (Err(error), None) => {

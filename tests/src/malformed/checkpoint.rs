@@ -4,7 +4,7 @@
 use super::parts::{pack, unpack};
 use crate::stored_zip::{MANIFEST, Parts, resealed, sealed_manifest, zip};
 use qstore::schema::{State, StateDict, Tensor};
-use qstore::storage::{EntryKind, MemoryStorage, Storage, create_dir_all, read_all};
+use qstore::storage::{EntryKind, FileSystem, MemoryFs, create_dir_all, read_all};
 use qstore::zarr::{Compression, MissingChunks, load_zarr_group_in};
 use qstore::{CheckpointManager, CheckpointSettings, Checkpoints, Layout, Select};
 use serde_json::{Value, json};
@@ -21,14 +21,14 @@ const ROOT: &str = "zarr.json";
 const TENSOR_BYTES_MAX: u64 = 16 << 20;
 
 pub(super) fn read_zip(bytes: &[u8]) {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     put(&memory, ZIP, bytes);
     read(&memory);
 }
 
 /// Lists, opens, loads and verifies epoch 1.
-fn read(memory: &MemoryStorage) {
-    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+fn read(memory: &MemoryFs) {
+    let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
     let checkpoints =
         Checkpoints::open_in(storage, DIR).expect("the directory is there").workers(1);
     let listed = checkpoints.list_checkpoints().expect("the memory can be read");
@@ -68,11 +68,11 @@ pub(super) fn zip_seeds() -> Vec<Vec<u8>> {
 /// The entries but for the manifest, which is made to agree with them.
 pub(super) fn read_parts(bytes: &[u8]) {
     let parts = unpack(bytes);
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     if put_tree(&memory, &parts, &sealed_manifest(&parts)) {
         read(&memory);
     }
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     put(&memory, ZIP, &zip(&parts, &sealed_manifest(&parts)));
     read(&memory);
 }
@@ -113,10 +113,10 @@ pub(super) fn read_manifest(bytes: &[u8]) {
     let parts = good_parts();
     // The last digits are those of a checksum, wrong or right.
     for manifest in [bytes.to_vec(), resealed(bytes)] {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         assert!(put_tree(&memory, &parts, &manifest), "the entries are those of a good one");
         read(&memory);
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         put(&memory, ZIP, &zip(&parts, &manifest));
         read(&memory);
     }
@@ -135,7 +135,7 @@ pub(super) fn read_root(bytes: &[u8]) {
             *content = bytes.to_vec();
         }
     }
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     assert!(put_tree(&memory, &parts, &sealed_manifest(&parts)), "all names are good");
     read(&memory);
 }
@@ -147,9 +147,9 @@ pub(super) fn root_seeds() -> Vec<Vec<u8>> {
 
 /// A group without a manifest, whose chunks must all be there.
 pub(super) fn read_group(bytes: &[u8]) {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     if put_tree(&memory, &unpack(bytes), b"{}") {
-        let storage: Arc<dyn Storage> = Arc::new(memory);
+        let storage: Arc<dyn FileSystem> = Arc::new(memory);
         let _ = load_zarr_group_in(&storage, TREE, MissingChunks::Refuse);
     }
 }
@@ -186,12 +186,12 @@ fn state() -> StateDict {
     state
 }
 
-fn saved(layout: Layout, compression: Compression) -> MemoryStorage {
+fn saved(layout: Layout, compression: Compression) -> MemoryFs {
     saved_state(state(), layout, compression)
 }
 
-fn saved_state(state: StateDict, layout: Layout, compression: Compression) -> MemoryStorage {
-    let memory = MemoryStorage::new();
+fn saved_state(state: StateDict, layout: Layout, compression: Compression) -> MemoryFs {
+    let memory = MemoryFs::new();
     let settings = CheckpointSettings::default().workers(1).layout(layout).compression(compression);
     let settings = if state.tensor_bytes() < 1_000 { settings.chunk_bytes(64) } else { settings };
     let manager = CheckpointManager::open_in(Arc::new(memory.clone()), DIR, settings);
@@ -203,8 +203,8 @@ fn saved_state(state: StateDict, layout: Layout, compression: Compression) -> Me
 }
 
 /// The files of the directory, by their paths in it; the root last, as it is written.
-fn tree(memory: &MemoryStorage) -> Parts {
-    fn collect(memory: &MemoryStorage, dir: &str, parts: &mut Parts) {
+fn tree(memory: &MemoryFs) -> Parts {
+    fn collect(memory: &MemoryFs, dir: &str, parts: &mut Parts) {
         for entry in memory.list(&Path::new(TREE).join(dir)).expect("it is there") {
             let name = entry.name.to_str().expect("plain names");
             let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
@@ -222,7 +222,7 @@ fn tree(memory: &MemoryStorage) -> Parts {
 }
 
 /// Writes the files; `false` where a name cannot be one, or two get in each other's way.
-fn put_tree(memory: &MemoryStorage, parts: &Parts, manifest: &[u8]) -> bool {
+fn put_tree(memory: &MemoryFs, parts: &Parts, manifest: &[u8]) -> bool {
     let mut all = parts.iter().map(|(name, bytes)| (&**name, &**bytes)).collect::<Vec<_>>();
     all.push((MANIFEST, manifest));
     all.into_iter().all(|(name, bytes)| {
@@ -235,7 +235,7 @@ fn put_tree(memory: &MemoryStorage, parts: &Parts, manifest: &[u8]) -> bool {
     })
 }
 
-fn put(memory: &MemoryStorage, path: &str, bytes: &[u8]) {
+fn put(memory: &MemoryFs, path: &str, bytes: &[u8]) {
     memory.create_dir(Path::new(DIR)).expect("the memory is empty");
     let file = memory.create_new(Path::new(path)).expect("the memory is empty");
     file.write_at(0, bytes).expect("the memory has room");
@@ -250,7 +250,7 @@ mod tests {
     fn every_seed_is_loaded() {
         for seed in parts_seeds() {
             let parts = unpack(&seed);
-            let (memory, other) = (MemoryStorage::new(), MemoryStorage::new());
+            let (memory, other) = (MemoryFs::new(), MemoryFs::new());
             assert!(put_tree(&memory, &parts, &sealed_manifest(&parts)));
             put(&other, ZIP, &zip(&parts, &sealed_manifest(&parts)));
             for memory in [memory, other] {
@@ -258,9 +258,9 @@ mod tests {
             }
         }
         for seed in group_seeds() {
-            let memory = MemoryStorage::new();
+            let memory = MemoryFs::new();
             put_tree(&memory, &unpack(&seed), b"{}");
-            let storage: Arc<dyn Storage> = Arc::new(memory);
+            let storage: Arc<dyn FileSystem> = Arc::new(memory);
             load_zarr_group_in(&storage, TREE, MissingChunks::Refuse).unwrap();
         }
     }

@@ -3,7 +3,7 @@
 use qstore::buffer::Sink;
 use qstore::parquet::{Compression, MetricsLog, Values};
 use qstore::schema::Row;
-use qstore::storage::{MemoryStorage, Storage, read_all};
+use qstore::storage::{FileSystem, MemoryFs, read_all};
 use qstore::{MetricsFile, WriterSettings};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const SEAL: &[u8] = b"QSFC";
 const OURS: &[u8] = b"qstore-parquet";
 
 pub(super) fn read_as_is(bytes: &[u8]) {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     put(&memory, bytes);
     if let Ok(file) = MetricsFile::open_in(&memory, PATH) {
         let validation = file.validate().expect("damage is in what is returned");
@@ -51,8 +51,8 @@ pub(super) fn read_as_is(bytes: &[u8]) {
 }
 
 /// Continues the file, which sets a damaged one aside, widens one column and adds another.
-fn write(memory: &MemoryStorage) {
-    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+fn write(memory: &MemoryFs) {
+    let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
     let settings = WriterSettings::default().compression(Compression::None);
     let Ok(mut log) = MetricsLog::<Row>::open_in(storage, PATH, settings) else { return };
     let before = Sink::<Row>::stats(&log).file_rows;
@@ -93,7 +93,7 @@ fn sealed(bytes: &[u8], is_ours: bool) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn put(memory: &MemoryStorage, bytes: &[u8]) {
+fn put(memory: &MemoryFs, bytes: &[u8]) {
     let file = memory.create_new(Path::new(PATH)).expect("the memory is empty");
     file.write_at(0, bytes).expect("the memory has room");
 }
@@ -108,10 +108,10 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         Compression::Snappy,
     ];
     let file = |compression: Compression, is_plain: bool| {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let settings = WriterSettings::default().compression(compression).run_id("seed");
         let settings = settings.plain_encoding(is_plain);
-        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
         let mut log = MetricsLog::<Row>::open_in(storage, PATH, settings).expect("it can be made");
         for n in 0..20_i64 {
             let mut row = Row::from([("n", n)]);

@@ -1,7 +1,7 @@
 //! States from outside: safetensors files, and names of tensors.
 
 use qstore::schema::{Key, State, StateDict, Tensor};
-use qstore::storage::{EntryKind, MemoryStorage, Storage, read_all};
+use qstore::storage::{EntryKind, FileSystem, MemoryFs, read_all};
 use qstore::zarr::{export_safetensors_in, import_safetensors_in};
 use qstore::{CheckpointManager, CheckpointSettings, Layout};
 use std::path::Path;
@@ -12,14 +12,14 @@ const FILE: &str = "/model.safetensors";
 const DIR: &str = "/run/checkpoints";
 
 pub(super) fn read_safetensors(bytes: &[u8]) {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let file = memory.create_new(Path::new(FILE)).expect("the memory is empty");
     file.write_at(0, bytes).expect("the memory has room");
     let Ok(state) = import_safetensors_in(&memory, FILE) else { return };
     // Tensors cannot be more than the file holds.
     assert!(state.tensor_bytes() <= bytes.len() as u64);
     // What could be read can be written, unless one of its names is not allowed, and read again.
-    let storage: Arc<dyn Storage> = Arc::new(memory);
+    let storage: Arc<dyn FileSystem> = Arc::new(memory);
     if export_safetensors_in(&storage, "/again.safetensors", &state).is_ok() {
         let again = import_safetensors_in(&*storage, "/again.safetensors");
         let again = again.expect("what was written can be read");
@@ -39,8 +39,8 @@ pub(super) fn safetensors_seeds() -> Vec<Vec<u8>> {
 }
 
 fn written(state: &StateDict) -> Vec<u8> {
-    let memory = MemoryStorage::new();
-    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let memory = MemoryFs::new();
+    let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
     export_safetensors_in(&storage, FILE, state).expect("it can be written");
     read_all(&memory, Path::new(FILE)).expect("it is there")
 }
@@ -53,7 +53,7 @@ pub(super) fn read_names(bytes: &[u8]) {
     let mut lines = text.split('\n').take(40);
     let state = dict(&mut lines, 0);
     for layout in [Layout::SingleFile, Layout::Directory] {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         memory.create_dir(Path::new("/run")).expect("the memory is empty");
         memory.create_dir(Path::new("/run/other")).expect("the memory is empty");
         let settings = CheckpointSettings::default().workers(1).layout(layout);
@@ -73,7 +73,7 @@ pub(super) fn read_names(bytes: &[u8]) {
     }
 }
 
-fn check_names(memory: &MemoryStorage, dir: &Path) {
+fn check_names(memory: &MemoryFs, dir: &Path) {
     for entry in memory.list(dir).expect("it is there") {
         let name = entry.name.to_str().expect("plain letters");
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-%~".contains(&b);

@@ -40,7 +40,7 @@ const OF_FS: &[&str] = &[
     "write",
 ];
 
-const REMEDY: &str = "go through the `Storage` seam of qstore-storage; only it decides what is \
+const REMEDY: &str = "go through the `FileSystem` seam of qstore-storage; only it decides what is \
                       durable";
 
 /// Library code outside qstore-storage names nothing that creates, links, renames, removes or

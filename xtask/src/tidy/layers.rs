@@ -1,13 +1,16 @@
-//! Rules: dependencies between our crates point down, but for one.
+//! Rules: dependencies between our crates point down.
 //!
 //! Why: a person may take only the ring buffer, or only the checkpointer, and pay for nothing else.
 //! That holds as long as no crate depends on a row above or beside its own:
 //!
 //! ```text
-//!  L2  qstore   qstore-tracing   qstore-metrics
-//!  L1  qstore-logger   qstore-parquet   qstore-zarr
-//!  L0  qstore-schema   qstore-buffer    qstore-storage   qstore-signal
-//!  aside: qstore-tests, qstore-bench → anything;  xtask → nothing
+//!  L5  qstore   qstore-tracing   qstore-metrics
+//!  L4  qstore-logger
+//!  L3  qstore-parquet   qstore-zarr
+//!  L2  qstore-checkpoint
+//!  L1  qstore-schema   qstore-buffer   qstore-storage
+//!  L0  qstore-settings   qstore-os   qstore-signal
+//!  aside: qstore-tests, qstore-bench, qstore-demo → anything;  xtask → nothing
 //! ```
 //!
 //! Dev-dependencies keep the same rule: a test that needs two siblings belongs into the top-level
@@ -27,23 +30,27 @@ enum Place {
 }
 
 const TABLE: &[(&str, Place)] = &[
-    ("qstore", Place::Layer(2)),
-    ("qstore-tracing", Place::Layer(2)),
-    ("qstore-metrics", Place::Layer(2)),
-    ("qstore-logger", Place::Layer(1)),
-    ("qstore-parquet", Place::Layer(1)),
-    ("qstore-zarr", Place::Layer(1)),
-    ("qstore-schema", Place::Layer(0)),
-    ("qstore-buffer", Place::Layer(0)),
-    ("qstore-storage", Place::Layer(0)),
+    ("qstore", Place::Layer(5)),
+    ("qstore-tracing", Place::Layer(5)),
+    ("qstore-metrics", Place::Layer(5)),
+    ("qstore-logger", Place::Layer(4)),
+    ("qstore-zarr", Place::Layer(3)),
+    ("qstore-parquet", Place::Layer(3)),
+    ("qstore-checkpoint", Place::Layer(2)),
+    ("qstore-schema", Place::Layer(1)),
+    ("qstore-buffer", Place::Layer(1)),
+    ("qstore-storage", Place::Layer(1)),
+    ("qstore-settings", Place::Layer(0)),
+    ("qstore-os", Place::Layer(0)),
     ("qstore-signal", Place::Layer(0)),
     ("qstore-tests", Place::Aside),
     ("qstore-bench", Place::Aside),
+    ("qstore-demo", Place::Aside),
     ("xtask", Place::Alone),
 ];
 
-/// The one sideways edge: so that a logger opens a path in one call. It is optional, and behind
-/// this default feature, so that without it the logger names no file format.
+/// The one edge to a file format from a crate that is useful without it: so that a logger opens a path
+/// in one call. It is optional, and behind this default feature.
 const EDGE: (&str, &str) = ("qstore-logger", "qstore-parquet");
 const EDGE_FEATURE: &str = "parquet";
 
@@ -65,7 +72,6 @@ pub(super) fn dependencies_point_down(metadata: &Metadata) -> Vec<Finding> {
             .iter()
             .filter(|dependency| dependency.name != package.name)
             .filter(|dependency| metadata.is_member(&dependency.name))
-            .filter(|dependency| (package.name.as_str(), dependency.name.as_str()) != EDGE)
             .filter(|dependency| !place(&dependency.name).is_some_and(|to| permitted(from, to)));
         findings.extend(upward.map(|dependency| {
             Finding::new(
@@ -79,7 +85,7 @@ pub(super) fn dependencies_point_down(metadata: &Metadata) -> Vec<Finding> {
     findings
 }
 
-/// The sideways edge can be switched off, and its switch has the agreed name.
+/// The edge can be switched off, and its switch has the agreed name.
 pub(super) fn one_edge_is_optional(metadata: &Metadata) -> Vec<Finding> {
     let Some(package) = metadata.members.iter().find(|package| package.name == EDGE.0) else {
         return vec![];

@@ -44,9 +44,12 @@ const THREADS: &[&str] = &["async-std", "rayon", "smol", "threadpool", "tokio"];
 
 /// What each crate must not depend on: the beginnings of crate names.
 const TABLE: &[(&str, &[&[&str]])] = &[
+    ("qstore-settings", &[FORMATS, DISK, THREADS, &["serde"]]),
+    ("qstore-os", &[FORMATS, THREADS]),
     ("qstore-schema", &[FORMATS, DISK, THREADS]),
     ("qstore-buffer", &[FORMATS, DISK, THREADS, &["serde", "bytes", "indexmap"]]),
     ("qstore-storage", &[FORMATS, THREADS]),
+    ("qstore-checkpoint", &[FORMATS, DISK, THREADS]),
     ("qstore-parquet", &[ARRAYS, DISK, THREADS]),
     ("qstore-zarr", &[COLUMNS, DISK, THREADS]),
     ("qstore-logger", &[FORMATS, DISK, THREADS]),

@@ -7,12 +7,12 @@ use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::record::Field as Found;
 use qstore_schema::Row;
-use qstore_storage::{MemoryStorage, read_all};
+use qstore_storage::{MemoryFs, read_all};
 
 const PATH: &str = "/metrics.parquet";
 
 /// Row number n holds n.
-fn numbers(memory: &MemoryStorage) -> Vec<i64> {
+fn numbers(memory: &MemoryFs) -> Vec<i64> {
     // Without declared columns there is no file before the first row.
     let Ok(bytes) = read_all(memory, Path::new(PATH)) else { return Vec::new() };
     let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
@@ -33,7 +33,7 @@ struct Seen {
 
 fn run(seed: u64, through: &mut Seen) {
     let mut random = Rng::with_seed(seed);
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let settings = WriterSettings::default()
         .row_group_rows_max(random.usize(8..40))
         .flush_interval(random.usize(1..60))

@@ -11,7 +11,7 @@ use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
 use proptest::prelude::*;
 use qstore_schema::{Row, TrainingMetrics, Value};
-use qstore_storage::{MemoryStorage, StagedFile};
+use qstore_storage::{MemoryFs, StagedFile};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn bits(value: &Value) -> Option<Bits> {
 }
 
 /// Reads a published file row by row, with nothing but the Parquet library.
-fn read(storage: &dyn Storage) -> Vec<Seen> {
+fn read(storage: &dyn FileSystem) -> Vec<Seen> {
     let Ok(file) = storage.open(Path::new(PATH)) else { return Vec::new() };
     let reader = SerializedFileReader::new(ReadAt::new(file.into()).unwrap()).unwrap();
     let mut rows = Vec::new();
@@ -93,7 +93,7 @@ fn column(reader: ColumnReader) -> Vec<Option<Bits>> {
     }
 }
 
-fn open(memory: &MemoryStorage, settings: WriterSettings) -> MetricsLog<Row> {
+fn open(memory: &MemoryFs, settings: WriterSettings) -> MetricsLog<Row> {
     MetricsLog::open_in(Arc::new(memory.clone()), PATH, settings).unwrap()
 }
 
@@ -185,7 +185,7 @@ proptest! {
             .twin_bytes_min(if is_twin { 0 } else { u64::MAX })
             .reuse_after(Duration::from_micros(reuse_after_us))
             .row_group_rows_max(row_group_rows_max);
-        let mut memory = MemoryStorage::new();
+        let mut memory = MemoryFs::new();
         let mut log = open(&memory, settings.clone());
         let (mut flushed, mut pending) = (Vec::new(), Vec::new());
         for step in steps {
@@ -238,7 +238,7 @@ proptest! {
 
 #[test]
 fn a_typed_file_is_a_table_from_the_first_moment() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let settings = WriterSettings::default();
     let storage = Arc::new(memory.clone());
     let log = MetricsLog::<TrainingMetrics>::open_in(storage, PATH, settings).unwrap();
@@ -251,7 +251,7 @@ fn a_typed_file_is_a_table_from_the_first_moment() {
 
 #[test]
 fn a_second_writer_is_refused_until_the_first_is_gone() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let first = open(&memory, WriterSettings::default());
     let second =
         MetricsLog::<Row>::open_in(Arc::new(memory.clone()), PATH, WriterSettings::default());
@@ -262,7 +262,7 @@ fn a_second_writer_is_refused_until_the_first_is_gone() {
 
 #[test]
 fn full_row_groups_are_sealed_and_forgotten() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let settings = WriterSettings::default().row_group_rows_max(10).pending_rows_max(25);
     let mut log = open(&memory, settings);
     let mut batch: Vec<_> = (0..25_i64).map(|n| Row::from([("n", n)])).collect();
@@ -277,7 +277,7 @@ fn full_row_groups_are_sealed_and_forgotten() {
 /// Rows that come in while a version is written are in the next one, whatever they bring along.
 #[test]
 fn rows_are_received_while_a_version_is_written() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let mut log = open(&memory, WriterSettings::default().twin_bytes_min(0));
     let mut expected = Vec::new();
     let mut append = |log: &mut MetricsLog<Row>, row: Row| {
@@ -305,7 +305,7 @@ fn rows_are_received_while_a_version_is_written() {
 /// A flush covers what was there when it began, and comes to an end however fast rows come in.
 #[test]
 fn a_flush_ends_although_rows_keep_coming() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let mut log = open(&memory, WriterSettings::default());
     log.append(&Row::from([("n", 0_i64)]), Instant::now());
     let mut rounds = 0;
@@ -319,7 +319,7 @@ fn a_flush_ends_although_rows_keep_coming() {
 
 #[test]
 fn closing_leaves_one_group_a_session_and_says_so_in_the_footer() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     for session in 1..=3 {
         let mut log = open(&memory, WriterSettings::default());
         for n in 0..20_i64 {
@@ -338,7 +338,7 @@ fn closing_leaves_one_group_a_session_and_says_so_in_the_footer() {
 
 #[test]
 fn opening_and_closing_without_rows_changes_nothing() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let mut log = open(&memory, WriterSettings::default());
     log.append(&Row::from([("n", 1_i64)]), Instant::now());
     log.close().unwrap();
@@ -355,8 +355,8 @@ fn a_file_with_other_columns_is_refused_and_left_alone() {
         const DECLARED: &'static [Field] = &[Field::required("epoch", DataType::Utf8)];
         fn visit(&self, _: &mut impl qstore_schema::FieldVisitor) {}
     }
-    let memory = MemoryStorage::new();
-    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let memory = MemoryFs::new();
+    let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
     let settings = WriterSettings::default;
     drop(MetricsLog::<TrainingMetrics>::open_in(Arc::clone(&storage), PATH, settings()).unwrap());
     let before = qstore_storage::read_all(&memory, Path::new(PATH)).unwrap();
@@ -372,7 +372,7 @@ fn a_file_with_other_columns_is_refused_and_left_alone() {
 #[test]
 fn what_is_no_parquet_file_is_refused_and_left_alone() {
     let whole = {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let mut log = open(&memory, WriterSettings::default());
         log.append(&Row::from([("n", 1_i64)]), Instant::now());
         log.close().unwrap();
@@ -386,8 +386,8 @@ fn what_is_no_parquet_file_is_refused_and_left_alone() {
     let texts: [&[u8]; 5] =
         [b"epoch,loss\n1,2\n", b"PAR1PAR1", &whole[..end - 1], &wrong_length, &damaged];
     for bytes in texts {
-        let memory = MemoryStorage::new();
-        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let memory = MemoryFs::new();
+        let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
         let mut staged = StagedFile::create(&storage, Path::new("/staged")).unwrap();
         staged.append(bytes).unwrap();
         staged.commit(Path::new(PATH)).unwrap();
@@ -401,7 +401,7 @@ fn what_is_no_parquet_file_is_refused_and_left_alone() {
 /// it is, nothing panics and the writer's memory stays bounded. Once 15 of 6 000 such files panicked.
 #[test]
 fn a_footer_that_lies_is_an_error_at_the_latest_when_it_matters() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let mut log = open(&memory, WriterSettings::default());
     for n in 0..30_i64 {
         log.append(&Row::from([("n", Value::Int(n)), ("t", "x".into())]), Instant::now());
@@ -418,7 +418,7 @@ fn a_footer_that_lies_is_an_error_at_the_latest_when_it_matters() {
             // A lie that looks as if we had told it.
             let seal = crate::checksums::seal(&lie[footer..whole.len() - 8]);
             lie[footer - SEAL_LEN as usize..footer].copy_from_slice(&seal);
-            let memory = MemoryStorage::new();
+            let memory = MemoryFs::new();
             memory.create_new(Path::new(PATH)).unwrap().write_at(0, &lie).unwrap();
             let settings = WriterSettings::default().compression(Compression::None);
             let storage = Arc::new(memory.clone());
@@ -439,7 +439,7 @@ fn a_footer_that_lies_is_an_error_at_the_latest_when_it_matters() {
 #[test]
 fn two_columns_of_one_name_are_refused() {
     let fields = [Field::nullable("a", DataType::Int64), Field::nullable("a", DataType::Int64)];
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let mut bytes = footer::MAGIC.to_vec();
     bytes.extend(footer::encode(&[], &fields, &[]));
     memory.create_new(Path::new(PATH)).unwrap().write_at(0, &bytes).unwrap();
@@ -450,7 +450,7 @@ fn two_columns_of_one_name_are_refused() {
 
 #[test]
 fn a_path_that_cannot_be_a_file_is_refused_with_a_reason() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     memory.create_dir(Path::new("/dir")).unwrap();
     for (path, message) in [
         ("/dir", "/dir cannot be a metrics file: it is a directory; name a file in it"),
@@ -467,7 +467,7 @@ fn a_path_that_cannot_be_a_file_is_refused_with_a_reason() {
 
 #[test]
 fn a_leftover_of_a_killed_writer_is_removed() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     memory.create_new(Path::new("/.metrics.parquet.twin")).unwrap();
     open(&memory, WriterSettings::default()).close().unwrap();
     assert!(memory.list(Path::new("/")).unwrap().is_empty());

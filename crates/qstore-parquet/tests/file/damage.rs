@@ -2,18 +2,18 @@
 
 use crate::{PATH, bits, put, row, write};
 use qstore_parquet::{Compression, MetricsFile, WriterSettings};
-use qstore_storage::{MemoryStorage, read_all};
+use qstore_storage::{MemoryFs, read_all};
 use std::path::Path;
 
 fn small(compression: Compression) -> Vec<u8> {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     write(&memory, WriterSettings::default().compression(compression), 0, 20, true);
     read_all(&memory, Path::new(PATH)).unwrap()
 }
 
 /// Whether the file can be read; if it can, it holds what was written.
 fn is_read(bytes: &[u8]) -> bool {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     put(&memory, bytes);
     let Ok(file) = MetricsFile::open_in(&memory, PATH) else { return false };
     let is_whole = file.validate().unwrap().is_whole();

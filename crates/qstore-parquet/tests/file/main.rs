@@ -9,7 +9,7 @@ mod stale;
 
 use qstore_parquet::{MetricsLog, WriterSettings};
 use qstore_schema::{Row, Value};
-use qstore_storage::{MemoryStorage, Storage};
+use qstore_storage::{FileSystem, MemoryFs};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,12 +32,12 @@ fn row(n: i64) -> Row {
     row
 }
 
-fn open(memory: &MemoryStorage, settings: WriterSettings) -> MetricsLog<Row> {
+fn open(memory: &MemoryFs, settings: WriterSettings) -> MetricsLog<Row> {
     MetricsLog::open_in(Arc::new(memory.clone()), PATH, settings).unwrap()
 }
 
 /// Appends rows number `from` to `to`, a flush every `flush`; closes the file if it is to.
-fn write(memory: &MemoryStorage, settings: WriterSettings, from: i64, to: i64, close: bool) {
+fn write(memory: &MemoryFs, settings: WriterSettings, from: i64, to: i64, close: bool) {
     let mut log = open(memory, settings);
     for n in from..to {
         log.append(&row(n), Instant::now());
@@ -52,7 +52,7 @@ fn write(memory: &MemoryStorage, settings: WriterSettings, from: i64, to: i64, c
     }
 }
 
-fn put(memory: &MemoryStorage, bytes: &[u8]) {
+fn put(memory: &MemoryFs, bytes: &[u8]) {
     memory.create_new(Path::new(PATH)).unwrap().write_at(0, bytes).unwrap();
 }
 

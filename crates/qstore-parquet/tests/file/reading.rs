@@ -3,7 +3,7 @@
 use crate::{PATH, bits, open, put, row, write};
 use qstore_parquet::{Compression, Durability, Error, MetricsFile, Values, WriterSettings};
 use qstore_schema::Row;
-use qstore_storage::MemoryStorage;
+use qstore_storage::MemoryFs;
 use std::time::{Duration, Instant};
 
 fn settings() -> WriterSettings {
@@ -17,7 +17,7 @@ fn rows_and_columns_are_read_by_name_and_range() {
         codecs.iter().flat_map(|codec| [(codec, false, true), (codec, true, false)])
     {
         let compression: Compression = codec.parse().unwrap();
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let settings = settings().compression(compression).plain_encoding(is_plain);
         write(&memory, settings.clone(), 0, 333, true);
         write(&memory, settings, 333, 500, close);
@@ -52,7 +52,7 @@ fn rows_and_columns_are_read_by_name_and_range() {
 /// A version that was opened stays as it was, however far the writer goes.
 #[test]
 fn an_open_file_is_a_snapshot() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let mut log = open(&memory, settings().durability(Durability::Flush));
     let mut files = Vec::new();
     for n in 0..200_i64 {
@@ -72,7 +72,7 @@ fn an_open_file_is_a_snapshot() {
 
 #[test]
 fn the_accounts_of_every_session_are_read_back() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     for session in 0..3 {
         let run = format!("run {session}");
         let mut log = open(&memory, settings().run_id(run).resumed_epoch(session * 10));
@@ -112,7 +112,7 @@ fn a_plain_file_has_nothing_newer_in_it_and_nan_is_never_a_statistic() {
     use parquet::file::metadata::ColumnChunkMetaData;
     use parquet::file::reader::{FileReader, SerializedFileReader};
     for is_plain in [true, false] {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let settings = WriterSettings::default().plain_encoding(is_plain);
         write(&memory, settings, 0, 10_000, true);
         let bytes = qstore_storage::read_all(&memory, std::path::Path::new(PATH)).unwrap();
@@ -149,7 +149,7 @@ fn statistics_hold_in_the_order_that_every_reader_knows() {
     use parquet::file::writer::SerializedFileWriter;
     use parquet::schema::parser::parse_message_type;
 
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let schema = parse_message_type("message m { required double up; required double down; }");
     let mut bytes = Vec::new();
     let mut writer =

@@ -3,12 +3,12 @@
 use crate::{PATH, open, put, write};
 use qstore_parquet::{Error, MetricsFile, MetricsLog, Values, WriterSettings};
 use qstore_schema::Row;
-use qstore_storage::{MemoryStorage, Storage, read_all};
+use qstore_storage::{FileSystem, MemoryFs, read_all};
 use std::path::Path;
 use std::sync::Arc;
 
 fn whole(close: bool) -> Vec<u8> {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     write(&memory, WriterSettings::default(), 0, 50, close);
     read_all(&memory, Path::new(PATH)).unwrap()
 }
@@ -20,7 +20,7 @@ fn what_was_appended_by_mistake_is_set_aside_and_the_rows_are_kept() {
         [b"\n", b"PAR1", b"a line of text\n", &zeros, &[&zeros[..65_533], b"PAR1PAR1"].concat()];
     for tail in tails {
         let damaged = [&whole(true), tail].concat();
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         put(&memory, &damaged);
         let log = open(&memory, WriterSettings::default());
         let recovery = qstore_buffer::Sink::<Row>::stats(&log).recovery.unwrap();
@@ -47,9 +47,9 @@ fn what_cannot_be_recovered_is_refused_and_left_alone() {
     let mut damaged = [&whole(true), &b"tail"[..]].concat();
     damaged[100] ^= 1;
     for bytes in [damaged, whole(true)[..500].to_vec(), b"step,loss\n1,2\n".to_vec()] {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         put(&memory, &bytes);
-        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
         let log = MetricsLog::<Row>::open_in(storage, PATH, WriterSettings::default());
         assert!(matches!(log, Err(Error::NotParquet { .. })), "{log:?}");
         assert_eq!(read_all(&memory, Path::new(PATH)).unwrap(), bytes);
@@ -61,12 +61,12 @@ fn what_cannot_be_recovered_is_refused_and_left_alone() {
 #[test]
 fn a_conflict_leaves_a_damaged_file_alone() {
     let damaged = [&whole(true), &b"tail"[..]].concat();
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     put(&memory, &damaged);
     qstore_schema::record! {
         struct Other { n: f64 }
     }
-    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
     let log = MetricsLog::<Other>::open_in(storage, PATH, WriterSettings::default());
     assert!(matches!(log, Err(Error::SchemaConflict { .. })), "{log:?}");
     assert_eq!(read_all(&memory, Path::new(PATH)).unwrap(), damaged);

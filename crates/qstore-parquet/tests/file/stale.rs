@@ -7,14 +7,14 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row as Record};
 use parquet::schema::types::Type;
 use qstore_parquet::{Compression, WriterSettings};
-use qstore_storage::{MemoryStorage, read_all};
+use qstore_storage::{MemoryFs, read_all};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Every version of a file that is written in small flushes, merged and sealed.
 fn versions(settings: &WriterSettings) -> Vec<Vec<u8>> {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let mut log = open(&memory, settings.clone().row_group_rows_max(60).twin_bytes_min(0));
     let mut versions = Vec::new();
     for n in 0..300_i64 {

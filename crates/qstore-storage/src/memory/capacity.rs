@@ -1,10 +1,10 @@
 //! A disk that can be full.
 
-use super::{Disk, Inode, MemoryStorage, ROOT};
+use super::{Disk, Inode, MemoryFs, ROOT};
 use std::collections::HashSet;
 use std::io;
 
-impl MemoryStorage {
+impl MemoryFs {
     /// Limits the bytes of all files together; `None`, the default, is no limit. A write beyond it
     /// takes what still fits and fails, as on a full disk; what has no name any more does not count.
     pub fn set_capacity(&self, bytes: Option<u64>) {
@@ -46,13 +46,13 @@ impl Disk {
 
 #[cfg(test)]
 mod tests {
-    use crate::{MemoryStorage, Storage, read_all};
+    use crate::{FileSystem, MemoryFs, read_all};
     use std::io;
     use std::path::Path;
 
     #[test]
     fn a_full_disk_takes_what_fits_and_is_free_again_when_something_goes() {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         memory.set_capacity(Some(10));
         let old = memory.create_new(Path::new("/old")).unwrap();
         old.write_at(0, b"12345").unwrap();

@@ -1,16 +1,16 @@
 //! What a power cut leaves of what was not synced: a file system may have written any part of it.
 
-use super::{Disk, Inode, MemoryStorage};
+use super::{Disk, Inode, MemoryFs};
 use std::fmt;
 
 /// A power cut: what becomes of unsynced bytes and of unsynced names. It shows as a short text that
 /// names it completely, seeds included.
 ///
 /// ```
-/// use qstore_storage::{MemoryStorage, PowerCut, Storage, read_all};
+/// use qstore_storage::{MemoryFs, PowerCut, FileSystem, read_all};
 /// use std::path::Path;
 ///
-/// let memory = MemoryStorage::new();
+/// let memory = MemoryFs::new();
 /// let file = memory.create_new(Path::new("/file"))?;
 /// file.write_at(0, b"not synced")?;
 /// memory.sync_dir(Path::new("/"))?;
@@ -85,7 +85,7 @@ impl fmt::Display for PowerCut {
     }
 }
 
-impl MemoryStorage {
+impl MemoryFs {
     /// What is left after that power cut at this moment, as a storage of its own. Locks are gone.
     #[must_use]
     pub fn power_cut_by(&self, cut: PowerCut) -> Self {
@@ -179,13 +179,13 @@ impl Coin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Storage, read_all};
+    use crate::{FileSystem, read_all};
     use std::collections::BTreeSet;
     use std::path::Path;
 
     #[test]
     fn any_blocks_and_either_length_survive_and_nothing_else() {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let file = memory.create_new(Path::new("/file")).unwrap();
         memory.sync_dir(Path::new("/")).unwrap();
         file.write_at(0, b"aabb").unwrap();

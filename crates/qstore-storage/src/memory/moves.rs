@@ -93,14 +93,14 @@ fn apply(names: &mut Names, name: OsString, inode: Option<usize>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::{MemoryStorage, PowerCut, Storage, UnsyncedBytes, UnsyncedNames};
+    use crate::{FileSystem, MemoryFs, PowerCut, UnsyncedBytes, UnsyncedNames};
     use std::collections::BTreeSet;
     use std::path::Path;
 
     #[test]
     fn a_directory_is_never_in_two_places_or_in_none() {
         for exchanged in [false, true] {
-            let memory = MemoryStorage::new();
+            let memory = MemoryFs::new();
             for dir in ["/a", "/b", "/a/tree"] {
                 memory.create_dir(Path::new(dir)).unwrap();
             }
@@ -117,9 +117,8 @@ mod tests {
             } else {
                 memory.rename(Path::new("/a/tree"), Path::new("/b/tree")).unwrap();
             }
-            let is_there = |memory: &MemoryStorage, path: &str| {
-                memory.metadata(Path::new(path)).unwrap().is_some()
-            };
+            let is_there =
+                |memory: &MemoryFs, path: &str| memory.metadata(Path::new(path)).unwrap().is_some();
             let cut = memory.power_cut();
             assert!(is_there(&cut, "/a/tree") && is_there(&cut, "/b/tree") == exchanged);
             for synced in ["/a", "/b"] {
@@ -135,8 +134,8 @@ mod tests {
     /// Two independent steps come in any of four ways; two of one name in their order only.
     #[test]
     fn steps_survive_in_any_order_but_for_those_of_one_name() {
-        let names = |steps: fn(&MemoryStorage)| {
-            let memory = MemoryStorage::new();
+        let names = |steps: fn(&MemoryFs)| {
+            let memory = MemoryFs::new();
             steps(&memory);
             let left = |seed| {
                 let names = UnsyncedNames::Random { seed };
@@ -148,7 +147,7 @@ mod tests {
             };
             (0..200).map(left).collect::<BTreeSet<_>>().len()
         };
-        let create = |memory: &MemoryStorage, name: &str| {
+        let create = |memory: &MemoryFs, name: &str| {
             memory.create_new(Path::new(name)).map(drop).unwrap();
         };
         assert_eq!(names(|_| {}), 1);
@@ -163,7 +162,7 @@ mod tests {
             memory.rename(Path::new("/a"), Path::new("/b")).unwrap();
         });
         assert_eq!(renamed, 3, "nothing, the old name, the new one");
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         create(&memory, "/file");
         memory.sync_dir(Path::new("/")).unwrap();
         for seed in 0..50 {

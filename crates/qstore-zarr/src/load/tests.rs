@@ -6,7 +6,7 @@ use crate::CheckpointSettings;
 use crate::archive::ArchiveWriter;
 use crate::manifest::{MANIFEST, Manifest};
 use crate::save::{Snapshot, ZARR_JSON, save_checkpoint};
-use qstore_storage::{MemoryStorage, StagedFile};
+use qstore_storage::{MemoryFs, StagedFile};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::path::Path;
@@ -17,7 +17,7 @@ const ROOT: &str = "/attributes/qstore/structure";
 const ARRAY: &str = "/consolidated_metadata/metadata/model~1w";
 
 fn saved() -> CheckpointDir {
-    let storage = Arc::new(MemoryStorage::new());
+    let storage = Arc::new(MemoryFs::new());
     let dir = CheckpointDir::open(storage, Path::new("/c")).unwrap();
     let tensor = Tensor::from_vec(vec![1.0_f32; 100], [10, 10]).unwrap();
     let snapshot = Snapshot {

@@ -1,7 +1,7 @@
 //! There and back, files of others, and files that lie.
 
 use super::*;
-use qstore_storage::{MemoryStorage, read_all};
+use qstore_storage::{MemoryFs, read_all};
 
 const PATH: &str = "/m.safetensors";
 
@@ -28,8 +28,8 @@ fn all_dtypes() -> StateDict {
     state
 }
 
-fn file(bytes: &[u8]) -> MemoryStorage {
-    let memory = MemoryStorage::new();
+fn file(bytes: &[u8]) -> MemoryFs {
+    let memory = MemoryFs::new();
     memory.create_new(Path::new(PATH)).unwrap().write_at(0, bytes).unwrap();
     memory
 }
@@ -44,8 +44,8 @@ fn of_header(header: &str, data: &[u8]) -> Vec<u8> {
 #[test]
 fn a_state_comes_back_as_it_was_and_is_durable() {
     for state in [StateDict::new(), optimizer(), all_dtypes()] {
-        let memory = MemoryStorage::new();
-        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let memory = MemoryFs::new();
+        let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
         let len = export_safetensors_in(&storage, PATH, &state).unwrap();
         let cut = memory.power_cut();
         assert_eq!(read_all(&cut, Path::new(PATH)).unwrap().len() as u64, len);
@@ -56,7 +56,7 @@ fn a_state_comes_back_as_it_was_and_is_durable() {
 
 #[test]
 fn what_the_format_does_not_have_is_refused() {
-    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let storage: Arc<dyn FileSystem> = Arc::new(MemoryFs::new());
     let export = |state: StateDict| export_safetensors_in(&storage, PATH, &state).unwrap_err();
     let complex = StateDict::from_iter([("z", Tensor::scalar([1.0_f64, 2.0]))]);
     assert!(export(complex).to_string().contains("no 128-bit complex"));
@@ -102,8 +102,8 @@ fn a_file_that_lies_or_was_cut_is_refused() {
     refuse(&of_header(r#"{"__metadata__":{"qstore_structure":"[1]"}}"#, &[]));
     refuse(&[1, 2, 3]);
     refuse(&u64::MAX.to_le_bytes());
-    let memory = MemoryStorage::new();
-    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let memory = MemoryFs::new();
+    let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
     export_safetensors_in(&storage, PATH, &optimizer()).unwrap();
     let whole = read_all(&memory, Path::new(PATH)).unwrap();
     for len in 0..whole.len() {

@@ -4,7 +4,7 @@
 use crate::states::{model, seed_of};
 use crate::watched::{Gate, Watched};
 use qstore_schema::StateDict;
-use qstore_storage::{MemoryStorage, Operation};
+use qstore_storage::{MemoryFs, Operation};
 use qstore_zarr::{Busy, CheckpointManager, CheckpointSettings, Error, SaveTicket};
 use std::future::Future;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn held(busy: Busy) -> (CheckpointManager, Arc<Gate>, SaveTicket) {
 }
 
 fn gated(busy: Busy) -> (CheckpointManager, Arc<Gate>) {
-    let watched = Watched::new(&MemoryStorage::new());
+    let watched = Watched::new(&MemoryFs::new());
     let settings = CheckpointSettings::default().busy(busy);
     let manager = CheckpointManager::open_in(watched.shared(), Path::new("/c"), settings).unwrap();
     let gate = Arc::new(Gate::default());
@@ -136,7 +136,7 @@ fn a_ticket_can_be_awaited() {
 
 #[test]
 fn a_failure_is_told_by_the_ticket_or_once_by_the_next_save_and_always_by_health() {
-    let watched = Watched::new(&MemoryStorage::new());
+    let watched = Watched::new(&MemoryFs::new());
     let settings = CheckpointSettings::default();
     let mut manager =
         CheckpointManager::open_in(watched.shared(), Path::new("/c"), settings).unwrap();
@@ -165,7 +165,7 @@ fn a_failure_is_told_by_the_ticket_or_once_by_the_next_save_and_always_by_health
 
 #[test]
 fn after_a_panic_every_ticket_resolves_and_nothing_more_is_taken() {
-    let watched = Watched::new(&MemoryStorage::new());
+    let watched = Watched::new(&MemoryFs::new());
     let settings = CheckpointSettings::default();
     let mut manager =
         CheckpointManager::open_in(watched.shared(), Path::new("/c"), settings).unwrap();
@@ -208,7 +208,7 @@ fn close_waits_for_what_was_taken_as_long_as_it_may() {
 
 #[test]
 fn a_manager_that_is_dropped_finishes_its_saves() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let open = || {
         let settings = CheckpointSettings::default();
         CheckpointManager::open_in(Arc::new(memory.clone()), Path::new("/c"), settings).unwrap()

@@ -4,7 +4,7 @@
 
 use crate::states::{model, seed_of};
 use crate::watched::Watched;
-use qstore_storage::{MemoryStorage, Operation, Storage};
+use qstore_storage::{FileSystem, MemoryFs, Operation};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Layout};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +35,7 @@ const DIRECTORY: &[Layout] = &[Layout::Directory];
 
 /// What was left at one moment, and what had been promised by then.
 struct Remains {
-    storage: MemoryStorage,
+    storage: MemoryFs,
     what: String,
     acknowledged: u64,
     /// Whether the last save had been acknowledged, retention included, and no other begun.
@@ -46,7 +46,7 @@ struct Remains {
 /// returns what would be left before each storage operation.
 fn run(scenario: &Scenario<'_>) -> Vec<Remains> {
     let Scenario { epochs, keep_last, layouts, can_exchange, deduplicate, workers } = *scenario;
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     memory.create_dir(Path::new("/run")).unwrap();
     memory.sync_dir(Path::new("/")).unwrap();
     let watched = Watched::new(&memory);
@@ -102,7 +102,7 @@ fn check(scenario: &Scenario<'_>) -> usize {
     let remains = run(scenario);
     let count = remains.len();
     for Remains { storage, what, acknowledged, is_settled } in remains {
-        let storage: Arc<dyn Storage> = Arc::new(storage);
+        let storage: Arc<dyn FileSystem> = Arc::new(storage);
         let open = || {
             let settings = settings(keep_last, layouts[0]).workers(1);
             CheckpointManager::open_in(Arc::clone(&storage), Path::new(DIR), settings)

@@ -4,7 +4,7 @@
 use crate::states::{assert_same, model};
 use crate::watched::Watched;
 use qstore_schema::{StateDict, Tensor};
-use qstore_storage::{EntryKind, MemoryStorage, Operation, Storage, read_all};
+use qstore_storage::{EntryKind, FileSystem, MemoryFs, Operation, read_all};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Layout};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
@@ -22,7 +22,7 @@ fn settings(workers: usize) -> CheckpointSettings {
     CheckpointSettings::default().layout(Layout::Directory).workers(workers).chunk_bytes(256)
 }
 
-fn open(storage: Arc<dyn Storage>, settings: CheckpointSettings) -> CheckpointManager {
+fn open(storage: Arc<dyn FileSystem>, settings: CheckpointSettings) -> CheckpointManager {
     CheckpointManager::open_in(storage, Path::new(DIR), settings).unwrap()
 }
 
@@ -49,9 +49,9 @@ fn save(manager: &CheckpointManager, epoch: u64, state: &StateDict) -> u64 {
 }
 
 /// Each way to sync a tree.
-fn storages() -> [(MemoryStorage, Watched); 2] {
+fn storages() -> [(MemoryFs, Watched); 2] {
     [true, false].map(|syncs_trees| {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let watched = Watched::new(&memory);
         if !syncs_trees {
             watched.sync_files_one_by_one();
@@ -80,7 +80,7 @@ fn what_many_write_is_whole_and_survives_a_power_cut() {
 }
 
 /// Every file of a checkpoint; of those that tell the time, what they tell besides.
-fn files(memory: &MemoryStorage, root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+fn files(memory: &MemoryFs, root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut dirs = vec![root.to_path_buf()];
     while let Some(dir) = dirs.pop() {
@@ -118,7 +118,7 @@ fn timeless(document: &mut Value) {
 #[test]
 fn the_number_of_workers_changes_no_file_and_not_the_order_of_the_manifest() {
     let written = [1, 2, 4, 7].map(|workers| {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let manager = open(Arc::new(memory.clone()), settings(workers).deduplicate(true));
         for seed in 1..3 {
             save(&manager, seed as u64, &state(seed, 30));
@@ -140,7 +140,7 @@ fn the_number_of_workers_changes_no_file_and_not_the_order_of_the_manifest() {
 /// all others have been.
 #[test]
 fn files_are_created_by_several_threads_and_the_manifest_last() {
-    let watched = Watched::new(&MemoryStorage::new());
+    let watched = Watched::new(&MemoryFs::new());
     let manager = open(watched.shared(), settings(4));
     let created = Arc::new(Mutex::new(Vec::new()));
     let (threads, seen) = (Arc::new(Meeting::default()), Arc::clone(&created));
@@ -246,7 +246,7 @@ fn whatever_fails_in_a_worker_nothing_is_listed_and_the_next_save_works() {
     assert!(failures > 150, "{failures}");
 }
 
-fn forget(memory: &MemoryStorage, epoch: u64) {
+fn forget(memory: &MemoryFs, epoch: u64) {
     let epoch = Path::new(DIR).join(format!("epoch_{epoch:04}"));
     qstore_storage::remove_dir_all(memory, &epoch).unwrap();
     memory.sync_dir(Path::new(DIR)).unwrap();
@@ -280,7 +280,7 @@ fn a_link_that_fails_in_a_worker_costs_nothing_but_the_writing() {
 /// A worker that panics in the storage closes the manager, and the next one goes on.
 #[test]
 fn a_panic_in_a_worker_harms_nothing() {
-    let watched = Watched::new(&MemoryStorage::new());
+    let watched = Watched::new(&MemoryFs::new());
     let manager = open(watched.shared(), settings(4));
     save(&manager, 1, &model(1));
     watched.set(|_, operation, path| {

@@ -3,7 +3,7 @@
 
 use crate::states::{is_same, model, optimizer};
 use qstore_schema::{StateDict, Tensor};
-use qstore_storage::{EntryKind, MemoryStorage, Storage, StorageFile, read_all};
+use qstore_storage::{EntryKind, FileHandle, FileSystem, MemoryFs, read_all};
 use qstore_zarr::{Checkpoint, CheckpointManager, CheckpointSettings, Compression, Error, Layout};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,14 +13,14 @@ const FILE: &str = "/c/epoch_0001.zarr.zip";
 const DIRECTORY: &str = "/c/epoch_0001";
 
 struct Victim {
-    memory: MemoryStorage,
+    memory: MemoryFs,
     manager: CheckpointManager,
     whole: Checkpoint,
 }
 
 impl Victim {
     fn new(compression: Compression, layout: Layout) -> Self {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let settings = CheckpointSettings::default()
             .workers(1)
             .chunk_bytes(64)
@@ -54,7 +54,7 @@ impl Victim {
         files
     }
 
-    fn file(&self) -> Box<dyn StorageFile> {
+    fn file(&self) -> Box<dyn FileHandle> {
         self.memory.open(Path::new(FILE)).unwrap()
     }
 
@@ -205,7 +205,7 @@ fn the_tensor_that_is_hit_is_named() {
 /// were right, and the tensors had each other's values.
 #[test]
 fn a_chunk_in_the_place_of_another_is_noticed() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let settings = CheckpointSettings::default().compression(Compression::None);
     let storage = Arc::new(memory.clone());
     let manager = CheckpointManager::open_in(storage, Path::new("/c"), settings).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::states::{assert_same, model, optimizer, seed_of};
 use qstore_schema::{State, StateDict, Tensor};
-use qstore_storage::MemoryStorage;
+use qstore_storage::MemoryFs;
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Damage, Error};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -63,7 +63,7 @@ fn a_missing_epoch_names_the_directory_and_what_is_there() {
 }
 
 fn open_in_memory(settings: CheckpointSettings) -> CheckpointManager {
-    CheckpointManager::open_in(Arc::new(MemoryStorage::new()), Path::new("/c"), settings).unwrap()
+    CheckpointManager::open_in(Arc::new(MemoryFs::new()), Path::new("/c"), settings).unwrap()
 }
 
 #[test]

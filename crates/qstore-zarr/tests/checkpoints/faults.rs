@@ -3,7 +3,7 @@
 
 use crate::states::{model, seed_of};
 use crate::watched::Watched;
-use qstore_storage::{MemoryStorage, Storage};
+use qstore_storage::{FileSystem, MemoryFs};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Error, Layout};
 use std::io;
 use std::path::Path;
@@ -32,7 +32,7 @@ fn a_save_that_fails_says_so_and_harms_nothing() {
     for (layout, (epochs, kind)) in LAYOUTS.into_iter().flat_map(|layout| runs.map(|r| (layout, r)))
     {
         for number in 0.. {
-            let memory = MemoryStorage::new();
+            let memory = MemoryFs::new();
             let watched = Watched::new(&memory);
             let settings = settings(layout);
             let manager =
@@ -96,7 +96,7 @@ fn check(
 #[test]
 fn an_open_that_fails_says_so_and_harms_nothing() {
     for number in 0.. {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let watched = Watched::new(&memory);
         let open = || {
             CheckpointManager::open_in(watched.shared(), Path::new("/a/c"), settings(LAYOUTS[1]))
@@ -118,7 +118,7 @@ fn an_open_that_fails_says_so_and_harms_nothing() {
     }
 }
 
-fn assert_survives(memory: &MemoryStorage) {
+fn assert_survives(memory: &MemoryFs) {
     let left = Arc::new(memory.power_cut());
     let manager = CheckpointManager::open_in(left, Path::new("/a/c"), settings(LAYOUTS[1]));
     assert_eq!(manager.unwrap().latest_checkpoint().unwrap(), Some(1), "after a power cut");
@@ -130,7 +130,7 @@ fn assert_survives(memory: &MemoryStorage) {
 #[test]
 fn a_directory_that_somebody_created_and_did_not_sync_is_made_durable() {
     for made in [&["/a"][..], &["/a", "/a/c"]] {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         for dir in made {
             memory.create_dir(Path::new(dir)).unwrap();
         }
@@ -153,9 +153,9 @@ fn a_read_that_fails_is_an_error_never_another_answer() {
 }
 
 fn reads(layout: Layout) {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let watched = Watched::new(&memory);
-    let storage: Arc<dyn Storage> = watched.shared();
+    let storage: Arc<dyn FileSystem> = watched.shared();
     let manager = CheckpointManager::open_in(storage, Path::new("/c"), settings(layout)).unwrap();
     for epoch in [1, 2] {
         manager.save(epoch, model(epoch), None, None).unwrap().wait(LONG).unwrap();
@@ -196,7 +196,7 @@ fn reads(layout: Layout) {
 #[test]
 fn an_old_checkpoint_that_can_never_be_read_again_is_in_nobodys_way() {
     for layout in LAYOUTS {
-        let watched = Watched::new(&MemoryStorage::new());
+        let watched = Watched::new(&MemoryFs::new());
         let open = || {
             CheckpointManager::open_in(watched.shared(), Path::new("/c"), settings(layout)).unwrap()
         };
@@ -240,7 +240,7 @@ fn what_retention_could_not_make_durable_is_not_taken_apart() {
     use qstore_storage::{PowerCut, UnsyncedBytes, UnsyncedNames};
     let mut failures = 0;
     for number in 0.. {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let watched = Watched::new(&memory);
         let settings = settings(Layout::Directory).keep_last(1);
         let open = |storage| CheckpointManager::open_in(storage, Path::new("/c"), settings.clone());

@@ -3,7 +3,7 @@
 
 use crate::states::{model, seed_of};
 use qstore_schema::{StateDict, Tensor};
-use qstore_storage::{MemoryStorage, Storage};
+use qstore_storage::{FileSystem, MemoryFs};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Error, Layout};
 use std::error::Error as _;
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const LONG: Duration = Duration::from_mins(1);
 
-fn used(memory: &MemoryStorage) -> u64 {
+fn used(memory: &MemoryFs) -> u64 {
     memory.set_capacity(Some(u64::MAX));
     u64::MAX - memory.available(Path::new("/")).unwrap().unwrap()
 }
@@ -20,7 +20,7 @@ fn used(memory: &MemoryStorage) -> u64 {
 #[test]
 fn a_disk_that_is_full_at_any_byte_harms_nothing() {
     for layout in [Layout::SingleFile, Layout::Directory] {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let settings = CheckpointSettings::default().layout(layout).keep_last(2).workers(1);
         let storage = Arc::new(memory.clone());
         let manager = CheckpointManager::open_in(storage, Path::new("/c"), settings).unwrap();
@@ -53,7 +53,7 @@ fn a_disk_that_is_full_at_any_byte_harms_nothing() {
 /// what does not shrink is refused before a byte is written.
 #[test]
 fn the_estimate_comes_before_the_first_byte() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let settings = CheckpointSettings::default();
     let storage = Arc::new(memory.clone());
     let manager = CheckpointManager::open_in(storage, Path::new("/c"), settings).unwrap();

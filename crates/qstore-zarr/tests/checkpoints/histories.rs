@@ -4,7 +4,7 @@
 use crate::states::{assert_same, model};
 use proptest::prelude::*;
 use qstore_schema::{State, StateDict};
-use qstore_storage::{MemoryStorage, Storage};
+use qstore_storage::{FileSystem, MemoryFs};
 use qstore_zarr::retention::{Candidate, Goal, Policy, plan};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Error, Layout};
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ impl Believed {
     }
 }
 
-fn open(memory: &MemoryStorage, policy: &Policy, layout: Layout, dedup: bool) -> CheckpointManager {
+fn open(memory: &MemoryFs, policy: &Policy, layout: Layout, dedup: bool) -> CheckpointManager {
     let mut settings = CheckpointSettings::default().layout(layout).workers(1).chunk_bytes(64);
     settings = settings.deduplicate(dedup && layout == Layout::Directory);
     settings.retention = policy.clone();
@@ -71,7 +71,7 @@ fn open(memory: &MemoryStorage, policy: &Policy, layout: Layout, dedup: bool) ->
 }
 
 /// Cuts the checkpoint's file, or its manifest, in half.
-fn damage(memory: &MemoryStorage, epoch: u64, layout: Layout) -> bool {
+fn damage(memory: &MemoryFs, epoch: u64, layout: Layout) -> bool {
     let path = match layout {
         Layout::SingleFile => format!("/c/epoch_{epoch:04}.zarr.zip"),
         Layout::Directory => format!("/c/epoch_{epoch:04}/manifest.json"),
@@ -102,7 +102,7 @@ proptest! {
     ) {
         let mut policy = Policy::keep_last(keep_last).best(best, "loss", Goal::Lowest);
         policy.every = every;
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let layout_of = |is_directory| {
             if is_directory { Layout::Directory } else { Layout::SingleFile }
         };

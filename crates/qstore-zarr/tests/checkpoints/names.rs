@@ -3,7 +3,7 @@
 
 use crate::states::{assert_same, model};
 use qstore_schema::{StateDict, Tensor};
-use qstore_storage::{LocalStorage, Storage};
+use qstore_storage::{FileSystem, LocalFs};
 use qstore_zarr::{CheckpointManager, CheckpointSettings};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn hostile_names_stay_inside_and_come_back() {
     let loaded = manager.load(1).unwrap();
     assert_same(&loaded.model_state, &flat);
     assert_same(&loaded.optimizer_state.unwrap(), &nested);
-    let storage = LocalStorage::new();
+    let storage = LocalFs::new();
     assert_eq!(storage.list(tmp.path()).unwrap().len(), 1);
     assert_eq!(storage.list(&dir).unwrap().len(), 1);
 }

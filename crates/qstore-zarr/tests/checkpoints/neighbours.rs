@@ -3,7 +3,7 @@
 
 use crate::states::{model, seed_of};
 use crate::watched::{Gate, Watched};
-use qstore_storage::{MemoryStorage, Operation};
+use qstore_storage::{MemoryFs, Operation};
 use qstore_zarr::{CheckpointManager, CheckpointSettings};
 use std::collections::HashSet;
 use std::path::Path;
@@ -51,7 +51,7 @@ fn two_managers_share_a_directory() {
 
 #[test]
 fn a_file_that_is_being_written_is_nobodys_leftover() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let watched = Watched::new(&memory);
     let settings = CheckpointSettings::default();
     let manager =
@@ -83,7 +83,7 @@ fn a_file_that_is_being_written_is_nobodys_leftover() {
 #[test]
 fn a_checkpoint_that_gives_way_to_a_newer_one_is_not_the_end_of_all() {
     for (opened_before, loads) in [(0, false), (0, true), (1, true)] {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let settings = CheckpointSettings::default().keep_last(1);
         let writer =
             CheckpointManager::open_in(Arc::new(memory.clone()), "/c", settings.clone()).unwrap();

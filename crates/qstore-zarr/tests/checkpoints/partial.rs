@@ -3,7 +3,7 @@
 use crate::states::{assert_same, model, optimizer, seed_of};
 use crate::watched::Watched;
 use qstore_schema::{State, StateDict, Tensor};
-use qstore_storage::{MemoryStorage, Operation, Storage};
+use qstore_storage::{FileSystem, MemoryFs, Operation};
 use qstore_zarr::retention::{Goal, Reason};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Checkpoints, Error, Layout, Select};
 use std::path::Path;
@@ -15,14 +15,14 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_mins(1);
 const LAYOUTS: [Layout; 2] = [Layout::SingleFile, Layout::Directory];
 
-fn open(storage: Arc<dyn Storage>, settings: CheckpointSettings) -> CheckpointManager {
+fn open(storage: Arc<dyn FileSystem>, settings: CheckpointSettings) -> CheckpointManager {
     CheckpointManager::open_in(storage, Path::new("/c"), settings).unwrap()
 }
 
 #[test]
 fn what_is_not_asked_for_is_not_read() {
     for layout in LAYOUTS {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let settings = CheckpointSettings::default().layout(layout).chunk_bytes(64);
         let manager = open(Arc::new(memory.clone()), settings);
         let tensor = |byte: u8| Tensor::from_vec(vec![byte; 5_000], [5_000]).unwrap();
@@ -70,7 +70,7 @@ fn what_is_not_asked_for_is_not_read() {
 
 #[test]
 fn reading_needs_no_right_to_write_and_no_directory_is_made() {
-    let watched = Watched::new(&MemoryStorage::new());
+    let watched = Watched::new(&MemoryFs::new());
     assert!(Checkpoints::open_in(watched.shared(), "/c").is_err());
     let manager = open(watched.shared(), CheckpointSettings::default().layout(LAYOUTS[1]));
     manager.save(1, model(1), None, None).unwrap().wait(LONG).unwrap();
@@ -92,7 +92,7 @@ fn reading_needs_no_right_to_write_and_no_directory_is_made() {
 fn a_directory_that_is_replaced_while_it_is_read_is_read_anew() {
     for removes in [false, true] {
         for number in 0.. {
-            let memory = MemoryStorage::new();
+            let memory = MemoryFs::new();
             let settings = CheckpointSettings::default().layout(LAYOUTS[1]).keep_last(1).workers(1);
             let writer = open(Arc::new(memory.clone()), settings);
             writer.save(1, model(1), None, None).unwrap().wait(LONG).unwrap();
@@ -128,7 +128,7 @@ fn a_directory_that_is_replaced_while_it_is_read_is_read_anew() {
 #[test]
 fn the_best_the_pinned_and_every_tenth_stay() {
     for layout in LAYOUTS {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let settings = CheckpointSettings::default()
             .layout(layout)
             .keep_last(1)
@@ -168,7 +168,7 @@ fn the_best_the_pinned_and_every_tenth_stay() {
 /// What has the name of a directory checkpoint and is none is not replaced by one.
 #[test]
 fn a_foreign_directory_is_never_replaced() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let manager = open(Arc::new(memory.clone()), CheckpointSettings::default().layout(LAYOUTS[1]));
     memory.create_dir(Path::new("/c/epoch_0001")).unwrap();
     memory.create_new(Path::new("/c/epoch_0001/zarr.json")).unwrap();

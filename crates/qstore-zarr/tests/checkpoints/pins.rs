@@ -1,7 +1,7 @@
 //! A pin that was set, or taken away, survives a power cut: retention goes by it in the next process.
 
 use crate::states::model;
-use qstore_storage::MemoryStorage;
+use qstore_storage::MemoryFs;
 use qstore_zarr::{CheckpointManager, CheckpointSettings};
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const LONG: Duration = Duration::from_mins(1);
 
-fn open(memory: &MemoryStorage) -> CheckpointManager {
+fn open(memory: &MemoryFs) -> CheckpointManager {
     let settings = CheckpointSettings::default().keep_last(1).workers(1);
     CheckpointManager::open_in(Arc::new(memory.clone()), Path::new("/c"), settings).unwrap()
 }
@@ -20,7 +20,7 @@ fn save(manager: &CheckpointManager, epoch: u64) {
 
 #[test]
 fn a_pin_and_its_end_survive_a_power_cut() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let manager = open(&memory);
     save(&manager, 1);
     manager.pin(1).unwrap();

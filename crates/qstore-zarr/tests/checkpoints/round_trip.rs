@@ -3,7 +3,7 @@
 use crate::states::{any_state, assert_same};
 use proptest::prelude::*;
 use qstore_schema::{Dtype, StateDict, Tensor};
-use qstore_storage::{MemoryStorage, read_all};
+use qstore_storage::{MemoryFs, read_all};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_mins(1);
 
 fn open(settings: CheckpointSettings) -> CheckpointManager {
-    let memory = Arc::new(MemoryStorage::new());
+    let memory = Arc::new(MemoryFs::new());
     CheckpointManager::open_in(memory, Path::new("/c"), settings).unwrap()
 }
 
@@ -52,7 +52,7 @@ fn the_number_of_workers_does_not_change_the_bytes() {
         ("b", Tensor::from_vec(values, [5000]).unwrap()),
     ]);
     let chunks = [1, 2, 5].map(|workers| {
-        let memory = MemoryStorage::new();
+        let memory = MemoryFs::new();
         let settings = CheckpointSettings::default().compression(Compression::None);
         let settings = settings.workers(workers).chunk_bytes(500);
         let storage = Arc::new(memory.clone());

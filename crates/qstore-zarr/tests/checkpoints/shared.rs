@@ -4,7 +4,7 @@
 use crate::states::assert_same;
 use crate::watched::Watched;
 use qstore_schema::{StateDict, Tensor};
-use qstore_storage::{MemoryStorage, Operation, Storage};
+use qstore_storage::{FileSystem, MemoryFs, Operation};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression, Error, Layout, Saved};
 use std::io;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn settings() -> CheckpointSettings {
         .workers(1)
 }
 
-fn open(storage: Arc<dyn Storage>, settings: CheckpointSettings) -> CheckpointManager {
+fn open(storage: Arc<dyn FileSystem>, settings: CheckpointSettings) -> CheckpointManager {
     CheckpointManager::open_in(storage, Path::new("/c"), settings).unwrap()
 }
 
@@ -42,7 +42,7 @@ fn save(manager: &CheckpointManager, epoch: u64, seed: u8) -> Saved {
 
 #[test]
 fn what_stays_is_linked_and_outlives_what_it_came_from() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let manager = open(Arc::new(memory.clone()), settings().keep_last(2));
     assert_eq!(save(&manager, 1, 1).linked_bytes, 0);
     let second = save(&manager, 2, 2);
@@ -62,7 +62,7 @@ fn what_stays_is_linked_and_outlives_what_it_came_from() {
 
 #[test]
 fn another_way_to_cut_or_compress_is_written_anew() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let with = |settings| open(Arc::new(memory.clone()), settings);
     save(&with(settings()), 1, 1);
     assert_eq!(save(&with(settings().chunk_bytes(512)), 2, 1).linked_bytes, 0);
@@ -76,13 +76,13 @@ fn another_way_to_cut_or_compress_is_written_anew() {
     let saved = manager.save(5, StateDict::from_iter([("head", other)]), None, None).unwrap();
     assert_eq!(saved.wait(LONG).unwrap().linked_bytes, 0);
     let refused = settings().layout(Layout::SingleFile);
-    let refused = CheckpointManager::open_in(Arc::new(MemoryStorage::new()), "/c", refused);
+    let refused = CheckpointManager::open_in(Arc::new(MemoryFs::new()), "/c", refused);
     assert!(matches!(refused, Err(Error::NothingToLink)));
 }
 
 #[test]
 fn damage_is_not_handed_on() {
-    let memory = MemoryStorage::new();
+    let memory = MemoryFs::new();
     let manager = open(Arc::new(memory.clone()), settings());
     save(&manager, 1, 1);
     let chunk = Path::new("/c/epoch_0001/model/backbone/c.1");
@@ -101,7 +101,7 @@ fn damage_is_not_handed_on() {
 /// the writing.
 #[test]
 fn where_nothing_can_be_linked_everything_is_written() {
-    let watched = Watched::new(&MemoryStorage::new());
+    let watched = Watched::new(&MemoryFs::new());
     let manager = open(watched.shared(), settings());
     save(&manager, 1, 1);
     watched.set(|_, operation, _| match operation {

@@ -2,7 +2,7 @@
 
 use crate::watched::{Gate, Watched};
 use qstore_schema::{StateDict, Tensor};
-use qstore_storage::{MemoryStorage, Operation};
+use qstore_storage::{MemoryFs, Operation};
 use qstore_zarr::retention::{Goal, Policy};
 use qstore_zarr::{
     CheckpointManager, CheckpointSettings, CheckpointStore, Layout, MemoryStore, conformance,
@@ -40,7 +40,7 @@ fn every_store_conforms() {
     for (name, layout) in [("file", Layout::SingleFile), ("directory", Layout::Directory)] {
         let settings = CheckpointSettings::default().layout(layout);
         let local = CheckpointManager::open(tmp.path().join(name), settings.clone()).unwrap();
-        let memory = Arc::new(MemoryStorage::new());
+        let memory = Arc::new(MemoryFs::new());
         let memory = CheckpointManager::open_in(memory, Path::new("/c"), settings).unwrap();
         stores.extend([Box::new(local) as Box<dyn CheckpointStore>, Box::new(memory)]);
     }
@@ -63,7 +63,7 @@ fn the_memory_keeps_what_its_policy_says() {
 /// A third save under `Busy::Wait` waits for room; the thread that polls it does not.
 #[test]
 fn a_poll_never_waits() {
-    let watched = Watched::new(&MemoryStorage::new());
+    let watched = Watched::new(&MemoryFs::new());
     let settings = CheckpointSettings::default();
     let manager = CheckpointManager::open_in(watched.shared(), Path::new("/c"), settings).unwrap();
     let gate = Arc::new(Gate::default());

@@ -2,7 +2,7 @@
 //! the operation fail.
 
 use qstore_storage::{
-    Entry, Error, Lock, MemoryStorage, Metadata, Operation, Result, Storage, StorageFile, TreeSync,
+    Entry, Error, FileHandle, FileSystem, Lock, MemoryFs, Metadata, Operation, Result, TreeSync,
 };
 use std::fmt;
 use std::io;
@@ -12,17 +12,17 @@ use std::sync::{Arc, Condvar, Mutex};
 
 type Hook = dyn Fn(usize, Operation, &Path) -> io::Result<()> + Send + Sync;
 
-/// [`MemoryStorage`] with a hook. The number given to the hook counts the operations.
+/// [`MemoryFs`] with a hook. The number given to the hook counts the operations.
 #[derive(Clone)]
 pub(crate) struct Watched {
-    memory: MemoryStorage,
+    memory: MemoryFs,
     hook: Arc<Mutex<Arc<Hook>>>,
     count: Arc<AtomicUsize>,
     syncs_trees: Arc<AtomicBool>,
 }
 
 impl Watched {
-    pub(crate) fn new(memory: &MemoryStorage) -> Self {
+    pub(crate) fn new(memory: &MemoryFs) -> Self {
         let hook: Arc<Hook> = Arc::new(|_, _, _| Ok(()));
         Self {
             memory: memory.clone(),
@@ -50,7 +50,7 @@ impl Watched {
         self.count.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn shared(&self) -> Arc<dyn Storage> {
+    pub(crate) fn shared(&self) -> Arc<dyn FileSystem> {
         Arc::new(self.clone())
     }
 
@@ -60,7 +60,7 @@ impl Watched {
         hook(number, operation, path).map_err(|error| Error::new(operation, path, error))
     }
 
-    fn file(&self, path: &Path, file: Box<dyn StorageFile>) -> Box<dyn StorageFile> {
+    fn file(&self, path: &Path, file: Box<dyn FileHandle>) -> Box<dyn FileHandle> {
         Box::new(WatchedFile { storage: self.clone(), file, path: path.into() })
     }
 }
@@ -88,17 +88,17 @@ impl TreeSync for WatchedTree {
 #[derive(Debug)]
 struct WatchedFile {
     storage: Watched,
-    file: Box<dyn StorageFile>,
+    file: Box<dyn FileHandle>,
     path: PathBuf,
 }
 
-impl Storage for Watched {
-    fn create_new(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+impl FileSystem for Watched {
+    fn create_new(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         self.before(Operation::Create, path)?;
         Ok(self.file(path, self.memory.create_new(path)?))
     }
 
-    fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+    fn open(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         self.before(Operation::Open, path)?;
         Ok(self.file(path, self.memory.open(path)?))
     }
@@ -183,7 +183,7 @@ impl Storage for Watched {
     }
 }
 
-impl StorageFile for WatchedFile {
+impl FileHandle for WatchedFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let allowed = self.storage.before(Operation::Write, &self.path);
         if allowed.is_err() {

@@ -1,15 +1,14 @@
-//! Asking the system to back memory with large pages, before it is touched for the first time.
+//! Backing memory with large pages, requested before the memory is first touched.
 //!
-//! A gigabyte that the system has just promised takes 262 144 interruptions to be there, one for each
-//! page of 4 KiB; with large pages it takes 512. Filling it with two threads took 0.08 instead of
-//! 0.26 s. It is a wish: no byte changes, and where the system has no such pages, or none left, nothing
-//! happens.
+//! A fresh gigabyte takes 262 144 page faults to fill, one for each page of 4 KiB; with large pages it
+//! takes 512. Filling it with two threads took 0.08 s instead of 0.26 s (docs/benchmarks.md).
 
-/// The size of a large page on the machines we know; on others the wish covers less, or nothing.
+/// The size of a large page on x86-64 and on most aarch64 systems; elsewhere the hint covers less,
+/// or nothing.
 const LARGE_PAGE: usize = 2 << 20;
 
-/// Asks for large pages in as much of this memory as they can cover. Linux only, and of use only where
-/// the memory has not been written to yet.
+/// Requests large pages for as much of this memory as they can cover, in whole pages of 2 MiB. Linux
+/// only, and useful only before the memory is first written to.
 pub fn prefer_large_pages(memory: &mut [u8]) {
     let start = memory.as_ptr().align_offset(LARGE_PAGE);
     let Some(behind) = memory.get_mut(start..) else { return };
@@ -22,7 +21,7 @@ pub fn prefer_large_pages(memory: &mut [u8]) {
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 fn prefer(pages: &mut [u8]) {
-    // SAFETY: the range is that of a slice which is ours alone, and this advice changes no byte in it.
+    // SAFETY: the range is that of an exclusively borrowed slice, and this advice changes no byte in it.
     let _ = unsafe { libc::madvise(pages.as_mut_ptr().cast(), pages.len(), libc::MADV_HUGEPAGE) };
 }
 
@@ -52,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wish_covers_whole_large_pages_and_changes_no_byte() {
+    fn the_hint_covers_whole_large_pages_and_changes_no_byte() {
         let mut memory = vec![7_u8; 5 * LARGE_PAGE];
         prefer_large_pages(&mut memory);
         assert!(memory.iter().all(|byte| *byte == 7));
@@ -63,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_large_page_in_it_is_left_alone() {
+    fn memory_smaller_than_a_large_page_is_left_alone() {
         let mut memory = vec![7_u8; LARGE_PAGE - 1];
         prefer_large_pages(&mut memory);
         prefer_large_pages(&mut memory[..0]);

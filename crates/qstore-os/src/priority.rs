@@ -1,23 +1,22 @@
-//! How much a thread that works for the disk may take from the threads that train.
-//!
-//! It is a wish: it changes no result, and where the system has no such thing, nothing.
+//! How much processor time a background thread may take from the threads that train.
 
 /// How the system's scheduler treats a background thread, and the threads it starts later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Priority {
-    /// As any other thread: who wakes it may lose the core to it at once.
+    /// Like any other thread: it may preempt the thread that wakes it at once.
     Normal,
-    /// Gets its share of the machine, but never interrupts the thread that wakes it. The default.
+    /// Gets its fair share of the machine, but never preempts the thread that wakes it. The default.
     #[default]
     Batch,
-    /// Gets only what nobody else wants. On a machine that is never idle it may never be done.
+    /// Runs only when no other thread wants the core. On a machine that is never idle it may never
+    /// finish.
     Idle,
 }
 
 impl Priority {
-    /// Gives it to the calling thread. Linux only; elsewhere, and if the system refuses, the thread
-    /// stays as it is.
+    /// Applies the priority to the calling thread and to the threads it starts later. Linux only;
+    /// elsewhere, and if the system refuses, nothing changes.
     pub fn apply(self) {
         apply(self);
     }
@@ -49,13 +48,13 @@ mod tests {
     /// The number of the calling thread's policy: field 41 of its line in `/proc`.
     fn policy() -> i32 {
         let line = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-        // The second field is a name in brackets, which may have blanks in it.
+        // The second field is a name in parentheses, which may contain spaces.
         let behind_name = &line[line.rfind(')').unwrap() + 2..];
         behind_name.split(' ').nth(41 - 3).unwrap().parse().unwrap()
     }
 
     #[test]
-    fn a_thread_and_those_it_starts_get_it_and_nobody_else() {
+    fn applies_to_the_thread_and_its_children_and_to_no_other() {
         let known = [
             (Priority::Normal, libc::SCHED_OTHER),
             (Priority::Batch, libc::SCHED_BATCH),
