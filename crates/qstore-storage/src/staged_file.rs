@@ -81,6 +81,22 @@ impl StagedFile {
         Ok(file)
     }
 
+    /// Publishes the file only if nothing has the public name: its bytes are synced, it is linked to
+    /// the name in one step, then the name is synced. The temporary name is removed when this is
+    /// dropped.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when the name is taken; another error where the file system has no links. The
+    /// file can still be [committed](Self::commit) then. When the last sync fails, the public name shows
+    /// the file but may be gone after a power cut.
+    pub fn link_to(&self, public: &Path) -> Result<()> {
+        // mutant: linked_file_not_synced
+        self.file().sync()?;
+        self.storage.link(&self.temporary, public)?;
+        // mutant: linked_file_name_not_synced
+        self.storage.sync_dir(parent_of(public))
+    }
+
     fn file(&self) -> &dyn FileHandle {
         self.file.as_deref().expect("a staged file is open until it is committed")
     }

@@ -1,0 +1,164 @@
+//! A directory of the local file system as a repository.
+//!
+//! Whatever is in the directory besides checkpoints and our documents is listed but never touched:
+//! which names are checkpoints is decided one layer above. Reading takes no lock; writers exclude each
+//! other by `flock` on `.qstore.lock`, held for the moment of a commit and a removal.
+//!
+//! The two layouts are two kinds of draft: [`files`] publishes by one rename, [`trees`] by one
+//! exchange of names.
+
+mod directory;
+mod files;
+mod staging;
+mod trees;
+mod unsynced;
+
+use crate::error::OpenError;
+use crate::repository::{
+    Created, Exclusion, FileDraft, FileSource, Leftovers, Listed, Repository, Result, TreeDraft,
+    TreeSource,
+};
+use directory::{Directory, LOCK};
+use qstore_storage::{EntryKind, FileSystem, create_dir_all};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Checkpoints in a directory of a [`FileSystem`].
+///
+/// Any number of repositories, in one process or in several, may share a directory. Clones share what
+/// is opened.
+///
+/// ```
+/// use qstore_checkpoint::LocalRepository;
+/// use qstore_checkpoint::repository::Repository;
+/// use qstore_storage::MemoryFs;
+/// use std::sync::Arc;
+///
+/// let fs = MemoryFs::new();
+/// let repository = LocalRepository::open_in(Arc::new(fs.clone()), "/checkpoints")?;
+/// let mut draft = repository.begin_file("epoch_0042.zarr.zip")?;
+/// draft.append(b"all of it")?;
+/// drop(draft.commit()?);
+///
+/// let after = LocalRepository::open_read_only_in(Arc::new(fs.power_cut()), "/checkpoints")?;
+/// assert_eq!(after.list("")?[0].name, "epoch_0042.zarr.zip");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct LocalRepository {
+    directory: Directory,
+}
+
+impl LocalRepository {
+    /// Opens a directory for reading and writing. It is created where it does not exist.
+    ///
+    /// # Errors
+    /// [`OpenError::NotADirectory`]; [`OpenError::Repository`] when it cannot be created or written to.
+    pub fn open_in(fs: Arc<dyn FileSystem>, dir: impl AsRef<Path>) -> Result<Self, OpenError> {
+        create_dir_all(&*fs, dir.as_ref())?;
+        let opened = Self::open_read_only_in(fs, dir)?;
+        // Another holder of the lock has just proved that the directory can be written to.
+        drop(opened.directory.fs.try_lock(&opened.directory.path_of(LOCK))?);
+        Ok(opened)
+    }
+
+    /// Opens a directory that exists. Opening writes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError::NotADirectory`]; [`OpenError::Repository`] when it does not exist.
+    pub fn open_read_only_in(
+        fs: Arc<dyn FileSystem>,
+        dir: impl AsRef<Path>,
+    ) -> Result<Self, OpenError> {
+        let dir = dir.as_ref();
+        // A link to a directory is as good as the directory.
+        let root = fs.resolve(dir)?;
+        if fs.metadata(&root)?.is_none_or(|found| found.kind != EntryKind::Dir) {
+            return Err(OpenError::NotADirectory { location: dir.display().to_string() });
+        }
+        // Absolute from now on: the process may change its working directory.
+        Ok(Self { directory: Directory { fs, root } })
+    }
+
+    /// The directory, as an absolute path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.directory.root
+    }
+
+    /// The file system that it is in.
+    #[must_use]
+    pub fn file_system(&self) -> &Arc<dyn FileSystem> {
+        &self.directory.fs
+    }
+}
+
+impl Repository for LocalRepository {
+    fn location(&self) -> String {
+        self.directory.root.display().to_string()
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
+        self.directory.list(prefix)
+    }
+
+    fn begin_file(&self, name: &str) -> Result<Box<dyn FileDraft>> {
+        files::begin(&self.directory, name)
+    }
+
+    fn open_file(&self, name: &str) -> Result<Box<dyn FileSource>> {
+        files::open(&self.directory, name)
+    }
+
+    fn begin_tree(&self, name: &str, writers: usize) -> Result<Box<dyn TreeDraft>> {
+        trees::begin(&self.directory, name, writers)
+    }
+
+    fn open_tree(&self, name: &str) -> Result<Box<dyn TreeSource>> {
+        trees::open(&self.directory, name)
+    }
+
+    fn has_trees(&self) -> bool {
+        true
+    }
+
+    fn create(&self, name: &str, bytes: &[u8]) -> Result<Created> {
+        files::create(&self.directory, name, bytes)
+    }
+
+    fn remove(&self, names: &[String]) -> Result<Leftovers> {
+        let mut leftovers = Leftovers::none();
+        let mut discarded = Vec::new();
+        for name in names {
+            let path = self.directory.path_of(name);
+            match self.directory.fs.metadata(&path)?.map(|found| found.kind) {
+                Some(EntryKind::Dir) => discarded.extend(trees::discard(&self.directory, &path)?),
+                Some(_) => files::remove(&self.directory, &path, &mut leftovers)?,
+                None => {
+                    let tombstone = self.directory.tombstone_of(name);
+                    discarded.extend(trees::discard(&self.directory, &tombstone)?);
+                }
+            }
+        }
+        if !names.is_empty() {
+            // mutant: removal_goes_on_before_it_is_durable, removal_goes_on_although_its_sync_failed
+            self.directory.sync()?;
+        }
+        // Only now may a tree be taken apart: a name that a power cut brings back must lead to all of it.
+        discarded.into_iter().for_each(|tree| leftovers.hold(tree.taken_apart_on_drop()));
+        // mutant: removal_goes_on_although_its_sync_failed
+        Ok(leftovers)
+    }
+
+    fn exclude(&self) -> Result<Exclusion> {
+        Ok(Exclusion::Held(Box::new(self.directory.lock()?)))
+    }
+
+    fn available(&self) -> Result<Option<u64>> {
+        Ok(self.directory.fs.available(&self.directory.root)?)
+    }
+
+    fn collect_leftovers(&self) {
+        staging::collect(&self.directory);
+    }
+}

@@ -1,0 +1,112 @@
+//! Files: written under a temporary name, synced, and renamed to their own.
+
+use super::directory::Directory;
+use super::staging::{StagingLock, reserve};
+use crate::repository::{Created, FileDraft, FileSource, Leftovers, Result};
+use qstore_storage::{FileHandle, StagedFile, create_dir_all, parent_of, read_all};
+use std::path::{Path, PathBuf};
+
+/// Begins a file.
+pub(super) fn begin(directory: &Directory, name: &str) -> Result<Box<dyn FileDraft>> {
+    let public = directory.path_of(name);
+    if name.contains('/') {
+        create_dir_all(&*directory.fs, parent_of(&public))?;
+    }
+    let (lock, staged) =
+        reserve(directory, |temporary| StagedFile::create(&directory.fs, temporary))?;
+    Ok(Box::new(LocalFile { staged, _lock: lock, directory: directory.clone(), public }))
+}
+
+/// Fields are dropped in this order: the lock outlives the file it protects.
+#[derive(Debug)]
+struct LocalFile {
+    staged: StagedFile,
+    _lock: StagingLock,
+    directory: Directory,
+    public: PathBuf,
+}
+
+impl FileDraft for LocalFile {
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.staged.append(bytes)?)
+    }
+
+    fn len(&self) -> u64 {
+        self.staged.len()
+    }
+
+    fn commit(self: Box<Self>) -> Result<Leftovers> {
+        let mut leftovers = Leftovers::none();
+        hold(&self.directory, &self.public, &mut leftovers);
+        drop(self.staged.commit(&self.public)?);
+        Ok(leftovers)
+    }
+}
+
+/// Keeps the space of a file that is about to lose its name until the leftovers are dropped: freeing a
+/// large file takes time. If it cannot be opened, it is freed at once.
+fn hold(directory: &Directory, path: &Path, leftovers: &mut Leftovers) {
+    if let Ok(file) = directory.fs.open(path) {
+        leftovers.hold(file);
+    }
+}
+
+/// Removes a file; that there is none is not an error.
+pub(super) fn remove(directory: &Directory, path: &Path, leftovers: &mut Leftovers) -> Result<()> {
+    hold(directory, path, leftovers);
+    match directory.fs.remove_file(path) {
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a document if there is none of that name: it is linked to its name, which fails when there is
+/// one. On a file system without links it is renamed after a look; there two writers that do not
+/// exclude each other can both believe that the document is theirs.
+pub(super) fn create(directory: &Directory, name: &str, bytes: &[u8]) -> Result<Created> {
+    let (fs, public) = (&directory.fs, directory.path_of(name));
+    let existing = || match read_all(&**fs, &public) {
+        Err(error) if error.is_not_found() => Ok(None),
+        read => read.map(Some),
+    };
+    if let Some(found) = existing()? {
+        return Ok(Created::Exists(found));
+    }
+    if name.contains('/') {
+        create_dir_all(&**fs, parent_of(&public))?;
+    }
+    let (_lock, mut staged) = reserve(directory, |temporary| StagedFile::create(fs, temporary))?;
+    staged.append(bytes)?;
+    match staged.link_to(&public) {
+        Ok(()) => Ok(Created::New),
+        Err(error) if error.is_already_exists() => match existing()? {
+            Some(found) => Ok(Created::Exists(found)),
+            None => Err(error.into()), // removed since
+        },
+        Err(_) if fs.metadata(&public)?.is_none() => {
+            drop(staged.commit(&public)?);
+            Ok(Created::New)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens a file.
+pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn FileSource>> {
+    Ok(Box::new(LocalSource { file: directory.fs.open(&directory.path_of(name))? }))
+}
+
+#[derive(Debug)]
+pub(super) struct LocalSource {
+    pub(super) file: Box<dyn FileHandle>,
+}
+
+impl FileSource for LocalSource {
+    fn len(&self) -> Result<u64> {
+        Ok(self.file.len()?)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        Ok(self.file.read_at(offset, buffer)?)
+    }
+}

@@ -1,0 +1,193 @@
+//! Temporary names: `.staging/<process>-<number>`, each with a lock of its own.
+//!
+//! The lock, `.staging/<process>-<number>.lock`, is held while the draft exists, so that what a killed
+//! process left behind can be told from the live draft of another thread or process. `<process>` is a
+//! random number, because a container's process numbers repeat.
+
+use super::directory::Directory;
+use crate::repository::{RepositoryError, Result};
+use crate::seal::{MANIFEST, check_seal};
+use qstore_storage::{FileSystem, Lock, read_all, remove_dir_all};
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+const LOCK_SUFFIX: &str = ".lock";
+const PROCESS_DIGITS: usize = 16;
+
+/// The lock of a temporary name. Dropped after what has that name.
+#[derive(Debug)]
+pub(super) struct StagingLock {
+    lock: Option<Box<dyn Lock>>,
+    fs: Arc<dyn FileSystem>,
+    staging: PathBuf,
+}
+
+impl Drop for StagingLock {
+    fn drop(&mut self) {
+        drop(self.lock.take());
+        // Succeeds for the last one to leave; the next one to come creates it again.
+        let _ = self.fs.remove_dir(&self.staging);
+    }
+}
+
+/// Finds a temporary name that is not in use, locks it, and lets `make` use it.
+pub(super) fn reserve<T>(
+    directory: &Directory,
+    make: impl Fn(&Path) -> qstore_storage::Result<T>,
+) -> Result<(StagingLock, T)> {
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    // Another writer that leaves may remove the empty directory between any two of these steps. That
+    // does not happen often in a row.
+    const ATTEMPTS: usize = 100;
+    let (fs, staging) = (&directory.fs, directory.staging());
+    let mut last = None;
+    for _ in 0..ATTEMPTS {
+        match fs.create_dir(&staging) {
+            Err(error) if !error.is_already_exists() => return Err(error.into()),
+            _ => {}
+        }
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let temporary = staging.join(format!("{:0PROCESS_DIGITS$x}-{number}", *PROCESS));
+        let lock = match fs.try_lock(&lock_of(&temporary)) {
+            Ok(Some(lock)) => lock,
+            Ok(None) => continue,
+            Err(error) if error.is_not_found() => {
+                last = Some(error);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let (fs, staging) = (Arc::clone(fs), staging.clone());
+        let lock = StagingLock { lock: Some(lock), fs, staging };
+        match make(&temporary) {
+            Ok(made) => return Ok((lock, made)),
+            Err(error) if error.is_not_found() || error.is_already_exists() => last = Some(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(match last {
+        Some(error) => error.into(),
+        None => RepositoryError::Busy { location: staging.display().to_string() },
+    })
+}
+
+/// Removes what killed processes left behind.
+pub(super) fn collect(directory: &Directory) {
+    let (fs, staging) = (&directory.fs, directory.staging());
+    for name in directory.trees_aside().unwrap_or_default() {
+        let _ = restore(directory, &name);
+    }
+    let Ok(entries) = fs.list(&staging) else { return };
+    for entry in entries {
+        let Some(name) = entry.name.to_str() else { continue };
+        let name = name.strip_suffix(LOCK_SUFFIX).unwrap_or(name);
+        if !is_ours(name) {
+            continue;
+        }
+        let temporary = staging.join(name);
+        // Dropping the lock also removes a lock file that was left behind.
+        // mutant: live_staging_collected
+        if let Ok(Some(_lock)) = fs.try_lock(&lock_of(&temporary)) {
+            let _ = remove_dir_all(&**fs, &temporary);
+        }
+    }
+    let _ = fs.remove_dir(&staging);
+}
+
+/// Gives a tree that has stepped aside its public name back, or removes it when a whole one has taken
+/// its place.
+fn restore(directory: &Directory, name: &str) -> Result<()> {
+    let _lock = directory.lock()?; // no other writer is between the two steps now
+    let (fs, public) = (&directory.fs, directory.path_of(&name.replace('~', "/")));
+    let tombstone = directory.tombstone_of(name);
+    if fs.metadata(&public)?.is_none() {
+        fs.rename(&tombstone, &public)?;
+    } else {
+        let manifest = read_all(&**fs, &public.join(MANIFEST))?;
+        check_seal(&manifest).map_err(|error| RepositoryError::other(name, error))?;
+        remove_dir_all(&**fs, &tombstone)?;
+    }
+    directory.sync()
+}
+
+fn is_ours(name: &str) -> bool {
+    let Some((process, number)) = name.split_once('-') else { return false };
+    process.len() == PROCESS_DIGITS
+        && u64::from_str_radix(process, 16).is_ok()
+        && number.parse::<u64>().is_ok()
+}
+
+fn lock_of(temporary: &Path) -> PathBuf {
+    let mut path = temporary.as_os_str().to_os_string();
+    path.push(LOCK_SUFFIX);
+    path.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::directory::STAGING as NAME;
+    use super::*;
+    use crate::repository::{FileDraft, Repository};
+    use crate::{LocalRepository, local::files};
+    use qstore_storage::{EntryKind, LocalFs, MemoryFs};
+
+    fn names(directory: &Directory) -> Vec<String> {
+        let entries = directory.fs.list(&directory.staging()).unwrap_or_default();
+        let files = entries.into_iter().filter(|entry| entry.kind == EntryKind::File);
+        files.map(|entry| entry.name.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn leftovers_are_collected_and_live_drafts_are_not() {
+        let root = tempfile::tempdir().unwrap();
+        let memory = MemoryFs::new();
+        memory.create_dir(Path::new("/c")).unwrap();
+        let on_disk: (Arc<dyn FileSystem>, PathBuf) =
+            (Arc::new(LocalFs::new()), root.path().join("c"));
+        for (fs, path) in [(Arc::new(memory) as Arc<dyn FileSystem>, "/c".into()), on_disk] {
+            let directory = LocalRepository::open_in(fs, &path).unwrap().directory;
+            let live = files::begin(&directory, "live").unwrap();
+            let process = "0123456789abcdef";
+            let leftovers = ["-0", "-1", "-1.lock", "-2.lock"].map(|end| format!("{process}{end}"));
+            let foreign = ["notes", "1-2", "3-1-0", "0123456789abcdeg-0", "0123456789abcdef-x"];
+            for name in leftovers.iter().map(String::as_str).chain(foreign) {
+                directory.fs.create_new(&path.join(NAME).join(name)).unwrap();
+            }
+            collect(&directory);
+            let left = names(&directory);
+            assert!(!left.iter().any(|name| leftovers.contains(name)), "{left:?}");
+            for name in foreign {
+                assert!(left.iter().any(|left| left == name), "{name} was touched");
+                directory.fs.remove_file(&path.join(NAME).join(name)).unwrap();
+            }
+            assert_eq!(names(&directory).len(), 2, "the live draft and its lock");
+            drop(live);
+            collect(&directory);
+            assert!(names(&directory).iter().all(|name| name.ends_with(LOCK_SUFFIX)));
+        }
+    }
+
+    #[test]
+    fn threads_that_come_and_go_never_take_each_others_drafts() {
+        let root = tempfile::tempdir().unwrap();
+        let repository = LocalRepository::open_in(Arc::new(LocalFs::new()), root.path()).unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let repository = &repository;
+                scope.spawn(move || {
+                    for round in 0..50 {
+                        let draft: Box<dyn FileDraft> =
+                            repository.begin_file(&format!("{thread}-{round}")).unwrap();
+                        repository.collect_leftovers();
+                        drop(draft.commit().unwrap());
+                    }
+                });
+            }
+        });
+        assert!(!root.path().join(NAME).exists());
+    }
+}

@@ -1,0 +1,153 @@
+//! Checkpoints in memory: for tests, and for programs that are told to keep nothing.
+
+use crate::checkpoint::{Checkpoint, CheckpointInfo, Latest};
+use crate::error::{LoadError, SaveError};
+use crate::outcome::{Outcome, Saved};
+use crate::path;
+use crate::retention::{self, Candidate, Policy, metrics_of};
+use crate::select::Select;
+use crate::snapshot::Snapshot;
+use crate::store::CheckpointStore;
+use async_trait::async_trait;
+use qstore_schema::Tensor;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A [`CheckpointStore`] that lives as long as the last of its clones. Nothing is copied: tensors are
+/// shared with the snapshots they came in.
+///
+/// ```
+/// use qstore_checkpoint::MemoryStore;
+/// use qstore_checkpoint::retention::Policy;
+///
+/// let store = MemoryStore::with_retention(Policy::keep_last(3));
+/// let clone = store.clone(); // the same checkpoints
+/// # let _ = clone;
+/// ```
+#[derive(Debug, Clone)]
+pub struct MemoryStore {
+    policy: Policy,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    last_seq: u64,
+    checkpoints: BTreeMap<u64, Checkpoint>,
+}
+
+impl MemoryStore {
+    /// An empty store that keeps everything.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_retention(Policy::keep_last(0))
+    }
+
+    /// An empty store that keeps what the policy says. Nothing is ever pinned.
+    #[must_use]
+    pub fn with_retention(policy: Policy) -> Self {
+        Self { policy, shared: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Shared {
+    fn get(&self, number: u64) -> Result<&Checkpoint, LoadError> {
+        self.checkpoints.get(&number).ok_or_else(|| {
+            let available = self.checkpoints.keys().copied().collect();
+            LoadError::NotFound { number, location: "memory".into(), available }
+        })
+    }
+
+    fn newest(&self) -> Option<&Checkpoint> {
+        self.checkpoints.values().max_by_key(|checkpoint| checkpoint.info.save_seq)
+    }
+
+    fn retain(&mut self, policy: &Policy) -> Vec<u64> {
+        let candidates = self.checkpoints.values().map(|checkpoint| {
+            let candidate = Candidate::new(checkpoint.number(), checkpoint.info.save_seq);
+            let metrics = metrics_of(checkpoint.metadata());
+            metrics.into_iter().fold(candidate, |found, (name, value)| found.metric(name, value))
+        });
+        let history: Vec<Candidate> = candidates.collect();
+        let gone = retention::plan(&history, policy).into_iter().filter(|found| !found.keep);
+        let mut removed: Vec<u64> = gone.map(|found| found.number).collect();
+        removed.sort_unstable();
+        self.checkpoints.retain(|number, _| !removed.contains(number));
+        removed
+    }
+}
+
+#[async_trait]
+impl CheckpointStore for MemoryStore {
+    async fn save(&self, snapshot: Snapshot) -> Result<Outcome, SaveError> {
+        snapshot.check()?;
+        let number = snapshot.number();
+        let mut shared = self.lock();
+        shared.last_seq += 1;
+        let save_seq = shared.last_seq;
+        let parts = snapshot.parts.iter();
+        let info = CheckpointInfo {
+            timestamp: snapshot.timestamp,
+            parts: parts.map(|(name, state)| (name.into(), state.tensor_bytes())).collect(),
+            attempt: snapshot.attempt,
+            metadata: snapshot.metadata,
+            ..CheckpointInfo::new(number, save_seq)
+        };
+        shared.checkpoints.insert(number, Checkpoint::new(snapshot.parts, info));
+        let removed = shared.retain(&self.policy);
+        Ok(Outcome::Saved(Saved { removed, ..Saved::new(number, save_seq) }))
+    }
+
+    async fn load(&self, number: u64) -> Result<Checkpoint, LoadError> {
+        self.lock().get(number).cloned()
+    }
+
+    async fn load_tensors(
+        &self,
+        number: u64,
+        select: &Select,
+    ) -> Result<Vec<(String, Tensor)>, LoadError> {
+        let tensors = path::tensors(&self.lock().get(number)?.parts);
+        let available: Vec<String> = tensors.iter().map(|(path, _)| path.clone()).collect();
+        let found: Vec<_> = tensors.into_iter().filter(|(path, _)| select.matches(path)).collect();
+        if found.is_empty() && *select != Select::All {
+            return Err(LoadError::TensorNotFound {
+                number,
+                wanted: select.to_string(),
+                available,
+            });
+        }
+        Ok(found)
+    }
+
+    async fn load_latest(&self) -> Result<Option<Latest>, LoadError> {
+        let newest = self.lock().newest().cloned();
+        Ok(newest.map(|checkpoint| Latest { checkpoint, skipped: Vec::new() }))
+    }
+
+    async fn list_checkpoints(&self) -> Result<Vec<u64>, LoadError> {
+        Ok(self.lock().checkpoints.keys().copied().collect())
+    }
+
+    async fn latest_checkpoint(&self) -> Result<Option<u64>, LoadError> {
+        Ok(self.lock().newest().map(Checkpoint::number))
+    }
+
+    async fn get_checkpoint_info(&self, number: u64) -> Result<CheckpointInfo, LoadError> {
+        Ok(self.lock().get(number)?.info.clone())
+    }
+
+    async fn verify(&self, number: u64) -> Result<CheckpointInfo, LoadError> {
+        self.get_checkpoint_info(number).await
+    }
+}

@@ -1,0 +1,154 @@
+//! Retention against a model that decides for each checkpoint by comparing it with all others.
+
+use super::*;
+use proptest::prelude::*;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Save {
+        number: u64,
+        loss: Option<f64>,
+    },
+    Pin(u64),
+    Unpin(u64),
+    /// The file of that number is lost.
+    Vanish(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let loss = prop_oneof![
+        3 => prop::sample::select(vec![0.0, -0.0, 1.0, 2.0, 2.0, f64::INFINITY, f64::NEG_INFINITY])
+            .prop_map(Some),
+        1 => Just(Some(f64::NAN)),
+        1 => Just(None),
+    ];
+    prop_oneof![
+        6 => (0_u64..10, loss).prop_map(|(number, loss)| Step::Save { number, loss }),
+        1 => (0_u64..10).prop_map(Step::Pin),
+        1 => (0_u64..10).prop_map(Step::Unpin),
+        1 => (0_u64..10).prop_map(Step::Vanish),
+    ]
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    let goal = prop::sample::select(vec![Goal::Lowest, Goal::Highest]);
+    let best = prop::option::of((0_usize..4, goal));
+    (0_usize..5, best, prop::option::of(1_u64..5)).prop_map(|(keep_last, best, every)| {
+        let mut policy = Policy::keep_last(keep_last);
+        if let Some((count, goal)) = best {
+            policy = policy.best(count, "loss", goal);
+        }
+        Policy { every, ..policy }
+    })
+}
+
+/// Whether a checkpoint must stay, decided without sorting anything.
+fn must_stay(saved: &Candidate, history: &[Candidate], policy: &Policy) -> bool {
+    let newer = history.iter().filter(|other| other.save_seq > saved.save_seq).count();
+    let loss = |saved: &Candidate| saved.metrics.first().map(|(_, loss)| *loss);
+    let is_best = policy.best.as_ref().is_some_and(|best| {
+        let Some(own) = loss(saved).filter(|own| !own.is_nan()) else { return false };
+        let beats = |other: &&Candidate| {
+            let Some(theirs) = loss(other) else { return false };
+            let is_better = if best.goal == Goal::Lowest { theirs < own } else { theirs > own };
+            let is_equal = theirs.partial_cmp(&own) == Some(std::cmp::Ordering::Equal);
+            is_better || (is_equal && other.save_seq > saved.save_seq)
+        };
+        history.iter().filter(beats).count() < best.count
+    });
+    newer == 0
+        || policy.keep_last == 0
+        || newer < policy.keep_last
+        || saved.is_pinned
+        || is_best
+        || policy.every.is_some_and(|every| saved.number.is_multiple_of(every))
+}
+
+/// Random histories; `QSTORE_RETENTION_CASES` asks for more cases than the default run has time for.
+fn cases() -> u32 {
+    let asked = std::env::var("QSTORE_RETENTION_CASES").ok();
+    let cases = asked.and_then(|cases| cases.parse().ok()).unwrap_or(10_000);
+    println!("{cases} cases: histories");
+    cases
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
+    #[test]
+    fn a_checkpoint_is_kept_if_and_only_if_a_rule_keeps_it(
+        steps in prop::collection::vec(step(), 1..40),
+        policy in policy(),
+    ) {
+        let (mut history, mut pinned): (Vec<Candidate>, Vec<u64>) = Default::default();
+        for (save_seq, step) in (1..).zip(steps) {
+            match step {
+                Step::Save { number, loss } => {
+                    history.retain(|saved| saved.number != number);
+                    let saved = Candidate::new(number, save_seq);
+                    let saved = match loss {
+                        Some(loss) => saved.metric("loss", loss),
+                        None => saved,
+                    };
+                    // The order of the listing must not matter.
+                    history.insert(save_seq as usize % (history.len() + 1), saved);
+                }
+                Step::Pin(number) => pinned.push(number),
+                Step::Unpin(number) => pinned.retain(|pinned| *pinned != number),
+                Step::Vanish(number) => history.retain(|saved| saved.number != number),
+            }
+            for saved in &mut history {
+                saved.is_pinned = pinned.contains(&saved.number);
+            }
+            let decisions = plan(&history, &policy);
+            prop_assert_eq!(decisions.len(), history.len());
+            prop_assert!(decisions.is_sorted_by_key(|decision| Reverse(decision.save_seq)));
+            for decision in &decisions {
+                let saved = history.iter().find(|saved| saved.number == decision.number).unwrap();
+                prop_assert_eq!(decision.keep, must_stay(saved, &history, &policy), "{}", decision);
+                prop_assert_eq!(decision.keep, decision.reason != Reason::Outnumbered);
+            }
+            prop_assert!(decisions.first().is_none_or(|newest| newest.keep));
+            // Once the plan is carried out, planning again changes nothing.
+            let kept = |number| decisions.iter().any(|found| found.number == number && found.keep);
+            history.retain(|saved| kept(saved.number));
+            prop_assert!(plan(&history, &policy).iter().all(|decision| decision.keep));
+        }
+    }
+}
+
+#[test]
+fn each_reason_is_reported() {
+    let history = [
+        Candidate::new(1, 1).metric("acc", 0.9),
+        Candidate::new(2, 2).pinned(true),
+        Candidate::new(5, 3),
+        Candidate::new(6, 4),
+        Candidate::new(7, 5),
+        Candidate::new(8, 6),
+    ];
+    let policy = Policy::keep_last(2).best(3, "acc", Goal::Highest).every(5);
+    let reasons: Vec<String> =
+        plan(&history, &policy).iter().map(|decision| decision.reason.to_string()).collect();
+    assert_eq!(
+        reasons,
+        [
+            "it is the newest save",
+            "it is one of the newest saves",
+            "enough newer saves exist, and no other rule keeps it",
+            "its number is a multiple of 5",
+            "it is pinned",
+            "it is the best by acc (rank 1)",
+        ]
+    );
+    let all = plan(&history[..2], &Policy::keep_last(0));
+    assert!(all.iter().all(|decision| decision.keep));
+}
+
+#[test]
+fn only_numbers_in_the_first_level_are_metrics() {
+    let mut metadata =
+        StateDict::from_iter([("loss", State::from(0.5)), ("numbers", 3_i64.into())]);
+    metadata.insert("tag", "best");
+    metadata.insert("deep", StateDict::from_iter([("loss", 0.1)]));
+    assert_eq!(metrics_of(&metadata), [("loss".to_owned(), 0.5), ("numbers".to_owned(), 3.0)]);
+}

@@ -1,0 +1,250 @@
+//! What is saved: named parts and metadata, as they are at the call.
+
+use crate::check::{self, Place};
+use crate::error::StateError;
+use crate::id::{Attempt, CheckpointId, Part, Rank};
+use qstore_schema::{Key, State, StateDict};
+use smol_str::SmolStr;
+use std::time::SystemTime;
+
+/// The state of a training run, to be saved under a number: an epoch or a step, as the directory has
+/// it.
+///
+/// A snapshot has any number of named parts, each with tensors and plain values to any depth, and
+/// metadata, which holds plain values only and is what other programs see first. Tensors are
+/// reference-counted and immutable, so building a snapshot copies nothing, and whatever the caller
+/// does afterwards does not change it.
+///
+/// ```
+/// use qstore_checkpoint::Snapshot;
+/// use qstore_schema::{State, StateDict, Tensor};
+///
+/// let weights = StateDict::from_iter([("w", Tensor::from_vec(vec![1.0_f32; 4], [2, 2])?)]);
+/// let scheduler = StateDict::from_iter([("last_epoch", 41_i64)]);
+/// let rng = StateDict::from_iter([("state", Tensor::from_vec(vec![7_u8; 32], [32])?)]);
+///
+/// let snapshot = Snapshot::new(42)
+///     .model(weights)
+///     .part("scheduler", scheduler)
+///     .part("rng", rng)
+///     .meta("val_loss", 0.25);
+/// assert_eq!(snapshot.parts.names().collect::<Vec<_>>(), ["model", "scheduler", "rng"]);
+/// assert_eq!(snapshot.metadata.float("val_loss"), Some(0.25));
+/// # Ok::<(), qstore_schema::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Which checkpoint it will be.
+    pub id: CheckpointId,
+    /// Which attempt of the run it is from, if that was noted.
+    pub attempt: Option<Attempt>,
+    /// When it was taken.
+    pub timestamp: SystemTime,
+    /// Its parts, in the order they were set.
+    pub parts: Parts,
+    /// Its metadata: plain values only.
+    pub metadata: StateDict,
+}
+
+impl Snapshot {
+    /// The name of the part that [`model`](Self::model) sets.
+    pub const MODEL: &str = "model";
+    /// The name of the part that [`optimizer`](Self::optimizer) sets.
+    pub const OPTIMIZER: &str = "optimizer";
+
+    /// An empty snapshot of that epoch or step, taken now.
+    #[must_use]
+    pub fn new(number: u64) -> Self {
+        Self {
+            id: CheckpointId::new(number),
+            attempt: None,
+            timestamp: SystemTime::now(),
+            parts: Parts::default(),
+            metadata: StateDict::new(),
+        }
+    }
+
+    /// Sets the part `model`.
+    #[must_use]
+    pub fn model(self, state: StateDict) -> Self {
+        self.part(Self::MODEL, state)
+    }
+
+    /// Sets the part `optimizer`.
+    #[must_use]
+    pub fn optimizer(self, state: StateDict) -> Self {
+        self.part(Self::OPTIMIZER, state)
+    }
+
+    /// Sets a part: a scheduler, a gradient scaler, the state of a random number generator, the
+    /// position of a data loader. A part of the same name that was set before is replaced.
+    #[must_use]
+    pub fn part(mut self, name: impl Into<SmolStr>, state: StateDict) -> Self {
+        self.parts.insert(name, state);
+        self
+    }
+
+    /// Sets one entry of the metadata.
+    #[must_use]
+    pub fn meta(mut self, key: impl Into<Key>, value: impl Into<State>) -> Self {
+        self.metadata.insert(key, value);
+        self
+    }
+
+    /// Sets all metadata at once, replacing what was set before.
+    #[must_use]
+    pub fn metadata(mut self, metadata: StateDict) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// Notes which attempt of the run the checkpoint is from.
+    #[must_use]
+    pub fn attempt(mut self, attempt: Attempt) -> Self {
+        if let Some(part) = &mut self.id.part {
+            part.attempt = attempt.clone();
+        }
+        self.attempt = Some(attempt);
+        self
+    }
+
+    /// Makes it one rank's part of a checkpoint that several ranks save together. A part alone is
+    /// never listed.
+    #[must_use]
+    pub fn rank(mut self, attempt: Attempt, rank: Rank) -> Self {
+        self.attempt = Some(attempt.clone());
+        self.id.part = Some(Part { attempt, rank });
+        self
+    }
+
+    /// The epoch or the step.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.id.number
+    }
+
+    /// Whether it can be saved at all.
+    ///
+    /// # Errors
+    /// For a name that is empty, a state that is nested too deeply or has a node of an unknown kind,
+    /// a tensor with too many dimensions, and a tensor in the metadata.
+    pub fn check(&self) -> Result<(), StateError> {
+        for (name, state) in self.parts.iter() {
+            if name.is_empty() {
+                return Err(StateError::EmptyName { at: "the snapshot".into() });
+            }
+            check::state(name, state, Place::Part)?;
+        }
+        check::state("metadata", &self.metadata, Place::Metadata)
+    }
+}
+
+/// The named parts of a checkpoint, in the order they were set.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Parts {
+    parts: Vec<(SmolStr, StateDict)>,
+}
+
+impl Parts {
+    /// No parts.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { parts: Vec::new() }
+    }
+
+    /// Sets a part; returns the state that it replaces.
+    pub fn insert(&mut self, name: impl Into<SmolStr>, state: StateDict) -> Option<StateDict> {
+        let name = name.into();
+        match self.parts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => Some(std::mem::replace(known, state)),
+            None => {
+                self.parts.push((name, state));
+                None
+            }
+        }
+    }
+
+    /// The part of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&StateDict> {
+        self.parts.iter().find(|(known, _)| known == name).map(|(_, state)| state)
+    }
+
+    /// Takes the part of that name out.
+    pub fn remove(&mut self, name: &str) -> Option<StateDict> {
+        let at = self.parts.iter().position(|(known, _)| known == name)?;
+        Some(self.parts.remove(at).1)
+    }
+
+    /// Every part with its name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &StateDict)> {
+        self.parts.iter().map(|(name, state)| (name.as_str(), state))
+    }
+
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Bytes of all tensors in memory.
+    #[must_use]
+    pub fn tensor_bytes(&self) -> u64 {
+        self.iter().map(|(_, state)| state.tensor_bytes()).sum()
+    }
+}
+
+impl<N: Into<SmolStr>> FromIterator<(N, StateDict)> for Parts {
+    fn from_iter<I: IntoIterator<Item = (N, StateDict)>>(parts: I) -> Self {
+        let mut collected = Self::new();
+        for (name, state) in parts {
+            collected.insert(name, state);
+        }
+        collected
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use qstore_schema::Tensor;
+
+    #[test]
+    fn a_part_that_is_set_again_is_replaced_in_its_place() {
+        let state = |value: i64| StateDict::from_iter([("x", value)]);
+        let snapshot = Snapshot::new(1).model(state(1)).part("rng", state(2)).model(state(3));
+        let parts: Vec<_> = snapshot.parts.iter().collect();
+        assert_eq!(parts, [("model", &state(3)), ("rng", &state(2))]);
+    }
+
+    #[test]
+    fn what_cannot_be_saved_is_refused_with_its_place() {
+        let tensor = || StateDict::from_iter([("w", Tensor::scalar(1_u8))]);
+        assert!(Snapshot::new(0).part("metadata", tensor()).check().is_ok());
+        let error = Snapshot::new(0).metadata(tensor()).check().unwrap_err();
+        assert!(matches!(error, StateError::TensorInMetadata { at } if at == "metadata.w"));
+        let error = Snapshot::new(0).part("", tensor()).check().unwrap_err();
+        assert!(matches!(error, StateError::EmptyName { .. }));
+    }
+
+    #[test]
+    fn the_attempt_of_a_part_is_the_snapshots_own() {
+        let attempt = |name: &str| Attempt::new(name).unwrap();
+        let rank = Rank::new(0, 2).unwrap();
+        let snapshot = Snapshot::new(1).rank(attempt("a"), rank).attempt(attempt("b"));
+        assert_eq!(snapshot.attempt.as_ref(), Some(&attempt("b")));
+        assert_eq!(snapshot.id.part.as_ref().unwrap().attempt, attempt("b"));
+    }
+}
