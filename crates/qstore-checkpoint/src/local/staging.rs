@@ -159,12 +159,14 @@ mod tests {
             }
             collect(&directory);
             let left = names(&directory);
-            assert!(!left.iter().any(|name| leftovers.contains(name)), "{left:?}");
+            // A lock file locks nothing by itself, and some file systems keep it.
+            let is_draft = |name: &&String| !name.ends_with(LOCK_SUFFIX);
+            assert!(!leftovers.iter().filter(is_draft).any(|name| left.contains(name)), "{left:?}");
             for name in foreign {
                 assert!(left.iter().any(|left| left == name), "{name} was touched");
                 directory.fs.remove_file(&path.join(NAME).join(name)).unwrap();
             }
-            assert_eq!(names(&directory).len(), 2, "the live draft and its lock");
+            assert!(names(&directory).iter().any(|name| is_ours(name)), "the live draft is gone");
             drop(live);
             collect(&directory);
             assert!(names(&directory).iter().all(|name| name.ends_with(LOCK_SUFFIX)));
