@@ -1,9 +1,15 @@
-//! What holds a checkpoint's entries, a file or a directory, behind one face.
+//! What holds the entries of a checkpoint, a file or a tree, behind one interface.
 
-use crate::archive::Archive;
-use crate::tree::Tree;
-use crate::{Damage, Error};
-use std::path::Path;
+pub(crate) mod archive;
+pub(crate) mod entry;
+pub(crate) mod manifest;
+pub(crate) mod output;
+pub(crate) mod tree;
+mod zip_format;
+
+use archive::Archive;
+use qstore_checkpoint::{Damage, LoadError};
+use tree::Tree;
 
 /// Entries that are read, from any number of threads.
 #[derive(Debug)]
@@ -13,7 +19,7 @@ pub(crate) enum Container {
 }
 
 impl Container {
-    /// How many entries there are. The manifest counts in an archive, whose last entry it is.
+    /// The number of entries. In an archive the manifest is one of them, the last.
     pub(crate) fn count(&self) -> usize {
         match self {
             Self::Archive(archive) => archive.entries().len(),
@@ -36,7 +42,7 @@ impl Container {
         })
     }
 
-    /// The number of the entry of that name.
+    /// The index of the entry of that name.
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         match self {
             Self::Archive(archive) => archive.find(name),
@@ -44,20 +50,20 @@ impl Container {
         }
     }
 
-    /// The data of an entry. `buffer` is only memory, to be reused from one read to the next.
+    /// The data of an entry. `buffer` is scratch memory that is reused from one read to the next.
     pub(crate) fn read<'b>(
         &self,
         index: usize,
         buffer: &'b mut Vec<u8>,
-    ) -> Result<&'b [u8], Error> {
+    ) -> Result<&'b [u8], LoadError> {
         match self {
             Self::Archive(archive) => archive.read(index, buffer),
             Self::Tree(tree) => tree.read(index, buffer),
         }
     }
 
-    /// The data of an entry that is no chunk.
-    pub(crate) fn read_document(&self, index: usize) -> Result<Vec<u8>, Error> {
+    /// The data of an entry that is not a chunk.
+    pub(crate) fn read_document(&self, index: usize) -> Result<Vec<u8>, LoadError> {
         match self {
             Self::Archive(archive) => archive.read_document(index),
             Self::Tree(tree) => {
@@ -69,7 +75,7 @@ impl Container {
         }
     }
 
-    /// Bytes of all of it on the disk.
+    /// Bytes of all of it in the repository.
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Archive(archive) => archive.len(),
@@ -77,15 +83,16 @@ impl Container {
         }
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it is, for messages.
+    pub(crate) fn location(&self) -> &str {
         match self {
-            Self::Archive(archive) => archive.path(),
-            Self::Tree(tree) => tree.path(),
+            Self::Archive(archive) => archive.location(),
+            Self::Tree(tree) => tree.location(),
         }
     }
 
     /// Whether another checkpoint has taken this one's place since it was opened. An open file stays
-    /// what it was; a directory does not.
+    /// as it was; a tree does not.
     pub(crate) fn is_replaced(&self) -> bool {
         match self {
             Self::Archive(_) => false,
@@ -93,8 +100,8 @@ impl Container {
         }
     }
 
-    /// An entry beside those of the manifest. An archive that has one does not even open.
-    pub(crate) fn unexpected(&self) -> Result<Option<String>, Error> {
+    /// An entry that the manifest does not list. An archive that has one cannot be opened.
+    pub(crate) fn unexpected(&self) -> Result<Option<String>, LoadError> {
         match self {
             Self::Archive(_) => Ok(None),
             Self::Tree(tree) => tree.unexpected(),
@@ -102,7 +109,7 @@ impl Container {
     }
 
     /// The error that this checkpoint is damaged in that way.
-    pub(crate) fn damaged(&self, damage: Damage) -> Error {
-        Error::Damaged { path: self.path().into(), damage }
+    pub(crate) fn damaged(&self, damage: Damage) -> LoadError {
+        LoadError::Damaged { location: self.location().into(), damage }
     }
 }

@@ -1,0 +1,216 @@
+//! Which checkpoints a repository holds: their names, the newest of each number, and the order of saves.
+//!
+//! A checkpoint is a file `epoch_0042.zarr.zip` or a tree `epoch_0042` with a valid manifest. Whatever
+//! else the repository holds (other names, files and trees without a valid manifest) is not listed and
+//! never touched. Reading takes no lock; writers exclude each other for the moment of a commit, a
+//! removal, a pin or a change of the description.
+
+mod description;
+mod ordering;
+pub(crate) mod pins;
+pub(crate) mod retain;
+
+use crate::container::manifest::Sealed;
+use qstore_checkpoint::repository::{Kind, Repository, RepositoryError};
+use qstore_checkpoint::retention::{Candidate, Policy};
+use qstore_checkpoint::{CheckpointId, Counter, Layout, LoadError, OpenError};
+use std::cmp::Ordering::Greater;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// A repository of checkpoints. Clones share what they know about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Catalog {
+    pub(crate) repository: Arc<dyn Repository>,
+    /// Known as soon as the repository says it.
+    counter: Arc<OnceLock<Counter>>,
+    /// The greatest save number that was seen or given here.
+    last_seq: Arc<AtomicU64>,
+}
+
+/// A checkpoint that exists.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) candidate: Candidate,
+    pub(crate) name: String,
+    pub(crate) layout: Layout,
+    /// The name of an older checkpoint of the same number in the other layout, which is to be removed.
+    pub(crate) stale: Option<String>,
+}
+
+/// Everything in the repository that has the name of a checkpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    /// The valid ones, in the order of their numbers.
+    pub(crate) valid: Vec<Found>,
+    /// The others, each with what is wrong.
+    pub(crate) invalid: Vec<(u64, LoadError)>,
+}
+
+impl Scan {
+    /// An error if there is a file that cannot be read. A damaged file is not a checkpoint; one that
+    /// cannot be read may be one, and must not be treated as missing.
+    pub(crate) fn all_readable(mut self) -> Result<Self, LoadError> {
+        match self.invalid.iter().position(is_unreadable) {
+            Some(index) => Err(self.invalid.swap_remove(index).1),
+            None => Ok(self),
+        }
+    }
+}
+
+fn is_unreadable((_, error): &(u64, LoadError)) -> bool {
+    matches!(error, LoadError::Repository(_))
+}
+
+impl Catalog {
+    /// A repository that is only read. Opening it asks nothing.
+    pub(crate) fn read_only(repository: Arc<dyn Repository>) -> Self {
+        Self { repository, counter: Arc::default(), last_seq: Arc::default() }
+    }
+
+    /// A repository that is saved to: its description says what it counts and what is kept.
+    pub(crate) fn writable(
+        repository: Arc<dyn Repository>,
+        counter: Option<Counter>,
+        policy: &Policy,
+    ) -> Result<Self, OpenError> {
+        let catalog = Self::read_only(repository);
+        let counter = description::settle(&*catalog.repository, counter, policy)?;
+        Ok(Self { counter: Arc::new(OnceLock::from(counter)), ..catalog })
+    }
+
+    /// What the repository counts. Until something says so, epochs.
+    pub(crate) fn counter(&self) -> Result<Counter, LoadError> {
+        if let Some(known) = self.counter.get() {
+            return Ok(*known);
+        }
+        let found = description::counter_of(&*self.repository)?;
+        Ok(found.map_or(Counter::default(), |found| *self.counter.get_or_init(|| found)))
+    }
+
+    /// The retention policy that is stored with the checkpoints.
+    pub(crate) fn policy(&self) -> Result<Policy, LoadError> {
+        let stored = description::read(&*self.repository)?;
+        stored
+            .map(|stored| stored.retention)
+            .ok_or_else(|| LoadError::NoPolicy { location: self.repository.location() })
+    }
+
+    /// Where a checkpoint of that number is in that layout.
+    pub(crate) fn name_of(&self, number: u64, layout: Layout) -> Result<String, LoadError> {
+        Ok(self.counter()?.name_of(&CheckpointId::new(number), layout))
+    }
+
+    /// Reads the manifest of everything that has the name of a checkpoint.
+    pub(crate) fn scan(&self) -> Result<Scan, LoadError> {
+        // A file that is gone was removed by another writer's retention since it was listed, and what
+        // took its place may be missing in that listing: scan again. Only a few times, because another
+        // writer may save without pause.
+        const ATTEMPTS: usize = 20;
+        let (mut scan, mut all_there) = self.scan_once()?;
+        for _ in 1..ATTEMPTS {
+            if all_there {
+                break;
+            }
+            (scan, all_there) = self.scan_once()?;
+        }
+        let newest = scan.valid.iter().map(|found| found.candidate.save_seq).max();
+        self.last_seq.fetch_max(newest.unwrap_or(0), Ordering::SeqCst);
+        Ok(scan)
+    }
+
+    /// Scans once; also returns whether everything that was listed was still there.
+    fn scan_once(&self) -> Result<(Scan, bool), LoadError> {
+        let (names, pinned) = self.names()?;
+        let (mut scan, mut all_there) = (Scan::default(), true);
+        let mut valid: BTreeMap<u64, Found> = BTreeMap::new();
+        for (number, layout, name) in names {
+            match Sealed::open(&*self.repository, &name, layout, number) {
+                Ok(sealed) => {
+                    let candidate = sealed.manifest.candidate(pinned.contains(&number));
+                    let found = Found { candidate, name, layout, stale: None };
+                    let newest = match valid.remove(&number) {
+                        None => found,
+                        Some(other) => newer(other, found),
+                    };
+                    valid.insert(number, newest);
+                }
+                Err(LoadError::Repository(error)) if error.is_not_found() => all_there = false,
+                Err(error) => scan.invalid.push((number, error)),
+            }
+        }
+        scan.valid = valid.into_values().collect();
+        Ok((scan, all_there))
+    }
+
+    /// Everything that has the name of a checkpoint, in the order of the numbers, and the numbers that
+    /// are pinned.
+    fn names(&self) -> Result<(BTreeSet<(u64, Layout, String)>, BTreeSet<u64>), LoadError> {
+        let counter = self.counter()?;
+        let (mut names, mut pinned) = (BTreeSet::new(), BTreeSet::new());
+        for listed in self.repository.list("")? {
+            let layout = match listed.kind {
+                Kind::File => Layout::SingleFile,
+                Kind::Tree => Layout::Directory,
+            };
+            if let Some(number) = counter.checkpoint_named(&listed.name, layout) {
+                names.insert((number, layout, listed.name));
+            } else if listed.kind == Kind::File {
+                pinned.extend(counter.pinned_by(&listed.name));
+            }
+        }
+        Ok((names, pinned))
+    }
+
+    /// The valid checkpoints, in the order of their numbers.
+    pub(crate) fn valid(&self) -> Result<Vec<Found>, LoadError> {
+        Ok(self.scan()?.all_readable()?.valid)
+    }
+
+    /// Opens the checkpoint of a number: the newer one, where there is one in each layout.
+    pub(crate) fn open(&self, number: u64) -> Result<Sealed, LoadError> {
+        let mut newest: Option<Sealed> = None;
+        let mut refused = None;
+        for layout in [Layout::SingleFile, Layout::Directory] {
+            let name = self.name_of(number, layout)?;
+            match Sealed::open(&*self.repository, &name, layout, number) {
+                Ok(sealed) => {
+                    let seq = |sealed: &Sealed| sealed.manifest.save_seq;
+                    if newest.as_ref().is_none_or(|newest| seq(newest) < seq(&sealed)) {
+                        newest = Some(sealed);
+                    }
+                }
+                Err(LoadError::Repository(error)) if is_absent(&error) => {}
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        match (newest, refused) {
+            (Some(sealed), _) => Ok(sealed),
+            (None, Some(error)) => Err(error),
+            (None, None) => {
+                let available =
+                    self.scan()?.valid.iter().map(|found| found.candidate.number).collect();
+                Err(LoadError::NotFound { number, location: self.repository.location(), available })
+            }
+        }
+    }
+}
+
+/// Nothing has the name, or something that is not a file.
+fn is_absent(error: &RepositoryError) -> bool {
+    let is_other = |error: &std::io::Error| {
+        matches!(error.kind(), std::io::ErrorKind::IsADirectory | std::io::ErrorKind::InvalidInput)
+    };
+    error.is_not_found()
+        || matches!(error, RepositoryError::FileSystem(error) if is_other(&error.source))
+}
+
+/// The checkpoint that was saved later; it notes where the other one is.
+fn newer(one: Found, other: Found) -> Found {
+    let (newest, stale) = match one.candidate.save_seq.cmp(&other.candidate.save_seq) {
+        Greater => (one, other),
+        _ => (other, one),
+    };
+    Found { stale: Some(stale.name), ..newest }
+}

@@ -1,0 +1,176 @@
+//! A tree of entries that is read by its manifest: a Zarr hierarchy with the manifest beside it.
+//!
+//! A tree is read by names, so it can be replaced while it is read; a reader that finds damage asks
+//! [`Tree::is_replaced`] before it reports it. No name leads out of the tree.
+
+use crate::container::archive::DOCUMENT_MAX;
+use crate::container::manifest::Manifest;
+use qstore_checkpoint::repository::{Repository, RepositoryError, TreeSource};
+use qstore_checkpoint::seal::MANIFEST;
+use qstore_checkpoint::{Damage, LoadError};
+use std::collections::HashMap;
+
+/// A tree that is read, from any number of threads.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    source: Box<dyn TreeSource>,
+    name: String,
+    location: String,
+    /// Name and length of every entry but the manifest, as the manifest has them.
+    entries: Vec<(String, u32)>,
+    by_name: HashMap<String, usize>,
+    manifest: Vec<u8>,
+    len: u64,
+}
+
+impl Tree {
+    /// Opens a tree by its manifest.
+    pub(crate) fn open(
+        repository: &dyn Repository,
+        name: &str,
+    ) -> Result<(Self, Manifest), LoadError> {
+        let source = repository.open_tree(name)?;
+        let location = format!("{}/{name}", repository.location());
+        let damaged = |reason| {
+            let damage = Damage::Manifest { reason };
+            LoadError::Damaged { location: location.clone(), damage }
+        };
+        let bytes = match read_manifest(&*source) {
+            Err(Unread::TooLong { len }) => {
+                return Err(damaged(format!(
+                    "it has {len} bytes, more than the limit of {DOCUMENT_MAX}"
+                )));
+            }
+            Err(Unread::Failed(error)) if error.is_not_found() => {
+                return match repository.open_tree(name) {
+                    Ok(_) => Err(damaged("there is none".into())),
+                    Err(gone) => Err(gone.into()), // gone as a whole
+                };
+            }
+            Err(Unread::Failed(error)) => return Err(error.into()),
+            Ok(bytes) => bytes,
+        };
+        let manifest = Manifest::parse(&bytes, &location)?;
+        let entries: Vec<_> =
+            manifest.entries().map(|(name, len)| (name.to_owned(), len)).collect();
+        let mut by_name = HashMap::with_capacity(entries.len());
+        for (index, (name, _)) in entries.iter().enumerate() {
+            if !is_inside(name) {
+                return Err(damaged(format!("it lists `{name}`, which is not a valid entry name")));
+            }
+            if by_name.insert(name.clone(), index).is_some() {
+                return Err(damaged(format!("it lists `{name}` twice")));
+            }
+        }
+        let len = entries.iter().map(|(_, len)| u64::from(*len)).sum::<u64>() + bytes.len() as u64;
+        let name = name.to_owned();
+        Ok((Self { source, name, location, entries, by_name, manifest: bytes, len }, manifest))
+    }
+
+    /// Whether another tree has taken this one's place, or none is there any more.
+    pub(crate) fn is_replaced(&self) -> bool {
+        read_manifest(&*self.source).map_or(true, |found| found != self.manifest)
+    }
+
+    pub(crate) fn entries(&self) -> &[(String, u32)] {
+        &self.entries
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Bytes of all entries.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Its name in the repository.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// The bytes of an entry, in memory that is reused from one read to the next.
+    pub(crate) fn read<'b>(
+        &self,
+        index: usize,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<&'b [u8], LoadError> {
+        let (name, len) = &self.entries[index];
+        let damaged = |damage| LoadError::Damaged { location: self.location.clone(), damage };
+        let file = match self.source.open(name) {
+            Err(error) if error.is_not_found() => {
+                return Err(damaged(Damage::Missing { entry: name.clone() }));
+            }
+            opened => opened?,
+        };
+        let (found, expected) = (file.len()?, u64::from(*len));
+        if found != expected {
+            return Err(damaged(Damage::Length { entry: name.clone(), expected, found }));
+        }
+        let len = *len as usize;
+        if buffer.len() < len {
+            buffer.resize(len, 0);
+        }
+        file.read_at(0, &mut buffer[..len])?;
+        Ok(&buffer[..len])
+    }
+
+    /// An entry that the manifest does not list, if there is one.
+    pub(crate) fn unexpected(&self) -> Result<Option<String>, LoadError> {
+        let entries = self.source.entries()?;
+        Ok(entries.into_iter().find(|name| self.find(name).is_none() && name != MANIFEST))
+    }
+}
+
+/// Why a manifest could not be read.
+enum Unread {
+    TooLong { len: u64 },
+    Failed(RepositoryError),
+}
+
+impl From<RepositoryError> for Unread {
+    fn from(error: RepositoryError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn read_manifest(tree: &dyn TreeSource) -> Result<Vec<u8>, Unread> {
+    let file = tree.open(MANIFEST)?;
+    let len = file.len()?;
+    if len > DOCUMENT_MAX {
+        return Err(Unread::TooLong { len });
+    }
+    let mut bytes = vec![0; len as usize];
+    file.read_at(0, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Whether a name stays inside the tree, on every system.
+fn is_inside(name: &str) -> bool {
+    let is_known = |b: u8| b.is_ascii_alphanumeric() || b"_.-%~".contains(&b);
+    let is_plain =
+        |part: &str| !part.is_empty() && part != "." && part != ".." && part.bytes().all(is_known);
+    name != MANIFEST && name.split('/').all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_inside_the_tree_are_read() {
+        for inside in ["zarr.json", "model/w/c/0/1", "model/a%2Fb~2/zarr.json"] {
+            assert!(is_inside(inside), "{inside}");
+        }
+        for outside in
+            ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/.", "a\\b", "a\0", "c:x", MANIFEST]
+        {
+            assert!(!is_inside(outside), "{outside}");
+        }
+    }
+}

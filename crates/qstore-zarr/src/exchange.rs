@@ -1,0 +1,9 @@
+//! Moving states in and out: safetensors files, and Zarr groups of other writers.
+
+mod foreign;
+mod safetensors;
+
+pub use foreign::{MissingChunks, load_zarr_group, load_zarr_group_in};
+pub use safetensors::{
+    export_safetensors, export_safetensors_in, import_safetensors, import_safetensors_in,
+};

@@ -1,0 +1,275 @@
+//! The checkpoints of a repository as any process sees them, beside a live writer or without one.
+
+use super::follow::Follow;
+use super::reader::CheckpointReader;
+use crate::catalog::{Catalog, Found, pins, retain};
+use crate::load;
+use crate::save::settings::CheckpointSettings;
+use qstore_checkpoint::repository::Repository;
+use qstore_checkpoint::retention::{self, Candidate, Decision, Policy};
+use qstore_checkpoint::{
+    Checkpoint, CheckpointInfo, Latest, LoadError, LocalRepository, OpenError, Select,
+};
+use qstore_schema::Tensor;
+use qstore_storage::{FileSystem, LocalFs};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Lists, loads, follows, explains, pins and prunes checkpoints. Needs no manager and starts no thread
+/// that outlives a call; several threads may share it.
+///
+/// Opening and reading write nothing and take no lock. Pinning and pruning change the repository: like a
+/// manager's saves they take its lock, `.qstore.lock` in a local directory, for that moment.
+///
+/// ```
+/// use qstore_checkpoint::{Select, Snapshot};
+/// use qstore_schema::{StateDict, Tensor};
+/// use qstore_zarr::{CheckpointManager, CheckpointSettings, Checkpoints};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// let manager = CheckpointManager::open(dir, CheckpointSettings::default())?;
+/// let model = StateDict::from_iter([("w", Tensor::scalar(1.0_f32)), ("b", Tensor::scalar(2.0_f32))]);
+/// manager.save(Snapshot::new(7).model(model))?.wait(std::time::Duration::from_secs(60))?;
+///
+/// let checkpoints = Checkpoints::open(dir)?; // in another process, perhaps
+/// let some = checkpoints.load_tensors(7, &Select::Glob("model/w*".into()))?;
+/// assert_eq!(some[0].1.as_slice::<f32>()?, [1.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    pub(crate) catalog: Catalog,
+    pub(crate) workers: usize,
+}
+
+impl Checkpoints {
+    /// Opens a directory of the machine's file system, which must exist. Opening writes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError::NotADirectory`]; [`OpenError::Repository`] when it does not exist.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::open_in(Arc::new(LocalFs::new()), dir)
+    }
+
+    /// As [`open`](Self::open), in a file system of your choice.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_in(fs: Arc<dyn FileSystem>, dir: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Ok(Self::of(Arc::new(LocalRepository::open_read_only_in(fs, dir)?)))
+    }
+
+    /// The checkpoints of a repository of any kind.
+    #[must_use]
+    pub fn of(repository: Arc<dyn Repository>) -> Self {
+        Self {
+            catalog: Catalog::read_only(repository),
+            workers: CheckpointSettings::default().workers,
+        }
+    }
+
+    /// How many threads read and decompress, at least 1. Default: the machine's cores, at most 2.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers.max(1);
+        self
+    }
+
+    /// Loads a checkpoint, every byte of it verified.
+    ///
+    /// # Errors
+    /// [`LoadError::NotFound`], [`LoadError::Damaged`], [`LoadError::UnsupportedVersion`],
+    /// [`LoadError::Repository`].
+    pub fn load(&self, number: u64) -> Result<Checkpoint, LoadError> {
+        load::load_checkpoint(&self.catalog, number, self.workers)
+    }
+
+    /// Loads some of a checkpoint's tensors, by the paths of their arrays, in the order of the state.
+    /// The others are not read.
+    ///
+    /// # Errors
+    /// [`LoadError::TensorNotFound`] when none matches; as [`load`](Self::load).
+    pub fn load_tensors(
+        &self,
+        number: u64,
+        select: &Select,
+    ) -> Result<Vec<(String, Tensor)>, LoadError> {
+        // Another writer may save the same number again as often as it likes.
+        const ATTEMPTS: usize = 20;
+        let mut attempts = ATTEMPTS;
+        loop {
+            attempts -= 1;
+            match self.reader(number).and_then(|reader| reader.load(select)) {
+                Err(LoadError::Replaced { .. }) if attempts > 0 => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Opens a checkpoint whose tensors are read when they are asked for.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); [`LoadError::Replaced`].
+    pub fn reader(&self, number: u64) -> Result<CheckpointReader, LoadError> {
+        CheckpointReader::open(&self.catalog, number, self.workers)
+    }
+
+    /// Loads the newest checkpoint that can be loaded, and reports which ones were skipped and why;
+    /// `None` when there is none at all.
+    ///
+    /// # Errors
+    /// [`LoadError::NoneValid`] when there are some, none of which can be loaded;
+    /// [`LoadError::Repository`].
+    pub fn load_latest(&self) -> Result<Option<Latest>, LoadError> {
+        load::load_latest(&self.catalog, self.workers)
+    }
+
+    /// The numbers of the checkpoints, in ascending order. Files without a valid manifest are not
+    /// listed.
+    ///
+    /// # Errors
+    /// When the repository or one of its checkpoints cannot be read.
+    pub fn list_checkpoints(&self) -> Result<Vec<u64>, LoadError> {
+        Ok(self.candidates()?.into_iter().map(|saved| saved.number).collect())
+    }
+
+    /// The number of the newest save, whatever it is; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`list_checkpoints`](Self::list_checkpoints).
+    pub fn latest_checkpoint(&self) -> Result<Option<u64>, LoadError> {
+        let newest = self.candidates()?.into_iter().max_by_key(|saved| saved.save_seq);
+        Ok(newest.map(|saved| saved.number))
+    }
+
+    /// What is known about a checkpoint without reading its tensors.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn get_checkpoint_info(&self, number: u64) -> Result<CheckpointInfo, LoadError> {
+        load::checkpoint_info(&self.catalog, number)
+    }
+
+    /// Reads a checkpoint as [`load`](Self::load) does and checks everything, but keeps nothing.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn verify(&self, number: u64) -> Result<CheckpointInfo, LoadError> {
+        load::verify_checkpoint(&self.catalog, number, self.workers)
+    }
+
+    /// Follows the saves from now on: the first [`poll`](Follow::poll) returns those that exist.
+    #[must_use]
+    pub fn follow(&self) -> Follow {
+        self.follow_since(0)
+    }
+
+    /// Follows the saves after the one with that `save_seq`.
+    #[must_use]
+    pub fn follow_since(&self, save_seq: u64) -> Follow {
+        Follow::new(self.catalog.clone(), save_seq)
+    }
+
+    /// The retention policy that is stored in the repository: that of the manager that opened it last.
+    ///
+    /// # Errors
+    /// [`LoadError::NoPolicy`] when no manager has opened it yet.
+    pub fn policy(&self) -> Result<Policy, LoadError> {
+        self.catalog.policy()
+    }
+
+    /// What the stored policy would do with the checkpoints that exist, newest save first, each with the
+    /// reason. Nothing is removed.
+    ///
+    /// # Errors
+    /// As [`policy`](Self::policy) and [`list_checkpoints`](Self::list_checkpoints).
+    pub fn explain(&self) -> Result<Vec<Decision>, LoadError> {
+        self.explain_with(&self.policy()?)
+    }
+
+    /// As [`explain`](Self::explain), for another policy.
+    ///
+    /// # Errors
+    /// As [`list_checkpoints`](Self::list_checkpoints).
+    pub fn explain_with(&self, policy: &Policy) -> Result<Vec<Decision>, LoadError> {
+        Ok(retention::plan(&self.candidates()?, policy))
+    }
+
+    /// Removes the checkpoints that a plan of [`explain`](Self::explain) or
+    /// [`explain_with`](Self::explain_with) removes, and returns their numbers.
+    ///
+    /// The plan is compared with what exists under the lock: a checkpoint that was saved again, pinned or
+    /// removed since the plan was made is left alone, and so is the newest save, whatever the plan says.
+    ///
+    /// ```
+    /// use qstore_checkpoint::Snapshot;
+    /// use qstore_checkpoint::retention::Policy;
+    /// use qstore_zarr::{CheckpointManager, CheckpointSettings, Checkpoints};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = dir.path();
+    /// let mut manager = CheckpointManager::open(dir, CheckpointSettings::default().keep_last(0))?;
+    /// for step in [10, 20, 30] {
+    ///     manager.save(Snapshot::new(step))?;
+    /// }
+    /// manager.close(std::time::Duration::from_secs(60))?;
+    ///
+    /// let checkpoints = Checkpoints::open(dir)?;
+    /// checkpoints.pin(10)?;
+    /// let plan = checkpoints.explain_with(&Policy::keep_last(1))?;
+    /// assert_eq!(checkpoints.prune(&plan)?, [20]);
+    /// assert_eq!(checkpoints.list_checkpoints()?, [10, 30]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the repository cannot be read or changed. Those that were removed before the failure are
+    /// gone.
+    pub fn prune(&self, plan: &[Decision]) -> Result<Vec<u64>, LoadError> {
+        let _exclusion = self.catalog.repository.exclude()?;
+        let history = self.catalog.valid()?;
+        let newest = history.iter().map(|found| found.candidate.save_seq).max();
+        let is_due = |decision: &&Decision| {
+            history.iter().any(|Found { candidate, .. }| {
+                candidate.number == decision.number
+                    && candidate.save_seq == decision.save_seq
+                    && !candidate.is_pinned
+                    && Some(candidate.save_seq) != newest
+            })
+        };
+        let due: Vec<_> =
+            plan.iter().filter(|decision| !decision.keep).filter(is_due).cloned().collect();
+        let (removed, leftovers) = retain::remove(&self.catalog, &history, &due)?;
+        drop(leftovers);
+        Ok(removed)
+    }
+
+    /// Keeps a checkpoint until it is unpinned, whatever the policy, by an empty document
+    /// `epoch_0042.pin` beside it. After `Ok` the pin survives a power cut. A number can be pinned
+    /// before it is saved.
+    ///
+    /// # Errors
+    /// When the document cannot be written.
+    pub fn pin(&self, number: u64) -> Result<(), LoadError> {
+        pins::pin(&self.catalog, number)
+    }
+
+    /// Removes a pin. That there is none is not an error.
+    ///
+    /// # Errors
+    /// When the document cannot be removed.
+    pub fn unpin(&self, number: u64) -> Result<(), LoadError> {
+        pins::unpin(&self.catalog, number)
+    }
+
+    fn candidates(&self) -> Result<Vec<Candidate>, LoadError> {
+        Ok(self.catalog.valid()?.into_iter().map(|found| found.candidate).collect())
+    }
+}
+
+impl From<LocalRepository> for Checkpoints {
+    fn from(repository: LocalRepository) -> Self {
+        Self::of(Arc::new(repository))
+    }
+}

@@ -1,0 +1,84 @@
+//! Chunks from the container into memory: read, checked and decompressed by several threads.
+//!
+//! Nothing is allocated for an array before all its chunks are known to be there with lengths that are
+//! possible; see [`Root::array`](super::root::Root::array).
+
+use super::root::Array;
+use crate::container::manifest::Sealed;
+use crate::format::aligned::Aligned;
+use crate::format::codec::{ArrayForm, ChunkError};
+use crate::workers::spread::spread;
+use qstore_checkpoint::{Damage, LoadError};
+use qstore_schema::Tensor;
+
+/// Reads these arrays, each into memory of its own.
+pub(super) fn read_tensors(
+    sealed: &Sealed,
+    arrays: Vec<Array>,
+    workers: usize,
+) -> Result<Vec<(String, Tensor)>, LoadError> {
+    let memory = arrays.iter().map(|array| {
+        Aligned::try_zeroed(array.len).ok_or_else(|| {
+            let reason = format!("there is no memory for its {} bytes", array.len);
+            sealed.container.damaged(Damage::malformed(&array.path, reason))
+        })
+    });
+    let mut memory = memory.collect::<Result<Vec<_>, _>>()?;
+    let mut tasks = Vec::new();
+    for (array, memory) in arrays.iter().zip(&mut memory) {
+        let mut rest = memory.bytes_mut();
+        for (index, entry) in array.entries.iter().enumerate() {
+            let (out, left) = rest.split_at_mut(array.form.grid.range(index).len());
+            rest = left;
+            tasks.push(Task { entry: *entry, form: &array.form, out });
+        }
+    }
+    run(sealed, tasks, workers)?;
+    let tensors = arrays.into_iter().zip(memory).map(|(array, memory)| {
+        let ArrayForm { dtype, shape, .. } = array.form;
+        let tensor = Tensor::new(dtype, shape, memory.into_bytes())
+            .map_err(|error| sealed.container.damaged(Damage::malformed(&array.path, error)))?;
+        Ok((array.path, tensor))
+    });
+    tensors.collect()
+}
+
+/// Reads and checks every chunk of these arrays, keeps nothing.
+pub(super) fn check_chunks(
+    sealed: &Sealed,
+    arrays: &[Array],
+    workers: usize,
+) -> Result<(), LoadError> {
+    let mut tasks = Vec::new();
+    for array in arrays {
+        for entry in &array.entries {
+            tasks.push(Task { entry: *entry, form: &array.form, out: &mut [] });
+        }
+    }
+    run(sealed, tasks, workers)
+}
+
+/// One chunk to be read, and where it belongs.
+struct Task<'a> {
+    entry: usize,
+    form: &'a ArrayForm,
+    out: &'a mut [u8],
+}
+
+fn run(sealed: &Sealed, tasks: Vec<Task<'_>>, workers: usize) -> Result<(), LoadError> {
+    let read = |buffer: &mut Vec<u8>, task| read_chunk(sealed, task, buffer);
+    spread(workers, tasks, Vec::new, read).map(drop)
+}
+
+fn read_chunk(sealed: &Sealed, task: Task<'_>, buffer: &mut Vec<u8>) -> Result<(), LoadError> {
+    let Task { entry, form, out } = task;
+    let stored = sealed.container.read(entry, buffer)?;
+    let decoded = form.codec.decode(stored, sealed.crc32c(entry), form.grid.chunk_len(), out);
+    decoded.map_err(|error| {
+        let name = sealed.container.name(entry);
+        sealed.container.damaged(match error {
+            ChunkError::Checksum => Damage::Checksum { entry: name.into() },
+            other => Damage::malformed(name, other),
+        })
+    })
+}

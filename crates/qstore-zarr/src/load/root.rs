@@ -1,0 +1,198 @@
+//! Which arrays a checkpoint has, and how they make up the state.
+//!
+//! Nothing is believed before it is compared: an array exists only if all its chunks are there, with
+//! lengths that are possible.
+
+use crate::container::manifest::Sealed;
+use crate::format::ZARR_JSON;
+use crate::format::codec::ArrayForm;
+use crate::format::root_document::{ParsedRoot, PartTree};
+use crate::format::structure::{self, StructureError};
+use qstore_checkpoint::seal::MANIFEST;
+use qstore_checkpoint::{CheckpointInfo, Damage, LoadError, Parts};
+use qstore_schema::Tensor;
+use serde_json::value::RawValue;
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, SystemTime};
+use zarrs::array::ArrayMetadataV3;
+
+/// The root of a checkpoint, parsed.
+#[derive(Debug)]
+pub(crate) struct Root {
+    parsed: ParsedRoot,
+}
+
+/// The metadata of arrays that were parsed before, by its text.
+type Forms<'a> = HashMap<&'a str, Result<ArrayForm, String>>;
+
+/// One tensor to be read.
+#[derive(Debug)]
+pub(crate) struct Array {
+    pub(crate) path: String,
+    pub(crate) form: ArrayForm,
+    /// Its chunks' entries, in order.
+    pub(crate) entries: Vec<usize>,
+    /// Bytes of the tensor.
+    pub(crate) len: usize,
+}
+
+impl Root {
+    pub(crate) fn read(sealed: &Sealed) -> Result<Self, LoadError> {
+        let bytes = sealed.document(ZARR_JSON)?;
+        let parsed = ParsedRoot::parse(&bytes, sealed.manifest.version())
+            .map_err(|error| malformed(sealed, error))?;
+        if parsed.facts.number != sealed.manifest.number {
+            return Err(malformed(sealed, "its number is not that of the manifest"));
+        }
+        Ok(Self { parsed })
+    }
+
+    fn parts_in_order(&self) -> &[PartTree] {
+        &self.parsed.structure.parts
+    }
+
+    /// The paths of the arrays, in the order of the state.
+    pub(crate) fn paths(&self) -> Vec<&str> {
+        let mut paths = Vec::new();
+        for part in self.parts_in_order() {
+            structure::leaves(&part.tree, &mut paths);
+        }
+        paths
+    }
+
+    /// The arrays that the structure names, all of whose chunks are there. Every entry of the
+    /// container must be one of those chunks, or the checked metadata of a node.
+    pub(crate) fn arrays(&self, sealed: &Sealed) -> Result<Vec<Array>, LoadError> {
+        let paths = self.paths();
+        let mut is_known = vec![false; sealed.container.count()];
+        let mut know = |name: &str| {
+            if let Some(index) = sealed.container.find(name) {
+                is_known[index] = true;
+            }
+        };
+        know(ZARR_JSON);
+        know(MANIFEST);
+        for path in self.parsed.nodes.keys() {
+            let name = format!("{path}/{ZARR_JSON}");
+            sealed.document(&name)?;
+            know(&name);
+        }
+        let mut arrays = Vec::with_capacity(paths.len());
+        let mut seen = HashSet::with_capacity(paths.len());
+        let mut forms = Forms::new();
+        for path in paths {
+            if !seen.insert(path) {
+                return Err(malformed(
+                    sealed,
+                    StructureError::DuplicateTensor { path: path.into() },
+                ));
+            }
+            let array = self.array_in(sealed, path, &mut forms)?;
+            for entry in &array.entries {
+                is_known[*entry] = true;
+            }
+            arrays.push(array);
+        }
+        match is_known.iter().position(|known| !known) {
+            None => Ok(arrays),
+            Some(index) => {
+                let entry = sealed.container.name(index).to_owned();
+                Err(sealed.container.damaged(Damage::Unexpected { entry }))
+            }
+        }
+    }
+
+    /// One array, all of whose chunks are there.
+    pub(crate) fn array(&self, sealed: &Sealed, path: &str) -> Result<Array, LoadError> {
+        self.array_in(sealed, path, &mut Forms::new())
+    }
+
+    fn array_in<'a>(
+        &'a self,
+        sealed: &Sealed,
+        path: &str,
+        forms: &mut Forms<'a>,
+    ) -> Result<Array, LoadError> {
+        let name = format!("{path}/{ZARR_JSON}");
+        let damaged = |damage| sealed.container.damaged(damage);
+        let Some(metadata) = self.parsed.nodes.get(path) else {
+            return Err(damaged(Damage::Missing { entry: name }));
+        };
+        let form = forms.entry(metadata.get()).or_insert_with(|| form_of(metadata)).clone();
+        let form = form.map_err(|reason| damaged(Damage::Malformed { entry: name, reason }))?;
+        let mut entries = Vec::new();
+        let mut len = 0;
+        for index in 0..form.grid.count() {
+            // Chunks are looked up before they are counted into any allocation.
+            let key = format!("{path}/{}", form.grid.key(index));
+            let Some(entry) = sealed.container.find(&key) else {
+                return Err(damaged(Damage::Missing { entry: key }));
+            };
+            let stored = sealed.container.len_of(entry);
+            if !form.codec.is_plausible(stored, form.grid.chunk_len()) {
+                let reason = "no chunk can have this length";
+                return Err(damaged(Damage::malformed(&key, reason)));
+            }
+            len = form.grid.range(index).end;
+            entries.push(entry);
+        }
+        Ok(Array { path: path.into(), form, entries, len })
+    }
+
+    /// As [`array`](Self::array), with its own `zarr.json` checked as well.
+    pub(crate) fn checked_array(&self, sealed: &Sealed, path: &str) -> Result<Array, LoadError> {
+        sealed.document(&format!("{path}/{ZARR_JSON}"))?;
+        self.array(sealed, path)
+    }
+
+    /// The parts; `take` returns the tensor of a path.
+    pub(crate) fn parts(
+        &self,
+        sealed: &Sealed,
+        take: &mut impl FnMut(&str) -> Result<Tensor, StructureError>,
+    ) -> Result<Parts, LoadError> {
+        let mut parts = Parts::new();
+        for PartTree { name, tree, .. } in self.parts_in_order() {
+            let state =
+                structure::rebuild_dict(tree, take).map_err(|reason| malformed(sealed, reason))?;
+            if parts.insert(name.as_str(), state).is_some() {
+                return Err(malformed(sealed, format!("it has the part `{name}` twice")));
+            }
+        }
+        Ok(parts)
+    }
+
+    pub(crate) fn info(&self, sealed: &Sealed) -> Result<CheckpointInfo, LoadError> {
+        let facts = &self.parsed.facts;
+        let metadata = &self.parsed.structure.metadata;
+        let metadata = structure::rebuild_dict(metadata, &mut structure::no_tensors)
+            .map_err(|reason| malformed(sealed, reason))?;
+        let mut info = CheckpointInfo::new(facts.number, sealed.manifest.save_seq);
+        info.timestamp = SystemTime::UNIX_EPOCH + duration(facts.timestamp);
+        info.save_duration = duration(facts.save_duration_ms / 1e3);
+        info.parts = self
+            .parts_in_order()
+            .iter()
+            .map(|part| (part.name.clone(), part.tensor_bytes))
+            .collect();
+        info.stored_bytes = sealed.container.len();
+        info.attempt = sealed.manifest.attempt();
+        info.metadata = metadata;
+        Ok(info)
+    }
+}
+
+/// Nothing, where a number of seconds is not a duration.
+fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+fn form_of(metadata: &RawValue) -> Result<ArrayForm, String> {
+    let metadata: ArrayMetadataV3 =
+        serde_json::from_str(metadata.get()).map_err(|error| error.to_string())?;
+    ArrayForm::parse(&metadata)
+}
+
+pub(crate) fn malformed(sealed: &Sealed, reason: impl std::fmt::Display) -> LoadError {
+    sealed.container.damaged(Damage::malformed(ZARR_JSON, reason))
+}

@@ -1,0 +1,310 @@
+//! Memory for snapshots of tensors that are only borrowed: it is reused from save to save.
+//!
+//! Copying a gigabyte into fresh memory takes about ten times as long as into memory that was used before,
+//! because the system has to find and clear every page. A training loop saves tensors of the same sizes
+//! again and again, so the arena keeps a block for each and lends it again when the save that used it is
+//! done. It never holds more than its budget.
+
+use crate::format::aligned::Aligned;
+use bytes::Bytes;
+use qstore_schema::{Dtype, State, StateDict, Tensor};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Copies tensors into memory of its own, within a budget. Clones share the memory.
+///
+/// ```
+/// use qstore_schema::{Dtype, StateDict};
+/// use qstore_zarr::StagingArena;
+///
+/// let mut weights = vec![1.0_f32; 1000]; // lives in the training loop and changes all the time
+/// let arena = StagingArena::new(2 * 4000); // one save runs, one waits
+/// arena.reserve([4000])?; // the first save is as fast as the others
+///
+/// let snapshot = arena.copy(Dtype::Float32, [1000], bytes_of(&weights))?;
+/// weights[0] = 2.0;
+/// assert_eq!(snapshot.as_slice::<f32>()?[0], 1.0);
+/// let state = StateDict::from_iter([("w", snapshot)]); // save it
+/// drop(state); // saved: the block is free again
+/// assert_eq!(arena.stats().in_use_bytes, 0);
+/// # fn bytes_of(values: &[f32]) -> &[u8] { bytemuck::cast_slice(values) }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct StagingArena {
+    shared: Arc<Shared>,
+}
+
+/// A tensor could not be copied into an arena.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArenaError {
+    /// The arena has lent out its whole budget.
+    #[error(
+        "{needed} bytes do not fit into the arena: {in_use} of its {budget} bytes hold snapshots that are not saved yet; wait for a save, or give it more"
+    )]
+    Full {
+        /// Bytes of the tensor.
+        needed: u64,
+        /// The most the arena may hold.
+        budget: u64,
+        /// What it holds for snapshots.
+        in_use: u64,
+    },
+    /// The bytes do not fit the type and the shape.
+    #[error(transparent)]
+    Tensor(#[from] qstore_schema::Error),
+}
+
+/// How an arena's budget is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ArenaStats {
+    /// The most bytes it may hold.
+    pub budget_bytes: u64,
+    /// Bytes in snapshots that are not saved yet.
+    pub in_use_bytes: u64,
+    /// Bytes in idle blocks.
+    pub idle_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    budget: u64,
+    blocks: Mutex<Blocks>,
+    returned: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Blocks {
+    /// By length.
+    idle: BTreeMap<usize, Vec<Aligned>>,
+    idle_bytes: u64,
+    in_use_bytes: u64,
+}
+
+impl StagingArena {
+    /// An arena that holds at most `budget_bytes`. Twice the size of the state lets one save run while the
+    /// next snapshot is taken.
+    #[must_use]
+    pub fn new(budget_bytes: u64) -> Self {
+        let blocks = Mutex::default();
+        let shared = Shared { budget: budget_bytes, blocks, returned: Condvar::new() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Makes blocks of these lengths in bytes and touches every page of them, so that the first copy
+    /// is as fast as later ones.
+    ///
+    /// # Errors
+    /// [`ArenaError::Full`] when the budget does not allow it; earlier blocks stay.
+    pub fn reserve(&self, lens: impl IntoIterator<Item = usize>) -> Result<(), ArenaError> {
+        const PAGE: usize = 4096;
+        for len in lens {
+            let mut block = self.shared.fresh(len)?;
+            for byte in block.bytes_mut().iter_mut().step_by(PAGE) {
+                *byte = std::hint::black_box(1);
+            }
+            self.shared.give_back(block);
+        }
+        Ok(())
+    }
+
+    /// A tensor with a copy of these bytes.
+    ///
+    /// # Errors
+    /// [`ArenaError::Full`] when the budget is used up by snapshots that are not saved yet;
+    /// [`ArenaError::Tensor`] when the bytes do not fit the shape.
+    pub fn copy(
+        &self,
+        dtype: Dtype,
+        shape: impl Into<Vec<usize>>,
+        data: &[u8],
+    ) -> Result<Tensor, ArenaError> {
+        let mut block = self.shared.take(data.len())?;
+        block.bytes_mut().copy_from_slice(data);
+        let lent = Lent { block: Some(block), shared: Arc::clone(&self.shared) };
+        Ok(Tensor::new(dtype, shape, Bytes::from_owner(lent))?)
+    }
+
+    /// The same state with a copy of every tensor.
+    ///
+    /// # Errors
+    /// As [`copy`](Self::copy); what was copied before is given back.
+    pub fn copy_state(&self, state: &StateDict) -> Result<StateDict, ArenaError> {
+        let copy =
+            |(key, node): (&qstore_schema::Key, &State)| Ok((key.clone(), self.copy_node(node)?));
+        state.iter().map(copy).collect()
+    }
+
+    fn copy_node(&self, node: &State) -> Result<State, ArenaError> {
+        Ok(match node {
+            State::Tensor(tensor) => {
+                self.copy(tensor.dtype(), tensor.shape(), tensor.data())?.into()
+            }
+            State::List(nodes) => {
+                let nodes: Result<Vec<_>, ArenaError> =
+                    nodes.iter().map(|node| self.copy_node(node)).collect();
+                State::List(nodes?)
+            }
+            State::Dict(dict) => self.copy_state(dict)?.into(),
+            scalar => scalar.clone(),
+        })
+    }
+
+    /// Waits until `bytes` can be copied, at most `timeout`; returns whether they can.
+    #[must_use]
+    pub fn wait_for_room(&self, bytes: u64, timeout: Duration) -> bool {
+        let is_full = |blocks: &mut Blocks| self.shared.free(blocks) < bytes;
+        let waited = self.shared.returned.wait_timeout_while(self.shared.lock(), timeout, is_full);
+        let mut blocks = waited.unwrap_or_else(PoisonError::into_inner).0;
+        !is_full(&mut blocks)
+    }
+
+    /// How the budget is used now.
+    #[must_use]
+    pub fn stats(&self) -> ArenaStats {
+        let Blocks { idle_bytes, in_use_bytes, .. } = *self.shared.lock();
+        ArenaStats { budget_bytes: self.shared.budget, in_use_bytes, idle_bytes }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Blocks> {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes that are not in use.
+    fn free(&self, blocks: &Blocks) -> u64 {
+        self.budget - blocks.in_use_bytes
+    }
+
+    /// A block of that length, one that was used before if there is one.
+    fn take(&self, len: usize) -> Result<Aligned, ArenaError> {
+        let mut blocks = self.lock();
+        if let Some(block) = blocks.idle.get_mut(&len).and_then(Vec::pop) {
+            blocks.idle_bytes -= len as u64;
+            blocks.in_use_bytes += len as u64;
+            return Ok(block);
+        }
+        drop(blocks);
+        self.fresh(len)
+    }
+
+    /// A new block; idle ones of other lengths give way to it.
+    fn fresh(&self, len: usize) -> Result<Aligned, ArenaError> {
+        let mut given_up = Vec::new();
+        let mut blocks = self.lock();
+        let (needed, free) = (len as u64, self.free(&blocks));
+        if needed > free {
+            let (budget, in_use) = (self.budget, blocks.in_use_bytes);
+            return Err(ArenaError::Full { needed, budget, in_use });
+        }
+        while blocks.idle_bytes > free - needed {
+            let Some(mut largest) = blocks.idle.last_entry() else { break };
+            given_up.extend(largest.get_mut().pop());
+            if largest.get().is_empty() {
+                largest.remove();
+            }
+            blocks.idle_bytes -= given_up.last().map_or(0, |block| block.len() as u64);
+        }
+        blocks.in_use_bytes += needed;
+        drop(blocks);
+        drop(given_up); // the system's work, outside the lock
+        Ok(Aligned::zeroed(len))
+    }
+
+    fn give_back(&self, block: Aligned) {
+        let len = block.len();
+        let mut blocks = self.lock();
+        blocks.in_use_bytes -= len as u64;
+        blocks.idle_bytes += len as u64;
+        blocks.idle.entry(len).or_default().push(block);
+        drop(blocks);
+        self.returned.notify_all();
+    }
+}
+
+/// A block in a tensor; it goes back when the last clone of the tensor is gone.
+struct Lent {
+    block: Option<Aligned>,
+    shared: Arc<Shared>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        self.block.as_ref().map_or(&[], Aligned::bytes)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(block) = self.block.take() {
+            self.shared.give_back(block);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(tensor: &Tensor) -> usize {
+        tensor.data().as_ptr() as usize
+    }
+
+    #[test]
+    fn blocks_are_used_again_and_the_budget_is_kept() {
+        let arena = StagingArena::new(1_000);
+        arena.reserve([400]).unwrap();
+        assert_eq!(arena.stats().idle_bytes, 400);
+        let copy = |len: usize| arena.copy(Dtype::UInt8, [len], &vec![7; len]);
+        let first = copy(400).unwrap();
+        assert_eq!((arena.stats().in_use_bytes, arena.stats().idle_bytes), (400, 0));
+        let second = copy(600).unwrap();
+        let error = copy(1).unwrap_err().to_string();
+        assert!(error.contains("1000 bytes") && error.contains("wait"), "{error}");
+        assert!(!arena.wait_for_room(1, Duration::ZERO));
+        let (at, clone) = (address(&first), first.clone());
+        drop(first);
+        assert_eq!(arena.stats().in_use_bytes, 1_000, "a clone still needs it");
+        drop(clone);
+        assert!(arena.wait_for_room(400, Duration::ZERO));
+        assert_eq!(address(&copy(400).unwrap()), at);
+        // Another length: what is idle gives way, what is in use does not.
+        let odd = copy(399).unwrap();
+        assert_eq!((arena.stats().in_use_bytes, arena.stats().idle_bytes), (999, 0));
+        assert!(odd.data().iter().all(|byte| *byte == 7));
+        drop((second, odd));
+        assert_eq!((arena.stats().in_use_bytes, arena.stats().idle_bytes), (0, 999));
+    }
+
+    #[test]
+    fn a_state_is_copied_as_a_whole_or_not_at_all() {
+        let arena = StagingArena::new(20);
+        let inner = StateDict::from_iter([("b", Tensor::scalar(2.0_f64))]);
+        let mut state = StateDict::from_iter([("a", Tensor::scalar(1.0_f64))]);
+        state.insert("list", vec![State::from(inner), State::from(3_i64)]);
+        let copied = arena.copy_state(&state).unwrap();
+        assert_eq!(copied, state);
+        assert_ne!(address(copied.tensor("a").unwrap()), address(state.tensor("a").unwrap()));
+        assert!(arena.copy_state(&state).is_err());
+        assert_eq!(arena.stats().in_use_bytes, 16, "nothing of the failed copy is left");
+        drop(copied);
+        assert!(arena.copy_state(&state).is_ok());
+        let empty = arena.copy(Dtype::Float32, [0, 3], &[]).unwrap();
+        assert!(empty.is_empty() && arena.copy(Dtype::Float32, [2], &[0; 4]).is_err());
+    }
+
+    #[test]
+    fn blocks_come_back_from_other_threads() {
+        let arena = StagingArena::new(800);
+        let tensor = arena.copy(Dtype::UInt8, [800], &[1; 800]).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| arena.wait_for_room(800, Duration::from_mins(1)));
+            scope.spawn(move || drop(tensor));
+            assert!(waiting.join().unwrap());
+        });
+    }
+}

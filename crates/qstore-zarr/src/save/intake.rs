@@ -1,0 +1,268 @@
+//! Between the training loop and the background thread: the ring, the policy when it is busy, and
+//! the sink that saves.
+//!
+//! The ring holds one job and the sink works on another; there are never more. Only a push under
+//! [`Busy::Wait`] waits, for room.
+
+use super::save_checkpoint;
+use super::settings::{Busy, CheckpointSettings};
+use super::ticket::{Completion, Failure, Resolution, SaveTicket, ticket};
+use crate::catalog::Catalog;
+use qstore_buffer::{AsyncBuffer, Progress, PushError, Sink};
+use qstore_checkpoint::{Outcome, SaveError, Saved, Snapshot};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A save that was requested.
+pub(crate) struct Job {
+    snapshot: Snapshot,
+    completion: Completion,
+}
+
+/// What became of a push.
+pub(crate) enum Pushed {
+    Taken(SaveTicket),
+    Closed,
+    /// It would have had to wait; the snapshot comes back.
+    Full(Box<Snapshot>),
+}
+
+/// Where jobs come in.
+#[derive(Clone)]
+pub(crate) struct Intake {
+    ring: AsyncBuffer<Job>,
+    gate: Arc<Gate>,
+}
+
+#[derive(Default)]
+struct Gate {
+    /// The lock also keeps pushes apart from each other.
+    failures: Mutex<Failures>,
+    /// The sink has taken a job out of the ring, or is gone.
+    room: Condvar,
+    /// Saves whose tickets are not resolved.
+    open: Arc<AtomicUsize>,
+}
+
+/// What went wrong in the background. Known here before the ticket resolves.
+#[derive(Default)]
+struct Failures {
+    /// The first one, for as long as the manager lives.
+    first: Option<Arc<SaveError>>,
+    /// The latest one, until a save or its own ticket has reported it.
+    unreported: Option<(Arc<SaveError>, Failure)>,
+}
+
+impl Gate {
+    fn lock(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn make_room(&self) {
+        // Under the lock, so that it cannot happen between a waiting push's check and its sleep.
+        drop(self.lock());
+        self.room.notify_all();
+    }
+}
+
+impl Intake {
+    pub(crate) fn new() -> Self {
+        let ring = AsyncBuffer::with_name(1, "checkpoints").expect("one is more than none");
+        Self { ring, gate: Arc::default() }
+    }
+
+    pub(crate) fn ring(&self) -> &AsyncBuffer<Job> {
+        &self.ring
+    }
+
+    /// Saves whose tickets are not resolved.
+    pub(crate) fn open(&self) -> usize {
+        self.gate.open.load(Ordering::SeqCst)
+    }
+
+    /// The first failure in the background.
+    pub(crate) fn first_failure(&self) -> Option<Arc<SaveError>> {
+        self.gate.lock().first.clone()
+    }
+
+    /// Takes a job, by the policy. `None` when the intake is closed.
+    pub(crate) fn push(
+        &self,
+        snapshot: Snapshot,
+        busy: Busy,
+    ) -> Result<Option<SaveTicket>, SaveError> {
+        match self.push_or_wait(snapshot, busy, true)? {
+            Pushed::Taken(ticket) => Ok(Some(ticket)),
+            Pushed::Closed | Pushed::Full(_) => Ok(None),
+        }
+    }
+
+    /// As [`push`](Self::push), but returns the snapshot where that would wait.
+    pub(crate) fn try_push(&self, snapshot: Snapshot, busy: Busy) -> Result<Pushed, SaveError> {
+        self.push_or_wait(snapshot, busy, false)
+    }
+
+    fn push_or_wait(
+        &self,
+        snapshot: Snapshot,
+        busy: Busy,
+        may_wait: bool,
+    ) -> Result<Pushed, SaveError> {
+        let number = snapshot.number();
+        let mut superseded = Vec::new();
+        let pushed = self.push_under_lock(snapshot, busy, may_wait, &mut superseded);
+        // Outside the lock: a task that awaits one of these tickets is woken, and may save again at once.
+        for job in superseded {
+            job.completion.resolve(Resolution::Done(Outcome::Superseded { by: number }));
+        }
+        pushed
+    }
+
+    fn push_under_lock(
+        &self,
+        snapshot: Snapshot,
+        busy: Busy,
+        may_wait: bool,
+        superseded: &mut Vec<Job>,
+    ) -> Result<Pushed, SaveError> {
+        let mut failures = self.gate.lock();
+        match failures.unreported.take() {
+            // A caller that asked the ticket knows, and this save is the reaction to it.
+            Some((source, failure)) if !failure.is_reported() => {
+                return Err(SaveError::EarlierFailed { source });
+            }
+            _ => {}
+        }
+        let is_busy = self.open() > 0;
+        let (ticket, completion) = ticket(snapshot.number(), &self.gate.open);
+        if busy == Busy::Skip && is_busy {
+            completion.resolve(Resolution::Done(Outcome::Skipped));
+            return Ok(Pushed::Taken(ticket));
+        }
+        let mut job = Job { snapshot, completion };
+        loop {
+            job = match self.ring.push(job) {
+                Ok(()) => return Ok(Pushed::Taken(ticket)),
+                Err(PushError::Closed(_)) => return Ok(Pushed::Closed),
+                Err(PushError::Full(job)) => job,
+            };
+            if busy == Busy::CoalesceLatest {
+                // Nothing if the background thread was faster; then there is room as well.
+                superseded.extend(self.ring.pop(Some(Duration::ZERO)));
+            } else if !may_wait {
+                return Ok(Pushed::Full(Box::new(job.snapshot)));
+            } else {
+                failures = self.gate.room.wait(failures).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}
+
+/// Saves jobs one after the other.
+pub(crate) struct SaveSink {
+    catalog: Catalog,
+    settings: CheckpointSettings,
+    intake: Intake,
+}
+
+impl SaveSink {
+    pub(crate) fn new(catalog: Catalog, settings: CheckpointSettings, intake: Intake) -> Self {
+        Self { catalog, settings, intake }
+    }
+
+    fn save(&self, job: Job) -> Result<(), SaveError> {
+        let Job { snapshot, completion } = job;
+        let number = snapshot.number();
+        let saved = catch_unwind(AssertUnwindSafe(|| {
+            save_checkpoint(&self.catalog, &self.settings, &snapshot)
+        }));
+        // The memory is freed before the ticket resolves: the caller may need the room.
+        drop(snapshot);
+        match saved {
+            Ok(Ok((saved, leftovers))) => {
+                self.note_retention(&saved);
+                completion.resolve(Resolution::Done(Outcome::Saved(saved)));
+                drop(leftovers);
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                let source = Arc::new(error);
+                let failed = || SaveError::Failed { number, source: Arc::clone(&source) };
+                let latched = Arc::new(failed());
+                let failure = Failure::new(Arc::clone(&source));
+                let mut failures = self.intake.gate.lock();
+                // mutant: failed_save_kept_from_health
+                failures.first.get_or_insert_with(|| Arc::clone(&latched));
+                // mutant: failed_save_kept_from_the_next
+                failures.unreported = Some((latched, failure.clone()));
+                drop(failures);
+                completion.resolve(Resolution::Failed(failure));
+                Err(failed())
+            }
+            Err(panic) => {
+                let lost = || Arc::new(SaveError::Lost { number });
+                self.intake.gate.lock().first.get_or_insert_with(lost);
+                self.intake.ring.close();
+                drop(completion);
+                resume_unwind(panic) // the drain keeps its message
+            }
+        }
+    }
+
+    /// A save whose retention failed has succeeded; `health` reports the failure, and the first one is
+    /// traced.
+    fn note_retention(&self, saved: &Saved) {
+        let Some(source) = &saved.retention else { return };
+        let number = saved.number;
+        let mut failures = self.intake.gate.lock();
+        if failures.first.is_none() {
+            tracing::warn!(number, error = %source, "a checkpoint is saved, but retention failed");
+            let source = source.clone();
+            failures.first = Some(Arc::new(SaveError::Retention { number, source }));
+        }
+    }
+}
+
+impl Sink<Job> for SaveSink {
+    type Error = SaveError;
+    type Stats = ();
+
+    fn capacity(&self) -> usize {
+        1
+    }
+
+    fn receive(&mut self, batch: &mut Vec<Job>, _: Instant) -> Result<(), SaveError> {
+        self.intake.gate.make_room();
+        let mut outcome = Ok(());
+        for job in batch.drain(..) {
+            outcome = outcome.and(self.save(job));
+        }
+        outcome
+    }
+
+    fn begin(&mut self) {
+        self.settings.priority.apply();
+    }
+
+    fn flush(&mut self) -> Result<Progress<SaveError>, SaveError> {
+        Ok(Progress::Idle) // what was received is durable already
+    }
+
+    fn close(&mut self) -> Result<Progress<SaveError>, SaveError> {
+        Ok(Progress::Idle)
+    }
+
+    fn stats(&self) {}
+}
+
+impl Drop for SaveSink {
+    fn drop(&mut self) {
+        // Only after a panic is anything left: its tickets must resolve, and a push that waits for room
+        // must find the ring closed.
+        self.intake.ring.close();
+        self.intake.ring.clear();
+        self.intake.gate.make_room();
+    }
+}

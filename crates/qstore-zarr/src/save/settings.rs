@@ -1,0 +1,275 @@
+//! The settings of a checkpoint manager, checked once when it opens.
+//!
+//! Settings are data: nothing here touches a file or starts a thread.
+
+use crate::format::chunking::CHUNK_BYTES_MAX;
+use crate::format::codec::LEVEL_DEFAULT;
+use qstore_checkpoint::retention::{Goal, Policy};
+use qstore_checkpoint::{Counter, Layout};
+use qstore_os::Priority;
+use qstore_settings::{Codec, Compression, SettingError};
+use std::num::NonZero;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+/// How checkpoints are compressed, split, kept, and what happens when saves come too fast.
+///
+/// What to expect of a compression depends on the numbers. 33.6 MB of each kind: how many times smaller,
+/// then MB/s until it is durable, and MB/s of a verified load (`cargo xtask bench checkpoint`, two cores;
+/// compare within the table):
+///
+/// | preset | random f32 | bf16 in f32 | Adam's second moments | 90 % zeros |
+/// |---|---|---|---|---|
+/// | [`fastest`](Self::fastest): lz4 | 1.14, 880, 1 180 | 2.63, 1 560, 1 390 | 1.14, 940, 1 340 | 4.58, 1 480, 1 590 |
+/// | the default: zstd:3 | 1.14, 790, 1 170 | 2.64, 820, 1 140 | 1.15, 530, 1 130 | 7.10, 340, 1 210 |
+/// | [`smallest`](Self::smallest): zstd:9 | 1.15, 11, 1 060 | 2.71, 27, 1 140 | 1.16, 11, 1 170 | 8.19, 5, 1 240 |
+/// | none | 1.00, 1 350, 1 980 | 1.00, 1 410, 1 930 | 1.00, 1 080, 1 840 | 1.00, 1 280, 1 860 |
+///
+/// So on dense weights lz4 and zstd give the same size; level 9 costs thirty to seventy times the work for
+/// one to three percent; where most numbers are zero zstd is well ahead.
+///
+/// ```
+/// use qstore_zarr::{CheckpointSettings, Compression};
+///
+/// let settings = CheckpointSettings::default().keep_last(3).compression(Compression::LZ4);
+/// assert_eq!(settings.compression.to_string(), "lz4");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckpointSettings {
+    /// What checkpoints are numbered by, epochs or steps. Default `None`: whatever the directory says,
+    /// and epochs for a new one. Another counter than the directory's is refused.
+    pub counter: Option<Counter>,
+    /// Whether a checkpoint is one file or a directory. Default [`Layout::SingleFile`]. A directory of
+    /// checkpoints may hold both; either way all of them are listed, loaded and retained.
+    pub layout: Layout,
+    /// Whether tensors that have not changed since the previous checkpoint are linked instead of written
+    /// again: a frozen backbone costs a hash and a read of what is linked. Only with
+    /// [`Layout::Directory`]. Default `false`.
+    ///
+    /// Checkpoints then share files: damage on the disk can affect several of them at once.
+    pub deduplicate: bool,
+    /// Which checkpoints are kept besides the newest and the pinned. Default: the last 5.
+    pub retention: Policy,
+    /// How chunks are compressed: `zstd`, `lz4` or `gzip` at levels 1 (fast) to 9 (small), or `none`.
+    /// Default `zstd`; without a level, level 3. All but `none` go through Blosc, with bit shuffling
+    /// unless a sample of the tensor is mostly zero; a tensor whose sample does not shrink is stored as
+    /// it is.
+    pub compression: Compression,
+    /// How many threads compress during a save and decompress during a load, 1 to 256. Default: the
+    /// machine's cores, at most 2. They live as long as that save or load.
+    pub workers: usize,
+    /// How the threads of a save share the machine with the training. Default [`Priority::Batch`]: they
+    /// never preempt the thread that calls `save`. Linux only.
+    pub priority: Priority,
+    /// The most uncompressed bytes in one chunk, 64 B to 1 GiB. Default 1 MiB. Beyond the snapshot a
+    /// save holds at most two chunks per worker, and about 3 KB of metadata per tensor.
+    pub chunk_bytes: usize,
+    /// What a save does when earlier ones are not done. Default [`Busy::Wait`].
+    pub busy: Busy,
+    /// The longest that a manager which is dropped without `close` waits for its saves. Default 30 s.
+    pub drop_timeout: Duration,
+}
+
+impl Default for CheckpointSettings {
+    fn default() -> Self {
+        // More than two would starve the training itself: the compressors share its cores.
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        Self {
+            counter: None,
+            layout: Layout::SingleFile,
+            deduplicate: false,
+            retention: Policy::keep_last(5),
+            compression: Compression::ZSTD,
+            workers: cores.min(2),
+            priority: Priority::Batch,
+            chunk_bytes: 1 << 20,
+            busy: Busy::Wait,
+            drop_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl CheckpointSettings {
+    /// The default with lz4: about as small on dense weights, in half the time.
+    #[must_use]
+    pub fn fastest() -> Self {
+        Self::default().compression(Compression::LZ4)
+    }
+
+    /// The default with zstd at level 9: a little smaller, at many times the work. For checkpoints that
+    /// are kept for years.
+    #[must_use]
+    pub fn smallest() -> Self {
+        Self::default().compression(Compression::ZSTD.level(9))
+    }
+
+    /// What checkpoints are numbered by.
+    #[must_use]
+    pub fn counter(mut self, counter: Counter) -> Self {
+        self.counter = Some(counter);
+        self
+    }
+
+    /// How many of the newest saves are kept, whatever their number; 0 keeps all.
+    #[must_use]
+    pub fn keep_last(mut self, keep_last: usize) -> Self {
+        self.retention.keep_last = keep_last;
+        self
+    }
+
+    /// Also keeps the best `count` checkpoints by a number in the first level of their metadata. NaN is
+    /// never among the best.
+    #[must_use]
+    pub fn keep_best(mut self, count: usize, metric: impl Into<String>, goal: Goal) -> Self {
+        self.retention = self.retention.best(count, metric, goal);
+        self
+    }
+
+    /// Also keeps every checkpoint whose number is a multiple of `numbers`, at least 1.
+    #[must_use]
+    pub fn keep_every(mut self, numbers: u64) -> Self {
+        self.retention = self.retention.every(numbers);
+        self
+    }
+
+    /// The whole retention policy at once.
+    #[must_use]
+    pub fn retention(mut self, policy: Policy) -> Self {
+        self.retention = policy;
+        self
+    }
+
+    /// Whether a checkpoint is one file or a directory.
+    #[must_use]
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self
+    }
+
+    /// How chunks are compressed.
+    #[must_use]
+    pub fn compression(mut self, compression: impl Into<Compression>) -> Self {
+        self.compression = compression.into();
+        self
+    }
+
+    /// How many threads compress and decompress.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// How the threads of a save share the machine with the training.
+    #[must_use]
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// The most uncompressed bytes in one chunk.
+    #[must_use]
+    pub fn chunk_bytes(mut self, bytes: usize) -> Self {
+        self.chunk_bytes = bytes;
+        self
+    }
+
+    /// What a save does when earlier ones are not done.
+    #[must_use]
+    pub fn busy(mut self, busy: Busy) -> Self {
+        self.busy = busy;
+        self
+    }
+
+    /// The longest that a manager which is dropped without `close` waits for its saves.
+    #[must_use]
+    pub fn drop_timeout(mut self, timeout: Duration) -> Self {
+        self.drop_timeout = timeout;
+        self
+    }
+
+    /// Whether tensors that have not changed are linked instead of written again.
+    #[must_use]
+    pub fn deduplicate(mut self, deduplicate: bool) -> Self {
+        self.deduplicate = deduplicate;
+        self
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), SettingError> {
+        let default = Self::default();
+        if self.deduplicate && self.layout != Layout::Directory {
+            let choices = "false, or set layout to Directory";
+            return Err(SettingError::new("deduplicate", true, choices, false));
+        }
+        let level = self.compression.level.unwrap_or(LEVEL_DEFAULT);
+        let is_known = match self.compression.codec {
+            Codec::Zstd | Codec::Lz4 | Codec::Gzip => (1..=9).contains(&level),
+            Codec::None => true,
+            _ => false,
+        };
+        if !is_known {
+            let choices = "zstd, lz4 or gzip with a level from 1 to 9, or none";
+            let default = default.compression.level(LEVEL_DEFAULT);
+            return Err(SettingError::new("compression", self.compression, choices, default));
+        }
+        SettingError::check("workers", self.workers, 1..=256, default.workers)?;
+        SettingError::check_min("keep_every", self.retention.every.unwrap_or(1), 1, "none")?;
+        SettingError::check(
+            "chunk_bytes",
+            self.chunk_bytes,
+            64..=CHUNK_BYTES_MAX,
+            default.chunk_bytes,
+        )
+    }
+}
+
+/// What [`save`](crate::CheckpointManager::save) does when earlier saves are not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Busy {
+    /// One save may run and one may wait; a third blocks its caller until there is room. Every state is
+    /// saved, and at most two snapshots are held.
+    #[default]
+    Wait,
+    /// A save is skipped while another runs; its outcome is `Skipped`. The caller never waits.
+    Skip,
+    /// One save may run and one may wait; a newer one takes the place of the one that waits, whose
+    /// outcome is `Superseded`. The caller never waits, and the latest state is always saved.
+    CoalesceLatest,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_out_of_range_is_reported_with_its_range_and_default() {
+        let check = |settings: CheckpointSettings, message: &str| {
+            assert_eq!(settings.validate().unwrap_err().to_string(), message);
+        };
+        let settings = CheckpointSettings::default();
+        assert!(settings.validate().is_ok());
+        check(
+            settings.clone().compression(Compression::ZSTD.level(10)),
+            "compression is zstd:10; choose zstd, lz4 or gzip with a level from 1 to 9, or none (default zstd:3)",
+        );
+        check(
+            settings.clone().compression(Compression::SNAPPY),
+            "compression is snappy; choose zstd, lz4 or gzip with a level from 1 to 9, or none (default zstd:3)",
+        );
+        let workers = CheckpointSettings::default().workers;
+        check(
+            settings.clone().workers(0),
+            &format!("workers is 0; choose a value from 1 to 256 (default {workers})"),
+        );
+        check(
+            settings.clone().chunk_bytes(1),
+            "chunk_bytes is 1; choose a value from 64 to 1073741824 (default 1048576)",
+        );
+        check(settings.clone().keep_every(0), "keep_every is 0; choose 1 or more (default none)");
+        check(
+            settings.deduplicate(true),
+            "deduplicate is true; choose false, or set layout to Directory (default false)",
+        );
+    }
+}

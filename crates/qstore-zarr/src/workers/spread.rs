@@ -1,0 +1,85 @@
+//! Work on several threads whose results are wanted when all of it is done: a Rayon pool that lives as
+//! long as the call.
+//!
+//! The pool is the call's own and not Rayon's global one, so that the number of threads is the one the
+//! user chose, and so that the threads inherit the priority of the thread that starts them.
+
+use rayon::ThreadPoolBuilder;
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+
+/// Runs `task` for each item on `workers` threads and returns the results in order. `scratch` makes
+/// memory that is reused from one task to the next.
+///
+/// An error ends the work and is returned; a panic ends it, too, and is passed on. With one worker, or
+/// where no thread can be had, this thread does everything.
+pub(crate) fn spread<I: Send, S, T: Send, E: Send>(
+    workers: usize,
+    items: Vec<I>,
+    scratch: impl Fn() -> S + Sync + Send,
+    task: impl Fn(&mut S, I) -> Result<T, E> + Sync + Send,
+) -> Result<Vec<T>, E> {
+    let threads = workers.min(items.len());
+    let name = |_| "qstore-chunks".to_owned();
+    let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(name);
+    match pool.build() {
+        Ok(pool) if threads > 1 => pool.install(|| {
+            // One item at a time: they differ in size, and each is worth a steal.
+            items.into_par_iter().with_max_len(1).map_init(scratch, task).collect()
+        }),
+        _ => {
+            let mut scratch = scratch();
+            items.into_iter().map(|item| task(&mut scratch, item)).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn every_task_runs_once_and_results_come_in_order() {
+        for (workers, count) in [(1, 5), (2, 0), (2, 1), (2, 1000), (4, 1000), (9, 3)] {
+            let calls = AtomicUsize::new(0);
+            let items: Vec<usize> = (0..count).collect();
+            let run = |(): &mut (), index: usize| {
+                calls.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, ()>(index)
+            };
+            assert_eq!(spread(workers, items.clone(), || (), run).unwrap(), items);
+            assert_eq!(calls.into_inner(), count);
+        }
+    }
+
+    #[test]
+    fn as_many_threads_work_at_a_time_as_were_asked_for() {
+        let all_are_here = Barrier::new(3);
+        let run = |(): &mut (), ()| {
+            all_are_here.wait();
+            Ok::<_, ()>(())
+        };
+        assert_eq!(spread(3, vec![(); 3], || (), run).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn an_error_or_a_panic_ends_the_work() {
+        for workers in [1, 3] {
+            for panics in [false, true] {
+                let calls = AtomicUsize::new(0);
+                let run = |(): &mut (), index: usize| {
+                    calls.fetch_add(1, Ordering::Relaxed);
+                    assert!(!(panics && index == 40), "on purpose");
+                    if index == 40 { Err("bad") } else { Ok(()) }
+                };
+                let items: Vec<usize> = (0..100_000).collect();
+                let outcome = catch_unwind(AssertUnwindSafe(|| spread(workers, items, || (), run)));
+                assert_eq!(outcome.is_err(), panics);
+                assert!(outcome.is_err() || outcome.is_ok_and(|made| made == Err("bad")));
+                assert!(calls.into_inner() < 100_000, "the work went on");
+            }
+        }
+    }
+}
