@@ -4,7 +4,7 @@
 //! Run it with `cargo run --release -p qstore-zarr --example retention`.
 
 use qstore_schema::{StateDict, Tensor};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression, Snapshot};
 use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -35,18 +35,25 @@ fn compression(dir: &Path) -> Result<(), Box<dyn Error>> {
     for (kind, values) in kinds {
         let model =
             StateDict::from_iter([("weights", Tensor::from_vec(values, [1024, LEN / 1024])?)]);
-        for compression in Compression::ALL {
+        for compression in
+            [Compression::ZSTD, Compression::LZ4, Compression::GZIP, Compression::NONE]
+        {
             let settings = CheckpointSettings::default().keep_last(1).compression(compression);
             let mut manager = CheckpointManager::open(dir, settings)?;
-            let saved = manager.save(0, model.clone(), None, None)?.wait(LONG)?;
+            let saved = manager
+                .save(Snapshot::new(0).model(model.clone()))?
+                .wait(LONG)?
+                .saved()
+                .ok_or("skipped")?;
             let start = Instant::now();
             let loaded = manager.load(0)?;
             let load_ms = start.elapsed().as_secs_f64() * 1e3;
             let megabytes = saved.stored_bytes as f64 / 1e6;
-            let ratio = loaded.info.tensor_bytes as f64 / saved.stored_bytes as f64;
-            let save_ms = saved.duration_ms;
+            let ratio = loaded.info.tensor_bytes() as f64 / saved.stored_bytes as f64;
+            let save_ms = saved.duration.as_secs_f64() * 1e3;
             println!(
-                "{kind:<14} {compression:<6} {megabytes:>7.1} {ratio:>7.2} {save_ms:>9.1} {load_ms:>9.1}"
+                "{kind:<14} {:<6} {megabytes:>7.1} {ratio:>7.2} {save_ms:>9.1} {load_ms:>9.1}",
+                compression.to_string()
             );
             manager.close(LONG)?;
         }
@@ -61,7 +68,11 @@ fn retention(dir: &Path) -> Result<(), Box<dyn Error>> {
     let mut manager = CheckpointManager::open(dir.join("kept"), settings)?;
     for epoch in [10, 11, 12, 13, 3, 14] {
         let model = StateDict::from_iter([("epoch", Tensor::scalar(epoch as i64))]);
-        let saved = manager.save(epoch, model, None, None)?.wait(LONG)?;
+        let saved = manager
+            .save(Snapshot::new(epoch).model(model))?
+            .wait(LONG)?
+            .saved()
+            .ok_or("skipped")?;
         let (removed, left) = (&saved.removed, manager.list_checkpoints()?);
         println!("saved {epoch:>2}: removed {removed:?}, left {left:?}");
     }

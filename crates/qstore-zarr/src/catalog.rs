@@ -11,7 +11,7 @@ pub(crate) mod pins;
 pub(crate) mod retain;
 
 use crate::container::manifest::Sealed;
-use qstore_checkpoint::repository::{Kind, Repository, RepositoryError};
+use qstore_checkpoint::repository::{Kind, Repository};
 use qstore_checkpoint::retention::{Candidate, Policy};
 use qstore_checkpoint::{CheckpointId, Counter, Layout, LoadError, OpenError};
 use std::cmp::Ordering::Greater;
@@ -181,7 +181,7 @@ impl Catalog {
                         newest = Some(sealed);
                     }
                 }
-                Err(LoadError::Repository(error)) if is_absent(&error) => {}
+                Err(LoadError::Repository(error)) if error.is_not_found() => {}
                 Err(error) => refused = refused.or(Some(error)),
             }
         }
@@ -195,15 +195,6 @@ impl Catalog {
             }
         }
     }
-}
-
-/// Nothing has the name, or something that is not a file.
-fn is_absent(error: &RepositoryError) -> bool {
-    let is_other = |error: &std::io::Error| {
-        matches!(error.kind(), std::io::ErrorKind::IsADirectory | std::io::ErrorKind::InvalidInput)
-    };
-    error.is_not_found()
-        || matches!(error, RepositoryError::FileSystem(error) if is_other(&error.source))
 }
 
 /// The checkpoint that was saved later; it notes where the other one is.

@@ -2,8 +2,8 @@
 
 use super::directory::Directory;
 use super::staging::{StagingLock, reserve};
-use crate::repository::{Created, FileDraft, FileSource, Leftovers, Result};
-use qstore_storage::{FileHandle, StagedFile, create_dir_all, parent_of, read_all};
+use crate::repository::{Created, FileDraft, FileSource, Leftovers, RepositoryError, Result};
+use qstore_storage::{EntryKind, FileHandle, StagedFile, create_dir_all, parent_of, read_all};
 use std::path::{Path, PathBuf};
 
 /// Begins a file.
@@ -91,9 +91,20 @@ pub(super) fn create(directory: &Directory, name: &str, bytes: &[u8]) -> Result<
     }
 }
 
-/// Opens a file.
+/// Opens a file. A directory, or a link, of that name is not one.
 pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn FileSource>> {
-    Ok(Box::new(LocalSource { file: directory.fs.open(&directory.path_of(name))? }))
+    let path = directory.path_of(name);
+    match directory.fs.open(&path) {
+        Ok(file) => Ok(Box::new(LocalSource { file })),
+        Err(error) if error.is_not_found() => Err(error.into()),
+        Err(error) => match directory.fs.metadata(&path)? {
+            Some(found) if found.kind != EntryKind::File => {
+                let location = directory.root.display().to_string();
+                Err(RepositoryError::NotFound { name: name.into(), location })
+            }
+            _ => Err(error.into()),
+        },
+    }
 }
 
 #[derive(Debug)]

@@ -82,7 +82,8 @@ impl TreeDraft for LocalTree {
     }
 
     fn commit(self: Box<Self>) -> Result<Leftovers> {
-        let Self { staged, lock, unsynced, writers, directory, name } = *self;
+        // Dropped from the back: the lock outlives the tree it protects.
+        let Self { lock, name, directory, writers, unsynced, staged } = *self;
         // mutant: files_of_a_tree_not_synced
         unsynced.finish(writers)?;
         let public = directory.path_of(&name);

@@ -8,7 +8,7 @@
 //! A repository without one is of version 1 of the checkpoint format, or has not been opened for
 //! writing yet; then the names that are there say what is counted.
 
-use qstore_checkpoint::repository::{Exclusion, Kind, Repository, RepositoryError, read_all};
+use qstore_checkpoint::repository::{Kind, Repository, RepositoryError, read_all};
 use qstore_checkpoint::retention::Policy;
 use qstore_checkpoint::{Counter, Layout, OpenError};
 use qstore_settings::SettingError;
@@ -83,12 +83,32 @@ fn counter_by_names(repository: &dyn Repository) -> Result<Option<Counter>, Repo
 
 /// Writes the description of a repository that is about to be saved to, if it differs from the one that
 /// is there. Returns what is counted.
+///
+/// Writers are excluded only where something has to be written, so that opening a directory for the
+/// second time never waits for a save.
 pub(super) fn settle(
     repository: &dyn Repository,
     wanted: Option<Counter>,
     policy: &Policy,
 ) -> Result<Counter, OpenError> {
-    let _exclusion: Exclusion = repository.exclude()?;
+    if let (counter, _, true) = compare(repository, wanted, policy)? {
+        return Ok(counter);
+    }
+    let _exclusion = repository.exclude()?;
+    let (counter, description, is_stored) = compare(repository, wanted, policy)?;
+    if !is_stored {
+        let bytes = serde_json::to_vec(&description).expect("names and numbers are always JSON");
+        repository.replace(NAME, &bytes)?;
+    }
+    Ok(counter)
+}
+
+/// The counter and the description that the repository should have, and whether it has them.
+fn compare(
+    repository: &dyn Repository,
+    wanted: Option<Counter>,
+    policy: &Policy,
+) -> Result<(Counter, Description, bool), OpenError> {
     let stored = read(repository)?;
     let found = match &stored {
         Some(stored) => parse(&stored.counter),
@@ -107,11 +127,8 @@ pub(super) fn settle(
         counter: counter.name().into(),
         retention: policy.clone(),
     };
-    if stored.as_ref() != Some(&description) {
-        let bytes = serde_json::to_vec(&description).expect("names and numbers are always JSON");
-        repository.replace(NAME, &bytes)?;
-    }
-    Ok(counter)
+    let is_stored = stored.as_ref() == Some(&description);
+    Ok((counter, description, is_stored))
 }
 
 #[cfg(test)]

@@ -214,7 +214,10 @@ impl Group {
                 let key = array.chunk_key(&indices);
                 let Some(len) = self.store.len_of(&key)? else {
                     let damage = Damage::Missing { entry: key.to_string() };
-                    return Err(LoadError::Damaged { location: self.store.root.display().to_string(), damage });
+                    return Err(LoadError::Damaged {
+                        location: self.store.root.display().to_string(),
+                        damage,
+                    });
                 };
                 stored = stored.saturating_add(len);
                 let at = (0..grid.len()).rev().find(|at| indices[*at] + 1 < grid[*at]);

@@ -1,39 +1,38 @@
-//! Checkpoints whose checksums are all right and whose content is a lie: an error, soon, and nothing
-//! allocated on the liar's word.
+//! Checkpoints whose checksums are right and whose content is a lie: an error, soon, and nothing is
+//! allocated because of the lie.
 
 use super::*;
-use crate::CheckpointSettings;
-use crate::archive::ArchiveWriter;
-use crate::manifest::{MANIFEST, Manifest};
-use crate::save::{Snapshot, ZARR_JSON, save_checkpoint};
-use qstore_storage::{MemoryFs, StagedFile};
+use crate::container::archive::ArchiveWriter;
+use crate::container::manifest::Manifest;
+use crate::format::ZARR_JSON;
+use crate::save::save_checkpoint;
+use crate::save::settings::CheckpointSettings;
+use qstore_checkpoint::repository::MemoryRepository;
+use qstore_checkpoint::seal::MANIFEST;
+use qstore_checkpoint::{Layout, Snapshot};
+use qstore_schema::StateDict;
+use qstore_settings::Compression;
 use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::path::Path;
 use std::sync::Arc;
 
-const EPOCH: u64 = 1;
+const NUMBER: u64 = 1;
 const ROOT: &str = "/attributes/qstore/structure";
 const ARRAY: &str = "/consolidated_metadata/metadata/model~1w";
 
-fn saved() -> CheckpointDir {
-    let storage = Arc::new(MemoryFs::new());
-    let dir = CheckpointDir::open(storage, Path::new("/c")).unwrap();
+fn saved() -> Catalog {
+    let catalog = Catalog::read_only(Arc::new(MemoryRepository::new()));
     let tensor = Tensor::from_vec(vec![1.0_f32; 100], [10, 10]).unwrap();
-    let snapshot = Snapshot {
-        epoch: EPOCH,
-        timestamp: 0.0,
-        model: StateDict::from_iter([("w", tensor)]),
-        optimizer: None,
-        metadata: StateDict::new(),
-    };
-    drop(save_checkpoint(&dir, &CheckpointSettings::default(), &snapshot).unwrap());
-    dir
+    let rng = StateDict::from_iter([("seed", 7_i64)]);
+    let snapshot =
+        Snapshot::new(NUMBER).model(StateDict::from_iter([("w", tensor)])).part("rng", rng);
+    drop(save_checkpoint(&catalog, &CheckpointSettings::default(), &snapshot).unwrap());
+    catalog
 }
 
 /// Writes the checkpoint again with other entries, and with a manifest that agrees with them.
-fn rewrite(dir: &CheckpointDir, change: impl Fn(&mut Vec<(String, Vec<u8>)>)) {
-    let sealed = dir.open_epoch(EPOCH).unwrap();
+fn rewrite(catalog: &Catalog, change: impl Fn(&mut Vec<(String, Vec<u8>)>)) {
+    let sealed = catalog.open(NUMBER).unwrap();
     let all = 0..sealed.container.count();
     let mut entries: Vec<_> = all
         .filter(|index| sealed.container.name(*index) != MANIFEST)
@@ -43,9 +42,9 @@ fn rewrite(dir: &CheckpointDir, change: impl Fn(&mut Vec<(String, Vec<u8>)>)) {
         })
         .collect();
     change(&mut entries);
-    let staged = StagedFile::create(&dir.storage, Path::new("/tmp")).unwrap();
-    let mut archive = ArchiveWriter::new(staged);
-    let mut manifest = Manifest::new(EPOCH);
+    let name = catalog.name_of(NUMBER, Layout::SingleFile).unwrap();
+    let mut archive = ArchiveWriter::new(catalog.repository.begin_file(&name).unwrap());
+    let mut manifest = Manifest::new(NUMBER);
     for (name, data) in entries {
         archive.append_document(name.clone(), &data).unwrap();
         // A chunk ends with its own checksum, and that is the one to note.
@@ -54,12 +53,12 @@ fn rewrite(dir: &CheckpointDir, change: impl Fn(&mut Vec<(String, Vec<u8>)>)) {
         manifest.note(name, data.len(), crc32c::crc32c(covered));
     }
     archive.append_document(MANIFEST.into(), &manifest.seal()).unwrap();
-    archive.finish().unwrap().commit(&dir.path_of(EPOCH, crate::Layout::SingleFile)).unwrap();
+    drop(archive.finish().unwrap().commit().unwrap());
 }
 
-fn refusal(dir: &CheckpointDir) -> String {
-    let error = load_checkpoint(dir, EPOCH, 2).unwrap_err();
-    let verified = verify_checkpoint(dir, EPOCH, 2).unwrap_err();
+fn refusal(catalog: &Catalog) -> String {
+    let error = load_checkpoint(catalog, NUMBER, 2).unwrap_err();
+    let verified = verify_checkpoint(catalog, NUMBER, 2).unwrap_err();
     assert_eq!(error.to_string(), verified.to_string());
     assert!(error.damage().is_some(), "{error}");
     error.to_string()
@@ -72,7 +71,11 @@ fn check(pointer: &str, value: &Value, reason: &str) {
         let (_, root) = entries.last_mut().unwrap();
         let mut document: Value = serde_json::from_slice(root).unwrap();
         let (parent, key) = pointer.rsplit_once('/').unwrap();
-        document.pointer_mut(parent).unwrap()[key.replace("~1", "/")] = value.clone();
+        let parent = document.pointer_mut(parent).unwrap();
+        match parent {
+            Value::Array(list) => list[key.parse::<usize>().unwrap()] = value.clone(),
+            _ => parent[key.replace("~1", "/")] = value.clone(),
+        }
         *root = document.to_string().into_bytes();
     });
     let refusal = refusal(&dir);
@@ -80,10 +83,10 @@ fn check(pointer: &str, value: &Value, reason: &str) {
 }
 
 #[test]
-fn a_rewritten_checkpoint_that_says_the_truth_is_read() {
+fn a_rewritten_checkpoint_without_a_lie_is_read() {
     let dir = saved();
     rewrite(&dir, |_| {});
-    assert_eq!(load_checkpoint(&dir, EPOCH, 2).unwrap().model_state.tensor_bytes(), 400);
+    assert_eq!(load_checkpoint(&dir, NUMBER, 2).unwrap().model().unwrap().tensor_bytes(), 400);
 }
 
 #[test]
@@ -99,7 +102,7 @@ fn shapes_and_chunks_that_cannot_be_are_refused() {
     check(&chunk_shape, &json!([1_u64 << 40, 10]), "too large");
     check(&chunk_shape, &json!([10, 5]), "not contiguous");
     check(&chunk_shape, &json!([20, 10]), "too large");
-    check(&chunk_shape, &json!([0, 10]), "makes no sense");
+    check(&chunk_shape, &json!([0, 10]), "is malformed");
 }
 
 /// Shape and chunks agree with each other, and a chunk of some bytes would be one of 640 MB, or of 40 TB.
@@ -117,54 +120,60 @@ fn an_array_that_cannot_be_in_its_bytes_or_in_memory_is_refused() {
         });
         refusal(&dir)
     };
-    assert!(grown(1 << 24).contains("its length cannot be that of a chunk"));
+    assert!(grown(1 << 24).contains("no chunk can have this length"));
     assert!(grown(1 << 40).contains("too large"));
 }
 
 #[test]
 fn types_and_codecs_that_are_not_ours_are_refused() {
     let array = |field: &str| format!("{ARRAY}/{field}");
-    check(&array("data_type"), &json!("string"), "is no tensor element type");
-    check(&array("data_type"), &json!("float64"), "length of a chunk");
+    check(&array("data_type"), &json!("string"), "is malformed");
+    check(&array("data_type"), &json!("float64"), "does not have the length of a chunk");
     check(&array("attributes"), &json!({"qstore_dtype": "bfloat16"}), "not stored as float32");
     check(&array("codecs"), &json!(["bytes"]), "the codecs");
-    check(&array("codecs"), &json!([]), "makes no sense");
+    check(&array("codecs"), &json!([]), "is malformed");
     check(&array("chunk_grid/name"), &json!("rectilinear"), "not regular");
-    check(&array("chunk_key_encoding"), &json!("v2"), "chunk keys as `v2`");
+    check(&array("chunk_key_encoding"), &json!("v2"), "chunk keys of the encoding `v2`");
     let dotted = json!({"name": "default", "configuration": {"separator": "."}});
     check(&array("chunk_key_encoding"), &dotted, "`model/w/c.0.0` of tensor `model/w` is missing");
-    check(ARRAY, &json!(null), "makes no sense");
+    check(ARRAY, &json!(null), "is malformed");
 }
 
 #[test]
 fn structures_that_lie_are_refused() {
-    let model = format!("{ROOT}/model");
+    let model = format!("{ROOT}/parts/0/tree");
     let leaf = json!({"tensor": "model/w"});
-    check(&model, &json!({"keys": ["a", "b"], "nodes": [leaf, leaf]}), "stands twice");
+    check(
+        &model,
+        &json!({"keys": ["a", "b"], "nodes": [leaf, leaf]}),
+        "names tensor `model/w` twice",
+    );
     check(&model, &json!({"keys": [], "nodes": []}), "is not in the manifest");
-    check(&model, &json!([leaf]), "does not begin with a dict");
+    check(&model, &json!([leaf]), "does not start with a dict");
     check(
         &model,
         &json!({"keys": ["a"], "nodes": [{"tensor": "gone"}]}),
         "`gone/zarr.json` is missing",
     );
-    check(&format!("{ROOT}/optimizer"), &json!(7), "does not begin with a dict");
-    check(&format!("{ROOT}/metadata"), &json!("x"), "does not begin with a dict");
-    check("/attributes/epoch", &json!(2), "another epoch");
-    check("/attributes/timestamp", &json!("now"), "makes no sense");
+    check(&format!("{ROOT}/parts/1/tree"), &json!(7), "does not start with a dict");
+    check(&format!("{ROOT}/parts/1/name"), &json!("model"), "has the part `model` twice");
+    check(&format!("{ROOT}/parts"), &json!(null), "lists no parts");
+    check(&format!("{ROOT}/metadata"), &json!("x"), "does not start with a dict");
+    check("/attributes/qstore/number", &json!(2), "its number is not that of the manifest");
+    check("/attributes/timestamp", &json!("now"), "is malformed");
     check("/consolidated_metadata/metadata", &json!({}), "`model/w/zarr.json` is missing");
 }
 
 #[test]
-fn a_root_that_is_no_json_is_refused_however_deep_it_is() {
+fn a_root_that_is_not_json_is_refused_however_deep_it_is() {
     for root in [Vec::new(), b"{}".to_vec(), vec![b'['; 1 << 20], vec![0xff; 100]] {
         let dir = saved();
         rewrite(&dir, |entries| entries.last_mut().unwrap().1.clone_from(&root));
-        assert!(refusal(&dir).contains("`zarr.json` makes no sense"));
+        assert!(refusal(&dir).contains("`zarr.json` is malformed"));
     }
 }
 
-// The manifest agrees that the chunk is gone, as it would if somebody had made both.
+// The manifest agrees that the chunk is missing, as it would if both had been forged.
 #[test]
 fn a_chunk_that_is_gone_is_an_error_never_zeros() {
     let dir = saved();
@@ -183,7 +192,7 @@ fn a_chunk_of_another_tensor_is_refused_by_its_length() {
     let dir = saved();
     rewrite(&dir, |entries| {
         let codec =
-            crate::codec::Codec::new(crate::Compression::Zstd, 3, qstore_schema::Dtype::Float32);
+            crate::format::codec::Codec::new(Compression::ZSTD, qstore_schema::Dtype::Float32);
         entries[0].1 = codec.encode(Cow::Borrowed(&[1; 800])).unwrap().parts().concat();
     });
     assert!(refusal(&dir).contains("does not have the length of a chunk"));

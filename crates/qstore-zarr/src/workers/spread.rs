@@ -24,7 +24,7 @@ pub(crate) fn spread<I: Send, S, T: Send, E: Send>(
     match pool.build() {
         Ok(pool) if threads > 1 => pool.install(|| {
             // One item at a time: they differ in size, and each is worth a steal.
-            items.into_par_iter().with_max_len(1).map_init(scratch, task).collect()
+            items.into_par_iter().with_max_len(1).map_init(scratch, task).panic_fuse().collect()
         }),
         _ => {
             let mut scratch = scratch();

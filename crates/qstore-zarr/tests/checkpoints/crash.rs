@@ -2,10 +2,11 @@
 //! whole checkpoints, the latest of which is at least as new as the last acknowledged one, and takes
 //! a new save at once.
 
+use crate::states::Durable;
 use crate::states::{model, seed_of};
 use crate::watched::Watched;
 use qstore_storage::{FileSystem, MemoryFs, Operation};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Layout};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Layout, Snapshot};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -78,8 +79,8 @@ fn run(scenario: &Scenario<'_>) -> Vec<Remains> {
         let settings = settings(keep_last, *layout).deduplicate(deduplicate).workers(workers);
         let mut manager =
             CheckpointManager::open_in(watched.shared(), Path::new(DIR), settings).unwrap();
-        let ticket = manager.save(*epoch, model(seed), None, None).unwrap();
-        ticket.wait(LONG).unwrap();
+        let ticket = manager.save(Snapshot::new(*epoch).model(model(seed))).unwrap();
+        ticket.durable();
         acknowledged.store(seed, Ordering::SeqCst);
         let left = [
             ("cut", memory.power_cut()),
@@ -112,7 +113,7 @@ fn check(scenario: &Scenario<'_>) -> usize {
         // Every listed checkpoint is whole, and of a seed that was saved under that epoch.
         let listed = manager.list_checkpoints().unwrap();
         for epoch in &listed {
-            let seed = seed_of(&manager.load(*epoch).unwrap().model_state);
+            let seed = seed_of(manager.load(*epoch).unwrap().model().unwrap());
             assert_eq!(epochs[seed as usize - 1], *epoch, "{what}");
         }
         if keep_last > 0 {
@@ -121,7 +122,8 @@ fn check(scenario: &Scenario<'_>) -> usize {
         }
         // The latest is the last acknowledged or newer, and nothing had to be passed over.
         let latest = manager.load_latest().unwrap();
-        let newest = latest.as_ref().map_or(0, |latest| seed_of(&latest.checkpoint.model_state));
+        let newest =
+            latest.as_ref().map_or(0, |latest| seed_of(latest.checkpoint.model().unwrap()));
         assert!(newest >= acknowledged, "{what}: {newest} is older than {acknowledged}");
         assert!(latest.is_none_or(|latest| latest.skipped.is_empty()), "{what}");
         // What was acknowledged under an epoch is there in that form or a newer one, unless enough
@@ -130,16 +132,16 @@ fn check(scenario: &Scenario<'_>) -> usize {
             let is_kept = keep_last == 0 || seed + keep_last as u64 > acknowledged + 1;
             if is_kept {
                 assert!(listed.contains(epoch), "{what}: epoch {epoch} is gone");
-                assert!(seed_of(&manager.load(*epoch).unwrap().model_state) >= seed, "{what}");
+                assert!(seed_of(manager.load(*epoch).unwrap().model().unwrap()) >= seed, "{what}");
             }
         }
         assert!(storage.list(&Path::new(DIR).join(".staging")).is_err(), "{what}: leftovers");
         // A new save works at once and is the latest; opening again changes nothing.
-        manager.save(999, model(77), None, None).unwrap().wait(LONG).unwrap();
+        manager.save(Snapshot::new(999).model(model(77))).unwrap().durable();
         manager.close(LONG).unwrap();
         let manager = open();
         assert_eq!(manager.latest_checkpoint().unwrap(), Some(999), "{what}");
-        assert_eq!(seed_of(&manager.load(999).unwrap().model_state), 77);
+        assert_eq!(seed_of(manager.load(999).unwrap().model().unwrap()), 77);
     }
     println!("{count} cases");
     count

@@ -1,11 +1,12 @@
 //! Several workers that write one directory: everything is there and durable, whoever wrote it, and a
 //! failure of any of them ends the save as a failure of one would.
 
+use crate::states::Durable;
 use crate::states::{assert_same, model};
 use crate::watched::Watched;
 use qstore_schema::{StateDict, Tensor};
 use qstore_storage::{EntryKind, FileSystem, MemoryFs, Operation, read_all};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Layout};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Layout, Snapshot};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ fn state(seed: usize, tensors: usize) -> StateDict {
 }
 
 fn save(manager: &CheckpointManager, epoch: u64, state: &StateDict) -> u64 {
-    let saved = manager.save(epoch, state.clone(), None, None).unwrap().wait(LONG).unwrap();
+    let saved = manager.save(Snapshot::new(epoch).model(state.clone())).unwrap().durable();
     saved.linked_bytes
 }
 
@@ -72,7 +73,7 @@ fn what_many_write_is_whole_and_survives_a_power_cut() {
                 for left in [memory.clone(), memory.power_cut(), memory.power_cut_after_names()] {
                     let left = open(Arc::new(left), settings(1));
                     left.verify(seed as u64).unwrap();
-                    assert_same(&left.load(seed as u64).unwrap().model_state, &state);
+                    assert_same(&left.load(seed as u64).unwrap().model().unwrap(), &state);
                 }
             }
         }
@@ -212,7 +213,8 @@ fn whatever_fails_in_a_worker_nothing_is_listed_and_the_next_save_works() {
             for number in 0.. {
                 let what = format!("{kind} {number}");
                 let has_struck = arm(&watched, kind, number);
-                let outcome = manager.save(2, second.clone(), None, None).unwrap().wait(LONG);
+                let outcome =
+                    manager.save(Snapshot::new(2).model(second.clone())).unwrap().wait(LONG);
                 watched.set(|_, _, _| Ok(()));
                 if !has_struck.load(SeqCst) {
                     outcome.unwrap();
@@ -221,7 +223,7 @@ fn whatever_fails_in_a_worker_nothing_is_listed_and_the_next_save_works() {
                 if outcome.is_ok() {
                     // The directory was for a link, and what cannot be linked is written.
                     assert_eq!(kind, Operation::CreateDir);
-                    assert_same(&manager.load(2).unwrap().model_state, &second);
+                    assert_same(manager.load(2).unwrap().model().unwrap(), &second);
                     forget(&memory, 2);
                     continue;
                 }
@@ -232,12 +234,12 @@ fn whatever_fails_in_a_worker_nothing_is_listed_and_the_next_save_works() {
                     let left = open(Arc::new(left), self::settings(1));
                     assert_eq!(left.list_checkpoints().unwrap(), [1], "{what}");
                     left.verify(1).unwrap();
-                    assert_same(&left.load(1).unwrap().model_state, &first);
+                    assert_same(left.load(1).unwrap().model().unwrap(), &first);
                 }
             }
             // The last save of each kind went well.
             assert_eq!(manager.list_checkpoints().unwrap(), [1, 2]);
-            assert_same(&manager.load(2).unwrap().model_state, &second);
+            assert_same(manager.load(2).unwrap().model().unwrap(), &second);
             // It goes again, and what fails next is the first save of its epoch.
             forget(&memory, 2);
         }
@@ -266,7 +268,7 @@ fn a_link_that_fails_in_a_worker_costs_nothing_but_the_writing() {
             watched.set(|_, _, _| Ok(()));
             let cut = open(Arc::new(memory.power_cut()), settings(1));
             cut.verify(2).unwrap();
-            assert_same(&cut.load(2).unwrap().model_state, &second);
+            assert_same(cut.load(2).unwrap().model().unwrap(), &second);
             if !has_struck.load(SeqCst) {
                 assert!(number > 10);
                 assert_eq!(linked, all);
@@ -287,10 +289,10 @@ fn a_panic_in_a_worker_harms_nothing() {
         assert!(operation != Operation::Create || !path.ends_with("c.0"), "on purpose");
         Ok(())
     });
-    manager.save(2, state(2, 4), None, None).unwrap().wait(LONG).unwrap_err();
+    manager.save(Snapshot::new(2).model(state(2, 4))).unwrap().wait(LONG).unwrap_err();
     watched.set(|_, _, _| Ok(()));
     assert_eq!(manager.list_checkpoints().unwrap(), [1]);
     let manager = open(watched.shared(), settings(4));
     save(&manager, 3, &state(3, 4));
-    assert_same(&manager.load(3).unwrap().model_state, &state(3, 4));
+    assert_same(manager.load(3).unwrap().model().unwrap(), &state(3, 4));
 }

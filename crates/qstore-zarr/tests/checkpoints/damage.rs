@@ -4,7 +4,9 @@
 use crate::states::{is_same, model, optimizer};
 use qstore_schema::{StateDict, Tensor};
 use qstore_storage::{EntryKind, FileHandle, FileSystem, MemoryFs, read_all};
-use qstore_zarr::{Checkpoint, CheckpointManager, CheckpointSettings, Compression, Error, Layout};
+use qstore_zarr::{
+    Checkpoint, CheckpointManager, CheckpointSettings, Compression, Layout, LoadError, Snapshot,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +34,9 @@ impl Victim {
         let mut state = model(1);
         state.insert("empty", Tensor::from_vec(Vec::<u8>::new(), [0, 3]).unwrap());
         let metadata = StateDict::from_iter([("loss", f64::NAN)]);
-        let ticket = manager.save(1, state, Some(optimizer()), Some(metadata)).unwrap();
+        let ticket = manager
+            .save(Snapshot::new(1).model(state).optimizer(optimizer()).metadata(metadata))
+            .unwrap();
         ticket.wait(Duration::from_mins(1)).unwrap();
         let whole = manager.load(1).unwrap();
         Self { memory, manager, whole }
@@ -71,17 +75,19 @@ impl Victim {
                 let same = |one: &StateDict, other: &StateDict| {
                     is_same(&one.clone().into(), &other.clone().into())
                 };
-                assert!(same(&loaded.model_state, &self.whole.model_state), "{what}");
-                let optimizers = (&loaded.optimizer_state, &self.whole.optimizer_state);
+                assert!(same(loaded.model().unwrap(), self.whole.model().unwrap()), "{what}");
+                let optimizers = (&loaded.optimizer(), &self.whole.optimizer());
                 let (Some(one), Some(other)) = optimizers else { panic!("{what}: no optimizer") };
                 assert!(same(one, other), "{what}");
-                assert!(same(&loaded.metadata, &self.whole.metadata), "{what}");
+                assert!(same(loaded.metadata(), self.whole.metadata()), "{what}");
                 false
             }
             Err(error) => {
                 assert!(verified.is_err(), "{what}: verified, but not loaded");
-                let is_typed =
-                    matches!(error, Error::Damaged { .. } | Error::UnsupportedVersion { .. });
+                let is_typed = matches!(
+                    error,
+                    LoadError::Damaged { .. } | LoadError::UnsupportedVersion { .. }
+                );
                 assert!(is_typed, "{what}: {error}");
                 true
             }
@@ -93,7 +99,7 @@ impl Victim {
 /// keeps the run short.
 fn flips(compression: Compression, position: usize) -> Vec<u8> {
     match compression {
-        Compression::None => vec![1 << (position % 8), 0xff],
+        Compression::NONE => vec![1 << (position % 8), 0xff],
         _ => (0..8).map(|bit| 1 << bit).collect(),
     }
 }
@@ -102,7 +108,7 @@ fn flips(compression: Compression, position: usize) -> Vec<u8> {
 fn a_changed_bit_is_always_noticed() {
     let mut count = 0;
     for layout in [Layout::SingleFile, Layout::Directory] {
-        for compression in [Compression::Zstd, Compression::None] {
+        for compression in [Compression::ZSTD, Compression::NONE] {
             let victim = Victim::new(compression, layout);
             for path in victim.files() {
                 let bytes = read_all(&victim.memory, &path).unwrap();
@@ -125,7 +131,7 @@ fn a_changed_bit_is_always_noticed() {
 
 #[test]
 fn a_file_of_a_directory_that_is_gone_cut_added_or_exchanged_is_noticed() {
-    let victim = Victim::new(Compression::Zstd, Layout::Directory);
+    let victim = Victim::new(Compression::ZSTD, Layout::Directory);
     let memory = &victim.memory;
     let files = victim.files();
     for path in &files {
@@ -137,7 +143,10 @@ fn a_file_of_a_directory_that_is_gone_cut_added_or_exchanged_is_noticed() {
         assert_eq!(lists_it, !path.ends_with("manifest.json"), "listing reads the manifest alone");
         memory.create_dir(path).unwrap();
         assert!(
-            matches!(victim.manager.load(1), Err(Error::Damaged { .. } | Error::Storage(_))),
+            matches!(
+                victim.manager.load(1),
+                Err(LoadError::Damaged { .. } | LoadError::Repository(_))
+            ),
             "{what} is a directory"
         );
         memory.remove_dir(path).unwrap();
@@ -168,7 +177,7 @@ fn a_file_of_a_directory_that_is_gone_cut_added_or_exchanged_is_noticed() {
 
 #[test]
 fn a_file_that_was_cut_or_extended_is_refused() {
-    let victim = Victim::new(Compression::Lz4, Layout::SingleFile);
+    let victim = Victim::new(Compression::LZ4, Layout::SingleFile);
     let file = victim.file();
     let bytes = victim.bytes();
     let len = bytes.len() as u64;
@@ -187,7 +196,7 @@ fn a_file_that_was_cut_or_extended_is_refused() {
 
 #[test]
 fn the_tensor_that_is_hit_is_named() {
-    let victim = Victim::new(Compression::Zstd, Layout::SingleFile);
+    let victim = Victim::new(Compression::ZSTD, Layout::SingleFile);
     let file = victim.file();
     // The first entry is the first chunk of the model's first tensor; its data begins at 64.
     file.write_at(66, &[victim.bytes()[66] ^ 1]).unwrap();
@@ -195,7 +204,7 @@ fn the_tensor_that_is_hit_is_named() {
     assert_eq!(
         error.to_string(),
         "/c/epoch_0001.zarr.zip is damaged: entry `model/w/c/0/0` of tensor `model/w` does not \
-         match its checksum; restore the file or load another epoch"
+         match its checksum; restore it or load another checkpoint"
     );
     assert_eq!(victim.manager.list_checkpoints().unwrap(), [1], "listing reads no tensors");
 }
@@ -206,12 +215,12 @@ fn the_tensor_that_is_hit_is_named() {
 #[test]
 fn a_chunk_in_the_place_of_another_is_noticed() {
     let memory = MemoryFs::new();
-    let settings = CheckpointSettings::default().compression(Compression::None);
+    let settings = CheckpointSettings::default().compression(Compression::NONE);
     let storage = Arc::new(memory.clone());
     let manager = CheckpointManager::open_in(storage, Path::new("/c"), settings).unwrap();
     let tensor = |byte| Tensor::from_vec(vec![byte; 1_000], [1_000]).unwrap();
     let state = StateDict::from_iter([("one", tensor(1_u8)), ("other", tensor(2_u8))]);
-    manager.save(1, state, None, None).unwrap().wait(Duration::from_mins(1)).unwrap();
+    manager.save(Snapshot::new(1).model(state)).unwrap().wait(Duration::from_mins(1)).unwrap();
 
     let bytes = read_all(&memory, Path::new(FILE)).unwrap();
     let chunk_of = |byte: u8| {
@@ -224,6 +233,6 @@ fn a_chunk_in_the_place_of_another_is_noticed() {
     file.write_at(one_at, other).unwrap();
     file.write_at(other_at, one).unwrap();
     let error = manager.load(1).map(drop).unwrap_err();
-    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert!(matches!(error, LoadError::Damaged { .. }), "{error}");
     assert!(error.to_string().contains("one"), "the tensor is named: {error}");
 }

@@ -1,19 +1,25 @@
 //! Save, load, list, info, overwrite, retention, foreign files, settings.
 
+use crate::states::Durable;
 use crate::states::{assert_same, model, optimizer, seed_of};
 use qstore_schema::{State, StateDict, Tensor};
 use qstore_storage::MemoryFs;
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Damage, Error};
+use qstore_zarr::{
+    CheckpointManager, CheckpointSettings, Compression, Damage, LoadError, OpenError, SaveError,
+    Snapshot, StateError,
+};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 const LONG: Duration = Duration::from_mins(1);
 
 fn save(manager: &CheckpointManager, epoch: u64, seed: u64) -> qstore_zarr::Saved {
-    manager.save(epoch, model(seed), None, None).unwrap().wait(LONG).unwrap()
+    manager.save(Snapshot::new(epoch).model(model(seed))).unwrap().durable()
 }
 
 #[test]
@@ -26,29 +32,37 @@ fn a_checkpoint_is_saved_listed_described_and_loaded() {
     assert!(manager.load_latest().unwrap().is_none());
 
     let metadata = StateDict::from_iter([("val_loss", State::from(0.25)), ("tag", "best".into())]);
-    let ticket = manager.save(7, model(1), Some(optimizer()), Some(metadata.clone())).unwrap();
-    let saved = ticket.wait(LONG).unwrap();
-    assert_eq!((saved.epoch, saved.save_seq, saved.removed), (7, 1, vec![]));
+    let ticket = manager
+        .save(Snapshot::new(7).model(model(1)).optimizer(optimizer()).metadata(metadata.clone()))
+        .unwrap();
+    let saved = ticket.durable();
+    assert_eq!((saved.number, saved.save_seq, saved.removed), (7, 1, vec![]));
     let file = dir.join("epoch_0007.zarr.zip");
     assert_eq!(fs::metadata(&file).unwrap().len(), saved.stored_bytes);
 
     assert_eq!(manager.list_checkpoints().unwrap(), [7]);
     let info = manager.get_checkpoint_info(7).unwrap();
-    assert_eq!((info.epoch, info.save_seq, info.stored_bytes), (7, 1, saved.stored_bytes));
-    assert_eq!(info.tensor_bytes, 160 + 8 + 18 + 4 + 48);
-    assert!((info.model_size_mb - 186e-6).abs() < 1e-12);
-    assert!(info.timestamp > 1.7e9 && info.save_duration_ms > 0.0);
+    assert_eq!((info.number, info.save_seq, info.stored_bytes), (7, 1, saved.stored_bytes));
+    assert_eq!(info.tensor_bytes(), 160 + 8 + 18 + 4 + 48);
+    assert_eq!(info.model_bytes(), 186);
+    let age = SystemTime::now().duration_since(info.timestamp).unwrap();
+    assert!(age < LONG && info.save_duration > Duration::ZERO);
     assert_same(&info.metadata, &metadata);
 
     let loaded = manager.load(7).unwrap();
-    assert_eq!((loaded.epoch, seed_of(&loaded.model_state)), (7, 1));
-    assert_same(&loaded.optimizer_state.clone().unwrap(), &optimizer());
-    assert_same(&loaded.metadata, &metadata);
+    assert_eq!((loaded.number(), seed_of(loaded.model().unwrap())), (7, 1));
+    assert_same(loaded.optimizer().unwrap(), &optimizer());
+    assert_same(loaded.metadata(), &metadata);
     assert_eq!(loaded.info, info);
     manager.close(LONG).unwrap();
     assert!(manager.load(7).is_ok(), "a closed manager still loads");
-    assert!(matches!(manager.save(8, model(1), None, None), Err(Error::Closed { .. })));
-    assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing but the checkpoint is left");
+    assert!(matches!(
+        manager.save(Snapshot::new(8).model(model(1))),
+        Err(SaveError::Closed { .. })
+    ));
+    let left: BTreeSet<_> =
+        fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [".qstore.json", "epoch_0007.zarr.zip"].map(OsString::from).into());
 }
 
 #[test]
@@ -57,9 +71,9 @@ fn a_missing_epoch_names_the_directory_and_what_is_there() {
     save(&manager, 1, 1);
     save(&manager, 12, 2);
     let error = manager.load(7).unwrap_err();
-    assert_eq!(error.to_string(), "/c has no checkpoint of epoch 7; it has [1, 12]");
-    assert!(matches!(manager.get_checkpoint_info(7), Err(Error::EpochNotFound { epoch: 7, .. })));
-    assert!(matches!(manager.verify(7), Err(Error::EpochNotFound { .. })));
+    assert_eq!(error.to_string(), "/c has no checkpoint 7; it has [1, 12]");
+    assert!(matches!(manager.get_checkpoint_info(7), Err(LoadError::NotFound { number: 7, .. })));
+    assert!(matches!(manager.verify(7), Err(LoadError::NotFound { .. })));
 }
 
 fn open_in_memory(settings: CheckpointSettings) -> CheckpointManager {
@@ -73,7 +87,7 @@ fn an_epoch_saved_again_is_replaced() {
     let again = save(&manager, 3, 2);
     assert_eq!((again.save_seq, again.removed.len()), (2, 0));
     assert_eq!(manager.list_checkpoints().unwrap(), [3]);
-    assert_eq!(seed_of(&manager.load(3).unwrap().model_state), 2);
+    assert_eq!(seed_of(manager.load(3).unwrap().model().unwrap()), 2);
 }
 
 // The original removed by number: saving epoch 3 after 12 deleted the new epoch 3.
@@ -86,7 +100,7 @@ fn the_newest_save_stays_whatever_its_number() {
     assert_eq!(saved.removed, [11]);
     assert_eq!(manager.list_checkpoints().unwrap(), [3, 12]);
     assert_eq!(manager.latest_checkpoint().unwrap(), Some(3));
-    assert_eq!(manager.load_latest().unwrap().unwrap().checkpoint.epoch, 3);
+    assert_eq!(manager.load_latest().unwrap().unwrap().checkpoint.number(), 3);
 }
 
 #[test]
@@ -98,7 +112,7 @@ fn keep_last_0_keeps_everything() {
     assert_eq!(manager.list_checkpoints().unwrap(), (0..9).collect::<Vec<_>>());
 }
 
-// The original raised in `list_checkpoints` when somebody had made a directory `epoch_best`.
+// The original raised in `list_checkpoints` where there was a directory `epoch_best`.
 #[test]
 fn what_is_foreign_is_not_listed_and_never_touched() {
     let tmp = tempfile::tempdir().unwrap();
@@ -128,8 +142,8 @@ fn what_is_foreign_is_not_listed_and_never_touched() {
         assert!(dir.join(foreign).exists(), "{foreign} was touched");
     }
     assert!(fs::symlink_metadata(dir.join("epoch_0005.zarr.zip")).is_ok());
-    assert!(matches!(manager.load(4), Err(Error::EpochNotFound { .. })), "links are not followed");
-    assert!(matches!(manager.load(1), Err(Error::EpochNotFound { .. })));
+    assert!(matches!(manager.load(4), Err(LoadError::NotFound { .. })), "links are not followed");
+    assert!(matches!(manager.load(1), Err(LoadError::NotFound { .. })));
     let damaged = manager.load(2).unwrap_err();
     assert!(matches!(damaged.damage(), Some(Damage::Archive { .. })), "{damaged}");
 }
@@ -151,7 +165,7 @@ fn the_latest_that_can_be_loaded_is_loaded_and_the_others_are_named() {
 
     assert_eq!(manager.list_checkpoints().unwrap(), [1, 2], "epoch 3 has no valid manifest");
     let latest = manager.load_latest().unwrap().unwrap();
-    assert_eq!(seed_of(&latest.checkpoint.model_state), 1);
+    assert_eq!(seed_of(latest.checkpoint.model().unwrap()), 1);
     let skipped: Vec<u64> = latest.skipped.iter().map(|(epoch, _)| *epoch).collect();
     assert_eq!(skipped, [2, 3]);
     assert_eq!(latest.skipped[0].1.damage().unwrap().tensor(), Some("model/w"));
@@ -160,10 +174,10 @@ fn the_latest_that_can_be_loaded_is_loaded_and_the_others_are_named() {
     one[70] ^= 1;
     fs::write(file(1), one).unwrap();
     let error = manager.load_latest().unwrap_err();
-    assert!(matches!(&error, Error::NoneValid { skipped, .. } if skipped.len() == 3));
+    assert!(matches!(&error, LoadError::NoneValid { skipped, .. } if skipped.len() == 3));
     assert!(error.to_string().contains("tensor `model/w` does not match its checksum"), "{error}");
-    assert_eq!(save(&manager, 3, 4).epoch, 3, "a damaged epoch can be saved again");
-    assert_eq!(seed_of(&manager.load_latest().unwrap().unwrap().checkpoint.model_state), 4);
+    assert_eq!(save(&manager, 3, 4).number, 3, "a damaged epoch can be saved again");
+    assert_eq!(seed_of(manager.load_latest().unwrap().unwrap().checkpoint.model().unwrap()), 4);
 }
 
 #[test]
@@ -174,7 +188,7 @@ fn a_checkpoint_under_the_name_of_another_epoch_is_refused() {
     fs::copy(tmp.path().join("epoch_0001.zarr.zip"), tmp.path().join("epoch_0002.zarr.zip"))
         .unwrap();
     assert_eq!(manager.list_checkpoints().unwrap(), [1]);
-    assert!(manager.load(2).unwrap_err().to_string().contains("it is that of epoch 1"));
+    assert!(manager.load(2).unwrap_err().to_string().contains("it is that of checkpoint 1"));
 }
 
 #[test]
@@ -183,9 +197,11 @@ fn a_place_that_is_no_directory_or_cannot_be_written_is_refused() {
     let file = tmp.path().join("file");
     fs::write(&file, "x").unwrap();
     let open = |path: &Path| CheckpointManager::open(path, CheckpointSettings::default());
-    assert!(matches!(open(&file), Err(Error::NotADirectory { dir }) if dir == file));
+    assert!(
+        matches!(open(&file), Err(OpenError::NotADirectory { location }) if location == file.display().to_string())
+    );
     let error = open(&file.join("below")).unwrap_err();
-    assert!(matches!(error, Error::Storage(_)), "{error}");
+    assert!(matches!(error, OpenError::Repository(_)), "{error}");
     assert_eq!(fs::read(&file).unwrap(), b"x");
 
     let real = tmp.path().join("real");
@@ -195,9 +211,9 @@ fn a_place_that_is_no_directory_or_cannot_be_written_is_refused() {
     save(&manager, 1, 1);
     assert!(real.join("epoch_0001.zarr.zip").exists(), "a link to a directory will do");
 
-    let settings = CheckpointSettings::default().compression_level(0);
+    let settings = CheckpointSettings::default().compression(Compression::ZSTD.level(0));
     let error = CheckpointManager::open(tmp.path().join("new"), settings).unwrap_err();
-    assert!(matches!(error, Error::OutOfRange { setting: "compression_level", .. }));
+    assert!(matches!(error, OpenError::Setting(error) if error.setting == "compression"));
     assert!(!tmp.path().join("new").exists(), "a wrong setting leaves nothing behind");
 }
 
@@ -205,13 +221,20 @@ fn a_place_that_is_no_directory_or_cannot_be_written_is_refused() {
 fn a_state_that_cannot_be_saved_is_refused_at_once_and_nothing_is_begun() {
     let manager = open_in_memory(CheckpointSettings::default());
     let unnamed = StateDict::from_iter([("", Tensor::scalar(1_u8))]);
-    assert!(matches!(manager.save(1, unnamed.clone(), None, None), Err(Error::EmptyName { .. })));
+    assert!(matches!(
+        manager.save(Snapshot::new(1).model(unnamed.clone())),
+        Err(SaveError::State(StateError::EmptyName { .. }))
+    ));
     let optimizer = StateDict::from_iter([("state", unnamed)]);
-    let error = manager.save(1, model(1), Some(optimizer), None).unwrap_err();
-    assert!(matches!(error, Error::EmptyName { at } if at == "optimizer.state"));
+    let error = manager.save(Snapshot::new(1).model(model(1)).optimizer(optimizer)).unwrap_err();
+    assert!(
+        matches!(error, SaveError::State(StateError::EmptyName { at }) if at == "optimizer.state")
+    );
     let metadata = StateDict::from_iter([("w", Tensor::scalar(1_u8))]);
-    let error = manager.save(1, model(1), None, Some(metadata)).unwrap_err();
-    assert!(matches!(error, Error::TensorInMetadata { at } if at == "metadata.w"));
+    let error = manager.save(Snapshot::new(1).model(model(1)).metadata(metadata)).unwrap_err();
+    assert!(
+        matches!(error, SaveError::State(StateError::TensorInMetadata { at }) if at == "metadata.w")
+    );
     assert_eq!(manager.pending(), 0);
     assert_eq!(manager.list_checkpoints().unwrap(), [0_u64; 0]);
     save(&manager, 1, 1);

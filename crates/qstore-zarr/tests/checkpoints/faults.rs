@@ -1,10 +1,14 @@
 //! Every storage operation fails once: the save says so, earlier checkpoints stay whole, and the
 //! next save works.
 
+use crate::states::Durable;
 use crate::states::{model, seed_of};
 use crate::watched::Watched;
 use qstore_storage::{FileSystem, MemoryFs};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Error, Layout};
+use qstore_zarr::{
+    CheckpointManager, CheckpointSettings, Layout, LoadError, OpenError, Outcome, SaveError,
+    Snapshot,
+};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,11 +42,12 @@ fn a_save_that_fails_says_so_and_harms_nothing() {
             let manager =
                 CheckpointManager::open_in(watched.shared(), Path::new("/c"), settings).unwrap();
             for (seed, epoch) in (1..).zip(&epochs[..2]) {
-                let ticket = manager.save(*epoch, model(seed), None, None).unwrap();
-                ticket.wait(LONG).unwrap();
+                let ticket = manager.save(Snapshot::new(*epoch).model(model(seed))).unwrap();
+                ticket.durable();
             }
             arm(&watched, number, kind);
-            let outcome = manager.save(epochs[2], model(3), None, None).unwrap().wait(LONG);
+            let outcome =
+                manager.save(Snapshot::new(epochs[2]).model(model(3))).unwrap().wait(LONG);
             let has_struck = watched.count() > number;
             watched.set(|_, _, _| Ok(()));
             let what = format!("operation {number} of saving {epochs:?}");
@@ -59,36 +64,36 @@ fn a_save_that_fails_says_so_and_harms_nothing() {
 
 fn check(
     manager: &CheckpointManager,
-    outcome: Result<qstore_zarr::Saved, Error>,
+    outcome: Result<Outcome, SaveError>,
     epochs: &[u64; 3],
     failures: &mut usize,
     what: &str,
 ) {
-    let is_new = |epoch: u64| manager.load(epoch).is_ok_and(|c| seed_of(&c.model_state) == 3);
+    let is_new = |epoch: u64| manager.load(epoch).is_ok_and(|c| seed_of(c.model().unwrap()) == 3);
     match outcome {
-        Ok(saved) => {
-            assert_eq!(saved.epoch, epochs[2], "{what}");
+        Ok(outcome) => {
+            let saved = outcome.saved().unwrap();
+            assert_eq!(saved.number, epochs[2], "{what}");
             assert!(is_new(epochs[2]), "{what}: acknowledged, but not there");
-            assert!(manager.health().is_ok(), "{what}");
+            // A retention that failed is reported, and the next save tries again.
+            let health = manager.health();
+            assert_eq!(health.is_err(), saved.retention.is_some(), "{what}: {health:?}");
+            *failures += usize::from(saved.retention.is_some());
         }
         Err(error) => {
             *failures += 1;
-            assert!(matches!(error, Error::SaveFailed { .. }), "{what}: {error}");
+            assert!(matches!(error, SaveError::Failed { .. }), "{what}: {error}");
             let latched = manager.health().unwrap_err();
             assert_eq!(latched.to_string(), error.to_string(), "{what}");
-            if error.to_string().contains("is saved, but removing") {
-                // Nothing is lost, and the next save is not kept from trying again.
-                assert!(is_new(epochs[2]), "{what}: saved, but not there");
-            }
         }
     }
     // What was acknowledged before is whole; only what is older than the last two may be gone.
-    let second = seed_of(&manager.load(epochs[1]).unwrap().model_state);
+    let second = seed_of(manager.load(epochs[1]).unwrap().model().unwrap());
     assert!(second == 2 || (second == 3 && epochs[1] == epochs[2]), "{what}");
     for epoch in manager.list_checkpoints().unwrap() {
-        seed_of(&manager.load(epoch).unwrap().model_state);
+        seed_of(manager.load(epoch).unwrap().model().unwrap());
     }
-    manager.save(9, model(9), None, None).unwrap().wait(LONG).unwrap();
+    manager.save(Snapshot::new(9).model(model(9))).unwrap().durable();
     assert_eq!(manager.latest_checkpoint().unwrap(), Some(9), "{what}");
     assert_eq!(manager.list_checkpoints().unwrap().len(), 2, "{what}: retention goes on");
 }
@@ -105,12 +110,12 @@ fn an_open_that_fails_says_so_and_harms_nothing() {
         let opened = open();
         let has_struck = watched.count() > number;
         if let Err(error) = &opened {
-            assert!(matches!(error, Error::Storage(_)), "{error}");
+            assert!(matches!(error, OpenError::Repository(_)), "{error}");
         }
         drop(opened);
         watched.set(|_, _, _| Ok(()));
         let manager = open().unwrap();
-        manager.save(1, model(1), None, None).unwrap().wait(LONG).unwrap();
+        manager.save(Snapshot::new(1).model(model(1))).unwrap().durable();
         assert_survives(&memory);
         if !has_struck {
             break;
@@ -140,7 +145,7 @@ fn a_directory_that_somebody_created_and_did_not_sync_is_made_durable() {
         let storage = Arc::new(memory.clone());
         let manager =
             CheckpointManager::open_in(storage, Path::new("/a/c"), settings(LAYOUTS[0])).unwrap();
-        manager.save(1, model(1), None, None).unwrap().wait(LONG).unwrap();
+        manager.save(Snapshot::new(1).model(model(1))).unwrap().durable();
         assert_survives(&memory);
     }
 }
@@ -158,13 +163,13 @@ fn reads(layout: Layout) {
     let storage: Arc<dyn FileSystem> = watched.shared();
     let manager = CheckpointManager::open_in(storage, Path::new("/c"), settings(layout)).unwrap();
     for epoch in [1, 2] {
-        manager.save(epoch, model(epoch), None, None).unwrap().wait(LONG).unwrap();
+        manager.save(Snapshot::new(epoch).model(model(epoch))).unwrap().durable();
     }
     for number in 0.. {
         arm(&watched, number, io::ErrorKind::Other);
         match manager.load(2) {
-            Ok(loaded) => assert_eq!(seed_of(&loaded.model_state), 2),
-            Err(error) => assert!(matches!(error, Error::Storage(_)), "{error}"),
+            Ok(loaded) => assert_eq!(seed_of(loaded.model().unwrap()), 2),
+            Err(error) => assert!(matches!(error, LoadError::Repository(_)), "{error}"),
         }
         let mut has_struck = watched.count() > number;
 
@@ -182,7 +187,7 @@ fn reads(layout: Layout) {
         arm(&watched, number, io::ErrorKind::Other);
         if let Ok(latest) = manager.load_latest() {
             let latest = latest.unwrap();
-            let is_newest = latest.checkpoint.epoch == 2;
+            let is_newest = latest.checkpoint.number() == 2;
             assert!(is_newest || latest.skipped.iter().any(|(epoch, _)| *epoch == 2));
         }
         if !has_struck {
@@ -202,7 +207,7 @@ fn an_old_checkpoint_that_can_never_be_read_again_is_in_nobodys_way() {
         };
         let manager = open();
         for epoch in [1, 2] {
-            manager.save(epoch, model(epoch), None, None).unwrap().wait(LONG).unwrap();
+            manager.save(Snapshot::new(epoch).model(model(epoch))).unwrap().durable();
         }
         watched.set(|_, operation, path| {
             let is_lost = path.to_string_lossy().contains("epoch_0002");
@@ -212,22 +217,22 @@ fn an_old_checkpoint_that_can_never_be_read_again_is_in_nobodys_way() {
             Ok(())
         });
         let latest = open().load_latest().unwrap().unwrap();
-        assert_eq!((latest.checkpoint.epoch, latest.skipped.len()), (1, 1));
+        assert_eq!((latest.checkpoint.number(), latest.skipped.len()), (1, 1));
         assert!(latest.skipped[0].1.to_string().contains("worn out"));
         assert!(manager.list_checkpoints().is_err(), "it may be a checkpoint");
         let mut numbers = vec![2]; // that of the one that cannot be read
         // A manager that has never seen that number is the first.
         for (saver, epoch) in [(&open(), 3), (&manager, 4), (&open(), 5)] {
-            let saved = saver.save(epoch, model(epoch), None, None).unwrap().wait(LONG).unwrap();
+            let saved = saver.save(Snapshot::new(epoch).model(model(epoch))).unwrap().durable();
             numbers.push(saved.save_seq);
             assert!(numbers.is_sorted_by(|one, other| one < other), "{numbers:?}");
-            assert_eq!(saver.load_latest().unwrap().unwrap().checkpoint.epoch, epoch);
+            assert_eq!(saver.load_latest().unwrap().unwrap().checkpoint.number(), epoch);
         }
         // It gets better: it is the old one, and goes as any other.
         watched.set(|_, _, _| Ok(()));
         assert_eq!(manager.list_checkpoints().unwrap(), [2, 4, 5]);
         assert_eq!(manager.latest_checkpoint().unwrap(), Some(5));
-        let saved = open().save(6, model(6), None, None).unwrap().wait(LONG).unwrap();
+        let saved = open().save(Snapshot::new(6).model(model(6))).unwrap().durable();
         assert_eq!(saved.removed, [2, 4]);
     }
 }
@@ -245,20 +250,22 @@ fn what_retention_could_not_make_durable_is_not_taken_apart() {
         let settings = settings(Layout::Directory).keep_last(1);
         let open = |storage| CheckpointManager::open_in(storage, Path::new("/c"), settings.clone());
         let mut manager = open(watched.shared()).unwrap();
-        manager.save(1, model(1), None, None).unwrap().wait(LONG).unwrap();
+        manager.save(Snapshot::new(1).model(model(1))).unwrap().durable();
         arm(&watched, number, io::ErrorKind::Other);
-        let outcome = manager.save(2, model(2), None, None).unwrap().wait(LONG);
+        let outcome = manager.save(Snapshot::new(2).model(model(2))).unwrap().wait(LONG);
         let has_struck = watched.count() > number;
         // What is left over is gone then, if it is to go.
         let _ = manager.close(LONG);
-        if outcome.is_err_and(|error| error.to_string().contains("is saved, but removing")) {
+        if outcome
+            .is_ok_and(|outcome| outcome.saved().is_some_and(|saved| saved.retention.is_some()))
+        {
             failures += 1;
             for seed in 0..40 {
                 let names = UnsyncedNames::Random { seed };
                 let left = memory.power_cut_by(PowerCut { bytes: UnsyncedBytes::Kept, names });
                 let left = open(Arc::new(left)).unwrap();
                 for epoch in left.list_checkpoints().unwrap() {
-                    seed_of(&left.load(epoch).unwrap().model_state);
+                    seed_of(left.load(epoch).unwrap().model().unwrap());
                 }
             }
         }

@@ -1,10 +1,11 @@
 //! A disk that is full, at every number of bytes: a clear error, nothing listed, earlier checkpoints
 //! whole, nothing left over, and the next save works.
 
+use crate::states::Durable;
 use crate::states::{model, seed_of};
 use qstore_schema::{StateDict, Tensor};
 use qstore_storage::{FileSystem, MemoryFs};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Error, Layout};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Layout, SaveError, Snapshot};
 use std::error::Error as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,27 +25,27 @@ fn a_disk_that_is_full_at_any_byte_harms_nothing() {
         let settings = CheckpointSettings::default().layout(layout).keep_last(2).workers(1);
         let storage = Arc::new(memory.clone());
         let manager = CheckpointManager::open_in(storage, Path::new("/c"), settings).unwrap();
-        manager.save(1, model(1), None, None).unwrap().wait(LONG).unwrap();
+        manager.save(Snapshot::new(1).model(model(1))).unwrap().durable();
         let before = used(&memory);
         let mut refused = 0;
         for spare in (0..).step_by(23) {
             memory.set_capacity(Some(before + spare));
-            let outcome = manager.save(2, model(2), None, None).unwrap().wait(LONG);
+            let outcome = manager.save(Snapshot::new(2).model(model(2))).unwrap().wait(LONG);
             memory.set_capacity(None);
             let Err(error) = outcome else { break };
             refused += 1;
-            let Error::SaveFailed { source, .. } = &error else { panic!("{error}") };
-            let is_clear = matches!(**source, Error::NoSpace { .. } | Error::Storage(_));
+            let SaveError::Failed { source, .. } = &error else { panic!("{error}") };
+            let is_clear = matches!(**source, SaveError::NoSpace { .. } | SaveError::Repository(_));
             assert!(is_clear && error.to_string().contains("free some space"), "{error}");
             assert!(error.source().is_some());
             assert_eq!(manager.list_checkpoints().unwrap(), [1]);
-            assert_eq!(seed_of(&manager.load(1).unwrap().model_state), 1);
+            assert_eq!(seed_of(manager.load(1).unwrap().model().unwrap()), 1);
             assert_eq!(used(&memory), before, "something is left over");
         }
         assert!(refused > 20, "{refused}");
         println!("{refused} cases: {layout:?}");
         assert_eq!(manager.list_checkpoints().unwrap(), [1, 2]);
-        manager.save(3, model(3), None, None).unwrap().wait(LONG).unwrap();
+        manager.save(Snapshot::new(3).model(model(3))).unwrap().durable();
         assert_eq!(manager.list_checkpoints().unwrap(), [2, 3]);
     }
 }
@@ -63,10 +64,10 @@ fn the_estimate_comes_before_the_first_byte() {
     };
     memory.set_capacity(Some(500_000));
     let noise = state(|i| (i.wrapping_mul(2_654_435_761).rotate_left(i % 31) >> 13) as u8);
-    let error = manager.save(1, noise, None, None).unwrap().wait(LONG).unwrap_err();
-    let Error::SaveFailed { source, .. } = error else { panic!("{error}") };
-    let Error::NoSpace { needed, available, .. } = *source else { panic!("{source}") };
-    assert!(needed > 1_700_000 && available == 500_000, "{needed} {available}");
+    let error = manager.save(Snapshot::new(1).model(noise)).unwrap().wait(LONG).unwrap_err();
+    let SaveError::Failed { source, .. } = error else { panic!("{error}") };
+    let SaveError::NoSpace { needed, available, .. } = *source else { panic!("{source}") };
+    assert!(needed > 1_700_000 && (499_000..500_000).contains(&available), "{needed} {available}");
     assert!(memory.metadata(Path::new("/c/.staging")).unwrap().is_none(), "nothing was begun");
-    manager.save(1, state(|_| 0), None, None).unwrap().wait(LONG).unwrap();
+    manager.save(Snapshot::new(1).model(state(|_| 0))).unwrap().durable();
 }

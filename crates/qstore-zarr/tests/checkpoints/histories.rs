@@ -1,18 +1,15 @@
 //! Any order of saving, loading, listing, pinning, damaging and opening anew, in both layouts, against
 //! a model that keeps the states in a map.
 
+use crate::states::Durable;
 use crate::states::{assert_same, model};
 use proptest::prelude::*;
-use qstore_schema::{State, StateDict};
 use qstore_storage::{FileSystem, MemoryFs};
 use qstore_zarr::retention::{Candidate, Goal, Policy, plan};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Error, Layout};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Layout, LoadError, Snapshot};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-
-const LONG: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -56,7 +53,7 @@ impl Believed {
         };
         let history: Vec<Candidate> = self.saved.iter().map(candidate).collect();
         let gone = plan(&history, policy).into_iter().filter(|decision| !decision.keep);
-        let mut gone: Vec<u64> = gone.map(|decision| decision.epoch).collect();
+        let mut gone: Vec<u64> = gone.map(|decision| decision.number).collect();
         gone.sort_unstable();
         self.saved.retain(|epoch, _| !gone.contains(epoch));
         gone
@@ -114,9 +111,11 @@ proptest! {
                 Step::Save { epoch, loss } => {
                     believed.seed += 1;
                     let seed = believed.seed;
-                    let metadata = loss.map(|loss| StateDict::from_iter([("loss", State::from(loss))]));
-                    let ticket = manager.save(epoch, model(seed), None, metadata).unwrap();
-                    let saved = ticket.wait(LONG).unwrap();
+                    let mut snapshot = Snapshot::new(epoch).model(model(seed));
+                    if let Some(loss) = loss {
+                        snapshot = snapshot.meta("loss", loss);
+                    }
+                    let saved = manager.save(snapshot).unwrap().durable();
                     believed.damaged.retain(|damaged| *damaged != epoch);
                     believed.saved.insert(epoch, (seed, loss));
                     prop_assert_eq!(saved.removed, believed.retain(&policy));
@@ -151,7 +150,7 @@ proptest! {
             let newest = newest.map(|(epoch, _)| *epoch);
             prop_assert_eq!(manager.latest_checkpoint().unwrap(), newest);
             for (epoch, (seed, _)) in &believed.saved {
-                assert_same(&manager.load(*epoch).unwrap().model_state, &model(*seed));
+                assert_same(manager.load(*epoch).unwrap().model().unwrap(), &model(*seed));
                 manager.verify(*epoch).unwrap();
             }
             for epoch in &believed.damaged {
@@ -160,11 +159,11 @@ proptest! {
             match manager.load_latest() {
                 Ok(latest) => {
                     let skipped = latest.as_ref().map_or(0, |latest| latest.skipped.len());
-                    let found = latest.map(|latest| latest.checkpoint.epoch);
+                    let found = latest.map(|latest| latest.checkpoint.number());
                     prop_assert_eq!(found, newest);
                     prop_assert_eq!(skipped, believed.damaged.len());
                 }
-                Err(Error::NoneValid { skipped, .. }) => {
+                Err(LoadError::NoneValid { skipped, .. }) => {
                     prop_assert!(believed.saved.is_empty());
                     prop_assert_eq!(skipped.len(), believed.damaged.len());
                 }

@@ -2,7 +2,7 @@
 //! `QSTORE_LARGE=1`.
 
 use qstore_schema::{Dtype, StateDict, Tensor};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression, Layout, Select};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression, Layout, Select, Snapshot};
 use std::time::Duration;
 
 const LEN: usize = (4 << 30) + 12_345;
@@ -22,14 +22,14 @@ fn a_tensor_beyond_4_gib_comes_back() {
     let program = std::env::current_exe().unwrap();
     let tmp = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
     for (layout, compression) in
-        [(Layout::SingleFile, Compression::None), (Layout::Directory, Compression::Lz4)]
+        [(Layout::SingleFile, Compression::NONE), (Layout::Directory, Compression::LZ4)]
     {
         let settings = CheckpointSettings::default().layout(layout).compression(compression);
         let manager = CheckpointManager::open(tmp.path(), settings.keep_last(1)).unwrap();
-        let ticket = manager.save(1, state.clone(), None, None).unwrap();
-        let saved = ticket.wait(Duration::from_mins(20)).unwrap();
+        let ticket = manager.save(Snapshot::new(1).model(state.clone())).unwrap();
+        let saved = ticket.wait(Duration::from_mins(20)).unwrap().saved().unwrap();
         println!("{layout:?}, {compression}: {saved:?}");
-        assert_eq!(compression == Compression::None, saved.stored_bytes > LEN as u64);
+        assert_eq!(compression == Compression::NONE, saved.stored_bytes > LEN as u64);
         let loaded = manager.load_tensors(1, &Select::Name("model/w".into())).unwrap();
         assert!(loaded[0].1 == tensor, "other values");
     }

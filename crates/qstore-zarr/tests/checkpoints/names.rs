@@ -4,7 +4,7 @@
 use crate::states::{assert_same, model};
 use qstore_schema::{StateDict, Tensor};
 use qstore_storage::{FileSystem, LocalFs};
-use qstore_zarr::{CheckpointManager, CheckpointSettings};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Snapshot};
 use std::time::Duration;
 
 #[test]
@@ -18,14 +18,15 @@ fn hostile_names_stay_inside_and_come_back() {
     let numbered = names.iter().zip(0_i64..);
     let flat: StateDict = numbered.map(|(name, n)| (name.clone(), Tensor::scalar(n))).collect();
     let nested: StateDict = names.iter().map(|name| (name.clone(), model(1))).collect();
-    let saved = manager.save(1, flat.clone(), Some(nested.clone()), None).unwrap();
+    let saved =
+        manager.save(Snapshot::new(1).model(flat.clone()).optimizer(nested.clone())).unwrap();
     saved.wait(Duration::from_mins(1)).unwrap();
     let loaded = manager.load(1).unwrap();
-    assert_same(&loaded.model_state, &flat);
-    assert_same(&loaded.optimizer_state.unwrap(), &nested);
+    assert_same(loaded.model().unwrap(), &flat);
+    assert_same(&loaded.optimizer().unwrap(), &nested);
     let storage = LocalFs::new();
     assert_eq!(storage.list(tmp.path()).unwrap().len(), 1);
-    assert_eq!(storage.list(&dir).unwrap().len(), 1);
+    assert_eq!(storage.list(&dir).unwrap().len(), 2, "the checkpoint and the description");
 }
 
 fn names() -> Vec<String> {

@@ -1,10 +1,11 @@
 //! Several managers on one directory, in threads and in turns: nobody takes the other's files, save
 //! numbers are given once, and every acknowledged save is there.
 
+use crate::states::Durable;
 use crate::states::{model, seed_of};
 use crate::watched::{Gate, Watched};
 use qstore_storage::{MemoryFs, Operation};
-use qstore_zarr::{CheckpointManager, CheckpointSettings};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Snapshot};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,8 +13,6 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
-
-const LONG: Duration = Duration::from_mins(1);
 
 #[test]
 fn two_managers_share_a_directory() {
@@ -28,7 +27,7 @@ fn two_managers_share_a_directory() {
         for turn in 0..turns {
             let manager = open(); // which collects leftovers, while the other one writes
             let epoch = turn * 2 + writer;
-            let saved = manager.save(epoch, model(epoch), None, None).unwrap().wait(LONG).unwrap();
+            let saved = manager.save(Snapshot::new(epoch).model(model(epoch))).unwrap().durable();
             numbers.push(saved.save_seq);
             assert!(manager.list_checkpoints().unwrap().contains(&epoch));
         }
@@ -44,7 +43,7 @@ fn two_managers_share_a_directory() {
     let manager = open();
     assert_eq!(manager.list_checkpoints().unwrap(), (0..2 * turns).collect::<Vec<_>>());
     for epoch in 0..2 * turns {
-        assert_eq!(seed_of(&manager.load(epoch).unwrap().model_state), epoch);
+        assert_eq!(seed_of(manager.load(epoch).unwrap().model().unwrap()), epoch);
     }
     assert!(!tmp.path().join(".staging").exists());
 }
@@ -64,7 +63,7 @@ fn a_file_that_is_being_written_is_nobodys_leftover() {
         }
         Ok(())
     });
-    let ticket = manager.save(1, model(1), None, None).unwrap();
+    let ticket = manager.save(Snapshot::new(1).model(model(1))).unwrap();
     gate.wait_for_somebody();
     // The neighbour opens the directory while the file is complete but for its name. It does not
     // save: the first one holds the directory's lock by now.
@@ -72,9 +71,9 @@ fn a_file_that_is_being_written_is_nobodys_leftover() {
         CheckpointManager::open_in(Arc::new(memory), Path::new("/c"), settings).unwrap();
     assert_eq!(neighbour.list_checkpoints().unwrap(), [0_u64; 0]);
     gate.open();
-    ticket.wait(LONG).unwrap();
+    ticket.durable();
     assert_eq!(neighbour.list_checkpoints().unwrap(), [1]);
-    neighbour.save(2, model(2), None, None).unwrap().wait(LONG).unwrap();
+    neighbour.save(Snapshot::new(2).model(model(2))).unwrap().durable();
     assert_eq!(manager.latest_checkpoint().unwrap(), Some(2));
 }
 
@@ -87,20 +86,27 @@ fn a_checkpoint_that_gives_way_to_a_newer_one_is_not_the_end_of_all() {
         let settings = CheckpointSettings::default().keep_last(1);
         let writer =
             CheckpointManager::open_in(Arc::new(memory.clone()), "/c", settings.clone()).unwrap();
-        writer.save(1, model(1), None, None).unwrap().wait(Duration::from_mins(1)).unwrap();
+        writer
+            .save(Snapshot::new(1).model(model(1)))
+            .unwrap()
+            .wait(Duration::from_mins(1))
+            .unwrap();
         let watched = Watched::new(&memory);
         let reader = CheckpointManager::open_in(watched.shared(), "/c", settings).unwrap();
         let opens = AtomicUsize::new(0);
         watched.set(move |_, operation, _| {
             if operation == Operation::Open && opens.fetch_add(1, SeqCst) == opened_before {
-                let saved = writer.save(2, model(2), None, None).unwrap();
-                assert_eq!(saved.wait(Duration::from_mins(1)).unwrap().removed, [1]);
+                let saved = writer.save(Snapshot::new(2).model(model(2))).unwrap();
+                assert_eq!(
+                    saved.wait(Duration::from_mins(1)).unwrap().saved().unwrap().removed,
+                    [1]
+                );
             }
             Ok(())
         });
         if loads {
             let latest = reader.load_latest().unwrap().expect("there is always one");
-            assert_eq!(seed_of(&latest.checkpoint.model_state), 2);
+            assert_eq!(seed_of(latest.checkpoint.model().unwrap()), 2);
         } else {
             assert_eq!(reader.latest_checkpoint().unwrap(), Some(2));
         }

@@ -1,11 +1,14 @@
 //! Some of a checkpoint's tensors, a directory that is replaced while it is read, pins, the best.
 
+use crate::states::Durable;
 use crate::states::{assert_same, model, optimizer, seed_of};
 use crate::watched::Watched;
 use qstore_schema::{State, StateDict, Tensor};
 use qstore_storage::{FileSystem, MemoryFs, Operation};
 use qstore_zarr::retention::{Goal, Reason};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Checkpoints, Error, Layout, Select};
+use qstore_zarr::{
+    CheckpointManager, CheckpointSettings, Checkpoints, Layout, LoadError, Select, Snapshot,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -29,7 +32,7 @@ fn what_is_not_asked_for_is_not_read() {
         let block = StateDict::from_iter([("w", tensor(1)), ("b", tensor(2))]);
         let mut state = StateDict::from_iter([("other", tensor(3))]);
         state.insert("block", block);
-        manager.save(1, state, Some(optimizer()), None).unwrap().wait(LONG).unwrap();
+        manager.save(Snapshot::new(1).model(state).optimizer(optimizer())).unwrap().durable();
 
         let watched = Watched::new(&memory);
         let checkpoints = Checkpoints::open_in(watched.shared(), "/c").unwrap();
@@ -64,7 +67,7 @@ fn what_is_not_asked_for_is_not_read() {
             "{error}"
         );
         let error = checkpoints.load_tensors(1, &Select::Group("x".into())).unwrap_err();
-        assert!(matches!(error, Error::TensorNotFound { .. }));
+        assert!(matches!(error, LoadError::TensorNotFound { .. }));
     }
 }
 
@@ -73,14 +76,14 @@ fn reading_needs_no_right_to_write_and_no_directory_is_made() {
     let watched = Watched::new(&MemoryFs::new());
     assert!(Checkpoints::open_in(watched.shared(), "/c").is_err());
     let manager = open(watched.shared(), CheckpointSettings::default().layout(LAYOUTS[1]));
-    manager.save(1, model(1), None, None).unwrap().wait(LONG).unwrap();
+    manager.save(Snapshot::new(1).model(model(1))).unwrap().durable();
     watched.set(|_, operation, path| match operation {
         Operation::Open | Operation::Read | Operation::List | Operation::Inspect => Ok(()),
         _ => panic!("{operation} {}", path.display()),
     });
     let checkpoints = Checkpoints::open_in(watched.shared(), "/c").unwrap();
     assert_eq!(checkpoints.list_checkpoints().unwrap(), [1]);
-    assert_eq!(seed_of(&checkpoints.load_latest().unwrap().unwrap().checkpoint.model_state), 1);
+    assert_eq!(seed_of(checkpoints.load_latest().unwrap().unwrap().checkpoint.model().unwrap()), 1);
     checkpoints.verify(1).unwrap();
     assert!(checkpoints.load_tensors(1, &Select::All).is_ok());
     watched.set(|_, _, _| Ok(()));
@@ -95,7 +98,7 @@ fn a_directory_that_is_replaced_while_it_is_read_is_read_anew() {
             let memory = MemoryFs::new();
             let settings = CheckpointSettings::default().layout(LAYOUTS[1]).keep_last(1).workers(1);
             let writer = open(Arc::new(memory.clone()), settings);
-            writer.save(1, model(1), None, None).unwrap().wait(LONG).unwrap();
+            writer.save(Snapshot::new(1).model(model(1))).unwrap().durable();
             let watched = Watched::new(&memory);
             let checkpoints = Checkpoints::open_in(watched.shared(), "/c").unwrap().workers(1);
             let reader = checkpoints.reader(1).unwrap();
@@ -103,20 +106,20 @@ fn a_directory_that_is_replaced_while_it_is_read_is_read_anew() {
             watched.set(move |_, _, _| {
                 if calls.fetch_add(1, SeqCst) == number {
                     let epoch = if removes { 2 } else { 1 };
-                    writer.save(epoch, model(2), None, None).unwrap().wait(LONG).unwrap();
+                    writer.save(Snapshot::new(epoch).model(model(2))).unwrap().durable();
                 }
                 Ok(())
             });
             match checkpoints.load(1) {
-                Ok(loaded) => assert!((1..=2).contains(&seed_of(&loaded.model_state))),
-                Err(Error::EpochNotFound { .. }) if removes => {}
+                Ok(loaded) => assert!((1..=2).contains(&seed_of(loaded.model().unwrap()))),
+                Err(LoadError::NotFound { .. }) if removes => {}
                 Err(error) => panic!("operation {number}: {error}"),
             }
             let has_struck = watched.count() > number;
             watched.set(|_, _, _| Ok(()));
             if has_struck {
                 let error = reader.tensor("model/w").unwrap_err();
-                assert!(matches!(error, Error::Replaced { epoch: 1, .. }), "{error}");
+                assert!(matches!(error, LoadError::Replaced { number: 1, .. }), "{error}");
             } else {
                 assert!(reader.tensor("model/w").is_ok());
                 break;
@@ -137,8 +140,9 @@ fn the_best_the_pinned_and_every_tenth_stay() {
         let manager = open(Arc::new(memory.clone()), settings.clone());
         let save = |epoch: u64, loss: f64| {
             let metadata = StateDict::from_iter([("val_loss", State::from(loss))]);
-            let ticket = manager.save(epoch, model(epoch), None, Some(metadata)).unwrap();
-            ticket.wait(LONG).unwrap()
+            let ticket =
+                manager.save(Snapshot::new(epoch).model(model(epoch)).metadata(metadata)).unwrap();
+            ticket.durable()
         };
         manager.pin(4).unwrap();
         for (epoch, loss) in [(3, 0.5), (4, 0.9), (5, 0.1), (6, f64::NAN), (10, 0.7), (11, 0.2)] {
@@ -146,7 +150,7 @@ fn the_best_the_pinned_and_every_tenth_stay() {
         }
         assert_eq!(manager.list_checkpoints().unwrap(), [4, 5, 10, 11]);
         let plan = open(Arc::new(memory.clone()), settings).explain().unwrap();
-        let reasons: Vec<_> = plan.into_iter().map(|d| (d.epoch, d.keep, d.reason)).collect();
+        let reasons: Vec<_> = plan.into_iter().map(|d| (d.number, d.keep, d.reason)).collect();
         let metric = "val_loss".to_owned();
         assert_eq!(
             reasons,
@@ -174,11 +178,12 @@ fn a_foreign_directory_is_never_replaced() {
     memory.create_new(Path::new("/c/epoch_0001/zarr.json")).unwrap();
     memory.create_new(Path::new("/c/epoch_0002")).unwrap();
     for epoch in [1, 2] {
-        let error = manager.save(epoch, model(1), None, None).unwrap().wait(LONG).unwrap_err();
-        assert!(error.to_string().contains("is no checkpoint of this program"), "{error}");
+        let error =
+            manager.save(Snapshot::new(epoch).model(model(1))).unwrap().wait(LONG).unwrap_err();
+        assert!(error.to_string().contains("was not written by Q-Store"), "{error}");
     }
     assert!(memory.metadata(Path::new("/c/epoch_0001/zarr.json")).unwrap().is_some());
-    manager.save(3, model(3), None, None).unwrap().wait(LONG).unwrap();
+    manager.save(Snapshot::new(3).model(model(3))).unwrap().durable();
     assert_eq!(manager.list_checkpoints().unwrap(), [3]);
 }
 
@@ -187,7 +192,7 @@ fn a_link_in_a_directory_is_not_followed() {
     let tmp = tempfile::tempdir().unwrap();
     let settings = CheckpointSettings::default().layout(LAYOUTS[1]);
     let manager = CheckpointManager::open(tmp.path(), settings).unwrap();
-    manager.save(1, model(1), None, None).unwrap().wait(LONG).unwrap();
+    manager.save(Snapshot::new(1).model(model(1))).unwrap().durable();
     let root = std::fs::canonicalize(tmp.path()).unwrap();
     let tensor = root.join("epoch_0001/model/w");
     for target in [tensor.clone(), tensor.join("zarr.json"), root.join("epoch_0001/manifest.json")]
@@ -201,6 +206,6 @@ fn a_link_in_a_directory_is_not_followed() {
         std::fs::rename(&outside, &target).unwrap();
     }
     let loaded = manager.load(1).unwrap();
-    assert_same(&loaded.model_state, &model(1));
+    assert_same(loaded.model().unwrap(), &model(1));
     assert!(root.join("zarr.json").exists(), "the directory is a group");
 }

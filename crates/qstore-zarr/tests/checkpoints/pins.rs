@@ -1,13 +1,11 @@
 //! A pin that was set, or taken away, survives a power cut: retention goes by it in the next process.
 
+use crate::states::Durable;
 use crate::states::model;
 use qstore_storage::MemoryFs;
-use qstore_zarr::{CheckpointManager, CheckpointSettings};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Snapshot};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-
-const LONG: Duration = Duration::from_mins(1);
 
 fn open(memory: &MemoryFs) -> CheckpointManager {
     let settings = CheckpointSettings::default().keep_last(1).workers(1);
@@ -15,7 +13,7 @@ fn open(memory: &MemoryFs) -> CheckpointManager {
 }
 
 fn save(manager: &CheckpointManager, epoch: u64) {
-    manager.save(epoch, model(epoch), None, None).unwrap().wait(LONG).unwrap();
+    manager.save(Snapshot::new(epoch).model(model(epoch))).unwrap().durable();
 }
 
 #[test]

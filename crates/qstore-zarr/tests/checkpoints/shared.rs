@@ -1,17 +1,17 @@
 //! Deduplication: what has not changed is linked, verified all the same, and outlives what it came
 //! from.
 
+use crate::states::Durable;
 use crate::states::assert_same;
 use crate::watched::Watched;
 use qstore_schema::{StateDict, Tensor};
 use qstore_storage::{FileSystem, MemoryFs, Operation};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression, Error, Layout, Saved};
+use qstore_zarr::{
+    CheckpointManager, CheckpointSettings, Compression, Layout, OpenError, Saved, Snapshot,
+};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-
-const LONG: Duration = Duration::from_mins(1);
 
 fn settings() -> CheckpointSettings {
     CheckpointSettings::default()
@@ -37,7 +37,7 @@ fn state(seed: u8) -> StateDict {
 }
 
 fn save(manager: &CheckpointManager, epoch: u64, seed: u8) -> Saved {
-    manager.save(epoch, state(seed), None, None).unwrap().wait(LONG).unwrap()
+    manager.save(Snapshot::new(epoch).model(state(seed))).unwrap().durable()
 }
 
 #[test]
@@ -53,11 +53,11 @@ fn what_stays_is_linked_and_outlives_what_it_came_from() {
         assert!(save(&manager, epoch, epoch as u8).linked_bytes >= second.linked_bytes);
         for epoch in manager.list_checkpoints().unwrap() {
             manager.verify(epoch).unwrap();
-            assert_same(&manager.load(epoch).unwrap().model_state, &state(epoch as u8));
+            assert_same(manager.load(epoch).unwrap().model().unwrap(), &state(epoch as u8));
         }
     }
     let cut = open(Arc::new(memory.power_cut()), settings());
-    assert_same(&cut.load(7).unwrap().model_state, &state(7));
+    assert_same(cut.load(7).unwrap().model().unwrap(), &state(7));
 }
 
 #[test]
@@ -66,18 +66,19 @@ fn another_way_to_cut_or_compress_is_written_anew() {
     let with = |settings| open(Arc::new(memory.clone()), settings);
     save(&with(settings()), 1, 1);
     assert_eq!(save(&with(settings().chunk_bytes(512)), 2, 1).linked_bytes, 0);
-    let plain = settings().chunk_bytes(512).compression(Compression::None);
+    let plain = settings().chunk_bytes(512).compression(Compression::NONE);
     assert_eq!(save(&with(plain.clone()), 3, 1).linked_bytes, 0);
     assert!(save(&with(plain.clone()), 4, 1).linked_bytes > 1_600);
     // The same bytes as another type.
     let numbers = state(1).tensor("head").unwrap().data().clone();
     let other = Tensor::new(qstore_schema::Dtype::Int32, [200], numbers).unwrap();
     let manager = with(plain);
-    let saved = manager.save(5, StateDict::from_iter([("head", other)]), None, None).unwrap();
-    assert_eq!(saved.wait(LONG).unwrap().linked_bytes, 0);
+    let saved =
+        manager.save(Snapshot::new(5).model(StateDict::from_iter([("head", other)]))).unwrap();
+    assert_eq!(saved.durable().linked_bytes, 0);
     let refused = settings().layout(Layout::SingleFile);
     let refused = CheckpointManager::open_in(Arc::new(MemoryFs::new()), "/c", refused);
-    assert!(matches!(refused, Err(Error::NothingToLink)));
+    assert!(matches!(refused, Err(OpenError::Setting(error)) if error.setting == "deduplicate"));
 }
 
 #[test]
@@ -93,7 +94,7 @@ fn damage_is_not_handed_on() {
     assert!(manager.verify(1).is_err());
     let whole = save(&manager, 2, 1);
     manager.verify(2).unwrap();
-    assert_same(&manager.load(2).unwrap().model_state, &state(1));
+    assert_same(manager.load(2).unwrap().model().unwrap(), &state(1));
     assert!(save(&manager, 3, 1).linked_bytes > whole.linked_bytes);
 }
 
@@ -119,6 +120,6 @@ fn where_nothing_can_be_linked_everything_is_written() {
     assert_eq!(save(&manager, 3, 1).linked_bytes, 0);
     watched.set(|_, _, _| Ok(()));
     for epoch in 1..=3 {
-        assert_same(&manager.load(epoch).unwrap().model_state, &state(1));
+        assert_same(manager.load(epoch).unwrap().model().unwrap(), &state(1));
     }
 }

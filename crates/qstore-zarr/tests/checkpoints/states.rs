@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 use qstore_schema::{Dtype, Key, State, StateDict, Tensor};
+use qstore_zarr::{SaveTicket, Saved};
+use std::time::Duration;
 
 /// A small model whose numbers come from `seed`.
 pub(crate) fn model(seed: u64) -> StateDict {
@@ -127,4 +129,17 @@ pub(crate) fn any_state(with_tensors: bool) -> impl Strategy<Value = StateDict> 
         ]
     });
     prop::collection::vec((key(), node), 0..6).prop_map(StateDict::from_iter)
+}
+
+/// Waits for saves that must succeed.
+pub(crate) trait Durable {
+    /// The checkpoint, once it is durable.
+    fn durable(&self) -> Saved;
+}
+
+impl Durable for SaveTicket {
+    fn durable(&self) -> Saved {
+        let outcome = self.wait(Duration::from_mins(1)).expect("the save succeeds");
+        outcome.saved().expect("the save was neither skipped nor superseded")
+    }
 }

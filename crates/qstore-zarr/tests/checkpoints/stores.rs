@@ -1,11 +1,12 @@
 //! The seam's conformance kit, on every store there is, and that nothing in it blocks.
 
 use crate::watched::{Gate, Watched};
+use qstore_checkpoint::store::conformance;
 use qstore_schema::{StateDict, Tensor};
 use qstore_storage::{MemoryFs, Operation};
 use qstore_zarr::retention::{Goal, Policy};
 use qstore_zarr::{
-    CheckpointManager, CheckpointSettings, CheckpointStore, Layout, MemoryStore, conformance,
+    CheckpointManager, CheckpointSettings, CheckpointStore, Layout, MemoryStore, Snapshot,
 };
 use std::future::Future;
 use std::path::Path;
@@ -54,7 +55,8 @@ fn the_memory_keeps_what_its_policy_says() {
     let store = MemoryStore::with_retention(Policy::keep_last(1).best(1, "loss", Goal::Lowest));
     let save = |epoch: u64, loss: f64| {
         let metadata = StateDict::from_iter([("loss", loss)]);
-        block_on(store.save(epoch, StateDict::new(), None, Some(metadata))).unwrap().removed
+        let saved = block_on(store.save(Snapshot::new(epoch).metadata(metadata))).unwrap();
+        saved.saved().unwrap().removed
     };
     assert_eq!((save(1, 0.1), save(2, 0.5), save(3, 0.4)), (vec![], vec![], vec![2]));
     assert_eq!(block_on(store.list_checkpoints()).unwrap(), [1, 3]);
@@ -76,7 +78,8 @@ fn a_poll_never_waits() {
     });
     let store: &dyn CheckpointStore = &manager;
     let model = || StateDict::from_iter([("w", Tensor::scalar(1_u8))]);
-    let mut saves: Vec<_> = (1..=4).map(|epoch| store.save(epoch, model(), None, None)).collect();
+    let mut saves: Vec<_> =
+        (1..=4).map(|epoch| store.save(Snapshot::new(epoch).model(model()))).collect();
     let waker = Waker::noop();
     for save in &mut saves {
         // Were one of these to wait, nobody would ever open the gate.
