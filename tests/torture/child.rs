@@ -5,8 +5,8 @@
 //! `SIGKILL`.
 
 use qstore::storage::{FileSystem, LocalFs};
+use qstore_storage::testing::{Step, Verdict, WatchedFs, Watcher};
 use qstore_tests::promises::Promises;
-use qstore_tests::watched::{Step, Verdict, WatchedFs, Watcher};
 use qstore_tests::{checkpoint_run, metrics_run};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -91,8 +91,9 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
     let storage = WatchedFs::over(Arc::new(LocalFs::new()), killer);
     let told = Promises::logged(&promised(dir));
     if let Some(way) = checkpoint_way(scenario) {
-        let storage =
-            if way.syncs_trees { storage.clone() } else { storage.clone().without_tree_sync() };
+        if !way.syncs_trees {
+            storage.sync_files_one_by_one();
+        }
         checkpoint_run::run(&work(dir), &storage.shared(), way, &told);
     } else {
         let name = scenario.strip_prefix("metrics/");

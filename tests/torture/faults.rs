@@ -5,7 +5,7 @@
 
 use crate::trial::Trial;
 use qstore::storage::{FileSystem, MemoryFs, Operation};
-use qstore_tests::fault::{Failure, Fault, FaultFs};
+use qstore_storage::testing::{Failure, Fault, FaultFs};
 use qstore_tests::promises::Promises;
 use qstore_tests::{checkpoint_run, metrics_run};
 use std::path::Path;
@@ -35,8 +35,9 @@ fn scenarios() -> Vec<Scenario> {
     let checkpoints = checkpoint_run::WAYS.map(|way| Scenario {
         name: format!("checkpoints/{}", way.name),
         run: Box::new(move |storage, told| {
-            let storage = storage.clone();
-            let storage = if way.syncs_trees { storage } else { storage.without_tree_sync() };
+            if !way.syncs_trees {
+                storage.sync_files_one_by_one();
+            }
             checkpoint_run::run(dir, &storage.shared(), way, told);
         }),
         check: Box::new(move |left, acknowledged| {

@@ -11,8 +11,7 @@ use qstore::{
     AsyncBuffer, AsyncMetricsWriter, CheckpointManager, CheckpointSettings, WriterSettings,
 };
 use qstore::{StateDict, Tensor};
-use qstore_tests::fault::{Failure, Fault, FaultFs};
-use qstore_tests::gate::Gate;
+use qstore_storage::testing::{Failure, Fault, FaultFs, Gate};
 use qstore_tests::parquet::integers;
 use std::path::Path;
 use std::sync::Arc;

@@ -6,8 +6,8 @@
 use crate::trial::Trial;
 use qstore::WriterSettings;
 use qstore::storage::{FileSystem, MemoryFs};
+use qstore_storage::testing::{CrashFs, cuts};
 use qstore_tests::checkpoint_run::{self, Way};
-use qstore_tests::crash::{CrashFs, cuts};
 use qstore_tests::metrics_run;
 use qstore_tests::promises::Promises;
 use std::path::Path;
@@ -93,10 +93,11 @@ fn cut_one(trial: &Arc<Trial>, scenario: &Arc<Scenario>, part: usize) {
     };
     let look = try_all.clone();
     let storage = CrashFs::new(&memory, move |moment| look(moment.number, moment.memory));
-    let storage = match &**scenario {
-        Scenario::Checkpoints(way) if !way.syncs_trees => storage.without_tree_sync(),
-        _ => storage,
-    };
+    if let Scenario::Checkpoints(way) = &**scenario
+        && !way.syncs_trees
+    {
+        storage.sync_files_one_by_one();
+    }
     scenario.run(&storage, &told);
     assert_eq!(told.synced(), told.begun(), "nothing failed");
     try_all(storage.changes(), &memory);

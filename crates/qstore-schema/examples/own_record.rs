@@ -2,7 +2,7 @@
 //!
 //! Run it with `cargo run -p qstore-schema --example own_record`.
 
-use qstore_schema::{FieldVisitor, Record, SmolStr, ValueRef, record};
+use qstore_schema::{Field, FieldVisitor, Record, SmolStr, ValueRef, record};
 
 record! {
     /// What one calibration of a device yields.
@@ -17,8 +17,8 @@ record! {
 struct Print;
 
 impl FieldVisitor for Print {
-    fn declared(&mut self, index: usize, value: ValueRef<'_>) {
-        println!("  {:<14} {value:?}", Calibration::DECLARED[index].name);
+    fn declared(&mut self, _: usize, field: &'static Field, value: ValueRef<'_>) {
+        println!("  {:<14} {value:?}", field.name);
     }
 
     fn extra(&mut self, name: &SmolStr, value: ValueRef<'_>) {

@@ -1,7 +1,7 @@
 //! Element types of tensors, and the Rust types that stand for them.
 
-use crate::Error;
 use bytemuck::{CheckedBitPattern, NoUninit};
+use smol_str::SmolStr;
 use std::fmt;
 use std::str::FromStr;
 
@@ -75,15 +75,24 @@ impl fmt::Display for Dtype {
 }
 
 impl FromStr for Dtype {
-    type Err = Error;
+    type Err = UnknownDtype;
 
-    fn from_str(name: &str) -> Result<Self, Error> {
+    fn from_str(name: &str) -> Result<Self, UnknownDtype> {
         Self::ALL
             .iter()
             .copied()
             .find(|dtype| dtype.name() == name)
-            .ok_or_else(|| Error::UnknownDtype { name: name.into() })
+            .ok_or_else(|| UnknownDtype { name: name.into() })
     }
+}
+
+/// A name that no [`Dtype`] has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown dtype `{name}`; see `Dtype::ALL` for the known ones")]
+#[non_exhaustive]
+pub struct UnknownDtype {
+    /// The name.
+    pub name: SmolStr,
 }
 
 /// A Rust type that a tensor can be made from and read as.

@@ -1,35 +1,10 @@
 //! Columns: a name, a type, and whether a value may be missing.
 //!
-//! Only the four types a metric needs; a column never holds a nested value.
+//! Only the four types that a metric needs; a column never holds a nested value.
 
-use crate::Error;
+use crate::column_error::ColumnError;
+use crate::data_type::DataType;
 use smol_str::SmolStr;
-use std::fmt;
-
-/// What a column of metrics holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DataType {
-    /// `true` or `false`.
-    Bool,
-    /// A signed 64-bit integer.
-    Int64,
-    /// A 64-bit IEEE 754 number, NaN and infinities included.
-    Float64,
-    /// UTF-8 text.
-    Utf8,
-}
-
-impl fmt::Display for DataType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bool => "booleans",
-            Self::Int64 => "64-bit integers",
-            Self::Float64 => "64-bit floats",
-            Self::Utf8 => "text",
-        })
-    }
-}
 
 /// One column.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -66,11 +41,11 @@ impl Schema {
     /// A schema of these columns, in this order.
     ///
     /// # Errors
-    /// [`Error::DuplicateField`] when a name stands twice.
-    pub fn new(fields: Vec<Field>) -> Result<Self, Error> {
+    /// [`ColumnError::Duplicate`] when a name stands twice.
+    pub fn new(fields: Vec<Field>) -> Result<Self, ColumnError> {
         for (index, field) in fields.iter().enumerate() {
             if fields[..index].iter().any(|earlier| earlier.name == field.name) {
-                return Err(Error::DuplicateField { name: field.name.clone() });
+                return Err(ColumnError::Duplicate { name: field.name.clone() });
             }
         }
         Ok(Self { fields })
@@ -79,10 +54,10 @@ impl Schema {
     /// Adds a column at the end.
     ///
     /// # Errors
-    /// [`Error::DuplicateField`] when the name is taken.
-    pub fn push(&mut self, field: Field) -> Result<(), Error> {
+    /// [`ColumnError::Duplicate`] when the name is taken.
+    pub fn push(&mut self, field: Field) -> Result<(), ColumnError> {
         if self.index_of(&field.name).is_some() {
-            return Err(Error::DuplicateField { name: field.name });
+            return Err(ColumnError::Duplicate { name: field.name });
         }
         self.fields.push(field);
         Ok(())
@@ -121,7 +96,7 @@ mod tests {
     fn a_schema_refuses_a_name_twice() {
         let loss = Field::required("loss", DataType::Float64);
         let again = Field::nullable("loss", DataType::Int64);
-        let expected = Error::DuplicateField { name: "loss".into() };
+        let expected = ColumnError::Duplicate { name: "loss".into() };
         assert_eq!(Schema::new(vec![loss.clone(), again.clone()]), Err(expected.clone()));
         let mut schema = Schema::new(vec![loss]).unwrap();
         assert_eq!(schema.push(again), Err(expected));

@@ -25,7 +25,7 @@
 //! let mut model = StateDict::new();
 //! model.insert("weights", Tensor::from_vec(vec![1.0_f32, 2.0, 3.0, 4.0], [2, 2])?);
 //! assert_eq!(model.tensor("weights").unwrap().shape(), [2, 2]);
-//! # Ok::<(), qstore_schema::Error>(())
+//! # Ok::<(), qstore_schema::TensorError>(())
 //! ```
 //!
 //! # Features
@@ -36,8 +36,9 @@
 #[cfg(target_endian = "big")]
 compile_error!("Q-Store keeps tensor bytes in native order and its formats are little-endian");
 
+mod column_error;
+mod data_type;
 mod dtype;
-mod error;
 mod field;
 mod metrics;
 mod name;
@@ -45,11 +46,13 @@ mod record;
 mod row;
 mod state;
 mod tensor;
+mod tensor_error;
 mod value;
 
-pub use dtype::{Dtype, Element};
-pub use error::Error;
-pub use field::{DataType, Field, Schema};
+pub use column_error::ColumnError;
+pub use data_type::DataType;
+pub use dtype::{Dtype, Element, UnknownDtype};
+pub use field::{Field, Schema};
 pub use metrics::{QuantumMetrics, TrainingMetrics};
 pub use name::Name;
 pub use record::{Cell, FieldVisitor, Record};
@@ -57,4 +60,5 @@ pub use row::Row;
 pub use smol_str::SmolStr;
 pub use state::{Key, State, StateDict};
 pub use tensor::Tensor;
+pub use tensor_error::TensorError;
 pub use value::{Value, ValueRef};

@@ -3,7 +3,9 @@
 //! Names, order, types and defaults are the file's contract with everyone who reads it; a new
 //! column goes to the end and is nullable.
 
-use crate::{Cell, Error, ValueRef};
+use crate::column_error::ColumnError;
+use crate::record::Cell;
+use crate::value::ValueRef;
 use smol_str::SmolStr;
 
 /// A [`record!`](crate::record!) whose fields have defaults and can be set by name.
@@ -37,16 +39,16 @@ macro_rules! metrics {
             /// taken where a float is wanted, and null where the column is nullable.
             ///
             /// # Errors
-            /// [`Error::TypeMismatch`] when the value does not fit the column.
+            /// [`ColumnError::TypeMismatch`] when the value does not fit the column.
             pub fn set<'a>(
                 &mut self,
                 column: &str,
                 value: impl Into<ValueRef<'a>>,
-            ) -> Result<bool, Error> {
+            ) -> Result<bool, ColumnError> {
                 let value = value.into();
                 match column {
                     $(stringify!($field) => {
-                        self.$field = Assign::assign(value).ok_or_else(|| Error::TypeMismatch {
+                        self.$field = Assign::assign(value).ok_or_else(|| ColumnError::TypeMismatch {
                             name: column.into(),
                             expected: <$type as Cell>::DATA_TYPE,
                             found: value.describe(),
@@ -353,11 +355,14 @@ mod tests {
         assert_eq!(row.set("accuracy", &Value::Float(0.9)), Ok(false));
         assert!(matches!(
             row.set("qubits_used", &Value::Float(4.5)),
-            Err(Error::TypeMismatch { .. })
+            Err(ColumnError::TypeMismatch { .. })
         ));
-        assert!(matches!(row.set("backend", &Value::Float(4.5)), Err(Error::TypeMismatch { .. })));
+        assert!(matches!(
+            row.set("backend", &Value::Float(4.5)),
+            Err(ColumnError::TypeMismatch { .. })
+        ));
         let large = Value::Int((1 << 53) + 1);
-        assert!(matches!(row.set("val_loss", &large), Err(Error::TypeMismatch { .. })));
-        assert!(matches!(row.set("epoch", &Value::Null), Err(Error::TypeMismatch { .. })));
+        assert!(matches!(row.set("val_loss", &large), Err(ColumnError::TypeMismatch { .. })));
+        assert!(matches!(row.set("epoch", &Value::Null), Err(ColumnError::TypeMismatch { .. })));
     }
 }

@@ -3,7 +3,9 @@
 //! A sink never sees a struct's fields: it asks the type for its declared columns once, then lets
 //! each record visit its values. Nothing is boxed and no name is compared for a declared column.
 
-use crate::{DataType, Field, ValueRef};
+use crate::data_type::DataType;
+use crate::field::Field;
+use crate::value::ValueRef;
 use smol_str::SmolStr;
 
 /// A row that can be stored column by column.
@@ -70,9 +72,9 @@ macro_rules! record {
             },)*];
 
             fn visit(&self, visitor: &mut impl $crate::FieldVisitor) {
-                let mut columns = 0..;
-                $(if let Some(index) = columns.next() {
-                    visitor.declared(index, $crate::Cell::value(&self.$field));
+                let mut columns = <Self as $crate::Record>::DECLARED.iter().enumerate();
+                $(if let Some((index, field)) = columns.next() {
+                    visitor.declared(index, field, $crate::Cell::value(&self.$field));
                 })*
             }
 
@@ -85,10 +87,10 @@ macro_rules! record {
 
 /// What a sink lends to a record so that it can show its values.
 pub trait FieldVisitor {
-    /// The value of the declared column number `index`.
-    fn declared(&mut self, index: usize, value: ValueRef<'_>);
+    /// Called with the value of a declared column: its index in [`Record::DECLARED`], and the column itself.
+    fn declared(&mut self, index: usize, field: &'static Field, value: ValueRef<'_>);
 
-    /// The value of a column the type did not declare.
+    /// Called with the value of a column that the record type does not declare.
     fn extra(&mut self, name: &SmolStr, value: ValueRef<'_>);
 }
 

@@ -1,6 +1,8 @@
 //! A row whose columns are known only at run time.
 
-use crate::{Field, FieldVisitor, Record, Value};
+use crate::field::Field;
+use crate::record::{FieldVisitor, Record};
+use crate::value::Value;
 use smol_str::SmolStr;
 
 /// Named values in the order they were set, no name twice.

@@ -3,7 +3,8 @@
 //! It does no arithmetic and has no strides: elements lie in C order, in the machine's
 //! (little-endian) byte order.
 
-use crate::{Dtype, Element, Error};
+use crate::dtype::{Dtype, Element};
+use crate::tensor_error::TensorError;
 use bytemuck::checked;
 use bytes::Bytes;
 
@@ -15,7 +16,7 @@ use bytes::Bytes;
 /// let weights = vec![0.5_f32; 6];
 /// let tensor = Tensor::from_vec(weights, [2, 3])?; // takes the vector, copies nothing
 /// assert_eq!(tensor.as_slice::<f32>()?.len(), 6);
-/// # Ok::<(), qstore_schema::Error>(())
+/// # Ok::<(), qstore_schema::TensorError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tensor {
@@ -39,17 +40,17 @@ impl Tensor {
     /// `shape` lists the length of each dimension, outermost first; `[]` is a single element.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] when the bytes are not exactly what the shape takes,
-    /// [`Error::ShapeOverflow`] when no memory could hold it.
+    /// [`TensorError::ShapeMismatch`] when the bytes are not exactly what the shape takes,
+    /// [`TensorError::ShapeOverflow`] when no memory could hold it.
     pub fn new(
         dtype: Dtype,
         shape: impl Into<Vec<usize>>,
         data: impl Into<Bytes>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, TensorError> {
         let (shape, data) = (shape.into(), data.into());
         let expected = byte_len(dtype, &shape)?;
         if expected != data.len() {
-            return Err(Error::ShapeMismatch { dtype, shape, expected, found: data.len() });
+            return Err(TensorError::ShapeMismatch { dtype, shape, expected, found: data.len() });
         }
         Ok(Self { dtype, shape, data })
     }
@@ -61,7 +62,7 @@ impl Tensor {
     pub fn from_vec<T: Element>(
         values: Vec<T>,
         shape: impl Into<Vec<usize>>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, TensorError> {
         Self::new(T::DTYPE, shape, Bytes::from_owner(Owned(values)))
     }
 
@@ -72,7 +73,7 @@ impl Tensor {
     pub fn from_slice<T: Element>(
         values: &[T],
         shape: impl Into<Vec<usize>>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, TensorError> {
         Self::from_vec(values.to_vec(), shape)
     }
 
@@ -82,7 +83,14 @@ impl Tensor {
         Self { dtype: T::DTYPE, shape: Vec::new(), data: Bytes::from_owner(Owned(vec![value])) }
     }
 
-    /// What the elements are.
+    /// A 1-dimensional `uint8` tensor over these bytes; nothing is copied.
+    #[must_use]
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
+        let data = bytes.into();
+        Self { dtype: Dtype::UInt8, shape: vec![data.len()], data }
+    }
+
+    /// The element type.
     #[must_use]
     pub fn dtype(&self) -> Dtype {
         self.dtype
@@ -115,10 +123,10 @@ impl Tensor {
     /// The elements, without copying.
     ///
     /// # Errors
-    /// [`Error::DtypeMismatch`] for another type, [`Error::Misaligned`] when borrowed bytes start
+    /// [`TensorError::DtypeMismatch`] for another type, [`TensorError::Misaligned`] when borrowed bytes start
     /// at an address `T` cannot be read from (then [`Tensor::to_vec`] still works), and
-    /// [`Error::InvalidElement`] for bytes that are no `T`.
-    pub fn as_slice<T: Element>(&self) -> Result<&[T], Error> {
+    /// [`TensorError::InvalidElement`] for bytes that are no `T`.
+    pub fn as_slice<T: Element>(&self) -> Result<&[T], TensorError> {
         self.expect_dtype(T::DTYPE)?;
         // A dangling empty buffer has no alignment to speak of, nor any element to misread.
         if self.data.is_empty() {
@@ -126,36 +134,38 @@ impl Tensor {
         }
         checked::try_cast_slice(&self.data).map_err(|error| match error {
             checked::CheckedCastError::InvalidBitPattern => {
-                Error::InvalidElement { dtype: self.dtype }
+                TensorError::InvalidElement { dtype: self.dtype }
             }
-            checked::CheckedCastError::PodCastError(_) => Error::Misaligned { dtype: self.dtype },
+            checked::CheckedCastError::PodCastError(_) => {
+                TensorError::Misaligned { dtype: self.dtype }
+            }
         })
     }
 
     /// A copy of the elements.
     ///
     /// # Errors
-    /// [`Error::DtypeMismatch`] for another type, [`Error::InvalidElement`] for bytes that are no
+    /// [`TensorError::DtypeMismatch`] for another type, [`TensorError::InvalidElement`] for bytes that are no
     /// `T`.
-    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>, Error> {
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>, TensorError> {
         self.expect_dtype(T::DTYPE)?;
         self.data
             .chunks_exact(size_of::<T>())
             .map(|bytes| checked::try_pod_read_unaligned(bytes))
             .collect::<Result<_, _>>()
-            .map_err(|_| Error::InvalidElement { dtype: self.dtype })
+            .map_err(|_| TensorError::InvalidElement { dtype: self.dtype })
     }
 
-    fn expect_dtype(&self, requested: Dtype) -> Result<(), Error> {
+    fn expect_dtype(&self, requested: Dtype) -> Result<(), TensorError> {
         if self.dtype == requested {
             Ok(())
         } else {
-            Err(Error::DtypeMismatch { found: self.dtype, requested })
+            Err(TensorError::DtypeMismatch { found: self.dtype, requested })
         }
     }
 }
 
-fn byte_len(dtype: Dtype, shape: &[usize]) -> Result<usize, Error> {
+fn byte_len(dtype: Dtype, shape: &[usize]) -> Result<usize, TensorError> {
     // An empty dimension makes the tensor empty even where the other lengths would overflow.
     if shape.contains(&0) {
         return Ok(0);
@@ -163,7 +173,7 @@ fn byte_len(dtype: Dtype, shape: &[usize]) -> Result<usize, Error> {
     shape
         .iter()
         .try_fold(dtype.size(), |bytes, length| bytes.checked_mul(*length))
-        .ok_or_else(|| Error::ShapeOverflow { shape: shape.to_vec() })
+        .ok_or_else(|| TensorError::ShapeOverflow { shape: shape.to_vec() })
 }
 
 #[cfg(test)]
@@ -189,7 +199,7 @@ mod tests {
         );
         assert!(matches!(
             Tensor::new(Dtype::Float64, [usize::MAX, 2], Vec::new()),
-            Err(Error::ShapeOverflow { .. })
+            Err(TensorError::ShapeOverflow { .. })
         ));
         assert!(Tensor::new(Dtype::Float64, [usize::MAX, 0, 2], Vec::new()).is_ok());
     }
@@ -207,15 +217,24 @@ mod tests {
         let bytes = Bytes::from(vec![0_u8; 17]);
         let start = usize::from((bytes.as_ptr() as usize).is_multiple_of(8));
         let tensor = Tensor::new(Dtype::Float64, [2], bytes.slice(start..start + 16)).unwrap();
-        assert_eq!(tensor.as_slice::<f64>(), Err(Error::Misaligned { dtype: Dtype::Float64 }));
+        assert_eq!(
+            tensor.as_slice::<f64>(),
+            Err(TensorError::Misaligned { dtype: Dtype::Float64 })
+        );
         assert_eq!(tensor.to_vec::<f64>().unwrap(), [0.0, 0.0]);
     }
 
     #[test]
     fn a_bool_of_two_is_no_bool() {
         let tensor = Tensor::new(Dtype::Bool, [2], vec![1, 2]).unwrap();
-        assert_eq!(tensor.to_vec::<bool>(), Err(Error::InvalidElement { dtype: Dtype::Bool }));
-        assert_eq!(tensor.as_slice::<bool>(), Err(Error::InvalidElement { dtype: Dtype::Bool }));
+        assert_eq!(
+            tensor.to_vec::<bool>(),
+            Err(TensorError::InvalidElement { dtype: Dtype::Bool })
+        );
+        assert_eq!(
+            tensor.as_slice::<bool>(),
+            Err(TensorError::InvalidElement { dtype: Dtype::Bool })
+        );
     }
 
     proptest! {

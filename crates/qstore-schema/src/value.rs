@@ -1,6 +1,6 @@
 //! One metric: a number, a flag, a text, or nothing.
 
-use crate::DataType;
+use crate::data_type::DataType;
 use smol_str::SmolStr;
 
 /// An owned value of a dynamic row.
@@ -54,6 +54,21 @@ impl<'a> From<&'a Value> for ValueRef<'a> {
     fn from(value: &'a Value) -> Self {
         value.as_ref()
     }
+}
+
+macro_rules! value_ref_from {
+    ($($from:ty => $variant:ident;)*) => {$(
+        impl<'a> From<$from> for ValueRef<'a> {
+            fn from(value: $from) -> Self { Self::$variant(value) }
+        }
+    )*};
+}
+
+value_ref_from! {
+    bool => Bool;
+    i64 => Int;
+    f64 => Float;
+    &'a str => Text;
 }
 
 impl ValueRef<'_> {

@@ -3,7 +3,9 @@
 //! It does not test durability, which only a simulation can show: see
 //! [`MemoryFs::power_cut`](crate::MemoryFs::power_cut).
 
-use crate::{EntryKind, Exclusive, FileSystem, create_dir_all, read_all, remove_dir_all};
+use crate::file_system::{EntryKind, FileSystem};
+use crate::in_place::Exclusive;
+use crate::tree::{create_dir_all, read_all, remove_dir_all};
 use std::path::Path;
 
 /// Exercises `storage` below the existing directory `root`, and leaves `root` as it was.

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::{Claim, Exclusive};
+use crate::in_place::{Claim, Exclusive};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 //! The machine's own file system.
 
-use crate::error::Context;
-use crate::{
-    Entry, EntryKind, Error, Exclusive, FileHandle, FileSystem, Lock, Metadata, Operation, Result,
-    Stamp, TreeSync, lease, parent_of,
-};
+use crate::error::{Context, Error, Operation, Result};
+use crate::file_system::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadata, TreeSync};
+use crate::in_place::{Exclusive, Stamp};
+use crate::lease;
+use crate::tree::parent_of;
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;

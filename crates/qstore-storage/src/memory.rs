@@ -7,19 +7,18 @@
 
 mod capacity;
 mod cut;
-mod moves;
+mod disk;
+mod pending;
 
 pub use cut::{PowerCut, UnsyncedBytes, UnsyncedNames};
 
-use crate::error::Context;
-use crate::{
-    Claim, Entry, EntryKind, Error, Exclusive, FileHandle, FileSystem, Lock, Metadata, Operation,
-    Result, Stamp, TreeSync,
-};
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use crate::error::{Context, Error, Operation, Result};
+use crate::file_system::{Entry, FileHandle, FileSystem, Lock, Metadata, TreeSync};
+use crate::in_place::{Claim, Exclusive, Stamp};
+use disk::{Disk, Inode};
+use std::ffi::OsString;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Files in memory. Clones share them; [`MemoryFs::power_cut`] makes an independent one.
@@ -34,44 +33,11 @@ struct Shared {
     unlocked: Condvar,
 }
 
-#[derive(Debug, Clone)]
-struct Disk {
-    /// Never removed, so that an open file stays readable; number 0 is the root directory.
-    inodes: Vec<Inode>,
-    locked: BTreeSet<PathBuf>,
-    /// How many open files each inode has, and how often it was changed.
-    opened: BTreeMap<usize, usize>,
-    changes: BTreeMap<usize, i64>,
-    /// Inodes that nobody may open now.
-    claimed: BTreeSet<usize>,
-    /// Steps that changed names and are not durable yet, or not all of them, in order.
-    moves: Vec<moves::Move>,
-    /// The most bytes all files together may have.
-    capacity: Option<u64>,
-}
-
-#[derive(Debug, Clone)]
-enum Inode {
-    File { live: Vec<u8>, durable: Vec<u8> },
-    Dir { live: Names, durable: Names },
-}
-
-type Names = BTreeMap<OsString, usize>;
-const ROOT: usize = 0;
-
 impl MemoryFs {
     /// A file system with an empty root directory.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(Disk {
-            inodes: vec![Inode::dir()],
-            locked: BTreeSet::new(),
-            opened: BTreeMap::new(),
-            changes: BTreeMap::new(),
-            claimed: BTreeSet::new(),
-            moves: Vec::new(),
-            capacity: None,
-        })
+        Self::of(Disk::new())
     }
 
     /// What is left after a power cut at this moment: only what was synced. Locks are gone.
@@ -93,6 +59,20 @@ impl MemoryFs {
     #[must_use]
     pub fn power_cut_after_names(&self) -> Self {
         self.power_cut_by(PowerCut { bytes: UnsyncedBytes::Lost, names: UnsyncedNames::Kept })
+    }
+
+    /// What is left after that power cut at this moment, as a file system of its own. Locks are gone.
+    #[must_use]
+    pub fn power_cut_by(&self, cut: PowerCut) -> Self {
+        let mut disk = self.disk().clone();
+        disk.cut(cut);
+        Self::of(disk)
+    }
+
+    /// Limits the bytes of all files together; `None`, the default, means no limit. A write beyond it
+    /// stores what still fits and fails, as on a full disk. Files without a name do not count.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.disk().capacity = bytes;
     }
 
     /// What is left after the process was killed at this moment: everything visible. Locks are gone.
@@ -120,152 +100,6 @@ impl MemoryFs {
 impl Default for MemoryFs {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Inode {
-    fn dir() -> Self {
-        Self::Dir { live: Names::new(), durable: Names::new() }
-    }
-}
-
-impl Disk {
-    /// Processes are gone, and with them their locks and open files.
-    fn forget_processes(&mut self) {
-        self.locked.clear();
-        self.opened.clear();
-        self.claimed.clear();
-    }
-
-    fn stamp(&self, inode: usize) -> Stamp {
-        let names = |dir: &Inode| match dir {
-            Inode::Dir { live, .. } => live.values().filter(|found| **found == inode).count(),
-            Inode::File { .. } => 0,
-        };
-        Stamp {
-            identity: (0, inode as u64),
-            names: self.inodes.iter().map(names).sum::<usize>() as u64,
-            len: self.bytes(inode).map_or(0, |bytes| bytes.len() as u64),
-            modified: (self.changes.get(&inode).copied().unwrap_or(0), 0),
-        }
-    }
-
-    fn find(&self, path: &Path) -> io::Result<usize> {
-        let mut inode = ROOT;
-        for component in path.components() {
-            inode = match component {
-                Component::RootDir | Component::CurDir => inode,
-                Component::Normal(name) => {
-                    *self.names(inode)?.get(name).ok_or(io::ErrorKind::NotFound)?
-                }
-                Component::ParentDir | Component::Prefix(_) => {
-                    return Err(io::ErrorKind::InvalidInput.into());
-                }
-            };
-        }
-        Ok(inode)
-    }
-
-    /// The directory a path lies in and its last component.
-    fn split<'p>(&self, path: &'p Path) -> io::Result<(usize, &'p OsStr)> {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        Ok((self.find(crate::parent_of(path))?, name))
-    }
-
-    fn names(&self, inode: usize) -> io::Result<&Names> {
-        match &self.inodes[inode] {
-            Inode::Dir { live, .. } => Ok(live),
-            Inode::File { .. } => Err(io::ErrorKind::NotADirectory.into()),
-        }
-    }
-
-    fn names_mut(&mut self, inode: usize) -> io::Result<&mut Names> {
-        match &mut self.inodes[inode] {
-            Inode::Dir { live, .. } => Ok(live),
-            Inode::File { .. } => Err(io::ErrorKind::NotADirectory.into()),
-        }
-    }
-
-    fn bytes(&self, inode: usize) -> io::Result<&Vec<u8>> {
-        match &self.inodes[inode] {
-            Inode::File { live, .. } => Ok(live),
-            Inode::Dir { .. } => Err(io::ErrorKind::IsADirectory.into()),
-        }
-    }
-
-    fn bytes_mut(&mut self, inode: usize) -> io::Result<&mut Vec<u8>> {
-        *self.changes.entry(inode).or_default() += 1;
-        match &mut self.inodes[inode] {
-            Inode::File { live, .. } => Ok(live),
-            Inode::Dir { .. } => Err(io::ErrorKind::IsADirectory.into()),
-        }
-    }
-
-    fn insert(&mut self, path: &Path, inode: Inode) -> io::Result<usize> {
-        let (dir, name) = self.split(path)?;
-        if self.names(dir)?.contains_key(name) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let number = self.inodes.len();
-        self.inodes.push(inode);
-        self.names_mut(dir)?.insert(name.to_os_string(), number);
-        self.note(vec![(dir, name.to_os_string(), Some(number))]);
-        Ok(number)
-    }
-
-    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        let inode = self.find(from)?;
-        let ((from_dir, from_name), (to_dir, to_name)) = (self.split(from)?, self.split(to)?);
-        if let Some(&replaced) = self.names(to_dir)?.get(to_name) {
-            if replaced == inode {
-                return Ok(()); // two names of one file: POSIX leaves both
-            }
-            match (self.names(inode).is_ok(), self.names(replaced)) {
-                (true, Ok(names)) if names.is_empty() => {}
-                (true, Ok(_)) => return Err(io::ErrorKind::DirectoryNotEmpty.into()),
-                (true, Err(error)) => return Err(error),
-                (false, Ok(_)) => return Err(io::ErrorKind::IsADirectory.into()),
-                (false, Err(_)) => {}
-            }
-        }
-        let (from_name, to_name) = (from_name.to_os_string(), to_name.to_os_string());
-        self.names_mut(from_dir)?.remove(&from_name);
-        self.names_mut(to_dir)?.insert(to_name.clone(), inode);
-        self.note(vec![(from_dir, from_name, None), (to_dir, to_name, Some(inode))]);
-        Ok(())
-    }
-
-    fn exchange(&mut self, one: &Path, other: &Path) -> io::Result<()> {
-        let (first, second) = (self.find(one)?, self.find(other)?);
-        let ((one_dir, one_name), (other_dir, other_name)) = (self.split(one)?, self.split(other)?);
-        let (one_name, other_name) = (one_name.to_os_string(), other_name.to_os_string());
-        self.names_mut(one_dir)?.insert(one_name.clone(), second);
-        self.names_mut(other_dir)?.insert(other_name.clone(), first);
-        self.note(vec![(one_dir, one_name, Some(second)), (other_dir, other_name, Some(first))]);
-        Ok(())
-    }
-
-    fn remove(&mut self, path: &Path, want_dir: bool) -> io::Result<()> {
-        let inode = self.find(path)?;
-        match (want_dir, self.names(inode)) {
-            (true, Ok(names)) if !names.is_empty() => {
-                return Err(io::ErrorKind::DirectoryNotEmpty.into());
-            }
-            (true, Err(error)) => return Err(error),
-            (false, Ok(_)) => return Err(io::ErrorKind::IsADirectory.into()),
-            _ => {}
-        }
-        let (dir, name) = self.split(path)?;
-        self.names_mut(dir)?.remove(name);
-        self.note(vec![(dir, name.to_os_string(), None)]);
-        Ok(())
-    }
-
-    fn kind(&self, inode: usize) -> EntryKind {
-        match self.inodes[inode] {
-            Inode::File { .. } => EntryKind::File,
-            Inode::Dir { .. } => EntryKind::Dir,
-        }
     }
 }
 
@@ -357,19 +191,7 @@ impl FileSystem for MemoryFs {
     }
 
     fn link(&self, from: &Path, to: &Path) -> Result<()> {
-        let mut disk = self.disk();
-        let mut link = || {
-            let inode = disk.find(from)?;
-            disk.bytes(inode)?;
-            let (dir, name) = disk.split(to)?;
-            if disk.names(dir)?.contains_key(name) {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            disk.names_mut(dir)?.insert(name.to_os_string(), inode);
-            disk.note(vec![(dir, name.to_os_string(), Some(inode))]);
-            Ok(())
-        };
-        link().context(Operation::Link, to)
+        self.disk().link(from, to).context(Operation::Link, to)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
@@ -391,15 +213,7 @@ impl FileSystem for MemoryFs {
     fn sync_dir(&self, dir: &Path) -> Result<()> {
         let mut disk = self.disk();
         let inode = disk.find(dir).context(Operation::SyncDir, dir)?;
-        match &mut disk.inodes[inode] {
-            Inode::Dir { live, durable } => durable.clone_from(live),
-            Inode::File { .. } => {
-                let reason = io::ErrorKind::NotADirectory.into();
-                return Err(Error::new(Operation::SyncDir, dir, reason));
-            }
-        }
-        disk.settle_moves(inode);
-        Ok(())
+        disk.sync_names(inode).context(Operation::SyncDir, dir)
     }
 
     fn sync_tree(&self, dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
@@ -449,12 +263,11 @@ impl TreeSync for MemoryTree {
         while let Some(inode) = left.pop() {
             match &mut disk.inodes[inode] {
                 Inode::File { live, durable } => durable.clone_from(live),
-                Inode::Dir { live, durable } => {
-                    durable.clone_from(live);
+                Inode::Dir { live, .. } => {
                     left.extend(live.values());
+                    disk.sync_names(inode).context(Operation::Sync, &self.dir)?;
                 }
             }
-            disk.settle_moves(inode);
         }
         Ok(())
     }

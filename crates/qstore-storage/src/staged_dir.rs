@@ -1,8 +1,8 @@
 //! A tree of files that gets its public name only when it is complete and durable.
 
-use crate::{
-    Error, FileHandle, FileSystem, Operation, Result, TreeSync, parent_of, remove_dir_all,
-};
+use crate::error::{Error, Operation, Result};
+use crate::file_system::{FileHandle, FileSystem, TreeSync};
+use crate::tree::{parent_of, remove_dir_all};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -129,7 +129,7 @@ impl StagedDir {
             // mutant: staged_tree_deletes_then_renames
             match self.storage.exchange(&self.temporary, public) {
                 Ok(()) => old = Some(&*self.temporary),
-                Err(error) if error.source.kind() == io::ErrorKind::Unsupported => {
+                Err(error) if error.is_unsupported() => {
                     self.bury(public, tombstone)?;
                     old = Some(tombstone);
                 }

@@ -1,6 +1,8 @@
 //! A file that gets its public name only when it is complete and durable.
 
-use crate::{FileHandle, FileSystem, Result, parent_of};
+use crate::error::Result;
+use crate::file_system::{FileHandle, FileSystem};
+use crate::tree::parent_of;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

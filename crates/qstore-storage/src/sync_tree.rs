@@ -5,13 +5,13 @@
 //! system are written down as well. Linux tells of failures since 5.8, through a descriptor that was
 //! opened before they happened; before that, and elsewhere, there is no such sync.
 
-use crate::{Result, TreeSync};
+use crate::error::Result;
+use crate::file_system::TreeSync;
 use std::path::Path;
 
 #[cfg(target_os = "linux")]
 pub(crate) fn begin(dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
-    use crate::Operation;
-    use crate::error::Context;
+    use crate::error::{Context, Operation};
 
     if !tells_of_failures() {
         return Ok(None);
@@ -36,8 +36,8 @@ fn tells_of_failures() -> bool {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use crate::error::Context;
-    use crate::{Operation, Result, TreeSync};
+    use crate::error::{Context, Operation, Result};
+    use crate::file_system::TreeSync;
     use std::fs::File;
     use std::io;
     use std::path::PathBuf;

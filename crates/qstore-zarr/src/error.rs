@@ -74,7 +74,7 @@ pub enum Error {
     },
     /// Bytes that are no tensor of that type and shape.
     #[error(transparent)]
-    Tensor(#[from] qstore_schema::Error),
+    Tensor(#[from] qstore_schema::TensorError),
     /// There is not enough room for the checkpoint; nothing was written.
     #[error(
         "a checkpoint of about {needed} bytes does not fit into the {available} bytes that are free at {}; free some space, or keep fewer checkpoints", dir.display()

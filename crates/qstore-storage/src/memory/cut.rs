@@ -1,6 +1,7 @@
 //! What a power cut leaves of what was not synced: a file system may have written any part of it.
 
-use super::{Disk, Inode, MemoryFs};
+use super::disk::{Disk, Inode};
+use crate::random::Random;
 use std::fmt;
 
 /// A power cut: what becomes of unsynced bytes and of unsynced names. It shows as a short text that
@@ -85,23 +86,20 @@ impl fmt::Display for PowerCut {
     }
 }
 
-impl MemoryFs {
-    /// What is left after that power cut at this moment, as a storage of its own. Locks are gone.
-    #[must_use]
-    pub fn power_cut_by(&self, cut: PowerCut) -> Self {
-        let mut disk = self.disk().clone();
-        disk.cut_names(cut.names);
-        disk.cut_bytes(cut.bytes);
-        disk.forget_processes();
-        disk.moves.clear();
-        Self::of(disk)
-    }
-}
-
 impl Disk {
+    /// Leaves what a power cut leaves. No process survives it.
+    pub(super) fn cut(&mut self, cut: PowerCut) {
+        self.cut_names(cut.names);
+        self.cut_bytes(cut.bytes);
+        self.forget_processes();
+        self.pending.clear();
+    }
+
     fn cut_names(&mut self, names: UnsyncedNames) {
         if let UnsyncedNames::Random { seed } = names {
-            self.settle_some(&mut Coin { state: seed });
+            for change in self.pending.take_some(&mut Random::of(seed)) {
+                self.make_durable(change);
+            }
         }
         for inode in &mut self.inodes {
             match inode {
@@ -115,10 +113,10 @@ impl Disk {
     }
 
     fn cut_bytes(&mut self, bytes: UnsyncedBytes) {
-        let mut coin = Coin { state: 0 };
-        if let UnsyncedBytes::Random { seed, .. } = bytes {
-            coin.state = seed;
-        }
+        let mut random = Random::of(match bytes {
+            UnsyncedBytes::Random { seed, .. } => seed,
+            _ => 0,
+        });
         for inode in &mut self.inodes {
             let Inode::File { live, durable } = inode else { continue };
             match bytes {
@@ -133,8 +131,8 @@ impl Disk {
                 UnsyncedBytes::Random { block, .. } if live != durable => {
                     // A block beyond an old length that is not cut or extended stays as it was.
                     let old = durable.len();
-                    write_some(live, durable, block, || !coin.is_tails());
-                    if coin.is_tails() {
+                    write_some(live, durable, block, || random.is_heads());
+                    if !random.is_heads() {
                         durable.resize(old, 0);
                     }
                 }
@@ -160,26 +158,10 @@ fn write_some(
     }
 }
 
-/// Falls as its seed wants it to: `SplitMix64`, one bit at a time.
-#[derive(Debug)]
-pub(super) struct Coin {
-    state: u64,
-}
-
-impl Coin {
-    pub(super) fn is_tails(&mut self) -> bool {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) & 1 == 0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FileSystem, read_all};
+    use crate::{FileSystem, MemoryFs, read_all};
     use std::collections::BTreeSet;
     use std::path::Path;
 

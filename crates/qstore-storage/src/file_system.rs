@@ -4,7 +4,8 @@
 //! once; it *survives a power cut* only after the sync that covers it: [`FileHandle::sync`] for a
 //! file's bytes and length, [`FileSystem::sync_dir`] for the names in a directory.
 
-use crate::{Error, Exclusive, Operation, Result, Stamp};
+use crate::error::{Error, Operation, Result};
+use crate::in_place::{Exclusive, Stamp};
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
@@ -205,10 +206,7 @@ pub trait FileHandle: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// When it cannot be found out; `Unsupported` where a storage has no such thing.
-    fn stamp(&self) -> Result<Stamp> {
-        let reason = io::ErrorKind::Unsupported.into();
-        Err(Error::new(Operation::Inspect, Path::new(""), reason))
-    }
+    fn stamp(&self) -> Result<Stamp>;
 
     /// Makes sure that nobody else has the file open, nor opens it until the claim is dropped.
     ///
