@@ -1,9 +1,9 @@
-//! A file system in memory that remembers, beside what is visible, what a power cut would leave.
+//! A file system in memory that knows what is visible and what a power cut would leave.
 //!
-//! It is as strict as the standards allow a file system to be: bytes survive only by the sync of
-//! their file, names only by the sync of their directory, and a synced file without a synced name
-//! is lost. Real file systems often write names down earlier than they must, even before the bytes
-//! behind them, and bytes in any order, so there are many cuts to survive: see [`PowerCut`].
+//! It is as strict as the standards allow a file system to be: bytes survive only through a sync of their
+//! file, names only through a sync of their directory, and a synced file without a synced name is lost. Real
+//! file systems often write names earlier than they must, even before the bytes behind them, and bytes in
+//! any order, so there are many cuts to survive: see [`PowerCut`].
 
 mod capacity;
 mod cut;
@@ -21,7 +21,42 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Files in memory. Clones share them; [`MemoryFs::power_cut`] makes an independent one.
+/// Files in memory, with power cuts.
+///
+/// It behaves like [`LocalFs`](crate::LocalFs), including locks, hard links and claims, except that it has
+/// neither links to follow nor permissions. Clones share the files. What a power cut or a kill would leave
+/// is an independent file system, so that a test can cut the power at any moment and go on.
+///
+/// ```
+/// use qstore_storage::{FileSystem, MemoryFs, read_all};
+/// use std::path::Path;
+///
+/// let memory = MemoryFs::new();
+/// let file = memory.create_new(Path::new("/file"))?;
+/// file.write_at(0, b"synced")?;
+/// file.sync()?;
+/// assert!(memory.power_cut().open(Path::new("/file")).is_err(), "its name was not synced");
+///
+/// memory.sync_dir(Path::new("/"))?;
+/// file.write_at(0, b"SYNCED?")?;
+/// assert_eq!(read_all(&memory.power_cut(), Path::new("/file"))?, b"synced");
+/// assert_eq!(read_all(&memory.process_kill(), Path::new("/file"))?, b"SYNCED?");
+/// # Ok::<(), qstore_storage::Error>(())
+/// ```
+///
+/// A disk can also be full:
+///
+/// ```
+/// # use qstore_storage::{FileSystem, MemoryFs};
+/// # use std::{io::ErrorKind, path::Path};
+/// let memory = MemoryFs::new();
+/// memory.set_capacity(Some(4));
+/// let file = memory.create_new(Path::new("/file"))?;
+/// let error = file.write_at(0, b"too long").unwrap_err();
+/// assert_eq!(error.source.kind(), ErrorKind::StorageFull);
+/// assert_eq!(file.len()?, 4); // as on a real disk, a part is written
+/// # Ok::<(), qstore_storage::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct MemoryFs {
     shared: Arc<Shared>,
@@ -40,28 +75,28 @@ impl MemoryFs {
         Self::of(Disk::new())
     }
 
-    /// What is left after a power cut at this moment: only what was synced. Locks are gone.
+    /// What a power cut at this moment leaves at least: only what was synced. Locks are gone.
     #[must_use]
     pub fn power_cut(&self) -> Self {
         self.power_cut_by(PowerCut::STRICT)
     }
 
-    /// What is left if of the bytes that were not synced every other block of 512 had already been
-    /// written, as the system may at any time. Names are as after [`power_cut`](Self::power_cut).
+    /// What a power cut leaves if every other block of 512 unsynced bytes has already been written, as the
+    /// system may do at any time. Names are as after [`power_cut`](Self::power_cut).
     #[must_use]
     pub fn power_cut_torn(&self) -> Self {
         let bytes = UnsyncedBytes::Torn { block: 512 };
         self.power_cut_by(PowerCut { bytes, names: UnsyncedNames::Lost })
     }
 
-    /// What is left if the file system had already written all names down, as it may at any time, but
-    /// no bytes that were not synced: a file that was renamed before its sync is empty.
+    /// What a power cut leaves if the file system has already written all names, as it may do at any time,
+    /// but no unsynced bytes: a file that was renamed before its sync is empty.
     #[must_use]
     pub fn power_cut_after_names(&self) -> Self {
         self.power_cut_by(PowerCut { bytes: UnsyncedBytes::Lost, names: UnsyncedNames::Kept })
     }
 
-    /// What is left after that power cut at this moment, as a file system of its own. Locks are gone.
+    /// What that power cut leaves at this moment. Locks are gone.
     #[must_use]
     pub fn power_cut_by(&self, cut: PowerCut) -> Self {
         let mut disk = self.disk().clone();
@@ -75,7 +110,7 @@ impl MemoryFs {
         self.disk().capacity = bytes;
     }
 
-    /// What is left after the process was killed at this moment: everything visible. Locks are gone.
+    /// What `kill -9` leaves at this moment: everything visible. Locks are gone.
     #[must_use]
     pub fn process_kill(&self) -> Self {
         let mut disk = self.disk().clone();
@@ -359,7 +394,7 @@ mod tests {
     use crate::read_all;
 
     #[test]
-    fn the_memory_conforms() {
+    fn the_memory_file_system_conforms() {
         let memory = MemoryFs::new();
         crate::conformance::check(&memory, Path::new("/"));
     }
@@ -380,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn a_power_cut_takes_what_was_not_synced() {
+    fn a_power_cut_removes_what_was_not_synced() {
         let memory = MemoryFs::new();
         let file = memory.create_new(Path::new("/file")).unwrap();
         file.write_at(0, b"synced").unwrap();
@@ -393,7 +428,7 @@ mod tests {
         let cut = memory.power_cut();
         assert_eq!(read_all(&cut, Path::new("/file")).unwrap(), b"synced");
         let torn = read_all(&memory.power_cut_torn(), Path::new("/file")).unwrap();
-        assert_eq!(torn, b"UNSYNCED", "its one block may have been written");
+        assert_eq!(torn, b"UNSYNCED", "its only block may have been written");
         assert!(cut.metadata(Path::new("/moved")).unwrap().is_none());
         assert_eq!(read_all(&memory.process_kill(), Path::new("/moved")).unwrap(), b"UNSYNCED");
     }

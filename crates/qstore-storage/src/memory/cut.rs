@@ -1,11 +1,11 @@
-//! What a power cut leaves of what was not synced: a file system may have written any part of it.
+//! What a power cut leaves of unsynced changes: the file system may have written any part of them.
 
 use super::disk::{Disk, Inode};
 use crate::random::Random;
 use std::fmt;
 
-/// A power cut: what becomes of unsynced bytes and of unsynced names. It shows as a short text that
-/// names it completely, seeds included.
+/// A power cut: what becomes of unsynced bytes and of unsynced names. Its text form is short and describes
+/// it completely, including its seeds, so that a failing test can print it and be repeated.
 ///
 /// ```
 /// use qstore_storage::{MemoryFs, PowerCut, FileSystem, read_all};
@@ -22,43 +22,43 @@ use std::fmt;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PowerCut {
-    /// Of the files.
+    /// What becomes of unsynced bytes in files.
     pub bytes: UnsyncedBytes,
-    /// Of the directories.
+    /// What becomes of unsynced names in directories.
     pub names: UnsyncedNames,
 }
 
-/// What becomes of bytes that were written and not synced.
+/// What becomes of bytes that were written but not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnsyncedBytes {
-    /// None was written down.
+    /// None has reached the disk.
     Lost,
-    /// All were.
+    /// All have reached the disk.
     Kept,
-    /// Every other block was, beginning with the first, and the length.
+    /// Every other block has, starting with the first, and the length.
     Torn {
-        /// Bytes in a block.
+        /// The size of a block in bytes.
         block: usize,
     },
-    /// Any blocks were, and perhaps the length.
+    /// Some blocks have, and perhaps the length.
     Random {
-        /// Bytes in a block.
+        /// The size of a block in bytes.
         block: usize,
-        /// Decides which.
+        /// Decides which ones.
         seed: u64,
     },
 }
 
-/// What becomes of changes in a directory that was not synced.
+/// What becomes of changes in a directory that were not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnsyncedNames {
-    /// None was written down.
+    /// None has reached the disk.
     Lost,
-    /// All were.
+    /// All have reached the disk.
     Kept,
-    /// Any were, each step as a whole, those of one name in their order.
+    /// Some have: each step as a whole, and those of one name in their order.
     Random {
-        /// Decides which.
+        /// Decides which ones.
         seed: u64,
     },
 }
@@ -129,7 +129,7 @@ impl Disk {
                     });
                 }
                 UnsyncedBytes::Random { block, .. } if live != durable => {
-                    // A block beyond an old length that is not cut or extended stays as it was.
+                    // Without the new length, what lies beyond the old one is cut off.
                     let old = durable.len();
                     write_some(live, durable, block, || random.is_heads());
                     if !random.is_heads() {
@@ -143,7 +143,7 @@ impl Disk {
     }
 }
 
-/// Brings the length and some blocks of the live bytes into the durable ones.
+/// Copies the length and some blocks of the visible bytes to the durable ones.
 fn write_some(
     live: &[u8],
     durable: &mut Vec<u8>,
@@ -166,7 +166,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn any_blocks_and_either_length_survive_and_nothing_else() {
+    fn any_blocks_and_either_length_may_survive_and_nothing_else() {
         let memory = MemoryFs::new();
         let file = memory.create_new(Path::new("/file")).unwrap();
         memory.sync_dir(Path::new("/")).unwrap();
@@ -179,9 +179,9 @@ mod tests {
             read_all(&cut, Path::new("/file")).unwrap()
         };
         let found: BTreeSet<_> = (0..300).map(left).collect();
-        // Each of two blocks old or new, and the third cut off, zeros or new.
+        // Each of the first two blocks is old or new; the third is cut off, zeros or new.
         assert_eq!(found.len(), 2 * 2 * 3);
         assert!(found.iter().all(|bytes| matches!(&bytes[..2], b"aa" | b"AA")));
-        assert_eq!(left(7), left(7), "a seed decides all of it");
+        assert_eq!(left(7), left(7), "the seed decides everything");
     }
 }

@@ -93,7 +93,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn a_directory_is_never_in_two_places_or_in_none() {
+    fn a_directory_is_always_in_exactly_one_place() {
         for exchanged in [false, true] {
             let memory = MemoryFs::new();
             for dir in ["/a", "/b", "/a/tree"] {
@@ -126,9 +126,9 @@ mod tests {
         }
     }
 
-    /// Two independent steps come in any of four ways; two of one name in their order only.
+    /// Of two independent steps, none, either or both survive; two of the same name survive in their order.
     #[test]
-    fn steps_survive_in_any_order_but_for_those_of_one_name() {
+    fn steps_survive_in_any_order_except_those_of_one_name() {
         let names = |steps: fn(&MemoryFs)| {
             let memory = MemoryFs::new();
             steps(&memory);
@@ -151,7 +151,7 @@ mod tests {
             memory.create_dir(Path::new("/b")).unwrap();
         });
         assert_eq!(two, 4, "none, either, both");
-        // Never the new name alone without the file's being made, never both.
+        // Never both names.
         let renamed = names(|memory| {
             memory.create_dir(Path::new("/a")).unwrap();
             memory.rename(Path::new("/a"), Path::new("/b")).unwrap();
@@ -163,7 +163,7 @@ mod tests {
         for seed in 0..50 {
             let names = UnsyncedNames::Random { seed };
             let cut = memory.power_cut_by(PowerCut { bytes: UnsyncedBytes::Kept, names });
-            assert_eq!(cut.list(Path::new("/")).unwrap().len(), 1, "what was synced stays");
+            assert_eq!(cut.list(Path::new("/")).unwrap().len(), 1, "a synced name was lost");
         }
     }
 }
