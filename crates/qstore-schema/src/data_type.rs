@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a column of metrics holds.
+/// The type of a column of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DataType {

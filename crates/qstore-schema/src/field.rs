@@ -9,29 +9,39 @@ use smol_str::SmolStr;
 /// One column.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Field {
-    /// The column's name, as it stands in the file.
+    /// The column's name in the file.
     pub name: SmolStr,
-    /// What it holds.
+    /// Its type.
     pub data_type: DataType,
-    /// Whether a row may leave it out.
+    /// Whether rows may omit it.
     pub nullable: bool,
 }
 
 impl Field {
-    /// A column every row must fill.
+    /// A column that every row must have a value for.
     #[must_use]
     pub const fn required(name: &'static str, data_type: DataType) -> Self {
         Self { name: SmolStr::new_static(name), data_type, nullable: false }
     }
 
-    /// A column a row may leave out.
+    /// A column that rows may omit.
     #[must_use]
     pub const fn nullable(name: &'static str, data_type: DataType) -> Self {
         Self { name: SmolStr::new_static(name), data_type, nullable: true }
     }
 }
 
-/// Columns in file order, no two of one name.
+/// Columns in file order, with unique names.
+///
+/// ```
+/// use qstore_schema::{DataType, Field, Schema};
+///
+/// let mut schema = Schema::new(vec![Field::required("step", DataType::Int64)])?;
+/// schema.push(Field::nullable("loss", DataType::Float64))?;
+/// assert_eq!(schema.index_of("loss"), Some(1));
+/// assert!(schema.push(Field::nullable("loss", DataType::Utf8)).is_err(), "the name is taken");
+/// # Ok::<(), qstore_schema::ColumnError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Schema {
     fields: Vec<Field>,
@@ -41,7 +51,7 @@ impl Schema {
     /// A schema of these columns, in this order.
     ///
     /// # Errors
-    /// [`ColumnError::Duplicate`] when a name stands twice.
+    /// [`ColumnError::Duplicate`] when a name occurs twice.
     pub fn new(fields: Vec<Field>) -> Result<Self, ColumnError> {
         for (index, field) in fields.iter().enumerate() {
             if fields[..index].iter().any(|earlier| earlier.name == field.name) {
@@ -69,19 +79,19 @@ impl Schema {
         &self.fields
     }
 
-    /// Where the column of this name stands.
+    /// The index of the column with this name.
     #[must_use]
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.name == name)
     }
 
-    /// How many columns there are.
+    /// The number of columns.
     #[must_use]
     pub fn len(&self) -> usize {
         self.fields.len()
     }
 
-    /// Whether there is no column.
+    /// Whether there are no columns.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
@@ -93,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_schema_refuses_a_name_twice() {
+    fn a_schema_refuses_a_duplicate_name() {
         let loss = Field::required("loss", DataType::Float64);
         let again = Field::nullable("loss", DataType::Int64);
         let expected = ColumnError::Duplicate { name: "loss".into() };

@@ -1,8 +1,8 @@
-//! The vocabulary every other Q-Store crate speaks: what a column, a row of metrics, a tensor and
-//! the state of a model are.
+//! The vocabulary shared by all Q-Store crates: what a column, a row of metrics, a tensor and the state of a
+//! model are.
 //!
-//! What it is **not**: it does no I/O, starts no thread, reads no clock, and knows neither Parquet
-//! nor Zarr. Depend on it alone when you write a sink, a store or a framework adapter of your own.
+//! What it is **not**: it does no I/O, starts no thread, reads no clock, and knows neither Parquet nor Zarr.
+//! Depend on it alone to write a sink, a store or a framework adapter of your own.
 //!
 //! | to describe | use |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | a row whose columns are known only at run time | [`Row`] |
 //! | a row type of your own | [`record!`], or the [`Record`] trait by hand |
 //! | one array of numbers | [`Tensor`] |
-//! | a model or an optimiser | [`StateDict`] |
+//! | a model or an optimizer | [`StateDict`] |
 //!
 //! ```
 //! use qstore_schema::{Row, StateDict, Tensor, TrainingMetrics};
@@ -27,6 +27,14 @@
 //! assert_eq!(model.tensor("weights").unwrap().shape(), [2, 2]);
 //! # Ok::<(), qstore_schema::TensorError>(())
 //! ```
+//!
+//! # What happens in every case
+//! * **A value that does not fit its column** is an error of the call that sets it, and nothing changes.
+//!   Nothing is rounded: an integer is accepted for a float column, and a float for an integer column, only
+//!   if the conversion is exact.
+//! * **A tensor** is made from bytes or a vector without copying, or refused if shape and bytes disagree.
+//!   Reading it as another element type is an error, never a reinterpretation.
+//! * **A name known only at run time** is stored once for the life of the process; see [`Name::new`].
 //!
 //! # Features
 //! `half` — `half::f16` and `half::bf16` as tensor elements. Off by default.

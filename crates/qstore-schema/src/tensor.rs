@@ -1,14 +1,16 @@
-//! An array of numbers that is cheap to hand over: reference-counted bytes with a type and a shape.
+//! An array of numbers that is cheap to pass on: reference-counted bytes with a type and a shape.
 //!
-//! It does no arithmetic and has no strides: elements lie in C order, in the machine's
-//! (little-endian) byte order.
+//! It does no arithmetic and has no strides: elements are in C order (row-major) and little-endian.
 
 use crate::dtype::{Dtype, Element};
 use crate::tensor_error::TensorError;
 use bytemuck::checked;
 use bytes::Bytes;
 
-/// `dtype`, `shape` and the bytes. Cloning one copies no data.
+/// An element type, a shape and the bytes. Cloning it copies no data.
+///
+/// Making one from a vector or from [`Bytes`] copies nothing either: the tensor takes ownership, so that a
+/// snapshot of a model costs a reference count per tensor.
 ///
 /// ```
 /// use qstore_schema::Tensor;
@@ -18,6 +20,18 @@ use bytes::Bytes;
 /// assert_eq!(tensor.as_slice::<f32>()?.len(), 6);
 /// # Ok::<(), qstore_schema::TensorError>(())
 /// ```
+///
+/// From a framework that hands out bytes and a name of the element type:
+///
+/// ```
+/// use qstore_schema::{Tensor, TensorError};
+///
+/// let bytes = vec![0, 0, 128, 63, 0, 0, 0, 64]; // two little-endian floats
+/// let tensor = Tensor::new("float32".parse().unwrap(), [2], bytes)?;
+/// assert_eq!(tensor.to_vec::<f32>()?, [1.0, 2.0]);
+/// assert!(matches!(tensor.to_vec::<f64>(), Err(TensorError::DtypeMismatch { .. })));
+/// # Ok::<(), TensorError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tensor {
     dtype: Dtype,
@@ -25,7 +39,7 @@ pub struct Tensor {
     data: Bytes,
 }
 
-/// Keeps a vector alive as the owner of a tensor's bytes.
+/// Keeps a vector alive as the owner of the bytes of a tensor.
 struct Owned<T>(Vec<T>);
 
 impl<T: Element> AsRef<[u8]> for Owned<T> {
@@ -35,13 +49,13 @@ impl<T: Element> AsRef<[u8]> for Owned<T> {
 }
 
 impl Tensor {
-    /// A tensor over bytes that are already there; nothing is copied.
+    /// A tensor over existing bytes; nothing is copied.
     ///
     /// `shape` lists the length of each dimension, outermost first; `[]` is a single element.
     ///
     /// # Errors
-    /// [`TensorError::ShapeMismatch`] when the bytes are not exactly what the shape takes,
-    /// [`TensorError::ShapeOverflow`] when no memory could hold it.
+    /// [`TensorError::ShapeMismatch`] when the shape does not take exactly these bytes,
+    /// [`TensorError::ShapeOverflow`] when it takes more than memory can hold.
     pub fn new(
         dtype: Dtype,
         shape: impl Into<Vec<usize>>,
@@ -55,7 +69,7 @@ impl Tensor {
         Ok(Self { dtype, shape, data })
     }
 
-    /// A tensor that takes over a vector; nothing is copied.
+    /// A tensor that takes ownership of a vector; nothing is copied.
     ///
     /// # Errors
     /// As [`Tensor::new`].
@@ -77,7 +91,7 @@ impl Tensor {
         Self::from_vec(values.to_vec(), shape)
     }
 
-    /// A 0-dimensional tensor: one number.
+    /// A 0-dimensional tensor: a single number.
     #[must_use]
     pub fn scalar<T: Element>(value: T) -> Self {
         Self { dtype: T::DTYPE, shape: Vec::new(), data: Bytes::from_owner(Owned(vec![value])) }
@@ -102,19 +116,19 @@ impl Tensor {
         &self.shape
     }
 
-    /// The elements' bytes in C order.
+    /// The bytes of the elements in C order.
     #[must_use]
     pub fn data(&self) -> &Bytes {
         &self.data
     }
 
-    /// How many elements there are.
+    /// The number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.data.len() / self.dtype.size()
     }
 
-    /// Whether some dimension has length 0.
+    /// Whether any dimension has length 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.data.is_empty()
@@ -123,12 +137,12 @@ impl Tensor {
     /// The elements, without copying.
     ///
     /// # Errors
-    /// [`TensorError::DtypeMismatch`] for another type, [`TensorError::Misaligned`] when borrowed bytes start
-    /// at an address `T` cannot be read from (then [`Tensor::to_vec`] still works), and
-    /// [`TensorError::InvalidElement`] for bytes that are no `T`.
+    /// [`TensorError::DtypeMismatch`] for another element type, [`TensorError::Misaligned`] when the bytes
+    /// start at an address that `T` cannot be read from ([`Tensor::to_vec`] works all the same), and
+    /// [`TensorError::InvalidElement`] for bytes that are not a valid `T`.
     pub fn as_slice<T: Element>(&self) -> Result<&[T], TensorError> {
         self.expect_dtype(T::DTYPE)?;
-        // A dangling empty buffer has no alignment to speak of, nor any element to misread.
+        // An empty buffer may dangle at any address, and has no element to misread.
         if self.data.is_empty() {
             return Ok(&[]);
         }
@@ -145,8 +159,8 @@ impl Tensor {
     /// A copy of the elements.
     ///
     /// # Errors
-    /// [`TensorError::DtypeMismatch`] for another type, [`TensorError::InvalidElement`] for bytes that are no
-    /// `T`.
+    /// [`TensorError::DtypeMismatch`] for another element type, [`TensorError::InvalidElement`] for bytes that
+    /// are not a valid `T`.
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>, TensorError> {
         self.expect_dtype(T::DTYPE)?;
         self.data
@@ -166,7 +180,7 @@ impl Tensor {
 }
 
 fn byte_len(dtype: Dtype, shape: &[usize]) -> Result<usize, TensorError> {
-    // An empty dimension makes the tensor empty even where the other lengths would overflow.
+    // A dimension of length 0 makes the tensor empty, even if the other lengths would overflow.
     if shape.contains(&0) {
         return Ok(0);
     }
@@ -182,7 +196,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_vector_is_taken_over_without_a_copy() {
+    fn a_vector_becomes_a_tensor_without_a_copy() {
         let values = vec![1.0_f32, 2.0, 3.0];
         let address = values.as_ptr();
         let tensor = Tensor::from_vec(values, [3]).unwrap();
@@ -191,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_that_does_not_match_is_refused_with_both_sizes() {
+    fn a_shape_that_does_not_match_is_refused_and_both_sizes_are_named() {
         let error = Tensor::from_vec(vec![1.0_f32; 5], [2, 3]).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -205,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_element_and_no_element_are_tensors() {
+    fn a_tensor_may_have_one_element_or_none() {
         let one = Tensor::scalar(7_i64);
         assert_eq!((one.shape(), one.len()), (&[][..], 1));
         let none = Tensor::from_vec(Vec::<f64>::new(), [0, 4]).unwrap();
@@ -225,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bool_of_two_is_no_bool() {
+    fn a_bool_of_two_is_refused() {
         let tensor = Tensor::new(Dtype::Bool, [2], vec![1, 2]).unwrap();
         assert_eq!(
             tensor.to_vec::<bool>(),
