@@ -1,5 +1,5 @@
-//! Nonsense, and what is said about it. Details are tested in each crate; here it is the public face:
-//! every message names the setting or the path and says what to do.
+//! Bad input and its error messages. Details are tested in each crate; this is what users see: every message
+//! names the setting or the path and says what to do.
 
 use qstore::schema::{Dtype, Row, StateDict, Tensor, TrainingMetrics};
 use qstore::{
@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// The error's text contains all of these.
+/// Checks that the error message contains all of these.
 fn check<T>(outcome: Result<T, impl Display>, expected: &[&str]) {
     let Err(error) = outcome else { panic!("accepted, without {expected:?}") };
     let message = error.to_string();
@@ -68,7 +68,7 @@ fn paths() {
     check(manager("notes.txt"), &["notes.txt", "not a directory"]);
     let in_proc = CheckpointManager::open("/proc/checkpoints", CheckpointSettings::default());
     check(in_proc, &["/proc", "could not"]);
-    assert_eq!(fs::read_dir(dir).unwrap().count(), 1, "nothing was left behind");
+    assert_eq!(fs::read_dir(dir).unwrap().count(), 1, "something was left behind");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn checkpoints() {
     check(manager.save(4, model(""), None, None), &["without a name"]);
     check(Tensor::new(Dtype::Float32, [2, 3], vec![0_u8; 8]), &["24 bytes", "8"]);
 
-    // Names that would lead out of the checkpoint stay in it, and come back as they were.
+    // Names that would lead out of the checkpoint stay inside, and survive a round trip.
     let names = ["..", "../../escape", "/etc/passwd", "a\0b", "C:\\con", "zarr.json", "Ünï", "a/b"];
     let hostile: StateDict = names.iter().map(|name| (*name, Tensor::scalar(2_i64))).collect();
     manager.save(5, hostile.clone(), None, None).unwrap().wait(patience).unwrap();
