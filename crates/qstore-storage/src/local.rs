@@ -130,12 +130,15 @@ impl FileSystem for LocalFs {
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
-        let entry = |entry: io::Result<fs::DirEntry>| {
-            let entry = entry?;
-            Ok(Entry { name: entry.file_name(), kind: kind_of(entry.file_type()?) })
-        };
         fs::read_dir(dir)
-            .and_then(|entries| entries.map(entry).collect())
+            .and_then(|entries| {
+                entries
+                    .map(|entry| {
+                        let entry = entry?;
+                        Ok(Entry { name: entry.file_name(), kind: kind_of(entry.file_type()?) })
+                    })
+                    .collect()
+            })
             .context(Operation::List, dir)
     }
 

@@ -16,7 +16,6 @@ use crate::error::{Context, Error, Operation, Result};
 use crate::file_system::{Entry, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 use crate::in_place::{Claim, Exclusive, Stamp};
 use disk::{Disk, Inode};
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -214,11 +213,11 @@ impl FileSystem for MemoryFs {
     fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
         let disk = self.disk();
         let names = disk.find(dir).and_then(|inode| disk.names(inode));
-        let entry = |(name, inode): (&OsString, &usize)| Entry {
-            name: name.clone(),
-            kind: disk.kind(*inode),
-        };
-        Ok(names.context(Operation::List, dir)?.iter().map(entry).collect())
+        Ok(names
+            .context(Operation::List, dir)?
+            .iter()
+            .map(|(name, inode)| Entry { name: name.clone(), kind: disk.kind(*inode) })
+            .collect())
     }
 
     fn create_dir(&self, dir: &Path) -> Result<()> {
@@ -267,10 +266,10 @@ impl FileSystem for MemoryFs {
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
         let mut disk = self.disk();
         disk.split(path).context(Operation::Lock, path)?;
-        let lock = || -> Box<dyn Lock> {
-            Box::new(MemoryLock { storage: self.clone(), path: path.to_path_buf() })
-        };
-        Ok(disk.locked.insert(path.to_path_buf()).then(lock))
+        if !disk.locked.insert(path.to_path_buf()) {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(MemoryLock { storage: self.clone(), path: path.to_path_buf() })))
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
@@ -278,8 +277,7 @@ impl FileSystem for MemoryFs {
             if let Some(lock) = self.try_lock(path)? {
                 return Ok(lock);
             }
-            let is_held = |disk: &mut Disk| disk.locked.contains(path);
-            drop(self.shared.unlocked.wait_while(self.disk(), is_held));
+            drop(self.shared.unlocked.wait_while(self.disk(), |disk| disk.locked.contains(path)));
         }
     }
 }

@@ -64,13 +64,13 @@ impl Disk {
     }
 
     pub(super) fn stamp(&self, inode: usize) -> Stamp {
-        let names = |dir: &Inode| match dir {
+        let names = self.inodes.iter().map(|dir| match dir {
             Inode::Dir { live, .. } => live.values().filter(|found| **found == inode).count(),
             Inode::File { .. } => 0,
-        };
+        });
         Stamp {
             identity: (0, inode as u64),
-            names: self.inodes.iter().map(names).sum::<usize>() as u64,
+            names: names.sum::<usize>() as u64,
             len: self.bytes(inode).map_or(0, |bytes| bytes.len() as u64),
             modified: (self.changes.get(&inode).copied().unwrap_or(0), 0),
         }
