@@ -44,7 +44,7 @@ pub(crate) fn run(trial: &Arc<Trial>) {
             match bench {
                 Some(mut bench) => bench.kill(scenario, *at),
                 None => {
-                    benches[0].lock().unwrap_or_else(PoisonError::into_inner).kill(scenario, *at)
+                    benches[0].lock().unwrap_or_else(PoisonError::into_inner).kill(scenario, *at);
                 }
             }
         });
