@@ -74,7 +74,7 @@ pub fn run(dir: &Path, storage: &Arc<dyn FileSystem>, settings: &WriterSettings,
 /// their values; it can be written to immediately, and there are no leftovers.
 ///
 /// # Panics
-/// When something does not hold.
+/// When one of these does not hold.
 pub fn check(dir: &Path, storage: &Arc<dyn FileSystem>, acknowledged: i64) {
     let path = file(dir);
     let bytes = || read_all(&**storage, &path).ok();

@@ -42,7 +42,7 @@ const TRAPS: [(&str, Trap); 14] = [
     ("pipe", |at, _| assert!(Command::new("mkfifo").arg(at).status().unwrap().success())),
     ("socket", |at, _| drop(UnixListener::bind(at).unwrap())),
     ("empty-file", |at, _| fs::write(at, b"").unwrap()),
-    ("text", |at, _| fs::write(at, b"somebody's notes\n").unwrap()),
+    ("text", |at, _| fs::write(at, b"notes of another program\n").unwrap()),
     ("empty-directory", |at, _| fs::create_dir(at).unwrap()),
     ("directory-with-a-link", |at, outside| {
         fs::create_dir(at).unwrap();
@@ -50,7 +50,7 @@ const TRAPS: [(&str, Trap); 14] = [
         symlink(outside.join("secret"), at.join("zarr.json")).unwrap();
         symlink(outside.join("secret"), at.join("manifest.json")).unwrap();
     }),
-    ("file-nobody-may-read", |at, _| {
+    ("file-without-permissions", |at, _| {
         fs::write(at, b"no").unwrap();
         fs::set_permissions(at, fs::Permissions::from_mode(0o000)).unwrap();
     }),

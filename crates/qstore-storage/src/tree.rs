@@ -25,8 +25,8 @@ pub fn parent_of(path: &Path) -> &Path {
 }
 
 /// Creates a directory and its missing parents; each is durable before the next one is created. The
-/// directory that holds the first of them is synced as well, as far as permissions allow: whoever created
-/// that directory may have crashed before syncing it. An existing directory is not an error.
+/// directory that holds the first of them is synced as well, as far as permissions allow: its creator
+/// may have crashed before syncing it. An existing directory is not an error.
 ///
 /// ```
 /// use qstore_storage::{FileSystem, MemoryFs, create_dir_all};
