@@ -53,7 +53,7 @@
 //!   [`FileSystem`]; checkpoints in a bucket use the repository trait of `qstore-checkpoint` instead.
 //!
 //! # Features
-//! `testing` — [`testing`], file systems that observe, fail, hang and lose power on demand. Off by
+//! `testing` — the module `testing`: file systems that observe, fail, hang and lose power on demand. Off by
 //! default; turn it on in dev-dependencies.
 //!
 //! # Platforms
