@@ -26,7 +26,7 @@ fn start(path: &Path, settings: WriterSettings) -> Result<(), qstore::parquet::E
 }
 
 #[test]
-fn settings() {
+fn a_bad_setting_is_reported_by_name_with_its_range() {
     let dir = tempfile::tempdir().unwrap();
     let metrics = dir.path().join("metrics.parquet");
     let writer = WriterSettings::default;
@@ -47,7 +47,7 @@ fn settings() {
 }
 
 #[test]
-fn paths() {
+fn a_bad_path_is_reported_and_nothing_is_touched() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let default = WriterSettings::default;
@@ -72,7 +72,7 @@ fn paths() {
 }
 
 #[test]
-fn another_schema() {
+fn a_file_with_another_schema_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("metrics.parquet");
     let buffer = AsyncBuffer::new(8).unwrap();
@@ -87,7 +87,7 @@ fn another_schema() {
 }
 
 #[test]
-fn two_writers() {
+fn a_second_writer_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("metrics.parquet");
     let first = AsyncMetricsLogger::open(&path).unwrap();
@@ -97,7 +97,7 @@ fn two_writers() {
 }
 
 #[test]
-fn checkpoints() {
+fn a_bad_checkpoint_name_is_refused_or_stays_inside() {
     let dir = tempfile::tempdir().unwrap();
     let manager = CheckpointManager::open(dir.path(), CheckpointSettings::default()).unwrap();
     let patience = Duration::from_secs(60);
