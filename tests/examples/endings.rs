@@ -1,6 +1,6 @@
-//! A program that logs rows and ends in the way it is told, for `integration/endings.rs`.
+//! A program that logs rows and ends in the requested way, for `integration/endings.rs`.
 //!
-//! `endings FILE ENDING` logs 150 rows, of which it knows the first 100 to be flushed.
+//! `endings FILE ENDING` logs 150 rows, the first 100 of which it flushes.
 
 use qstore::{AsyncMetricsLogger, LoggerSettings, MetricsRow, StopSignal, WriterSettings};
 use std::error::Error;
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [file, ending] = arguments.as_slice() else { return Err("FILE ENDING".into()) };
     let stop = if ending == "signal" { Some(StopSignal::install()?) } else { None };
 
-    // Nothing but the call to `flush`, and the end, publishes a row.
+    // Only the call of `flush`, and the end, publish rows.
     let writer = WriterSettings::default().flush_interval(1_000_000).flush_every(LONG);
     let mut logger = AsyncMetricsLogger::open_with(file, &LoggerSettings::default(), writer)?;
     let log = |steps: std::ops::Range<i64>| {
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "wait" => loop {
             thread::park();
         },
-        other => return Err(format!("no such ending: {other}").into()),
+        other => return Err(format!("unknown ending: {other}").into()),
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Writes the inputs the fuzzers begin with, one directory for each target:
+//! Writes the inputs that the fuzzers start with, one directory per target:
 //!
 //! ```sh
 //! cargo run -p qstore-tests --example seeds -- fuzz/seeds

@@ -1,8 +1,8 @@
-//! arrow2 and parquet2, which share no code with the Parquet library we write with, on our files; and
-//! the way back, through the feature `arrow2`.
+//! arrow2 and parquet2, which share no code with the Parquet library that we write with, read our files; and the
+//! way back, through the feature `arrow2`.
 //!
-//! They know no byte-stream-split floats and no run lengths of flags, so files with those are written
-//! with the plain encoding; integers and texts they read as they are usually written.
+//! They support neither byte-stream-split floats nor run-length-encoded booleans, so files with those are written
+//! with the plain encoding. Integers and texts are written as usual.
 
 use arrow2::io::parquet::read::{FileReader, infer_schema, read_metadata};
 use qstore::parquet::{Compression, MetricsLog, arrow2_rows};
@@ -14,11 +14,11 @@ use std::time::Instant;
 
 const CODECS: [&str; 5] = ["gzip", "zstd:3", "lz4", "snappy", "none"];
 
-/// Integers and texts; if plain, also flags, floats of all sorts, nulls, and a column that appears late.
+/// Integers and texts; if plain, also booleans, all kinds of floats, nulls, and a column that appears late.
 fn rows(count: i64, is_plain: bool) -> Vec<Row> {
     let mut random = fastrand::Rng::with_seed(9);
     let row = |step: i64| {
-        // Differences that leave 64 bits are too much for arrow2's decoder of deltas.
+        // Differences that exceed 64 bits overflow in arrow2's delta decoder.
         let bits = if is_plain { 0 } else { 2 };
         let mut row = Row::from([("step", step), ("noise", random.i64(..) >> bits)]);
         row.set("backend", ["simulator", "ion_trap", ""][random.usize(..3)]);
@@ -26,7 +26,7 @@ fn rows(count: i64, is_plain: bool) -> Vec<Row> {
             if step % 3 == 0 {
                 row.set("is_best", random.bool());
             }
-            // Any bits at all: NaNs with a payload, infinities, both zeros.
+            // Arbitrary bits: NaNs with a payload, infinities, both zeros.
             row.set("loss", f64::from_bits(random.u64(..)));
             row.set("zero", [0.0, -0.0][random.usize(..2)]);
             if step > count / 2 {
@@ -49,7 +49,7 @@ fn write(path: &Path, rows: &[Row], settings: WriterSettings) {
     log.close().unwrap();
 }
 
-/// All rows of a file as arrow2 finds them.
+/// All rows of a file as arrow2 reads them.
 fn read(path: &Path) -> Vec<Row> {
     let mut file = File::open(path).unwrap();
     let metadata = read_metadata(&mut file).unwrap();
@@ -60,7 +60,7 @@ fn read(path: &Path) -> Vec<Row> {
     chunks.flat_map(|chunk| arrow2_rows(&fields, &chunk).unwrap().collect::<Vec<_>>()).collect()
 }
 
-/// By their bits, and whatever the order of the names in a row.
+/// Compares bit by bit, ignoring the order of names in a row.
 fn assert_same(found: &[Row], expected: &[Row], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (number, (found, expected)) in found.iter().zip(expected).enumerate() {
@@ -77,7 +77,7 @@ fn arrow2_reads_every_value_of_a_file_and_its_rows_make_the_same_file_again() {
             let (first, second) = (dir.path().join("a.parquet"), dir.path().join("b.parquet"));
             let settings =
                 WriterSettings::default().compression(compression).plain_encoding(is_plain);
-            // More than enough for a sealed group with statistics.
+            // Enough for a sealed group with statistics.
             let rows = rows(6_000, is_plain);
             write(&first, &rows, settings.clone());
             let found = read(&first);

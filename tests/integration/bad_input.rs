@@ -1,5 +1,5 @@
-//! Nonsense, and what is said about it. Details are tested in each crate; here it is the public face:
-//! every message names the setting or the path and says what to do.
+//! Bad input and its error messages. Details are tested in each crate; this is what users see: every message
+//! names the setting or the path and says what to do.
 
 use qstore::schema::{Dtype, Row, StateDict, Tensor, TrainingMetrics};
 use qstore::{
@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// The error's text contains all of these.
+/// Checks that the error message contains all of these.
 fn check<T>(outcome: Result<T, impl Display>, expected: &[&str]) {
     let Err(error) = outcome else { panic!("accepted, without {expected:?}") };
     let message = error.to_string();
@@ -26,7 +26,7 @@ fn start(path: &Path, settings: WriterSettings) -> Result<(), qstore::parquet::E
 }
 
 #[test]
-fn settings() {
+fn a_bad_setting_is_reported_by_name_with_its_range() {
     let dir = tempfile::tempdir().unwrap();
     let metrics = dir.path().join("metrics.parquet");
     let writer = WriterSettings::default;
@@ -47,7 +47,7 @@ fn settings() {
 }
 
 #[test]
-fn paths() {
+fn a_bad_path_is_reported_and_nothing_is_touched() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let default = WriterSettings::default;
@@ -68,11 +68,11 @@ fn paths() {
     check(manager("notes.txt"), &["notes.txt", "not a directory"]);
     let in_proc = CheckpointManager::open("/proc/checkpoints", CheckpointSettings::default());
     check(in_proc, &["/proc", "could not"]);
-    assert_eq!(fs::read_dir(dir).unwrap().count(), 1, "nothing was left behind");
+    assert_eq!(fs::read_dir(dir).unwrap().count(), 1, "something was left behind");
 }
 
 #[test]
-fn another_schema() {
+fn a_file_with_another_schema_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("metrics.parquet");
     let buffer = AsyncBuffer::new(8).unwrap();
@@ -87,7 +87,7 @@ fn another_schema() {
 }
 
 #[test]
-fn two_writers() {
+fn a_second_writer_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("metrics.parquet");
     let first = AsyncMetricsLogger::open(&path).unwrap();
@@ -97,7 +97,7 @@ fn two_writers() {
 }
 
 #[test]
-fn checkpoints() {
+fn a_bad_checkpoint_name_is_refused_or_stays_inside() {
     let dir = tempfile::tempdir().unwrap();
     let manager = CheckpointManager::open(dir.path(), CheckpointSettings::default()).unwrap();
     let patience = Duration::from_secs(60);
@@ -107,7 +107,7 @@ fn checkpoints() {
     check(manager.save(4, model(""), None, None), &["without a name"]);
     check(Tensor::new(Dtype::Float32, [2, 3], vec![0_u8; 8]), &["24 bytes", "8"]);
 
-    // Names that would lead out of the checkpoint stay in it, and come back as they were.
+    // Names that would lead out of the checkpoint stay inside, and survive a round trip.
     let names = ["..", "../../escape", "/etc/passwd", "a\0b", "C:\\con", "zarr.json", "Ünï", "a/b"];
     let hostile: StateDict = names.iter().map(|name| (*name, Tensor::scalar(2_i64))).collect();
     manager.save(5, hostile.clone(), None, None).unwrap().wait(patience).unwrap();

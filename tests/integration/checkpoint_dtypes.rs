@@ -1,7 +1,7 @@
 //! Every element type and every kind of shape, read by zarr-python and by TensorStore.
 //!
-//! Neither knows `bfloat16` and the 8-bit floats as Zarr types: they are stored as unsigned integers
-//! of their size, and an attribute says what they are.
+//! Neither supports `bfloat16` and the 8-bit floats as Zarr types: they are stored as unsigned integers of the
+//! same size, with an attribute that names their type.
 
 use qstore::zarr::{Compression, Layout};
 use qstore::{CheckpointManager, CheckpointSettings, Dtype, StateDict, Tensor};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// A number, nothing, a chunk, and many chunks that do not divide the shape.
+/// A scalar, no elements, one chunk, and many chunks that do not divide the shape evenly.
 const SHAPES: [&[usize]; 4] = [&[], &[0, 3], &[5], &[61, 1, 67]];
 
 #[test]
@@ -44,7 +44,7 @@ fn every_element_type_and_shape_is_read_by_others() {
     assert_eq!(said.trim(), format!("{arrays} arrays equal in {} checkpoints", expected.len()));
 }
 
-/// A tensor of each type and shape, and what others are to find.
+/// A tensor of each type and shape, and what other readers should find.
 fn model(random: &mut fastrand::Rng) -> (StateDict, Map<String, Value>) {
     let (mut model, mut arrays) = (StateDict::new(), Map::new());
     for dtype in Dtype::ALL {

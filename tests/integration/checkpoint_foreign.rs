@@ -1,5 +1,5 @@
-//! Checkpoints of other programs: plain Zarr groups that zarr-python wrote are loaded when they are
-//! asked for by name, and only then.
+//! Checkpoints of other programs: plain Zarr groups written by zarr-python are loaded when they are requested by
+//! name, and only then.
 
 use qstore::zarr::{MissingChunks, load_zarr_group};
 use qstore::{CheckpointManager, CheckpointSettings, StateDict, Tensor};
@@ -49,7 +49,7 @@ fn groups_that_zarr_python_wrote_are_loaded_on_request() {
     damage(&tmp.path().join("v3-blosc"));
 }
 
-/// What zarr-python leaves out and what was lost look alike, so the caller has to say.
+/// A chunk that zarr-python omitted and one that was lost look the same, so the caller has to choose.
 fn holes(path: &Path) {
     let error = load_zarr_group(path, MissingChunks::Refuse).unwrap_err();
     assert!(error.to_string().contains("is missing"), "{error}");
@@ -84,7 +84,7 @@ fn damage(path: &Path) {
     assert!(load_zarr_group(path.join("none"), MissingChunks::Refuse).is_err());
 }
 
-/// They are in nobody's way: not listed, not replaced, not counted by retention.
+/// They do not interfere: they are not listed, not replaced, and not counted by retention.
 #[test]
 fn a_directory_with_old_checkpoints_can_be_used_for_new_ones() {
     let tmp = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
 //! `kill -9` in the middle of saving, overwriting and removing checkpoints, in both layouts.
 //!
-//! This very test program is started again as the one that saves; it notes in a journal what it has
-//! begun and what it was told is durable, and is killed at a random moment. Whatever lies in the
-//! directory then is compared by us at once, and by zarr-python from a copy.
+//! This test program is started again as the one that saves. It records in a journal what it has started and what
+//! was reported as durable, and is killed at a random moment. Whatever is in the directory is then compared here
+//! immediately, and by zarr-python from a copy.
 
 use qstore::{CheckpointManager, CheckpointSettings, Checkpoints, Layout, StateDict, Tensor};
 use qstore_tests::readers;
@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Names the directory, in the program that is to be killed.
+/// The variable that names the directory, in the program that is killed.
 const DIR: &str = "QSTORE_KILL_DIR";
 const LAYOUT: &str = "QSTORE_KILL_LAYOUT";
-/// How many kills in each layout, if not the default.
+/// The variable for the number of kills per layout.
 const KILLS: &str = "QSTORE_KILLS";
 const KILLS_DEFAULT: usize = 20;
 
-/// Saves of seed `n` go to one of these, so that most overwrite an epoch, and some give it way.
+/// Saves of seed `n` go to one of these epochs, so that most overwrite one.
 const EPOCHS: u64 = 4;
 const KEEP_LAST: usize = 3;
 const LONG: Duration = Duration::from_mins(1);
@@ -111,18 +111,18 @@ fn kills_at_random_leave_whole_checkpoints_and_the_last_one_that_was_acknowledge
         println!(
             "{kills} cases: {name}, in {saves} saves, {unacknowledged} of them under way; {count} looks: {said}"
         );
-        // What is left can be continued.
+        // The run can be continued.
         let manager = CheckpointManager::open(tmp.path().join("checkpoints"), settings(layout));
         let mut manager = manager.unwrap();
         manager.save(99, model(99), None, None).unwrap().wait(LONG).unwrap();
         assert_eq!(manager.latest_checkpoint().unwrap(), Some(99));
-        // What a save has replaced is taken apart after it was acknowledged.
+        // What a save has replaced is removed after the acknowledgement.
         manager.close(LONG).unwrap();
         assert!(!tmp.path().join("checkpoints/.staging").exists(), "leftovers are collected");
     }
 }
 
-/// Starts the one that saves and kills it a moment after a random number of saves.
+/// Starts the program that saves, and kills it a moment after a random number of saves.
 fn kill_one(dir: &Path, layout: &str, random: &mut fastrand::Rng) {
     let before = Journal::read(dir).durable;
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -141,7 +141,7 @@ fn kill_one(dir: &Path, layout: &str, random: &mut fastrand::Rng) {
         assert!(Instant::now() < deadline, "it saves nothing");
         std::thread::yield_now();
     }
-    // Somewhere within the next save or two; nothing depends on how long it really is.
+    // Somewhere within the next save or two; nothing depends on its duration.
     let moment = Instant::now() + Duration::from_micros(random.u64(0..12_000));
     while Instant::now() < moment {
         std::hint::spin_loop();
@@ -150,9 +150,9 @@ fn kill_one(dir: &Path, layout: &str, random: &mut fastrand::Rng) {
     child.wait().unwrap();
 }
 
-/// Compares everything that is listed with what was saved, and says what others must find in a copy.
+/// Compares everything listed with what was saved. Returns what other readers must find in a copy.
 fn check(dir: &Path, copy: &Path, journal: &Journal, layout: Layout) -> Vec<Value> {
-    // Read first without a writer's help, as another program would.
+    // Read first without a writer, as another program would.
     let checkpoints = Checkpoints::open(dir).unwrap();
     let listed = checkpoints.list_checkpoints().unwrap();
     let latest = checkpoints.load_latest().unwrap().expect("one save was acknowledged at least");
@@ -196,7 +196,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The seed of a model that is whole.
+/// The seed of an intact model.
 fn seed_of(state: &StateDict) -> u64 {
     let seed = state.tensor("seed").unwrap().to_vec::<u64>().unwrap()[0];
     assert_eq!(*state, model(seed), "a mixture");

@@ -1,4 +1,4 @@
-//! The demo from outside: everything it logged and saved is in its files, value by value.
+//! The demo as a user runs it: everything it logged and saved is in its files, value by value.
 
 use crate::recorded::{self, Expected};
 use qstore::schema::TrainingMetrics;
@@ -7,13 +7,13 @@ use qstore_tests::{plain, readers};
 use serde_json::Value;
 
 #[test]
-fn it_learns_and_everybody_reads_what_it_recorded() {
+fn the_demo_learns_and_every_reader_reads_what_it_recorded() {
     let demo = Demo::new();
     let expected = Expected::from_now();
     let said = demo.run(0, &[]);
     let journal = demo.journal(0);
     let rows = expected.rows(&journal.rows);
-    // 105 flowers in batches of 15, 25 times, and a row for each epoch.
+    // 105 flowers in batches of 15, for 25 epochs, and a row per epoch.
     assert_eq!(rows.len(), 25 * (7 + 1));
     assert_eq!(journal.written, rows.len() as u64);
     assert_eq!(journal.durable, [4, 9, 14, 19, 24]);
@@ -27,15 +27,15 @@ fn it_learns_and_everybody_reads_what_it_recorded() {
     }
 }
 
-/// No column of a step is a default that nobody filled in.
+/// No column of a step still has its default.
 #[test]
 fn every_column_has_a_value_of_the_run() {
     let demo = Demo::new();
     demo.run(0, &["--epochs", "1"]);
     let step = &demo.journal(0).rows[3]["row"];
     let default = plain::row(&TrainingMetrics::default());
-    // The first epoch is number 0, the logger stamps the time later, 1 024 shots are what the demo
-    // takes, and a single step has no validation.
+    // The first epoch is number 0, the logger adds the time later, the demo takes 1 024 shots, and a single step
+    // has no validation.
     let as_by_default = ["epoch", "timestamp", "shots_per_circuit", "val_loss"];
     for (column, value) in default.as_object().unwrap() {
         let is_as_by_default = as_by_default.contains(&column.as_str());
@@ -44,7 +44,7 @@ fn every_column_has_a_value_of_the_run() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_losses_and_a_resumed_run_goes_on_like_one_never_stopped() {
+fn the_same_seed_gives_the_same_losses_even_if_the_run_is_resumed() {
     let (straight, again, resumed) = (Demo::new(), Demo::new(), Demo::new());
     straight.run(0, &["--epochs", "4", "--seed", "3"]);
     again.run(0, &["--epochs", "2", "--seed", "3"]);
@@ -66,7 +66,7 @@ fn losses(rows: &[Value]) -> Vec<Value> {
 }
 
 #[test]
-fn a_directory_with_a_run_in_it_is_not_mixed_with_another() {
+fn two_runs_are_never_mixed_in_one_directory() {
     let demo = Demo::new();
     demo.run(0, &["--epochs", "1"]);
     let output = demo.spawn(1, &["--epochs", "1"]).wait_with_output().unwrap();

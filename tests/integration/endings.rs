@@ -1,4 +1,4 @@
-//! How a process can end, and what that costs: the table of `docs/shutdown.md`, row by row.
+//! The ways a process can end, and what each one loses: the table of `docs/shutdown.md`, row by row.
 //!
 //! The original lost 999 of 1 000 rows by a clean `stop()`.
 
@@ -6,11 +6,11 @@ use qstore_tests::{parquet, program};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// Rows the program knows to be flushed, and rows it logs.
+/// The number of rows that the program flushes, and of those it logs.
 const FLUSHED: i64 = 100;
 const LOGGED: i64 = 150;
 
-/// Lets the program end in this way and returns the steps it left in its file.
+/// Makes the program end in that way and returns the steps in its file.
 fn steps_after(ending: &str, end: impl FnOnce(&Child)) -> Vec<i64> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("metrics.parquet");
@@ -35,8 +35,8 @@ fn send(signal: &'static str) -> impl FnOnce(&Child) {
     }
 }
 
-/// Whether SIGINT does nothing here, and so in our children: a shell without job control starts what it
-/// puts into the background so. Such a child would be waited for without end.
+/// Whether SIGINT is ignored by this process, and therefore by its children, as in the background jobs of a shell
+/// without job control. The test would wait indefinitely for such a child.
 fn is_interrupt_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -53,25 +53,23 @@ fn an_ending_that_runs_destructors_loses_nothing() {
 }
 
 #[test]
-fn a_signal_that_the_program_listens_to_loses_nothing() {
+fn a_signal_that_the_program_handles_loses_nothing() {
     for signal in ["-INT", "-TERM"] {
         assert!(steps_after("signal", send(signal)).into_iter().eq(0..LOGGED), "{signal}");
     }
     println!("2 cases");
 }
 
-/// The rows since the last flush were never published, and nothing else is missing.
+/// The rows since the last flush were never published; nothing else is missing.
 #[test]
-fn an_ending_that_runs_none_loses_what_was_not_flushed_and_no_more() {
+fn an_ending_without_destructors_loses_only_what_was_not_flushed() {
     for ending in ["exit", "abort", "forget"] {
         assert!(steps_after(ending, |_| {}).into_iter().eq(0..FLUSHED), "{ending}");
     }
     let mut cases = 3;
     for signal in ["-INT", "-TERM", "-KILL"] {
         if signal == "-INT" && is_interrupt_ignored() {
-            println!(
-                "-INT: not run, the shell that started us in the background lets it be ignored"
-            );
+            println!("-INT: not run, because this process was started with SIGINT ignored");
             continue;
         }
         assert!(steps_after("wait", send(signal)).into_iter().eq(0..FLUSHED), "{signal}");

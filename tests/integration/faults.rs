@@ -1,12 +1,11 @@
-//! The metrics file when the storage fails: at every operation, once, or for good.
+//! The metrics file on a failing file system: at every operation, once or permanently.
 
 use qstore::buffer::Sink;
 use qstore::parquet::{Error, MetricsLog, Publishing};
 use qstore::schema::Row;
 use qstore::storage::{FileSystem, MemoryFs, read_all};
 use qstore::{AsyncBuffer, AsyncMetricsWriter, MetricsFile, WriterSettings};
-use qstore_tests::crash::{CrashFs, cuts};
-use qstore_tests::fault::{Failure, Fault, FaultFs};
+use qstore_storage::testing::{CrashFs, Failure, Fault, FaultFs, cuts};
 use qstore_tests::metrics_run;
 use qstore_tests::promises::Promises;
 use std::io::ErrorKind;
@@ -19,19 +18,19 @@ use std::time::{Duration, Instant};
 const PATH: &str = "/metrics.parquet";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The settings of every way to write a file.
+/// The settings for every way to write a file.
 fn ways() -> [WriterSettings; 4] {
     metrics_run::ways().map(|(_, settings)| settings)
 }
 
-/// Row number n holds n.
+/// Checks that row number `n` holds `n`.
 fn check_values(storage: &dyn FileSystem, rows: i64) {
     let bytes = read_all(storage, Path::new(PATH)).unwrap();
     let found = qstore_tests::parquet::integers(&bytes, "n");
     assert_eq!(found, (0..rows).collect::<Vec<_>>());
 }
 
-/// What is left holds at least these rows, and is as it must be.
+/// Checks that what is left has at least these rows and is valid.
 fn check(left: MemoryFs, acknowledged: i64, what: &str) {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         metrics_run::check(Path::new("/"), &(Arc::new(left) as Arc<dyn FileSystem>), acknowledged);
@@ -47,7 +46,7 @@ fn operations_of_the_run(settings: &WriterSettings) -> usize {
     storage.operations()
 }
 
-/// Runs on a storage that fails like that; returns what is left and what was promised.
+/// Runs on a file system with that fault. Returns what is left and what was promised.
 fn run(fault: Fault, kind: ErrorKind, settings: &WriterSettings) -> (MemoryFs, Promises) {
     let (memory, told) = (MemoryFs::new(), Promises::default());
     let storage = FaultFs::new(Arc::new(memory.clone()), fault, kind);
@@ -55,9 +54,9 @@ fn run(fault: Fault, kind: ErrorKind, settings: &WriterSettings) -> (MemoryFs, P
     (memory, told)
 }
 
-/// Many more cuts, and every kind of failure, are tried by `cargo xtask torture`.
+/// `cargo xtask torture` tries many more cuts, and every kind of failure.
 #[test]
-fn a_power_cut_at_any_operation_takes_no_acknowledged_row() {
+fn a_power_cut_at_any_operation_loses_no_acknowledged_row() {
     let mut states = 0;
     for settings in ways() {
         for at in 0..=operations_of_the_run(&settings) {
@@ -93,11 +92,10 @@ fn a_single_failure_at_any_operation_loses_no_row() {
     println!("{cases} cases");
 }
 
-/// A sync that failed once and was forgotten changes nothing that a reader sees, and the next version makes
-/// up for it; only a power cut right behind the acknowledgement tells. A mutant that forgot it had lived
-/// through every other test here.
+/// Forgetting a failed sync changes nothing that a reader sees, and the next version makes up for it; only a power
+/// cut right after the acknowledgement reveals it. Every other test here passes with a mutant that forgets it.
 #[test]
-fn what_is_acknowledged_behind_a_failure_survives_a_power_cut_at_once() {
+fn what_is_acknowledged_after_a_failure_survives_an_immediate_power_cut() {
     let mut checks = 0;
     let [twin, _, copies, _] = ways();
     for settings in [twin, copies] {
@@ -122,8 +120,8 @@ fn what_is_acknowledged_behind_a_failure_survives_a_power_cut_at_once() {
     println!("{checks} power cuts");
 }
 
-/// Several operations in a row fail, so that what was begun cannot be cleared away either: a file left
-/// under the hidden name once blocked the writer for good.
+/// Several operations in a row fail, so that an unfinished file cannot be removed either. Regression: a file left
+/// under the hidden name blocks the writer permanently.
 #[test]
 fn a_burst_of_failures_at_any_operation_loses_no_row() {
     let mut cases = 0;
@@ -135,7 +133,7 @@ fn a_burst_of_failures_at_any_operation_loses_no_row() {
                 let (memory, told) = run(fault, ErrorKind::StorageFull, &settings);
                 let what = format!("burst of {length} at {at}");
                 check(memory.process_kill(), told.flushed(), &what);
-                // Where there is a flush left after the burst, it makes up for everything.
+                // A flush after the burst makes up for everything.
                 if at + length + 40 < operations {
                     assert_eq!(told.flushed(), told.begun(), "{what}: no recovery");
                 }
@@ -146,10 +144,10 @@ fn a_burst_of_failures_at_any_operation_loses_no_row() {
     println!("{cases} cases");
 }
 
-/// A file whose footer could not be read at that moment was once taken for a damaged one: it was set
-/// aside, and the run went on from an older version of it. The rows since then were in the file aside.
+/// Regression: a file whose footer cannot be read at the moment is taken for a damaged one and set aside, and the
+/// run continues from an older version. The rows since then are only in the file that was set aside.
 #[test]
-fn a_file_that_cannot_be_read_while_it_is_opened_is_not_taken_for_a_damaged_one() {
+fn a_file_that_cannot_be_read_at_the_moment_is_not_taken_for_a_damaged_one() {
     let [settings, ..] = ways();
     let (memory, told) = (MemoryFs::new(), Promises::default());
     let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
@@ -174,10 +172,10 @@ fn a_file_that_cannot_be_read_while_it_is_opened_is_not_taken_for_a_damaged_one(
     }
 }
 
-/// A reader that keeps the file open while it is retired is never written under: the writer waits
-/// as long as a copy takes and then copies.
+/// A file that a reader still has open is never overwritten: the writer waits as long as a copy would take, and then
+/// makes a copy.
 #[test]
-fn a_reader_that_holds_the_file_keeps_what_it_has() {
+fn a_reader_with_an_open_file_keeps_its_version() {
     let memory = MemoryFs::new();
     let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
     let [settings, ..] = ways();
@@ -190,23 +188,23 @@ fn a_reader_that_holds_the_file_keeps_what_it_has() {
         let file = memory.open(Path::new(PATH)).unwrap();
         let mut bytes = vec![0; file.len().unwrap() as usize];
         file.read_at(0, &mut bytes).unwrap();
-        // Every other version is held for ever, in pairs and alone.
+        // Every other version is kept open until the end, in pairs and alone.
         if n % 3 > 0 {
             held.push((file, bytes));
         }
         for (file, bytes) in &held {
             let mut now = vec![0; file.len().unwrap() as usize];
             file.read_at(0, &mut now).unwrap();
-            assert!(now == *bytes, "version {n} was written into an older one");
+            assert!(now == *bytes, "version {n} changed an older one that is open");
         }
     }
     log.close().unwrap();
     check_values(&memory, 60);
 }
 
-/// Somebody writes into the retired file, links to it, or takes it away: it is not used again.
+/// Another program writes to the retired file, links it, or removes it: it is not reused.
 #[test]
-fn a_retired_file_that_was_touched_is_not_used_again() {
+fn a_retired_file_that_was_touched_is_not_reused() {
     let hidden = Path::new("/.metrics.parquet.twin");
     for what in ["written", "linked", "removed", "replaced"] {
         let memory = MemoryFs::new();
@@ -243,9 +241,9 @@ fn a_retired_file_that_was_touched_is_not_used_again() {
     }
 }
 
-/// The public file is removed or replaced in the middle of a run: the next flush brings it back.
+/// The public file is removed or replaced during a run: the next flush restores it.
 #[test]
-fn a_public_file_that_was_removed_is_brought_back() {
+fn a_public_file_that_was_removed_is_restored() {
     let memory = MemoryFs::new();
     let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
     for settings in ways() {
@@ -269,9 +267,9 @@ fn a_public_file_that_was_removed_is_brought_back() {
     }
 }
 
-/// The disk is full for a while: the rows wait, the error is visible, and then all are written.
+/// The disk is full for a while: the rows wait, the error is visible, and then all rows are written.
 #[test]
-fn a_disk_that_is_full_for_a_while_costs_no_row() {
+fn a_disk_that_is_full_for_a_while_loses_no_row() {
     let memory = MemoryFs::new();
     let inner: Arc<dyn FileSystem> = Arc::new(memory.clone());
     let mut failed = 0;
@@ -300,9 +298,8 @@ fn a_disk_that_is_full_for_a_while_costs_no_row() {
     assert!(failed > 15, "{failed} of 24 faults hit a publication");
 }
 
-/// A person may still save something of a damaged file, so it keeps a name whatever happens while it is
-/// set aside. A mutant that did not sync its second name before the first one was taken away had lived
-/// through every other test.
+/// Something of a damaged file may still be recovered by hand, so it keeps a name whatever happens while it is set
+/// aside. Every other test passes with a mutant that does not sync its second name before removing the first one.
 #[test]
 fn a_damaged_file_survives_a_power_cut_while_it_is_set_aside() {
     let memory = MemoryFs::new();

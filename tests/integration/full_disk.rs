@@ -1,8 +1,8 @@
-//! A disk that really is full, again and again.
+//! A real disk that is full, again and again.
 //!
-//! It needs a small file system of its own (4 to 64 MiB), which a test cannot make without being
-//! root: `QSTORE_SMALL_DISK=DIR` names a directory on one. Without it a simulated disk is full, in
-//! [`faults`](crate::faults), and nothing is done here.
+//! This needs a dedicated small file system (4 to 64 MiB), which a test cannot create without root privileges:
+//! `QSTORE_SMALL_DISK=DIR` names a directory on one. Without it nothing is done here; a simulated disk is full in
+//! [`faults`](crate::faults).
 
 use qstore::parquet::{MetricsFile, Values};
 use qstore::{AsyncBuffer, AsyncMetricsWriter, Row, WriterSettings};
@@ -31,14 +31,14 @@ fn check(path: &Path, rows: i64) {
 }
 
 #[test]
-fn a_full_disk_costs_no_row_and_writing_goes_on_by_itself() {
+fn a_full_disk_loses_no_row_and_writing_resumes_by_itself() {
     let Some(dir) = std::env::var_os("QSTORE_SMALL_DISK").map(PathBuf::from) else { return };
     let (path, filler) = (dir.join("metrics.parquet"), dir.join("filler"));
     let _ = (fs::remove_file(&path), fs::remove_file(&filler));
     let mut random = fastrand::Rng::new();
     let (mut n, mut flushed, mut failures) = (0_i64, 0_i64, 0);
     for round in 0..40 {
-        // Small files are copied, large ones kept twice: either can be caught by a full disk.
+        // Small files are copied, large ones are kept as two inodes: the disk can run full with either.
         let settings = WriterSettings::default()
             .row_group_rows_max(2_000)
             .twin_bytes_min(if round % 2 == 0 { 0 } else { 1 << 18 })
@@ -82,6 +82,6 @@ fn a_full_disk_costs_no_row_and_writing_goes_on_by_itself() {
             (n, flushed) = (0, 0);
         }
     }
-    assert!(failures > 50, "the disk was full {failures} times only");
+    assert!(failures > 50, "the disk was full only {failures} times");
     println!("{failures} cases: flushes that failed, and no row was lost");
 }

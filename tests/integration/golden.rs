@@ -1,5 +1,5 @@
-//! Golden files: what was written by any version so far is read by this one, value by value; what is
-//! damaged is refused with the error it always was.
+//! Golden files: this version reads what any earlier version wrote, value by value, and refuses damaged files with the
+//! same errors.
 
 use qstore_tests::golden::{EXPECTED, check_checkpoint, check_metrics};
 use serde_json::{Map, Value};
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The directories of all versions, each with its list.
+/// The directories of all versions, each with its list of expected contents.
 fn versions() -> Vec<(PathBuf, Map<String, Value>)> {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
     let version = |dir: PathBuf| {
@@ -18,7 +18,7 @@ fn versions() -> Vec<(PathBuf, Map<String, Value>)> {
 }
 
 #[test]
-fn every_golden_metrics_file_is_read_or_refused_as_it_should() {
+fn every_golden_metrics_file_is_read_or_refused_as_expected() {
     let mut count = 0;
     for (root, expected) in versions() {
         for (name, expected) in expected.iter().filter(|(name, _)| name.starts_with("metrics/")) {
@@ -31,7 +31,7 @@ fn every_golden_metrics_file_is_read_or_refused_as_it_should() {
 }
 
 #[test]
-fn every_golden_checkpoint_is_loaded_or_refused_as_it_should() {
+fn every_golden_checkpoint_is_loaded_or_refused_as_expected() {
     let mut count = 0;
     for (root, expected) in versions() {
         let checkpoints = expected.iter().filter(|(name, _)| name.starts_with("checkpoints/"));
@@ -44,7 +44,7 @@ fn every_golden_checkpoint_is_loaded_or_refused_as_it_should() {
     assert!(count >= 16);
 }
 
-/// Nothing lies there that no test looks at, and nothing is large.
+/// Every file is used by a test, and none is large.
 #[test]
 fn every_golden_file_is_in_the_list() {
     fn files(dir: &Path, found: &mut Vec<PathBuf>) {
@@ -64,6 +64,6 @@ fn every_golden_file_is_in_the_list() {
             used.insert(entry.unwrap_or_else(|| panic!("{name} is not in the list")));
             assert!(fs::metadata(file).unwrap().len() < 25_000, "{name} is large");
         }
-        assert_eq!(used.len(), expected.len(), "what is in the list is there");
+        assert_eq!(used.len(), expected.len(), "a listed file is missing");
     }
 }

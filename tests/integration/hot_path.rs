@@ -1,7 +1,7 @@
-//! What `log_step` does not do: allocate, or call the system.
+//! What `log_step` does not do: allocate, or make system calls.
 //!
-//! Counted in a program of its own, `benches/examples/hot_path.rs`: allocations by its allocator, and
-//! system calls by `strace`, where there is one, as the difference between many steps and none.
+//! Counted in a separate program, `benches/examples/hot_path.rs`: allocations by its allocator, and system calls by
+//! `strace`, where it is installed, as the difference between many steps and none.
 
 use qstore_tests::program;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::process::Command;
 
 const STEPS: i64 = 100_000;
 
-/// A wake-up is one call, and there may be one per half a ring of 10 000.
+/// A wake-up is one call, and there is at most one per half a ring of 10 000.
 const WAKE_UPS_MAX: i64 = STEPS / 5_000;
 
 #[test]
@@ -24,21 +24,21 @@ fn a_logged_step_allocates_nothing() {
 }
 
 #[test]
-fn a_logged_step_calls_the_system_for_a_rare_wake_up_at_most() {
+fn a_logged_step_makes_no_system_call_except_a_rare_wake_up() {
     let dir = tempfile::tempdir().unwrap();
     let (Some(few), Some(many)) = (calls(dir.path(), 0), calls(dir.path(), STEPS)) else {
-        println!("not counted: there is no strace, or it is not allowed");
+        println!("not counted: strace is missing or not permitted");
         return;
     };
     for (call, count) in &many {
         let more = count - few.get(call).copied().unwrap_or(0);
-        // How `stop` waits for the writer's thread depends on who is faster.
+        // How `stop` waits for the writer thread depends on timing.
         let max = if call == "futex" { WAKE_UPS_MAX + 4 } else { 0 };
         assert!(more <= max, "{more} more calls of {call} for {STEPS} steps: {many:?}");
     }
 }
 
-/// The system calls of the program's first thread, the one that logs, by name.
+/// The system calls of the program's first thread, which logs, by name.
 fn calls(dir: &Path, steps: i64) -> Option<BTreeMap<String, i64>> {
     let counts = dir.join("counts");
     let mut strace = Command::new("strace");

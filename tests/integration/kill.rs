@@ -1,7 +1,7 @@
-//! `kill -9` in the middle of the demo, again and again, each time going on with `--resume`.
+//! `kill -9` in the middle of the demo, again and again, each time continuing with `--resume`.
 //!
-//! The original's file was unreadable after 20 of 20 such kills, and its half-written checkpoints
-//! loaded without an error.
+//! Regression: in the original Python program the file was unreadable after 20 of 20 such kills, and half-written
+//! checkpoints loaded without an error.
 
 use crate::recorded::{self, Expected};
 use qstore_tests::demo::Demo;
@@ -12,7 +12,7 @@ use std::time::Duration;
 const KILLS: usize = 10;
 
 #[test]
-fn ten_kills_at_random_cost_nothing_that_was_flushed_and_no_checkpoint() {
+fn ten_random_kills_lose_no_flushed_row_and_no_checkpoint() {
     let seed = std::env::var("QSTORE_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("seed {seed}");
@@ -25,8 +25,8 @@ fn ten_kills_at_random_cost_nothing_that_was_flushed_and_no_checkpoint() {
         kill_after(&demo, session, wanted);
         let journal = demo.journal(session);
 
-        // What the file has beyond the earlier sessions is a beginning of what this one logged, and
-        // at least what it knew to be published.
+        // Beyond the earlier sessions, the file has a prefix of what this one logged, and at least what this one
+        // knew to be published.
         let in_file = rows_in(&demo);
         let new = in_file - rows.len();
         assert!(new >= journal.written as usize, "{new} of {} rows", journal.written);
@@ -48,7 +48,7 @@ fn ten_kills_at_random_cost_nothing_that_was_flushed_and_no_checkpoint() {
 
     println!("{KILLS} cases");
 
-    // What is left can be continued to its end.
+    // The run can be continued to its end.
     let done = saving.last().map_or(0, |saved: &Value| saved["epoch"].as_u64().unwrap());
     demo.run(KILLS, &["--resume", "--epochs", &(done + 2).to_string()]);
     let journal = demo.journal(KILLS);
@@ -59,7 +59,7 @@ fn ten_kills_at_random_cost_nothing_that_was_flushed_and_no_checkpoint() {
     assert_eq!(listed.last(), Some(&(done + 1)));
 }
 
-/// Starts a session, waits until it has logged so many rows, and kills it.
+/// Starts a session, waits until it has logged that number of rows, and kills it.
 fn kill_after(demo: &Demo, session: usize, rows: usize) {
     let mut arguments = vec!["--epochs", "1000"];
     if session > 0 {
@@ -68,7 +68,7 @@ fn kill_after(demo: &Demo, session: usize, rows: usize) {
     let mut child = demo.spawn(session, &arguments);
     while demo.journal(session).rows.len() < rows {
         assert!(child.try_wait().unwrap().is_none(), "the demo ended by itself");
-        // sleep: paces the polling, nothing depends on how long it is
+        // sleep: paces the polling; nothing depends on its duration
         thread::sleep(Duration::from_millis(1));
     }
     child.kill().unwrap();

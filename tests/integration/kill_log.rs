@@ -1,6 +1,6 @@
-//! `kill -9` of a program that does nothing but flush, merge, close and open a metrics file.
+//! `kill -9` of a program that only flushes, merges, closes and opens a metrics file.
 //!
-//! `QSTORE_KILLS` makes it more kills than the usual 25; `QSTORE_SEED` decides when they come.
+//! `QSTORE_KILLS` sets the number of kills (25 by default), and `QSTORE_SEED` their timing.
 
 use qstore::Row;
 use qstore::WriterSettings;
@@ -32,7 +32,7 @@ fn row(n: i64) -> Row {
     row
 }
 
-/// The program that is killed: the test's own, started again. Without a parent it has nothing to do.
+/// The program that is killed: the test itself, started again. Without a parent it does nothing.
 #[test]
 fn writes_until_it_is_killed() {
     let Some(dir) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
@@ -87,10 +87,10 @@ fn a_writer_that_is_killed_loses_no_acknowledged_row() {
         let mut child = start(dir.path());
         while last_acknowledged(dir.path()) == before {
             assert!(child.try_wait().unwrap().is_none(), "the writer ended by itself");
-            // sleep: paces the polling, nothing depends on how long it is
+            // sleep: paces the polling; nothing depends on its duration
             thread::sleep(Duration::from_millis(1));
         }
-        // sleep: the writer lives for a random time, then dies in the middle of something
+        // sleep: the writer runs for a random time and is then killed in the middle of something
         thread::sleep(Duration::from_micros(random.u64(..60_000)));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -109,7 +109,7 @@ fn a_writer_that_is_killed_loses_no_acknowledged_row() {
         assert_eq!(file.rows(), rows as u64);
         left_over += usize::from(dir.path().join(".metrics.parquet.twin").exists());
         if rows > 150_000 {
-            // So that the later kills are not all spent on reading a large file.
+            // Otherwise the later kills would mostly hit the reading of a large file.
             fs::remove_file(&path).unwrap();
             fs::remove_file(dir.path().join("acknowledged")).unwrap();
         }

@@ -1,38 +1,38 @@
-//! What can only be tested across crates, one topic a module.
+//! What can only be tested across crates, one topic per module.
 
 #![forbid(unsafe_code)]
 
-/// Readers that share no code with ours, and their chunks as rows.
+/// arrow2 and parquet2, which share no code with ours, as readers and as a source of rows.
 mod arrow2;
-/// Nonsense in, a clear error out, and nothing that was stored is touched.
+/// Bad input gets a clear error, and nothing stored is touched.
 mod bad_input;
-/// Every element type, by zarr-python and TensorStore.
+/// Every element type, read by zarr-python and TensorStore.
 mod checkpoint_dtypes;
-/// Checkpoints that other programs wrote.
+/// Checkpoints written by other programs.
 mod checkpoint_foreign;
 /// `kill -9` while checkpoints are saved, overwritten and removed.
 mod checkpoint_kill;
-/// The demo from outside: what it recorded, that it learns, that it resumes.
+/// The demo as a user runs it: it learns, records and resumes.
 mod demo_run;
-/// How a process can end, and what that costs.
+/// The ways a process can end, and what each one loses.
 mod endings;
 /// Every storage operation of a run fails, or is the last one before a power cut.
 mod faults;
-/// A small file system that is filled up.
+/// A small file system that runs full.
 mod full_disk;
-/// Files of every version of the format, good and damaged.
+/// Files of every version of the format, valid and damaged.
 mod golden;
 /// What `log_step` does not do.
 mod hot_path;
-/// `kill -9`, at any moment.
+/// `kill -9` of the demo, at random moments.
 mod kill;
-/// The same for a program that does nothing but write metrics.
+/// `kill -9` of a program that only writes metrics.
 mod kill_log;
-/// Bytes that nobody vouches for, given to everything that reads.
+/// Untrusted bytes, passed to everything that reads.
 mod malformed_input;
-/// What readers that are not ours find in our files.
+/// What third-party readers find in our files.
 mod readers;
-/// What the files of a demo must hold; used by `demo_run` and `kill`.
+/// The expected contents of the files of a demo; used by `demo_run` and `kill`.
 mod recorded;
-/// Nothing that was pushed is lost by stopping.
+/// Stopping loses no accepted row.
 mod stop;

@@ -1,8 +1,8 @@
-//! Malformed files, states and names: an error or what is there, soon, and in little memory.
+//! Malformed files, states and names: either an error or the contents, quickly and in little memory.
 //!
-//! `QSTORE_MALFORMED` says how many inputs of each kind (400 unless it is set), `QSTORE_SEED` with
-//! which number they begin; a failure prints the number of the one input that it is about, and
-//! `QSTORE_CASE` repeats that one. The same functions are fuzzed for longer in `fuzz/`.
+//! `QSTORE_MALFORMED` is the number of inputs of each kind (400 by default), and `QSTORE_SEED` the number of the
+//! first. A failure prints the number of its input, and `QSTORE_CASE` repeats that one. The same functions are
+//! fuzzed for longer in `fuzz/`.
 
 use qstore_tests::malformed::{Limits, TARGETS, Target, bombs, judge_again, mutation, target};
 
@@ -12,7 +12,7 @@ fn number(variable: &str, default: u64) -> u64 {
 }
 
 fn check(target: Target) {
-    // The Parquet library panics on some of it; these panics are contained and only noise here.
+    // The Parquet library panics on some inputs; these panics are caught and only noise here.
     std::panic::set_hook(Box::new(|_| {}));
     let case = std::env::var("QSTORE_CASE").is_ok();
     let seed = number(if case { "QSTORE_CASE" } else { "QSTORE_SEED" }, 1);
@@ -41,7 +41,7 @@ fn fail(target: Target, seed: u64, len: usize, error: &str) {
 }
 
 #[test]
-fn small_inputs_that_mean_something_huge() {
+fn small_inputs_that_decode_to_something_huge() {
     std::panic::set_hook(Box::new(|_| {}));
     let limits = Limits { memory: 64 << 20, ..Limits::default() };
     let mut failed = Vec::new();
@@ -53,7 +53,7 @@ fn small_inputs_that_mean_something_huge() {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
-/// One test for each target, so that they run beside each other and are named.
+/// One test per target, so that they run in parallel and have names.
 macro_rules! tests {
     ($($name:ident)*) => {
         $(

@@ -1,4 +1,4 @@
-//! pandas, pyarrow, polars and DuckDB on our Parquet files, to the last bit of every value.
+//! pandas, pyarrow, polars and DuckDB read our Parquet files, bit for bit.
 
 use qstore::logger::MetricsRow;
 use qstore::parquet::{Compression, MetricsLog, Publishing, RankLog, WriterStats, validate};
@@ -35,7 +35,7 @@ fn check<R: Record>(path: &Path, columns: &[&str], rows: &[R]) {
     readers::run("metrics.py", &[path, &expected]);
 }
 
-/// Floats that lesser formats and readers bend: NaNs with a payload, infinities, the two zeros.
+/// Floats that many formats and readers do not preserve: NaNs with a payload, infinities, both zeros.
 fn float(random: &mut fastrand::Rng) -> f64 {
     match random.u8(..12) {
         0 => f64::from_bits(0x7ff8_0000_0000_0000 | random.u64(..1 << 51)),
@@ -95,8 +95,8 @@ const TRAINING_COLUMNS: [&str; 18] = [
 ];
 
 #[test]
-fn training_metrics_are_read_alike_by_everybody_in_every_codec() {
-    // More than enough rows for a sealed group with statistics in it.
+fn all_readers_agree_on_training_metrics_in_every_codec() {
+    // Enough rows for a sealed group with statistics.
     let rows = training_rows(6_000);
     let columns = [&TRAINING_COLUMNS[..], &["is_best", "rank", "accuracy"]].concat();
     for codec in CODECS {
@@ -111,7 +111,7 @@ fn training_metrics_are_read_alike_by_everybody_in_every_codec() {
 }
 
 #[test]
-fn quantum_metrics_and_dynamic_rows_are_read_alike_by_everybody() {
+fn all_readers_agree_on_quantum_metrics_and_dynamic_rows() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("quantum.parquet");
     let mut random = fastrand::Rng::with_seed(8);
@@ -143,9 +143,9 @@ fn quantum_metrics_and_dynamic_rows_are_read_alike_by_everybody() {
     check(&path, &["a", "b", "c"], &rows);
 }
 
-/// Files of other writers are continued, and still read by everybody afterwards.
+/// Files of other writers are continued, and all readers still read them.
 #[test]
-fn files_of_pandas_and_polars_are_continued_and_so_is_an_empty_table() {
+fn files_of_pandas_and_polars_and_an_empty_table_are_continued() {
     let dir = tempfile::tempdir().unwrap();
     for (library, count) in [("pandas", 500), ("polars", 500), ("empty", 0)] {
         let path = dir.path().join(format!("{library}.parquet"));
@@ -171,11 +171,11 @@ fn files_of_pandas_and_polars_are_continued_and_so_is_an_empty_table() {
     }
 }
 
-/// Four readers loop, and two more hold the file for up to a second, while a writer publishes as fast
-/// as it can, adds columns and widens one. polars and DuckDB open the path twice for one read; they
-/// failed in one of 25 until merged groups stayed in their places for a while.
+/// Four readers loop, and two more keep the file open for up to a second, while a writer publishes as fast as it can,
+/// adds columns and widens one. Regression: polars and DuckDB open the path twice for one read, and one of 25
+/// reads fails if merged groups do not stay in place for a while.
 ///
-/// `QSTORE_WATCH_SECONDS` makes it longer than the usual 5 s.
+/// `QSTORE_WATCH_SECONDS` sets the duration (5 s by default).
 fn watch(settings: WriterSettings) -> WriterStats {
     let seconds = std::env::var("QSTORE_WATCH_SECONDS").ok().and_then(|text| text.parse().ok());
     let duration = Duration::from_secs(seconds.unwrap_or(5));
@@ -203,7 +203,7 @@ fn watch(settings: WriterSettings) -> WriterStats {
     push(0, 0.0);
     writer.flush(PATIENCE).unwrap();
     let mut reader = readers::spawn("watch.py", &[&path]);
-    // Once it has imported its libraries it says so, with its first read.
+    // After importing its libraries, the script reports its first read.
     let mut said = BufReader::new(reader.stdout.take().unwrap());
     let mut line = String::new();
     said.read_line(&mut line).unwrap();
@@ -224,7 +224,7 @@ fn watch(settings: WriterSettings) -> WriterStats {
     line.clear();
     said.read_line(&mut line).unwrap();
     assert!(line.ends_with(&format!(" {n} rows at the end\n")), "{line}");
-    // A closed file has no free places, and every row is there.
+    // A closed file has no gaps, and every row is there.
     let before = std::fs::metadata(&path).unwrap().len();
     let summary = writer.stop(PATIENCE).unwrap();
     assert!(std::fs::metadata(&path).unwrap().len() < before);
@@ -232,7 +232,7 @@ fn watch(settings: WriterSettings) -> WriterStats {
     let bytes = std::fs::read(&path).unwrap();
     assert_eq!(qstore_tests::parquet::integers(&bytes, "n"), (0..n).collect::<Vec<_>>());
     assert!(validate(&path).unwrap().is_whole());
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left over");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "there are leftovers");
     println!("{} flushes by {publishing:?}, {}", summary.flushes, line.trim());
     summary
 }
@@ -243,15 +243,15 @@ fn the_file_can_be_read_at_any_moment() {
 }
 
 #[test]
-fn the_file_can_be_read_at_any_moment_where_it_is_published_by_copies() {
+fn the_file_can_be_read_at_any_moment_if_it_is_published_by_copying() {
     let reason = "the settings say so";
     let summary = watch(WriterSettings::default().publish_by_copy(true));
     assert_eq!(summary.publishing, Publishing::Copies { reason });
 }
 
-/// Two ranks, each with several parts and a column that came late, as one table.
+/// Two ranks, each with several parts and a column that appears late, form one table.
 #[test]
-fn a_directory_of_ranks_and_parts_is_one_table_to_everybody() {
+fn a_directory_of_ranks_and_parts_is_one_table_for_all_readers() {
     let dir = tempfile::tempdir().unwrap();
     for rank in 0..2_u32 {
         let settings = WriterSettings::default();

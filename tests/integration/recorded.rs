@@ -1,4 +1,4 @@
-//! What must be in the files of a demo, worked out from its journal.
+//! The expected contents of the files of a demo, derived from its journal.
 
 use qstore::CheckpointManager;
 use qstore::schema::{Record, TrainingMetrics};
@@ -8,7 +8,7 @@ use qstore_tests::{plain, readers};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Rows logged from a certain moment on.
+/// Rows logged since a certain moment.
 pub(crate) struct Expected {
     from: f64,
 }
@@ -18,7 +18,7 @@ impl Expected {
         Self { from: seconds_since_1970() }
     }
 
-    /// The rows of the file for these of the journal; the logger stamped them since then.
+    /// The rows of the file that correspond to these of the journal; the logger added their times since then.
     pub(crate) fn rows(&self, journal: &[Value]) -> Vec<Value> {
         let stamp = json!({ "between": [self.from, seconds_since_1970()] });
         let stamped = |line: &Value| {
@@ -30,7 +30,7 @@ impl Expected {
     }
 }
 
-/// The row that `log_epoch` must make of the metrics of an epoch.
+/// The row that `log_epoch` must derive from the metrics of an epoch.
 fn epoch(line: &Value) -> Value {
     let mut row = plain::row(&TrainingMetrics::default());
     row["epoch"] = line["epoch"].clone();
@@ -54,16 +54,16 @@ pub(crate) fn columns() -> Vec<&'static str> {
     fixed.chain(["accuracy", "val_accuracy"]).collect()
 }
 
-/// The metrics file holds exactly these rows, whoever reads it.
+/// Checks with all readers that the metrics file has exactly these rows.
 pub(crate) fn check_rows(demo: &Demo, rows: &[Value]) {
-    // A run that was killed early has not summed up an epoch yet.
+    // A run that was killed early has no summary of an epoch yet.
     let has_epochs = rows.iter().any(|row| row["step"] == -1);
     let columns = if has_epochs { columns() } else { columns()[..18].to_vec() };
     let expected = readers::expect(&demo.out(), &json!({ "columns": columns, "rows": rows }));
     readers::run("metrics.py", &[&demo.metrics(), &expected]);
 }
 
-/// Every checkpoint that is listed holds what was saved last under its epoch; returns the list.
+/// Checks that every listed checkpoint holds what was last saved under its epoch. Returns the list.
 pub(crate) fn check_checkpoints(demo: &Demo, saving: &[Value]) -> Vec<u64> {
     let manager =
         CheckpointManager::open(demo.checkpoints(), CheckpointSettings::default()).unwrap();
@@ -94,7 +94,7 @@ pub(crate) fn check_checkpoints(demo: &Demo, saving: &[Value]) -> Vec<u64> {
     epochs
 }
 
-/// A float of the journal.
+/// A float from the journal.
 pub(crate) fn number(value: &Value) -> f64 {
     f64::from_bits(u64::from_str_radix(value["bits"].as_str().unwrap(), 16).unwrap())
 }

@@ -1,4 +1,4 @@
-//! Stopping with a full buffer: the original lost 999 of 1 000 rows here.
+//! Stopping with a full buffer. Regression: the original Python program lost 999 of 1 000 rows here.
 
 use qstore::schema::Row;
 use qstore::{AsyncBuffer, AsyncMetricsWriter, WriterSettings};
@@ -17,7 +17,7 @@ fn row(n: i64) -> Row {
 }
 
 #[test]
-fn ten_thousand_rows_in_the_buffer_are_ten_thousand_rows_in_the_file() {
+fn ten_thousand_buffered_rows_are_ten_thousand_rows_in_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("metrics.parquet");
     let buffer = AsyncBuffer::new(ROWS as usize).unwrap();
@@ -35,7 +35,7 @@ fn ten_thousand_rows_in_the_buffer_are_ten_thousand_rows_in_the_file() {
     readers::run("metrics.py", &[&path, &expected]);
 }
 
-/// Producers push until the stop refuses them; what was accepted is in the file, to the row.
+/// Producers push until they are refused; every accepted row is in the file.
 #[test]
 fn rows_accepted_while_stopping_are_written() {
     let dir = tempfile::tempdir().unwrap();

@@ -41,7 +41,7 @@ def check(checkpoint):
     path = checkpoint["path"]
     if "members" in checkpoint:
         with warnings.catch_warnings():
-            # Files beside the groups, `.staging` above all, are mentioned and passed over.
+            # Files next to the groups, such as `.staging`, are mentioned in a warning and skipped.
             warnings.simplefilter("ignore")
             found = sorted(zarr.open_group(path, mode="r").group_keys())
         assert found == checkpoint["members"], f"{path}: groups {found}"

@@ -1,4 +1,4 @@
-"""Writes a metrics file as somebody without Q-Store would.
+"""Writes a metrics file the way a program without Q-Store would.
 
 foreign.py LIBRARY FILE
 """
@@ -20,7 +20,7 @@ if library == "empty":
     import pyarrow
     import pyarrow.parquet
 
-    # One row group without rows, whose chunks have no place in the file.
+    # One row group without rows, whose chunks have no location in the file.
     columns = {name: pyarrow.array(values)[:0] for name, values in COLUMNS.items()}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
 elif library == "pandas":

@@ -94,8 +94,8 @@ def main():
     if failures:
         raise failures[0]
     print(f"{reads} reads, {len(held)} holds, {shortest} rows at the end", flush=True)
-    # The threads of four libraries do not always survive an interpreter that takes itself apart, and
-    # everything has been checked.
+    # The threads of four libraries do not always survive the shutdown of the interpreter, and everything
+    # has been checked.
     os._exit(0)
 
 

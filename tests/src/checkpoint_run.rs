@@ -1,5 +1,5 @@
-//! A small run of a checkpoint manager that has everything in it: saves, an overwritten epoch, retention,
-//! tensors that are shared, and a reopening; and what must hold wherever it was stopped.
+//! A small run of a checkpoint manager that covers everything: saves, an overwritten epoch, retention, shared
+//! tensors, and a reopening; and what must hold wherever it was stopped.
 
 use crate::promises::Promises;
 use qstore::storage::FileSystem;
@@ -11,14 +11,14 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The epoch of each save; the n-th saves the model of seed n.
 const EPOCHS: [u64; 4] = [1, 2, 3, 2];
-/// The saves before which the manager is opened anew.
+/// The saves before which the manager is reopened.
 const REOPENED: [usize; 2] = [0, 2];
 const KEEP_LAST: usize = 2;
 
 /// A way to save.
 #[derive(Debug, Clone, Copy)]
 pub struct Way {
-    /// Its name in a case.
+    /// Its name in the names of cases.
     pub name: &'static str,
     layout: Layout,
     deduplicate: bool,
@@ -49,7 +49,7 @@ pub fn checkpoints(dir: &Path) -> PathBuf {
     dir.join("checkpoints")
 }
 
-/// A small model whose numbers come from its seed, but for one tensor that is always the same.
+/// A small model whose numbers are derived from its seed, except one tensor that is always the same.
 pub fn model(seed: i64) -> StateDict {
     let values: Vec<f32> = (0..40).map(|i| seed as f32 * 100.0 + i as f32).collect();
     let values = Tensor::from_vec(values, [4, 10]).expect("the shape fits");
@@ -59,7 +59,7 @@ pub fn model(seed: i64) -> StateDict {
     model
 }
 
-/// The seed of a model that is whole.
+/// The seed of an intact model.
 fn seed_of(state: &StateDict) -> i64 {
     let seed = state.tensor("seed").and_then(|seed| seed.to_vec::<i64>().ok());
     let seed = seed.expect("every model has a seed")[0];
@@ -67,10 +67,10 @@ fn seed_of(state: &StateDict) -> i64 {
     seed
 }
 
-/// Runs it. A save that fails is tried again; what never works ends the run.
+/// Performs the run. A failed save is retried; one that never succeeds ends the run.
 ///
 /// # Panics
-/// When a failure is told by the ticket and not by `health`.
+/// When a failure is reported by the ticket but not by `health`.
 pub fn run(dir: &Path, storage: &Arc<dyn FileSystem>, way: Way, told: &Promises) {
     let open =
         || CheckpointManager::open_in(Arc::clone(storage), checkpoints(dir), way.settings()).ok();
@@ -84,7 +84,7 @@ pub fn run(dir: &Path, storage: &Arc<dyn FileSystem>, way: Way, told: &Promises)
         let Some(manager) = &manager else { return };
         told.begin(seed);
         let save = || {
-            // A failure nobody was told about yet may be the answer; then this save has not begun.
+            // The result may be an earlier, unreported failure; then this save has not started.
             let outcome = manager
                 .save(epoch, model(seed), None, None)
                 .and_then(|ticket| ticket.wait(PATIENCE));
@@ -99,12 +99,12 @@ pub fn run(dir: &Path, storage: &Arc<dyn FileSystem>, way: Way, told: &Promises)
     }
 }
 
-/// What must hold of whatever is left: it opens; every checkpoint that is listed is whole and what was
-/// saved under its epoch; the latest is at least the last acknowledged; a new save works at once, and
-/// opening once more changes nothing.
+/// Checks what a stopped run left: it can be opened; every listed checkpoint is intact and what was saved under its
+/// epoch; the latest is at least the last acknowledged one; a new save works immediately, and reopening changes
+/// nothing.
 ///
 /// # Panics
-/// When something does not hold.
+/// When one of these does not hold.
 pub fn check(dir: &Path, storage: &Arc<dyn FileSystem>, way: Way, acknowledged: i64) {
     let home = checkpoints(dir);
     let open = || {

@@ -5,22 +5,22 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-/// A demo that records into a directory of its own.
+/// A demo that records into its own temporary directory.
 #[derive(Debug)]
 pub struct Demo {
     dir: tempfile::TempDir,
 }
 
-/// What the demo wrote down in its journal, in order.
+/// What the demo recorded in its journal, in order.
 #[derive(Debug, Default)]
 pub struct Journal {
     /// Rows and epochs that were about to be logged.
     pub rows: Vec<Value>,
-    /// How many of this session's rows were published when it last looked.
+    /// The number of this session's rows that were published when it last checked.
     pub written: u64,
-    /// Checkpoints that were about to be saved, the latest of an epoch last.
+    /// Checkpoints that were about to be saved; the latest of an epoch comes last.
     pub saving: Vec<Value>,
-    /// Checkpoints that were durable when it last looked.
+    /// Checkpoints that were durable when it last checked.
     pub durable: Vec<u64>,
 }
 
@@ -29,12 +29,12 @@ impl Demo {
     ///
     /// # Panics
     /// When there is no temporary directory.
-    #[allow(clippy::new_without_default)] // it makes a directory, which a default should not
+    #[allow(clippy::new_without_default)] // it creates a directory, which a default should not
     pub fn new() -> Self {
         Self { dir: tempfile::tempdir().expect("there is a temporary directory") }
     }
 
-    /// The run's directory.
+    /// The directory of the run.
     pub fn out(&self) -> PathBuf {
         self.dir.path().join("run")
     }
@@ -44,17 +44,17 @@ impl Demo {
         self.out().join("metrics.parquet")
     }
 
-    /// The checkpoints' directory.
+    /// The directory of the checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.out().join("checkpoints")
     }
 
-    /// Where a session keeps its journal.
+    /// The path of a session's journal.
     pub fn journal_path(&self, session: usize) -> PathBuf {
         self.dir.path().join(format!("journal-{session}"))
     }
 
-    /// Starts it with these arguments and a journal.
+    /// Starts the demo with these arguments and a journal.
     ///
     /// # Panics
     /// When it cannot be started.
@@ -71,10 +71,10 @@ impl Demo {
             .expect("the demo can be started")
     }
 
-    /// Runs it to its end and returns what it printed.
+    /// Runs the demo to its end and returns its output.
     ///
     /// # Panics
-    /// When it fails, with what it says.
+    /// When it fails; the message contains its output.
     pub fn run(&self, session: usize, arguments: &[&str]) -> String {
         let child = self.spawn(session, arguments);
         let Output { status, stdout, stderr } = child.wait_with_output().expect("it ends");
@@ -83,14 +83,14 @@ impl Demo {
         said.into_owned()
     }
 
-    /// What a session wrote down.
+    /// The journal of a session.
     ///
     /// # Panics
-    /// When the journal is not what the demo writes.
+    /// When the journal is malformed.
     pub fn journal(&self, session: usize) -> Journal {
         let text = std::fs::read_to_string(self.journal_path(session)).unwrap_or_default();
         let mut journal = Journal::default();
-        // A kill can only cut the last line short.
+        // A kill can truncate only the last line.
         for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
             let line: Value = serde_json::from_str(line).expect("the journal is JSON");
             if let Some(rows) = line["written"].as_u64() {

@@ -1,27 +1,22 @@
-//! The kit of the tests that cross crates, and of anybody who wants to break a storage of their own.
+//! The test kit for everything that spans crates.
 //!
-//! | to | take |
+//! | to | use |
 //! |---|---|
-//! | let any operation of a storage fail, stop half way, lie or hang | [`fault`] |
-//! | see what a power cut would leave at any moment | [`crash`] |
-//! | be asked before each operation | [`watched`] |
-//! | check that a `FileSystem` of your own does what it must | [`qstore::storage::conformance`] |
-//! | the same for a `CheckpointStore` | [`qstore::zarr::conformance`] |
-//! | run something small that flushes, merges, saves, overwrites and removes | [`metrics_run`], [`checkpoint_run`] |
-//! | give bytes that nobody vouches for to everything that reads | [`malformed`] |
+//! | let a file system fail, hang, lie or lose power | [`qstore_storage::testing`] |
+//! | check a `FileSystem` of your own | [`qstore::storage::conformance`] |
+//! | check a `CheckpointStore` of your own | [`qstore::zarr::conformance`] |
+//! | run a small workload that flushes, merges, saves, overwrites and removes | [`metrics_run`], [`checkpoint_run`] |
+//! | pass untrusted bytes to everything that reads | [`malformed`] |
 //! | read what earlier versions have written | [`golden`] |
-//! | open our files with other people's readers | [`readers`], [`parquet`] |
+//! | open our files with other readers | [`readers`], [`parquet`] |
 //!
-//! Nothing here tests anything; the tests are in `integration/`, one file a topic, and the rows of the
+//! The kit itself contains no tests. They are in `integration/`, one file per topic; the rows of the
 //! reliability scorecard are in `torture/`.
 
 #![forbid(unsafe_code)]
 
 pub mod checkpoint_run;
-pub mod crash;
 pub mod demo;
-pub mod fault;
-pub mod gate;
 pub mod golden;
 pub mod malformed;
 pub mod metrics_run;
@@ -31,7 +26,6 @@ pub mod program;
 pub mod promises;
 pub mod readers;
 pub mod stored_zip;
-pub mod watched;
 
 /// The Rust code of the README compiles and runs.
 #[cfg(doctest)]

@@ -1,9 +1,9 @@
-//! Bytes that nobody vouches for, given to everything that reads: the oracle, and what is read.
+//! Untrusted bytes, passed to everything that reads: the targets, and the judge.
 //!
-//! Each [`Target`] takes any bytes. Whatever they are, it must come back within a second, without a
-//! panic, and with no more memory than a fixed amount and a small multiple of what it was given (for
-//! a checkpoint also what its own list of tensors says, since that can be looked at before anything is
-//! loaded). The fuzzers in `fuzz/` call the same functions; [`mutation`] makes inputs without one.
+//! Each [`Target`] takes arbitrary bytes. Whatever they are, it must return within a second, without a panic,
+//! and within a fixed amount of memory plus a small multiple of its input (for a checkpoint also what its list
+//! of tensors declares, since that can be inspected before anything is loaded). The fuzzers in `fuzz/` call the
+//! same functions; [`mutation`] makes inputs without a fuzzer.
 
 mod bombs;
 mod checkpoint;
@@ -16,20 +16,20 @@ mod state;
 pub use bombs::{Bomb, bombs};
 pub use judge::{Limits, judge, judge_again};
 
-/// Something that reads.
+/// Code that reads untrusted bytes.
 #[derive(Clone, Copy)]
 pub struct Target {
-    /// What it is called, on the command line as well.
+    /// Its name, also on the command line.
     pub name: &'static str,
-    /// What the bytes are taken for.
+    /// What the bytes are interpreted as.
     pub about: &'static str,
     /// Reads them.
     pub read: fn(&[u8]),
-    /// Inputs to begin with, all of them good.
+    /// Valid inputs to start from.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-/// All of them.
+/// All targets.
 pub const TARGETS: [Target; 9] = [
     Target {
         name: "metrics",
@@ -39,37 +39,37 @@ pub const TARGETS: [Target; 9] = [
     },
     Target {
         name: "metrics_sealed",
-        about: "a metrics file whose seal is made right again, with and without our checksums",
+        about: "a metrics file whose seal is recomputed, with and without our checksums",
         read: metrics::read_sealed,
         seeds: metrics::seeds,
     },
     Target {
         name: "checkpoint_zip",
-        about: "a checkpoint of one file as it is: listed, opened, loaded, verified",
+        about: "a single-file checkpoint as it is: listed, opened, loaded, verified",
         read: checkpoint::read_zip,
         seeds: checkpoint::zip_seeds,
     },
     Target {
         name: "checkpoint_parts",
-        about: "the entries of a checkpoint, given a manifest that agrees with them, in both layouts",
+        about: "the entries of a checkpoint with a matching manifest, in both layouts",
         read: checkpoint::read_parts,
         seeds: checkpoint::parts_seeds,
     },
     Target {
         name: "manifest",
-        about: "a manifest, as it is and with its checksum made right",
+        about: "a manifest, as it is and with its checksum recomputed",
         read: checkpoint::read_manifest,
         seeds: checkpoint::manifest_seeds,
     },
     Target {
         name: "zarr_json",
-        about: "the root's zarr.json of a checkpoint whose checksums agree",
+        about: "the root zarr.json of a checkpoint whose checksums match",
         read: checkpoint::read_root,
         seeds: checkpoint::root_seeds,
     },
     Target {
         name: "zarr_group",
-        about: "a Zarr group of somebody else",
+        about: "a Zarr group written by another program",
         read: checkpoint::read_group,
         seeds: checkpoint::group_seeds,
     },
@@ -81,7 +81,7 @@ pub const TARGETS: [Target; 9] = [
     },
     Target {
         name: "names",
-        about: "names of tensors, which must stay inside the checkpoint and come back",
+        about: "tensor names, which must stay inside the checkpoint and survive a round trip",
         read: state::read_names,
         seeds: state::names_seeds,
     },

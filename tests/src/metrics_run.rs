@@ -1,5 +1,5 @@
-//! A small run of a metrics log that has everything in it: flushes, merges, a sealed group, a column that
-//! comes late, a close and a reopening; and what must hold wherever it was stopped.
+//! A small run of a metrics log that covers everything: flushes, merges, a sealed group, a column that appears
+//! late, a close and a reopening; and what must hold wherever it was stopped.
 
 use crate::parquet::integers;
 use crate::promises::Promises;
@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many rows a run appends when nothing fails.
+/// The number of rows that a run appends if nothing fails.
 pub const ROWS: i64 = 120;
 
-/// Ways to write a file, each of which must stand every fault: twice with places used again at once and
-/// never, by copies, and with a flush that is acknowledged early.
+/// Ways to write a file, each of which must withstand every fault: two inodes that reuse space immediately and
+/// never, copies, and flushes that are acknowledged before the sync.
 pub fn ways() -> [(&'static str, WriterSettings); 4] {
     let settings = WriterSettings::default().row_group_rows_max(40);
     let twin = settings.clone().twin_bytes_min(0).reuse_after(Duration::ZERO);
@@ -28,27 +28,27 @@ pub fn ways() -> [(&'static str, WriterSettings); 4] {
     ]
 }
 
-/// The file of a run in that directory.
+/// The metrics file of a run in that directory.
 pub fn file(dir: &Path) -> PathBuf {
     dir.join("metrics.parquet")
 }
 
-/// Row number n, as `readers/each.py` expects it.
+/// Row number `n`, as `readers/each.py` expects it.
 pub fn row(n: i64) -> Row {
     let mut row = Row::from([("n", n)]);
     row.set("loss", if n % 7 == 0 { f64::NAN } else { n as f64 / 8.0 });
     row
 }
 
-/// Runs it. Whatever fails is tried again a few times, as a drain does while it has time; what never
-/// works ends the run.
+/// Performs the run. What fails is retried a few times, as a drain does while it has time; what never succeeds
+/// ends the run.
 pub fn run(dir: &Path, storage: &Arc<dyn FileSystem>, settings: &WriterSettings, told: &Promises) {
     let is_synced = settings.durability == Durability::Sync;
     for session in 0..2 {
         let open =
             || MetricsLog::<Row>::open_in(Arc::clone(storage), file(dir), settings.clone()).ok();
         let Some(mut log) = (0..3).find_map(|_| open()) else { return };
-        // A session goes on after what the one before left behind.
+        // A session continues where the one before it stopped.
         let mut n = log.stats().file_rows as i64;
         for flush in 0..10 {
             for _ in 0..6 {
@@ -70,11 +70,11 @@ pub fn run(dir: &Path, storage: &Arc<dyn FileSystem>, settings: &WriterSettings,
     }
 }
 
-/// What must hold of whatever is left: it can be opened, and that changes nothing; it has the rows that
-/// were acknowledged, each with its values; it is written to at once, and nothing is left over.
+/// Checks what a stopped run left: it can be opened, and that changes nothing; it has all acknowledged rows with
+/// their values; it can be written to immediately, and there are no leftovers.
 ///
 /// # Panics
-/// When something does not hold.
+/// When one of these does not hold.
 pub fn check(dir: &Path, storage: &Arc<dyn FileSystem>, acknowledged: i64) {
     let path = file(dir);
     let bytes = || read_all(&**storage, &path).ok();
@@ -89,15 +89,15 @@ pub fn check(dir: &Path, storage: &Arc<dyn FileSystem>, acknowledged: i64) {
     let rows = log.stats().file_rows as i64;
     assert!(rows >= acknowledged, "{rows} of {acknowledged} acknowledged rows are left");
     log.append(&row(rows), Instant::now());
-    log.close().expect("what is left can be written to at once");
+    log.close().expect("what is left can be written to immediately");
     drop(log);
     let found = integers(&bytes().expect("a closed file is there"), "n");
-    assert!(found.into_iter().eq(0..=rows), "the rows have other values");
+    assert!(found.into_iter().eq(0..=rows), "the rows have wrong values");
     let file = MetricsFile::open_in(&**storage, &path).expect("our own reader opens it");
     let validation = file.validate().expect("it can be validated");
     assert!(validation.is_whole(), "{validation:?}");
     let is_ours = |name: &str| name.contains("metrics.parquet");
     let names = storage.list(dir).expect("the directory can be listed");
     let names: Vec<_> = names.iter().map(|entry| entry.name.to_string_lossy()).collect();
-    assert_eq!(names.iter().filter(|name| is_ours(name)).count(), 1, "left over: {names:?}");
+    assert_eq!(names.iter().filter(|name| is_ours(name)).count(), 1, "leftovers: {names:?}");
 }

@@ -1,4 +1,4 @@
-//! A small independent reader, for tests with too many files to start Python for each.
+//! A small independent reader, for tests with too many files to start Python for each of them.
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
@@ -6,7 +6,7 @@ use parquet::record::Field;
 /// One integer column of a Parquet file, row by row.
 ///
 /// # Panics
-/// When the bytes are no Parquet file, or the column is missing or holds something else.
+/// When the bytes are not a Parquet file, or the column is missing or has another type.
 pub fn integers(file: &[u8], column: &str) -> Vec<i64> {
     let bytes = bytes::Bytes::copy_from_slice(file);
     let reader = SerializedFileReader::new(bytes).expect("the file can be opened");

@@ -1,13 +1,13 @@
-//! Rows and tensors as plain JSON, the language in which a test tells a reader what to expect.
+//! Rows as plain JSON, in which a test tells an external reader what to expect.
 //!
-//! Floats stand as the hexadecimal digits of their bits: a reader must find exactly those.
+//! A float is written as the hexadecimal digits of its bits: a reader must find exactly those.
 
 use qstore::schema::{Field, FieldVisitor, Record, SmolStr, ValueRef};
 use serde_json::{Map, Value, json};
 
 /// A record's values by column.
 pub fn row<R: Record>(record: &R) -> Value {
-    let mut row = Row { declared: R::DECLARED, values: Map::new() };
+    let mut row = Row { values: Map::new() };
     record.visit(&mut row);
     Value::Object(row.values)
 }
@@ -18,13 +18,12 @@ pub fn float(number: f64) -> Value {
 }
 
 struct Row {
-    declared: &'static [Field],
     values: Map<String, Value>,
 }
 
 impl FieldVisitor for Row {
-    fn declared(&mut self, index: usize, value: ValueRef<'_>) {
-        self.extra(&self.declared[index].name.clone(), value);
+    fn declared(&mut self, _: usize, field: &'static Field, value: ValueRef<'_>) {
+        self.extra(&field.name, value);
     }
 
     fn extra(&mut self, name: &SmolStr, value: ValueRef<'_>) {

@@ -1,8 +1,8 @@
-//! Programs of the workspace that tests start as children: its examples.
+//! Programs of the workspace that tests start as child processes: its examples.
 
 use std::path::{Path, PathBuf};
 
-/// Where cargo has put an example that it built together with the tests.
+/// The path of an example that cargo built together with the tests.
 ///
 /// # Panics
 /// When it was not built.
@@ -12,7 +12,7 @@ pub fn example(name: &str) -> PathBuf {
     let program = profile.join("examples").join(name);
     assert!(
         program.exists(),
-        "{} is not there: run the tests with `cargo xtask test`, or build it with \
+        "{} does not exist: run the tests with `cargo xtask test`, or build it with \
          `cargo build --workspace --examples`",
         program.display()
     );

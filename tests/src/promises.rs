@@ -1,5 +1,5 @@
-//! What a run has been promised so far: written down as it happens, so that whoever stops it at any
-//! moment knows what must be left.
+//! What a run has been promised so far, recorded as it happens, so that a test that stops it at any moment knows
+//! what must be left.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
-/// Counts of rows, or numbers of saves.
+/// Numbers of rows, or of saves.
 #[derive(Debug, Default)]
 pub struct Promises {
     flushed: AtomicI64,
@@ -17,29 +17,33 @@ pub struct Promises {
 }
 
 impl Promises {
-    /// None yet; those to come are also appended to a file, for others to read after our death.
+    /// No promises yet. Later ones are also appended to a file, which outlives this process.
     ///
     /// # Panics
     /// When the file cannot be opened.
     pub fn logged(path: &Path) -> Self {
-        let file =
-            OpenOptions::new().append(true).create(true).open(path).expect("it can be opened");
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .expect("the log of promises can be opened");
         Self { log: Some(Mutex::new(file)), ..Self::default() }
     }
 
-    /// What the last run has logged there that was acknowledged, 0 if nothing.
+    /// The last number that was acknowledged according to that file; 0 if none.
     pub fn last_logged(path: &Path) -> i64 {
         let bytes = std::fs::read(path).unwrap_or_default();
         let last = bytes.chunks_exact(8).next_back().and_then(|last| last.try_into().ok());
         last.map_or(0, i64::from_le_bytes)
     }
 
-    /// So much has been handed over.
+    /// Everything up to this number has been handed over.
     pub fn begin(&self, number: i64) {
         self.begun.store(number, SeqCst);
     }
 
-    /// So much is said to survive the end of the process; if `is_synced`, a power cut, too.
+    /// Everything up to this number is promised to survive the end of the process, and if `is_synced`, also a
+    /// power cut.
     ///
     /// # Panics
     /// When it cannot be logged.
@@ -49,7 +53,7 @@ impl Promises {
             self.synced.store(number, SeqCst);
         }
         if let Some(log) = &self.log {
-            let mut log = log.lock().expect("nobody panics while logging");
+            let mut log = log.lock().expect("no thread panics while logging");
             log.write_all(&number.to_le_bytes()).expect("it can be logged");
         }
     }
@@ -64,7 +68,7 @@ impl Promises {
         self.synced.load(SeqCst)
     }
 
-    /// What may be there.
+    /// What may exist.
     pub fn begun(&self) -> i64 {
         self.begun.load(SeqCst)
     }

@@ -1,6 +1,6 @@
-//! Runs the Python scripts in `tests/readers/`, which open our files with other people's libraries.
+//! Runs the Python scripts in `tests/readers/`, which open our files with third-party libraries.
 //!
-//! The interpreter is the one `cargo xtask test` made, with pandas, pyarrow, polars, DuckDB and
+//! The interpreter is the one that `cargo xtask test` installed, with pandas, pyarrow, polars, DuckDB and
 //! zarr-python at pinned versions.
 
 use serde_json::Value;
@@ -10,12 +10,12 @@ use std::process::{Child, Command, Output, Stdio};
 /// Runs a script to its end.
 ///
 /// # Panics
-/// When it finds something wrong, with what it says; when there is no interpreter.
+/// When it finds something wrong (the message contains its output), or when there is no interpreter.
 pub fn run(script: &str, arguments: &[&Path]) -> String {
     finish(script, spawn(script, arguments))
 }
 
-/// Starts a script; it can be told to end by closing its standard input.
+/// Starts a script. Closing its standard input ends it.
 ///
 /// # Panics
 /// When there is no interpreter.
@@ -33,7 +33,7 @@ pub fn spawn(script: &str, arguments: &[&Path]) -> Child {
 /// Closes a script's standard input and waits for its end.
 ///
 /// # Panics
-/// When it finds something wrong, with what it says.
+/// When it finds something wrong; the message contains its output.
 pub fn finish(script: &str, mut child: Child) -> String {
     drop(child.stdin.take());
     let Output { status, stdout, stderr } = child.wait_with_output().expect("it can be waited for");
@@ -42,7 +42,7 @@ pub fn finish(script: &str, mut child: Child) -> String {
     said.into_owned()
 }
 
-/// Writes what a script is to find into a file beside the one it reads.
+/// Writes what a script should find to a file next to the one it reads.
 ///
 /// # Panics
 /// When it cannot be written.
@@ -57,7 +57,7 @@ fn interpreter() -> PathBuf {
     let path = std::env::var_os("QSTORE_READERS").map_or(made_by_xtask, PathBuf::from);
     assert!(
         path.exists(),
-        "{} is not there: run `cargo xtask test` once, it makes the readers' environment",
+        "{} does not exist: run `cargo xtask test` once, which installs the readers",
         path.display()
     );
     path

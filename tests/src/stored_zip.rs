@@ -1,21 +1,21 @@
-//! The checkpoint's archive and manifest, made by hand as `docs/format.md` describes them, so that a
-//! test can put a lie into either and still have all checksums right.
+//! A checkpoint's archive and manifest, built by hand as `docs/format.md` describes them, so that a test can
+//! falsify either and still have correct checksums.
 
 use serde_json::{Value, json};
 
-/// Entries: names and bytes.
+/// Entries, as names and bytes.
 pub type Parts = Vec<(String, Vec<u8>)>;
 
-/// The manifest's name.
+/// The name of the manifest.
 pub const MANIFEST: &str = "manifest.json";
 
-/// How many characters end a manifest, `89abcdef"}`: its checksum.
+/// The length of the end of a manifest, `89abcdef"}`, which has its checksum.
 const SEAL_LEN: usize = 10;
 
 /// A manifest of these entries for epoch 1.
 pub fn sealed_manifest(parts: &Parts) -> Vec<u8> {
     let entry = |(name, bytes): &(String, Vec<u8>)| {
-        // A chunk ends with its own checksum, which is the one to note.
+        // A chunk ends with its own checksum, which is the one to record.
         let own = if name.ends_with("zarr.json") { 0 } else { 4 };
         let covered = &bytes[..bytes.len().saturating_sub(own)];
         json!([name, bytes.len(), crc32c::crc32c(covered)])
@@ -28,19 +28,19 @@ pub fn sealed_manifest(parts: &Parts) -> Vec<u8> {
     reseal(&format!("{open},\"crc32c\":\"89abcdef\"}}"))
 }
 
-/// A manifest whose text was changed, with the checksum it needs now.
+/// A manifest whose text was changed, with its checksum recomputed.
 pub fn reseal(text: &str) -> Vec<u8> {
     resealed(text.as_bytes())
 }
 
-/// As [`reseal`], for whatever bytes.
+/// As [`reseal`], for arbitrary bytes.
 pub fn resealed(bytes: &[u8]) -> Vec<u8> {
     let covered = &bytes[..bytes.len().saturating_sub(SEAL_LEN)];
     let checksum = crc32c::crc32c(covered);
     [covered, format!("{checksum:08x}\"}}").as_bytes()].concat()
 }
 
-/// A stored zip of these entries with the manifest at its end, to the byte as the writer makes it.
+/// A stored zip of these entries with the manifest at its end, byte for byte as the writer makes it.
 pub fn zip(parts: &Parts, manifest: &[u8]) -> Vec<u8> {
     let (mut file, mut directory) = (Vec::new(), Vec::new());
     let manifest = [(MANIFEST.to_owned(), manifest.to_vec())];

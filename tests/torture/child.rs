@@ -1,39 +1,38 @@
-//! The program that is killed: this same one, started again.
+//! The child process that is killed: this same program, started again.
 //!
-//! `torture --child SCENARIO/WAY DIR [AT]` runs a scenario in a directory on the real file system, notes
-//! what it was promised in `DIR/promised`, and, before the change with the number AT, sends itself
-//! `SIGKILL`.
+//! `torture --child SCENARIO/WAY DIR [AT]` runs a scenario in a directory on the real file system, records what
+//! it was promised in `DIR/promised`, and sends itself `SIGKILL` before change number AT.
 
 use qstore::storage::{FileSystem, LocalFs};
+use qstore_storage::testing::{Step, Verdict, WatchedFs, Watcher};
 use qstore_tests::promises::Promises;
-use qstore_tests::watched::{Step, Verdict, WatchedFs, Watcher};
 use qstore_tests::{checkpoint_run, metrics_run};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-/// What a child prints when it has come to its end, with the number of its changes.
+/// Printed by a child that reached its end, followed by the number of its changes.
 const ENDED: &str = "ended after ";
 
-/// Where a child works.
+/// The directory in which a child works.
 pub(crate) fn work(dir: &Path) -> PathBuf {
     dir.join("work")
 }
 
-/// Where it notes what it was promised.
+/// The file in which it records what it was promised.
 pub(crate) fn promised(dir: &Path) -> PathBuf {
     dir.join("promised")
 }
 
-/// Everything a child can do.
+/// All scenarios of a child.
 pub(crate) fn scenarios() -> Vec<String> {
     let metrics = metrics_run::ways().map(|(name, _)| format!("metrics/{name}"));
     let checkpoints = checkpoint_run::WAYS.map(|way| format!("checkpoints/{}", way.name));
     metrics.into_iter().chain(checkpoints).collect()
 }
 
-/// The command that starts one.
+/// The command that starts a child.
 pub(crate) fn command(scenario: &str, dir: &Path, at: Option<usize>) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("a program knows its own path"));
     command.arg("--child").arg(scenario).arg(dir).args(at.map(|at| at.to_string()));
@@ -41,7 +40,7 @@ pub(crate) fn command(scenario: &str, dir: &Path, at: Option<usize>) -> Command 
     command
 }
 
-/// How many changes a child makes that nobody stops.
+/// The number of changes that a child makes if it is not killed.
 pub(crate) fn changes(scenario: &str, dir: &Path) -> usize {
     let output = command(scenario, dir, None).output().expect("a child can be started");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -49,7 +48,7 @@ pub(crate) fn changes(scenario: &str, dir: &Path) -> usize {
     changes.unwrap_or_else(|| panic!("{scenario} did not come to its end: {output:?}"))
 }
 
-/// What must hold of what it left; `acknowledged` is what it had been promised.
+/// Checks what a child left; `acknowledged` is what it had been promised.
 pub(crate) fn check(scenario: &str, dir: &Path, acknowledged: i64) {
     let storage: Arc<dyn FileSystem> = Arc::new(LocalFs::new());
     match checkpoint_way(scenario) {
@@ -75,14 +74,14 @@ impl Watcher for Killer {
         if step.is_change && Some(self.count.fetch_add(1, SeqCst)) == self.at {
             let id = std::process::id().to_string();
             let sent = Command::new("kill").args(["-9", &id]).status();
-            // The signal has come by now, or there is no `kill`.
+            // The signal has been delivered by now, unless there is no `kill`.
             panic!("still alive: {sent:?}");
         }
         Verdict::Proceed
     }
 }
 
-/// The child itself.
+/// The main function of a child.
 pub(crate) fn main(arguments: &[String]) -> ExitCode {
     let [scenario, dir, at @ ..] = arguments else { return ExitCode::from(2) };
     let dir = Path::new(dir);
@@ -91,8 +90,9 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
     let storage = WatchedFs::over(Arc::new(LocalFs::new()), killer);
     let told = Promises::logged(&promised(dir));
     if let Some(way) = checkpoint_way(scenario) {
-        let storage =
-            if way.syncs_trees { storage.clone() } else { storage.clone().without_tree_sync() };
+        if !way.syncs_trees {
+            storage.sync_files_one_by_one();
+        }
         checkpoint_run::run(&work(dir), &storage.shared(), way, &told);
     } else {
         let name = scenario.strip_prefix("metrics/");

@@ -1,11 +1,11 @@
 //! T1: every storage operation of a run fails, one at a time, in every way it can.
 //!
-//! Reads and looks are operations, too. After each failure both what the end of the process and what a
-//! power cut would leave are held against what had been promised.
+//! Reads and inspections are operations, too. After each failure, both what the end of the process and what a
+//! power cut would leave are compared with what had been promised.
 
 use crate::trial::Trial;
 use qstore::storage::{FileSystem, MemoryFs, Operation};
-use qstore_tests::fault::{Failure, Fault, FaultFs};
+use qstore_storage::testing::{Failure, Fault, FaultFs};
 use qstore_tests::promises::Promises;
 use qstore_tests::{checkpoint_run, metrics_run};
 use std::path::Path;
@@ -16,7 +16,7 @@ const DIR: &str = "/run";
 type Run = dyn Fn(&FaultFs, &Promises) + Sync;
 type Check = dyn Fn(&Arc<dyn FileSystem>, i64) + Sync;
 
-/// A run on some storage, and what must hold of what is left.
+/// A run on some file system, and a check of what it leaves.
 struct Scenario {
     name: String,
     run: Box<Run>,
@@ -35,8 +35,9 @@ fn scenarios() -> Vec<Scenario> {
     let checkpoints = checkpoint_run::WAYS.map(|way| Scenario {
         name: format!("checkpoints/{}", way.name),
         run: Box::new(move |storage, told| {
-            let storage = storage.clone();
-            let storage = if way.syncs_trees { storage } else { storage.without_tree_sync() };
+            if !way.syncs_trees {
+                storage.sync_files_one_by_one();
+            }
             checkpoint_run::run(dir, &storage.shared(), way, told);
         }),
         check: Box::new(move |left, acknowledged| {
@@ -46,7 +47,7 @@ fn scenarios() -> Vec<Scenario> {
     metrics.into_iter().chain(checkpoints).collect()
 }
 
-/// A disk with a directory on it.
+/// A disk with one directory.
 fn disk() -> MemoryFs {
     let memory = MemoryFs::new();
     memory.create_dir(Path::new(DIR)).expect("a new disk is empty");
@@ -75,8 +76,8 @@ pub(crate) fn run(trial: &Arc<Trial>) {
     });
 }
 
-/// All ways to fail, or, in the quick run, one that is another one at each operation, and the special
-/// ones.
+/// All ways to fail. In the quick form only one of the errors, a different one at each operation, and the special
+/// ways.
 fn failures(full: bool, at: usize, operation: Operation) -> Vec<Failure> {
     let all = Failure::of(operation);
     if full {
@@ -91,8 +92,8 @@ fn one(scenario: &Scenario, fault: Fault, failure: Failure) {
     let (memory, told) = (disk(), Promises::default());
     let storage = FaultFs::failing_any(Arc::new(memory.clone()), fault, failure);
     (scenario.run)(&storage, &told);
-    // A single failure keeps nothing from being written in the end.
-    assert_eq!(told.flushed(), told.begun(), "the run did not come to its end");
+    // After a single failure everything is written in the end.
+    assert_eq!(told.flushed(), told.begun(), "the run did not reach its end");
     let left: Arc<dyn FileSystem> = Arc::new(memory.process_kill());
     (scenario.check)(&left, told.flushed());
     let left: Arc<dyn FileSystem> = Arc::new(memory.power_cut());

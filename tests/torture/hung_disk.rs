@@ -1,8 +1,8 @@
-//! T10: the disk hangs, at every operation a run makes, and nobody who trains notices.
+//! T10: the disk hangs at every operation of a run, and the training loop does not notice.
 //!
-//! While one operation of the storage waits for a gate that is opened only afterwards, a loop logs more
-//! rows than the ring holds and asks for a checkpoint. That it gets to its end is the proof that neither
-//! waits for the disk; no clock is involved. Then the gate is opened, and nothing may be missing.
+//! While one storage operation waits at a gate that is opened only afterwards, a loop logs more rows than the ring
+//! holds and requests a checkpoint. That the loop finishes proves that neither waits for the disk; no clock is
+//! involved. Then the gate is opened, and nothing may be missing.
 
 use crate::trial::Trial;
 use qstore::schema::Row;
@@ -11,8 +11,7 @@ use qstore::{
     AsyncBuffer, AsyncMetricsWriter, CheckpointManager, CheckpointSettings, WriterSettings,
 };
 use qstore::{StateDict, Tensor};
-use qstore_tests::fault::{Failure, Fault, FaultFs};
-use qstore_tests::gate::Gate;
+use qstore_storage::testing::{Failure, Fault, FaultFs, Gate};
 use qstore_tests::parquet::integers;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ const FIRST: i64 = 16;
 const FILE: &str = "/metrics.parquet";
 
 pub(crate) fn run(trial: &Arc<Trial>) {
-    // What opening takes is done by the caller, who waits for it; the background does the rest.
+    // Opening is done by the caller, which waits for it; everything else happens in the background.
     let (opening, all) = {
         let storage = failing(&MemoryFs::new(), Fault::Never, Failure::Io);
         let (buffer, mut writer) = start(&storage);

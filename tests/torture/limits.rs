@@ -1,10 +1,9 @@
-//! An attack of our own: the process is starved by its system.
+//! An attack of our own: the system starves the process.
 //!
-//! A child may have no more than so many open files, for every number from too few to plenty; or no file
-//! longer than so many bytes, for every step of 512. A write that goes beyond is cut short in the middle,
-//! and the same write begun again ends the process with a signal: a torn write and a kill in one, made by
-//! the kernel. Either way, what the child had been promised must be there, and everything must go on once
-//! the limit is gone.
+//! A child can have at most *n* open files, for every *n* from too few to plenty; or no file longer than *n* bytes,
+//! in steps of 512. A write beyond that limit is cut short in the middle, and retrying it ends the process with
+//! a signal: a torn write and a kill in one, made by the kernel. Either way, what the child had been promised
+//! must be there, and everything must work again once the limit is gone.
 
 use crate::child;
 use crate::trial::Trial;
@@ -13,7 +12,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-/// A process needs three for itself, and no run more than these.
+/// A process needs three for itself, and no run needs more than these.
 const FILES: std::ops::Range<usize> = 3..40;
 /// In blocks of 512 bytes.
 const BLOCKS: std::ops::Range<usize> = 0..40;
@@ -36,14 +35,14 @@ pub(crate) fn run(trial: &Arc<Trial>) {
 
 fn starve(scenario: &str, limit: &str, number: usize) {
     let dir = tempfile::tempdir().expect("there is a temporary directory");
-    fs::create_dir(child::work(dir.path())).expect("it is empty");
-    // The journal of promises is held open from the beginning, and is short.
+    fs::create_dir(child::work(dir.path())).expect("the directory is empty");
+    // The file of promises is open from the start, and short.
     let shell = format!("ulimit {limit} {number} && exec \"$0\" \"$@\"");
     let child = child::command(scenario, dir.path(), None);
     let mut command = Command::new("sh");
     command.arg("-c").arg(shell).arg(child.get_program()).args(child.get_args());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // How it ends is its own affair: it may refuse, fail, or be killed.
+    // It may end in any way: refuse to start, fail, or be killed.
     command.status().expect("a shell can be started");
     let acknowledged = Promises::last_logged(&child::promised(dir.path()));
     child::check(scenario, dir.path(), acknowledged);

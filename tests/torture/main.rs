@@ -1,40 +1,40 @@
-//! The rows of the scorecard that need a program of their own. `cargo xtask torture` runs it.
+//! The rows of the reliability scorecard that need a separate program. `cargo xtask torture` runs it.
 //!
-//! `torture ROW --seed S [--full] [--case CASE]` tries to break one thing and prints what comes of it as
-//! lines of JSON. Each row is a module with one function, in [`ROWS`]; a case is a closure that panics
-//! when something is wrong, and has a name that repeats it alone.
+//! `torture ROW --seed S [--full] [--case CASE]` tries to break one thing and prints the results as lines of
+//! JSON. Each row is a module with one function, listed in [`ROWS`]. A case is a closure that panics when
+//! something is wrong; its name is enough to repeat it alone.
 //!
-//! `torture --child …` is this same program as the one that is killed, or starved.
+//! `torture --child …` is the same program as the child that is killed or starved.
 
 #![forbid(unsafe_code)]
 
-/// The program that is killed.
+/// The child process that is killed.
 mod child;
-/// T1: every operation fails.
+/// T1: every operation fails once.
 mod faults;
 /// T10: the disk hangs.
 mod hung_disk;
 /// T3: the process is killed at every operation.
 mod kills;
-/// An attack of our own: the process is starved.
+/// An attack of our own: the system starves the process.
 mod limits;
-/// T2: the power is cut at every moment.
+/// T2: the power is cut before every change.
 mod power_cuts;
 /// T13: a long run.
 mod soak;
 /// T6: hostile names and directories.
 mod trees;
-/// Cases, their names, and what is printed about them.
+/// Runs cases and reports them.
 mod trial;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use trial::Trial;
 
-/// A row.
+/// A row of the scorecard.
 type Run = fn(&Arc<Trial>);
 
-/// What can be run.
+/// All rows that this program can run.
 const ROWS: &[(&str, Run)] = &[
     ("faults", faults::run),
     ("power_cuts", power_cuts::run),

@@ -1,13 +1,13 @@
 //! T2: the power is cut before every change of a run, and after its end, in many ways at each moment.
 //!
-//! What is left is held against what had been promised at that moment: only what was synced, all that
-//! was visible, torn blocks, and any part of it in any order the file system may choose.
+//! What is left is compared with what had been promised at that moment: only what was synced, everything that was
+//! visible, torn blocks, and any part of it in any order that a file system may choose.
 
 use crate::trial::Trial;
 use qstore::WriterSettings;
 use qstore::storage::{FileSystem, MemoryFs};
+use qstore_storage::testing::{CrashFs, cuts};
 use qstore_tests::checkpoint_run::{self, Way};
-use qstore_tests::crash::{CrashFs, cuts};
 use qstore_tests::metrics_run;
 use qstore_tests::promises::Promises;
 use std::path::Path;
@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 const DIR: &str = "/run";
 
-/// How many parts the moments of one run are dealt out to, so that every processor has some.
+/// The number of parts into which the moments of one run are divided, so that every processor gets some.
 const PARTS: usize = 4;
 
-/// A run that is cut.
+/// A run whose power is cut.
 enum Scenario {
     Metrics(&'static str, WriterSettings),
     Checkpoints(Way),
@@ -68,7 +68,7 @@ pub(crate) fn run(trial: &Arc<Trial>) {
     });
 }
 
-/// Runs a scenario, and cuts it at every so manyeth change.
+/// Runs a scenario, and cuts the power before every change of one part.
 fn cut_one(trial: &Arc<Trial>, scenario: &Arc<Scenario>, part: usize) {
     let memory = MemoryFs::new();
     memory.create_dir(Path::new(DIR)).expect("a new disk is empty");
@@ -93,10 +93,11 @@ fn cut_one(trial: &Arc<Trial>, scenario: &Arc<Scenario>, part: usize) {
     };
     let look = try_all.clone();
     let storage = CrashFs::new(&memory, move |moment| look(moment.number, moment.memory));
-    let storage = match &**scenario {
-        Scenario::Checkpoints(way) if !way.syncs_trees => storage.without_tree_sync(),
-        _ => storage,
-    };
+    if let Scenario::Checkpoints(way) = &**scenario
+        && !way.syncs_trees
+    {
+        storage.sync_files_one_by_one();
+    }
     scenario.run(&storage, &told);
     assert_eq!(told.synced(), told.begun(), "nothing failed");
     try_all(storage.changes(), &memory);

@@ -1,12 +1,11 @@
-//! T13: a long run. Memory and open files stay level, nothing is lost, and the file stays whole.
+//! T13: a long run. Memory and open files stay level, nothing is lost, and the file stays valid.
 //!
-//! Rows are logged at a steady rate while checkpoints are saved and removed. Memory is what the system
-//! says the process has resident; its slope is that of a straight line through the second half, when all
-//! buffers have their size. It is reported, and held against a limit that only a real leak exceeds.
+//! Rows are logged at a steady rate while checkpoints are saved and removed. Memory is the resident size that
+//! the system reports; its slope is that of a straight line through the second half, when all buffers have
+//! reached their final size. It is reported, and compared with a limit that only a real leak exceeds.
 //!
-//! The slope with gzip is reported and not judged: its library asks the C library for aligned memory,
-//! and glibc before 2.38 seldom uses such memory again (its bug 14581), so the heap grows although
-//! nothing is kept.
+//! The slope with gzip is reported but not judged: its library requests aligned memory from the C library, and
+//! glibc before 2.38 rarely reuses such memory (its bug 14581), so the heap grows although nothing is kept.
 
 use crate::trial::Trial;
 use qstore::parquet::{Compression, MetricsFile};
@@ -18,29 +17,28 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks.
+/// The time between two samples.
 const TURN: Duration = Duration::from_millis(250);
 const ROWS_A_TURN: i64 = 500;
-/// Bytes a second: what a leak would exceed. The groups that a footer lists are kept, so the slope is
-/// not nothing.
+/// In bytes a second; a leak would exceed it. The groups that a footer lists are kept, so the slope is not zero.
 const SLOPE_MAX: f64 = 100_000.0;
-/// A flush and a save open some for a moment.
+/// A flush and a save open some files for a moment.
 const FILES_MAX: usize = 40;
 
-/// One look: when, how much memory, how many open files.
-type Look = (f64, f64, usize);
+/// One sample: seconds, bytes of memory, number of open files.
+type Sample = (f64, f64, usize);
 
 pub(crate) fn run(trial: &Arc<Trial>) {
     let (long, short) = if trial.full { (600, 60) } else { (30, 10) };
     let turns = |seconds: u64| (1_000 * seconds) / TURN.as_millis() as u64;
     trial.plan((turns(long) + turns(short)) as usize + 3);
-    let looks = soak(trial, "zstd", Compression::zstd(), turns(long));
+    let samples = soak(trial, "zstd", Compression::zstd(), turns(long));
     let others = soak(trial, "gzip", Compression::gzip(), turns(short));
     if open_files() == 0 {
-        trial.skip("memory and open files", "this system has no /proc to look at");
+        trial.skip("memory and open files", "this system has no /proc");
         return;
     }
-    let level = Level::of(&looks);
+    let level = Level::of(&samples);
     trial.note(&format!("zstd, {long} s: {level}"));
     trial.note(&format!("gzip, {short} s, not judged: {}", Level::of(&others)));
     trial.case("soak/level", || {
@@ -49,19 +47,19 @@ pub(crate) fn run(trial: &Arc<Trial>) {
     });
 }
 
-/// Logs and saves, so many turns long.
-fn soak(trial: &Trial, name: &str, compression: Compression, turns: u64) -> Vec<Look> {
+/// Logs and saves for that number of turns.
+fn soak(trial: &Trial, name: &str, compression: Compression, turns: u64) -> Vec<Sample> {
     let dir = tempfile::tempdir().expect("there is a temporary directory");
     let file = dir.path().join("metrics.parquet");
     // Small groups, so that many are sealed in a short run.
     let writer = WriterSettings::default().compression(compression).row_group_rows_max(5_000);
     let logger = LoggerSettings::default().buffer_size(2_000);
     let mut logger =
-        AsyncMetricsLogger::open_with(&file, &logger, writer).expect("a file can be begun");
+        AsyncMetricsLogger::open_with(&file, &logger, writer).expect("a file can be created");
     let settings = CheckpointSettings::default().keep_last(3).layout(Layout::Directory);
     let mut manager = CheckpointManager::open(dir.path().join("checkpoints"), settings)
-        .expect("a directory can be made");
-    let mut looks = Vec::new();
+        .expect("a directory can be created");
+    let mut samples = Vec::new();
     let (started, mut step) = (Instant::now(), 0);
     for turn in 0..turns {
         trial.case(&format!("{name}/{turn}"), || {
@@ -77,8 +75,8 @@ fn soak(trial: &Trial, name: &str, compression: Compression, turns: u64) -> Vec<
                 manager.save(turn, model, None, None).map(drop).expect("earlier saves are done");
             }
         });
-        looks.push((started.elapsed().as_secs_f64(), resident(), open_files()));
-        // sleep: the pace of the run; nothing depends on how long it is
+        samples.push((started.elapsed().as_secs_f64(), resident(), open_files()));
+        // sleep: the pace of the run; nothing depends on its duration
         thread::sleep(TURN);
     }
     trial.case(&format!("{name}/end"), || {
@@ -89,24 +87,24 @@ fn soak(trial: &Trial, name: &str, compression: Compression, turns: u64) -> Vec<
         assert!(file.validate().expect("it can be read").is_whole());
         assert_eq!(manager.list_checkpoints().expect("it can be listed").len(), 3);
     });
-    looks
+    samples
 }
 
-/// How level the second half of a run was.
+/// How memory and open files changed in the second half of a run.
 struct Level {
     from: f64,
     to: f64,
-    /// Bytes a second.
+    /// In bytes a second.
     slope: f64,
     fewest: usize,
     most: usize,
 }
 
 impl Level {
-    fn of(looks: &[Look]) -> Self {
-        let half = &looks[looks.len() / 2..];
-        let memory = |look: Option<&Look>| look.map_or(0.0, |look| look.1);
-        let files = || half.iter().map(|look| look.2);
+    fn of(samples: &[Sample]) -> Self {
+        let half = &samples[samples.len() / 2..];
+        let memory = |sample: Option<&Sample>| sample.map_or(0.0, |sample| sample.1);
+        let files = || half.iter().map(|sample| sample.2);
         Self {
             from: memory(half.first()),
             to: memory(half.last()),
@@ -130,7 +128,7 @@ impl std::fmt::Display for Level {
     }
 }
 
-/// Bytes of memory this process has, as Linux tells.
+/// The resident memory of this process in bytes, as Linux reports it.
 fn resident() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -142,12 +140,12 @@ fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
 
-/// The slope of the straight line that lies closest to the looks.
-fn slope(looks: &[Look]) -> f64 {
-    let count = looks.len() as f64;
-    let mean = |of: fn(&Look) -> f64| looks.iter().map(of).sum::<f64>() / count;
-    let (x, y) = (mean(|look| look.0), mean(|look| look.1));
-    let above: f64 = looks.iter().map(|look| (look.0 - x) * (look.1 - y)).sum();
-    let below: f64 = looks.iter().map(|look| (look.0 - x).powi(2)).sum();
+/// The slope of the straight line that fits the samples best (least squares).
+fn slope(samples: &[Sample]) -> f64 {
+    let count = samples.len() as f64;
+    let mean = |of: fn(&Sample) -> f64| samples.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(|sample| sample.0), mean(|sample| sample.1));
+    let above: f64 = samples.iter().map(|sample| (sample.0 - x) * (sample.1 - y)).sum();
+    let below: f64 = samples.iter().map(|sample| (sample.0 - x).powi(2)).sum();
     above / below
 }

@@ -1,9 +1,9 @@
-//! T6: directories that are full of traps: links, pipes, loops, names that are no text, names that belong
-//! to us and hold something else.
+//! T6: directories full of traps: links, pipes, loops, names that are not text, and names of ours that hold
+//! something else.
 //!
-//! Whatever lies there, opening, logging, saving, listing and loading end within a time, with success or
-//! an error, and nothing outside the directory is touched: a neighbour holds a file whose bytes are
-//! compared at the end.
+//! Whatever is there, opening, logging, saving, listing and loading end in time, with success or an error, and
+//! nothing outside the directory is touched: a directory next to it holds a file whose bytes are compared at
+//! the end.
 
 use crate::trial::Trial;
 use qstore::parquet::{MetricsFile, MetricsLog};
@@ -21,12 +21,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const SECRET: &[u8] = b"what lies outside and must stay as it is";
+const SECRET: &[u8] = b"this is outside and must not change";
 
-/// What can be put under a name; the neighbour is the directory outside.
+/// What can be put under a name. The second path is the directory outside.
 type Trap = fn(&Path, &Path);
 
-/// Lays a trap in the first directory and runs into it.
+/// Sets a trap in the first directory and runs into it.
 type Lay = dyn Fn(&Path, &Path) + Sync;
 
 const TRAPS: [(&str, Trap); 14] = [
@@ -42,7 +42,7 @@ const TRAPS: [(&str, Trap); 14] = [
     ("pipe", |at, _| assert!(Command::new("mkfifo").arg(at).status().unwrap().success())),
     ("socket", |at, _| drop(UnixListener::bind(at).unwrap())),
     ("empty-file", |at, _| fs::write(at, b"").unwrap()),
-    ("text", |at, _| fs::write(at, b"somebody's notes\n").unwrap()),
+    ("text", |at, _| fs::write(at, b"notes of another program\n").unwrap()),
     ("empty-directory", |at, _| fs::create_dir(at).unwrap()),
     ("directory-with-a-link", |at, outside| {
         fs::create_dir(at).unwrap();
@@ -50,13 +50,13 @@ const TRAPS: [(&str, Trap); 14] = [
         symlink(outside.join("secret"), at.join("zarr.json")).unwrap();
         symlink(outside.join("secret"), at.join("manifest.json")).unwrap();
     }),
-    ("file-nobody-may-read", |at, _| {
+    ("file-without-permissions", |at, _| {
         fs::write(at, b"no").unwrap();
         fs::set_permissions(at, fs::Permissions::from_mode(0o000)).unwrap();
     }),
 ];
 
-/// Names in a directory of checkpoints; most are ours.
+/// Names in a checkpoint directory; most are used by Q-Store.
 const CHECKPOINT_NAMES: [&str; 15] = [
     "epoch_0001",
     "epoch_0002",
@@ -75,7 +75,7 @@ const CHECKPOINT_NAMES: [&str; 15] = [
     "\u{202e}epoch_0001",
 ];
 
-/// Names beside a metrics file.
+/// Names next to a metrics file.
 const METRICS_NAMES: [&str; 4] = [
     "metrics.parquet",
     ".metrics.parquet.twin",
@@ -117,7 +117,7 @@ pub(crate) fn run(trial: &Arc<Trial>) {
     trial.side_by_side(&cases, |(name, lay)| trial.case(name, || contained(&**lay)));
 }
 
-/// Lets it happen in a directory of its own, within a time, and looks at the neighbour afterwards.
+/// Runs one trap in a separate directory, within a time limit, and checks the directory outside afterwards.
 fn contained(lay: &Lay) {
     let dir = tempfile::tempdir().unwrap();
     let (work, outside) = (dir.path().join("work"), dir.path().join("outside"));
@@ -132,25 +132,25 @@ fn contained(lay: &Lay) {
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| lay(work, outside)));
             let _ = done.send(outcome.is_ok());
         });
-        // A thread that hangs cannot be ended: the whole program has failed then, and says so.
+        // A thread that hangs cannot be ended, so the whole program fails.
         let Ok(is_fine) = waits.recv_timeout(PATIENCE) else {
             eprintln!("it hangs");
             std::process::exit(3);
         };
         assert!(is_fine, "it panicked");
     });
-    // The path of a metrics file leads where a link at its end leads, as it would with any program: a
-    // new file may begin there. Nothing else may appear.
+    // A link in place of a metrics file is followed, as by any program, so a new file may appear at its target.
+    // Nothing else may appear.
     let mut names: Vec<_> =
         fs::read_dir(&outside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     let is_named = fs::read_link(work.join("metrics.parquet"))
         .is_ok_and(|leads_to| leads_to == outside.join("nothing"));
     names.retain(|name| !(is_named && name == "nothing"));
-    assert_eq!(names, ["secret"], "something has got out");
-    assert_eq!(fs::read(outside.join("secret")).unwrap(), SECRET, "it was written to");
+    assert_eq!(names, ["secret"], "something was written outside");
+    assert_eq!(fs::read(outside.join("secret")).unwrap(), SECRET, "the file outside was changed");
 }
 
-/// Logs to a file there; whether that works is another matter.
+/// Logs to a file there; this may fail.
 fn metrics(work: &Path) {
     let path = work.join("metrics.parquet");
     let _ = MetricsFile::open(&path).and_then(|file| file.validate());

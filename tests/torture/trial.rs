@@ -1,7 +1,7 @@
-//! Runs cases: counts them, catches what fails, and prints both as lines of JSON.
+//! Runs cases: counts them, catches their panics, and prints both as lines of JSON.
 //!
-//! Every case has a name. `--case NAME` runs that one alone, whatever the row has to do to get there; so
-//! the name must hold all that decides the case, and a row must come by the same names each time.
+//! Every case has a name. `--case NAME` runs that one alone, whatever the row has to do to get there. So the name
+//! must contain everything that decides the case, and a row must produce the same names every time.
 
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -11,16 +11,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Failures that are printed; more of the same help nobody.
+/// The number of failures that are printed; more of the same do not help.
 const FAILURES_SHOWN: u64 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
 thread_local! {
-    /// The last panic of this thread, told as its hook was told.
+    /// The last panic of this thread, as its hook received it.
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// One row under way.
+/// A run of one row.
 #[derive(Debug)]
 pub(crate) struct Trial {
     pub(crate) seed: u64,
@@ -34,7 +34,7 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
-    /// From the words after the row's name; `None` if they are not understood.
+    /// Parses the arguments after the name of the row; `None` if they are invalid.
     pub(crate) fn new(words: &[String]) -> Option<Self> {
         let (mut seed, mut full, mut only) = (0, false, None);
         let mut words = words.iter();
@@ -62,22 +62,22 @@ impl Trial {
         })
     }
 
-    /// How many cases there will be.
+    /// Announces the number of cases.
     pub(crate) fn plan(&self, cases: usize) {
         self.say(&json!({ "planned": cases }));
     }
 
-    /// Whether a case of that name, or one whose name begins so, is to be run.
+    /// Whether a case with that name, or with a name that starts with it, should run.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.only.as_ref().is_none_or(|only| only.starts_with(name))
     }
 
-    /// Whether it is one case that is to be repeated.
+    /// Whether a single case is being repeated.
     pub(crate) fn is_replay(&self) -> bool {
         self.only.is_some()
     }
 
-    /// Runs one case, unless another one is asked for. Its panic is a failure.
+    /// Runs one case, unless a different one was requested. A panic is a failure.
     pub(crate) fn case(&self, name: &str, body: impl FnOnce()) {
         if self.only.as_ref().is_some_and(|only| only != name) {
             return;
@@ -98,17 +98,17 @@ impl Trial {
         }
     }
 
-    /// Something is not run, for this reason.
+    /// Reports that something is not run, and why.
     pub(crate) fn skip(&self, what: &str, reason: &str) {
         self.say(&json!({ "skipped": format!("{what}: {reason}") }));
     }
 
-    /// A measurement, for the reader.
+    /// Reports a measurement.
     pub(crate) fn note(&self, text: &str) {
         self.say(&json!({ "note": text }));
     }
 
-    /// Works on all of these, on every processor.
+    /// Works on all items, on every processor.
     pub(crate) fn side_by_side<T: Sync>(&self, items: &[T], work: impl Fn(&T) + Sync) {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
@@ -122,7 +122,7 @@ impl Trial {
         });
     }
 
-    /// The last line.
+    /// Prints the last line.
     pub(crate) fn end(&self) {
         let failures = self.failures.load(Ordering::Relaxed);
         if failures > FAILURES_SHOWN {
@@ -133,7 +133,7 @@ impl Trial {
 
     fn say(&self, event: &Value) {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever listened may have gone; the cases are run to their end all the same.
+        // The reader of the output may be gone; the cases run to their end all the same.
         let _ = writeln!(out, "{event}");
     }
 }

@@ -1,7 +1,7 @@
 //! The metrics all contenders are given: training steps with seeded random values.
 
 use crate::Result;
-use qstore_schema::{FieldVisitor, Record, SmolStr, TrainingMetrics, ValueRef};
+use qstore_schema::{Field, FieldVisitor, Record, SmolStr, TrainingMetrics, ValueRef};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs;
@@ -86,7 +86,7 @@ fn value_of(value: &Value) -> ValueRef<'_> {
 struct Values(Vec<Value>);
 
 impl FieldVisitor for Values {
-    fn declared(&mut self, index: usize, value: ValueRef<'_>) {
+    fn declared(&mut self, index: usize, _: &'static Field, value: ValueRef<'_>) {
         self.0[index] = match value {
             ValueRef::Bool(value) => value.into(),
             ValueRef::Int(value) => value.into(),

@@ -33,7 +33,7 @@ pub(crate) fn row<E>(epoch: i64, train: &Row, val: &Row) -> Result<MetricsRow, L
 
 fn set<E>(row: &mut MetricsRow, name: &str, value: &Value) -> Result<(), LogError<E>> {
     if !row.metrics.set(name, value)? {
-        row.set(Name::new(name)?, value.clone());
+        row.set(Name::new(name), value.clone());
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ pub enum LogError<E> {
     Buffer(#[from] qstore_buffer::Error),
     /// A metric does not fit its fixed column; nothing was logged.
     #[error(transparent)]
-    Metric(#[from] qstore_schema::Error),
+    Metric(#[from] qstore_schema::ColumnError),
     /// The row of an epoch has this column by itself; nothing was logged.
     #[error("`{name}` is set by log_epoch itself; rename that metric")]
     Reserved {

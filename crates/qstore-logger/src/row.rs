@@ -156,8 +156,8 @@ mod tests {
     struct Shown(Vec<String>);
 
     impl FieldVisitor for Shown {
-        fn declared(&mut self, index: usize, value: ValueRef<'_>) {
-            self.0.push(format!("{} {value:?}", MetricsRow::DECLARED[index].name));
+        fn declared(&mut self, _: usize, field: &'static Field, value: ValueRef<'_>) {
+            self.0.push(format!("{} {value:?}", field.name));
         }
 
         fn extra(&mut self, name: &SmolStr, value: ValueRef<'_>) {

@@ -199,7 +199,7 @@ fn column(key: &Key, suffix: &str) -> Option<Name> {
     if TrainingMetrics::has_column(&name) {
         return None;
     }
-    Name::new(&name).ok()
+    Some(Name::new(&name))
 }
 
 #[cfg(test)]

@@ -1,6 +1,16 @@
 //! How much processor time a background thread may take from the threads that train.
 
 /// How the system's scheduler treats a background thread, and the threads it starts later.
+///
+/// ```
+/// use qstore_os::Priority;
+///
+/// let sum = std::thread::spawn(|| {
+///     Priority::Batch.apply(); // never preempts the thread that wakes it
+///     (0..1_000_u64).sum::<u64>()
+/// });
+/// assert_eq!(sum.join().unwrap(), 499_500); // the priority changes no result
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Priority {

@@ -83,7 +83,7 @@ pub enum Error {
     },
     /// A row type that cannot be a file.
     #[error("the row type cannot be stored: {0}")]
-    Schema(#[from] qstore_schema::Error),
+    Schema(#[from] qstore_schema::ColumnError),
     /// The file system refused.
     #[error(transparent)]
     Storage(#[from] qstore_storage::Error),

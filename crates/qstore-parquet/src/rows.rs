@@ -236,7 +236,7 @@ impl Visit<'_, '_> {
 }
 
 impl FieldVisitor for Visit<'_, '_> {
-    fn declared(&mut self, index: usize, value: ValueRef<'_>) {
+    fn declared(&mut self, index: usize, _: &'static Field, value: ValueRef<'_>) {
         self.set(self.rows.declared[index], value);
     }
 

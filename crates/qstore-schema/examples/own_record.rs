@@ -1,11 +1,11 @@
-//! A row type of your own: declare its columns once, then show the values.
+//! Defines a row type, and reads its rows by column name.
 //!
 //! Run it with `cargo run -p qstore-schema --example own_record`.
 
-use qstore_schema::{FieldVisitor, Record, SmolStr, ValueRef, record};
+use qstore_schema::{Field, FieldVisitor, Record, SmolStr, ValueRef, record};
 
 record! {
-    /// What one calibration of a device yields.
+    /// The result of calibrating one qubit.
     struct Calibration by qubit {
         qubit: i64,
         t1_us: f64,
@@ -13,12 +13,12 @@ record! {
     }
 }
 
-/// A sink of three lines: it prints what it is shown.
+/// A sink of three lines: it prints what it receives.
 struct Print;
 
 impl FieldVisitor for Print {
-    fn declared(&mut self, index: usize, value: ValueRef<'_>) {
-        println!("  {:<14} {value:?}", Calibration::DECLARED[index].name);
+    fn declared(&mut self, _: usize, field: &'static Field, value: ValueRef<'_>) {
+        println!("  {:<14} {value:?}", field.name);
     }
 
     fn extra(&mut self, name: &SmolStr, value: ValueRef<'_>) {

@@ -1,13 +1,23 @@
-//! Element types of tensors, and the Rust types that stand for them.
+//! Element types of tensors, and the Rust types that correspond to them.
 
-use crate::Error;
 use bytemuck::{CheckedBitPattern, NoUninit};
+use smol_str::SmolStr;
 use std::fmt;
 use std::str::FromStr;
 
 macro_rules! dtypes {
     ($($(#[$doc:meta])* $variant:ident, $name:literal, $size:literal;)*) => {
-        /// What a tensor's elements are.
+        /// The element type of a tensor.
+        ///
+        /// ```
+        /// use qstore_schema::Dtype;
+        ///
+        /// let dtype: Dtype = "bfloat16".parse()?;
+        /// assert_eq!((dtype, dtype.size()), (Dtype::BFloat16, 2));
+        /// let error = "float7".parse::<Dtype>().unwrap_err();
+        /// assert_eq!(error.to_string(), "unknown dtype `float7`; see `Dtype::ALL` for the known ones");
+        /// # Ok::<(), qstore_schema::UnknownDtype>(())
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Dtype { $($(#[$doc])* $variant,)* }
@@ -16,13 +26,13 @@ macro_rules! dtypes {
             /// Every element type.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The name Zarr and safetensors users know it by, such as `float32`.
+            /// Its name as Zarr and NumPy write it, such as `float32`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// Bytes of one element.
+            /// The size of one element in bytes.
             #[must_use]
             pub const fn size(self) -> usize {
                 match self { $(Self::$variant => $size,)* }
@@ -62,9 +72,9 @@ dtypes! {
     Float32, "float32", 4;
     /// IEEE 754 binary64.
     Float64, "float64", 8;
-    /// Real and imaginary part as `float32`.
+    /// The real and the imaginary part, each a `float32`.
     Complex64, "complex64", 8;
-    /// Real and imaginary part as `float64`.
+    /// The real and the imaginary part, each a `float64`.
     Complex128, "complex128", 16;
 }
 
@@ -75,22 +85,31 @@ impl fmt::Display for Dtype {
 }
 
 impl FromStr for Dtype {
-    type Err = Error;
+    type Err = UnknownDtype;
 
-    fn from_str(name: &str) -> Result<Self, Error> {
+    fn from_str(name: &str) -> Result<Self, UnknownDtype> {
         Self::ALL
             .iter()
             .copied()
             .find(|dtype| dtype.name() == name)
-            .ok_or_else(|| Error::UnknownDtype { name: name.into() })
+            .ok_or_else(|| UnknownDtype { name: name.into() })
     }
+}
+
+/// A name that no [`Dtype`] has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown dtype `{name}`; see `Dtype::ALL` for the known ones")]
+#[non_exhaustive]
+pub struct UnknownDtype {
+    /// The name.
+    pub name: SmolStr,
 }
 
 /// A Rust type that a tensor can be made from and read as.
 ///
-/// Complex numbers are `[f32; 2]` and `[f64; 2]`: real part, imaginary part.
+/// Complex numbers are `[f32; 2]` and `[f64; 2]`: the real part, then the imaginary part.
 pub trait Element: NoUninit + CheckedBitPattern + Send + Sync {
-    /// The element type it stands for.
+    /// The corresponding element type.
     const DTYPE: Dtype;
 }
 

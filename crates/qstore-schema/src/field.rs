@@ -1,62 +1,47 @@
 //! Columns: a name, a type, and whether a value may be missing.
 //!
-//! Only the four types a metric needs; a column never holds a nested value.
+//! Only the four types that a metric needs; a column never holds a nested value.
 
-use crate::Error;
+use crate::column_error::ColumnError;
+use crate::data_type::DataType;
 use smol_str::SmolStr;
-use std::fmt;
-
-/// What a column of metrics holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DataType {
-    /// `true` or `false`.
-    Bool,
-    /// A signed 64-bit integer.
-    Int64,
-    /// A 64-bit IEEE 754 number, NaN and infinities included.
-    Float64,
-    /// UTF-8 text.
-    Utf8,
-}
-
-impl fmt::Display for DataType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bool => "booleans",
-            Self::Int64 => "64-bit integers",
-            Self::Float64 => "64-bit floats",
-            Self::Utf8 => "text",
-        })
-    }
-}
 
 /// One column.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Field {
-    /// The column's name, as it stands in the file.
+    /// The column's name in the file.
     pub name: SmolStr,
-    /// What it holds.
+    /// Its type.
     pub data_type: DataType,
-    /// Whether a row may leave it out.
+    /// Whether rows may omit it.
     pub nullable: bool,
 }
 
 impl Field {
-    /// A column every row must fill.
+    /// A column that every row must have a value for.
     #[must_use]
     pub const fn required(name: &'static str, data_type: DataType) -> Self {
         Self { name: SmolStr::new_static(name), data_type, nullable: false }
     }
 
-    /// A column a row may leave out.
+    /// A column that rows may omit.
     #[must_use]
     pub const fn nullable(name: &'static str, data_type: DataType) -> Self {
         Self { name: SmolStr::new_static(name), data_type, nullable: true }
     }
 }
 
-/// Columns in file order, no two of one name.
+/// Columns in file order, with unique names.
+///
+/// ```
+/// use qstore_schema::{DataType, Field, Schema};
+///
+/// let mut schema = Schema::new(vec![Field::required("step", DataType::Int64)])?;
+/// schema.push(Field::nullable("loss", DataType::Float64))?;
+/// assert_eq!(schema.index_of("loss"), Some(1));
+/// assert!(schema.push(Field::nullable("loss", DataType::Utf8)).is_err(), "the name is taken");
+/// # Ok::<(), qstore_schema::ColumnError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Schema {
     fields: Vec<Field>,
@@ -66,11 +51,11 @@ impl Schema {
     /// A schema of these columns, in this order.
     ///
     /// # Errors
-    /// [`Error::DuplicateField`] when a name stands twice.
-    pub fn new(fields: Vec<Field>) -> Result<Self, Error> {
+    /// [`ColumnError::Duplicate`] when a name occurs twice.
+    pub fn new(fields: Vec<Field>) -> Result<Self, ColumnError> {
         for (index, field) in fields.iter().enumerate() {
             if fields[..index].iter().any(|earlier| earlier.name == field.name) {
-                return Err(Error::DuplicateField { name: field.name.clone() });
+                return Err(ColumnError::Duplicate { name: field.name.clone() });
             }
         }
         Ok(Self { fields })
@@ -79,10 +64,10 @@ impl Schema {
     /// Adds a column at the end.
     ///
     /// # Errors
-    /// [`Error::DuplicateField`] when the name is taken.
-    pub fn push(&mut self, field: Field) -> Result<(), Error> {
+    /// [`ColumnError::Duplicate`] when the name is taken.
+    pub fn push(&mut self, field: Field) -> Result<(), ColumnError> {
         if self.index_of(&field.name).is_some() {
-            return Err(Error::DuplicateField { name: field.name });
+            return Err(ColumnError::Duplicate { name: field.name });
         }
         self.fields.push(field);
         Ok(())
@@ -94,19 +79,19 @@ impl Schema {
         &self.fields
     }
 
-    /// Where the column of this name stands.
+    /// The index of the column with this name.
     #[must_use]
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.name == name)
     }
 
-    /// How many columns there are.
+    /// The number of columns.
     #[must_use]
     pub fn len(&self) -> usize {
         self.fields.len()
     }
 
-    /// Whether there is no column.
+    /// Whether there are no columns.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
@@ -118,10 +103,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_schema_refuses_a_name_twice() {
+    fn a_schema_refuses_a_duplicate_name() {
         let loss = Field::required("loss", DataType::Float64);
         let again = Field::nullable("loss", DataType::Int64);
-        let expected = Error::DuplicateField { name: "loss".into() };
+        let expected = ColumnError::Duplicate { name: "loss".into() };
         assert_eq!(Schema::new(vec![loss.clone(), again.clone()]), Err(expected.clone()));
         let mut schema = Schema::new(vec![loss]).unwrap();
         assert_eq!(schema.push(again), Err(expected));

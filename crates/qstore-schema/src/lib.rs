@@ -1,8 +1,8 @@
-//! The vocabulary every other Q-Store crate speaks: what a column, a row of metrics, a tensor and
-//! the state of a model are.
+//! The vocabulary shared by all Q-Store crates: what a column, a row of metrics, a tensor and the state of a
+//! model are.
 //!
-//! What it is **not**: it does no I/O, starts no thread, reads no clock, and knows neither Parquet
-//! nor Zarr. Depend on it alone when you write a sink, a store or a framework adapter of your own.
+//! What it is **not**: it does no I/O, starts no thread, reads no clock, and knows neither Parquet nor Zarr.
+//! Depend on it alone to write a sink, a store or a framework adapter of your own.
 //!
 //! | to describe | use |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | a row whose columns are known only at run time | [`Row`] |
 //! | a row type of your own | [`record!`], or the [`Record`] trait by hand |
 //! | one array of numbers | [`Tensor`] |
-//! | a model or an optimiser | [`StateDict`] |
+//! | a model or an optimizer | [`StateDict`] |
 //!
 //! ```
 //! use qstore_schema::{Row, StateDict, Tensor, TrainingMetrics};
@@ -25,8 +25,16 @@
 //! let mut model = StateDict::new();
 //! model.insert("weights", Tensor::from_vec(vec![1.0_f32, 2.0, 3.0, 4.0], [2, 2])?);
 //! assert_eq!(model.tensor("weights").unwrap().shape(), [2, 2]);
-//! # Ok::<(), qstore_schema::Error>(())
+//! # Ok::<(), qstore_schema::TensorError>(())
 //! ```
+//!
+//! # What happens in every case
+//! * **A value that does not fit its column** is an error of the call that sets it, and nothing changes.
+//!   Nothing is rounded: an integer is accepted for a float column, and a float for an integer column, only
+//!   if the conversion is exact.
+//! * **A tensor** is made from bytes or a vector without copying, or refused if shape and bytes disagree.
+//!   Reading it as another element type is an error, never a reinterpretation.
+//! * **A name known only at run time** is stored once for the life of the process; see [`Name::new`].
 //!
 //! # Features
 //! `half` — `half::f16` and `half::bf16` as tensor elements. Off by default.
@@ -36,8 +44,9 @@
 #[cfg(target_endian = "big")]
 compile_error!("Q-Store keeps tensor bytes in native order and its formats are little-endian");
 
+mod column_error;
+mod data_type;
 mod dtype;
-mod error;
 mod field;
 mod metrics;
 mod name;
@@ -45,11 +54,13 @@ mod record;
 mod row;
 mod state;
 mod tensor;
+mod tensor_error;
 mod value;
 
-pub use dtype::{Dtype, Element};
-pub use error::Error;
-pub use field::{DataType, Field, Schema};
+pub use column_error::ColumnError;
+pub use data_type::DataType;
+pub use dtype::{Dtype, Element, UnknownDtype};
+pub use field::{Field, Schema};
 pub use metrics::{QuantumMetrics, TrainingMetrics};
 pub use name::Name;
 pub use record::{Cell, FieldVisitor, Record};
@@ -57,4 +68,5 @@ pub use row::Row;
 pub use smol_str::SmolStr;
 pub use state::{Key, State, StateDict};
 pub use tensor::Tensor;
+pub use tensor_error::TensorError;
 pub use value::{Value, ValueRef};

@@ -1,9 +1,11 @@
 //! The two fixed row types: a step of training, and a step of quantum training.
 //!
-//! Names, order, types and defaults are the file's contract with everyone who reads it; a new
-//! column goes to the end and is nullable.
+//! Names, order, types and defaults are the contract with every reader of a file. A new column is appended
+//! and nullable.
 
-use crate::{Cell, Error, ValueRef};
+use crate::column_error::ColumnError;
+use crate::record::Cell;
+use crate::value::ValueRef;
 use smol_str::SmolStr;
 
 /// A [`record!`](crate::record!) whose fields have defaults and can be set by name.
@@ -27,26 +29,28 @@ macro_rules! metrics {
         }
 
         impl $name {
-            /// Whether there is a column of that name.
+            /// Whether one of these columns has that name.
             #[must_use]
             pub fn has_column(name: &str) -> bool {
                 matches!(name, $(stringify!($field))|*)
             }
 
-            /// Sets the column of that name; `Ok(false)` when there is none. A whole number is
-            /// taken where a float is wanted, and null where the column is nullable.
+            /// Sets the column of that name. `Ok(false)` when there is none. An integer is accepted
+            /// for a float column and the other way around, if the conversion is exact; null is
+            /// accepted for a nullable column.
             ///
             /// # Errors
-            /// [`Error::TypeMismatch`] when the value does not fit the column.
+            /// [`ColumnError::TypeMismatch`] when the value does not fit the column; the row is
+            /// unchanged.
             pub fn set<'a>(
                 &mut self,
                 column: &str,
                 value: impl Into<ValueRef<'a>>,
-            ) -> Result<bool, Error> {
+            ) -> Result<bool, ColumnError> {
                 let value = value.into();
                 match column {
                     $(stringify!($field) => {
-                        self.$field = Assign::assign(value).ok_or_else(|| Error::TypeMismatch {
+                        self.$field = Assign::assign(value).ok_or_else(|| ColumnError::TypeMismatch {
                             name: column.into(),
                             expected: <$type as Cell>::DATA_TYPE,
                             found: value.describe(),
@@ -60,10 +64,10 @@ macro_rules! metrics {
     };
 }
 
-/// Up to here every integer is a float, too: 2^53.
+/// Up to 2^53 every integer is exactly a float.
 const EXACT_MAX: u64 = 1 << 53;
 
-/// How a dynamic value becomes a field; `None` where it does not fit.
+/// Converts a dynamic value to a field; `None` if it does not fit.
 trait Assign: Sized {
     fn assign(value: ValueRef<'_>) -> Option<Self>;
 }
@@ -72,7 +76,7 @@ impl Assign for i64 {
     fn assign(value: ValueRef<'_>) -> Option<Self> {
         match value {
             ValueRef::Int(v) => Some(v),
-            // A count computed as a float is still a count, as long as nothing is rounded away.
+            // A count that was computed as a float is still a count, as long as nothing is rounded.
             ValueRef::Float(v) if v.fract() == 0.0 && v.abs() <= EXACT_MAX as f64 => Some(v as i64),
             _ => None,
         }
@@ -116,16 +120,27 @@ metrics! {
     /// let row = TrainingMetrics { epoch: 1, step: 20, train_loss: 0.3, ..TrainingMetrics::default() };
     /// assert_eq!((row.backend.as_str(), row.val_loss), ("simulator", None));
     /// ```
+    ///
+    /// A column can also be set by a name that is known only at run time:
+    ///
+    /// ```
+    /// # use qstore_schema::TrainingMetrics;
+    /// let mut row = TrainingMetrics::default();
+    /// assert!(row.set("val_loss", 0.25)?);
+    /// assert!(!row.set("accuracy", 0.9)?, "there is no such fixed column");
+    /// assert!(row.set("qubits_used", 4.5).is_err(), "it holds integers");
+    /// # Ok::<(), qstore_schema::ColumnError>(())
+    /// ```
     pub struct TrainingMetrics by step {
         /// The epoch, counted from 0.
         epoch: i64 = 0,
-        /// The step within the run; −1 in the row that sums up an epoch.
+        /// The step within the run; −1 in the row that summarizes an epoch.
         step: i64 = 0,
         /// When the step ended, in seconds since 1970-01-01 UTC.
         timestamp: f64 = 0.0,
         /// The loss on the training batch.
         train_loss: f64 = 0.0,
-        /// The loss on held-out data, where it was computed.
+        /// The loss on held-out data, if it was computed.
         val_loss: Option<f64> = None,
         /// The norm of the gradient.
         grad_norm: f64 = 0.0,
@@ -135,21 +150,21 @@ metrics! {
         grad_min: f64 = 0.0,
         /// Time spent executing circuits, in milliseconds.
         circuit_execution_time_ms: f64 = 0.0,
-        /// How many circuits were executed.
+        /// The number of circuits executed.
         circuits_executed: i64 = 0,
-        /// How many qubits they used.
+        /// The number of qubits they used.
         qubits_used: i64 = 0,
-        /// How many shots were taken of each circuit.
+        /// The number of shots per circuit.
         shots_per_circuit: i64 = 1024,
-        /// What executed them.
+        /// The backend that executed them.
         backend: SmolStr = SmolStr::new_static("simulator"),
         /// Time spent waiting for the backend, in milliseconds.
         queue_time_ms: Option<f64> = None,
-        /// What the step cost, in US dollars.
+        /// The cost of the step in US dollars.
         cost_usd: Option<f64> = None,
-        /// Provider credits used.
+        /// The provider credits used.
         credits_used: Option<f64> = None,
-        /// The whole step, in milliseconds.
+        /// The duration of the whole step, in milliseconds.
         batch_time_ms: f64 = 0.0,
         /// Training samples per second.
         throughput_samples_per_sec: f64 = 0.0,
@@ -159,17 +174,25 @@ metrics! {
 metrics! {
     /// One row of a quantum training log: 29 columns, in this order.
     ///
-    /// Converts to [`TrainingMetrics`], where `cost_usd` falls back on `estimated_cost_usd`.
+    /// Converts to [`TrainingMetrics`], whose `cost_usd` falls back to `estimated_cost_usd`.
+    ///
+    /// ```
+    /// use qstore_schema::{QuantumMetrics, Record, TrainingMetrics};
+    ///
+    /// let row = QuantumMetrics { circuit_depth: 12, estimated_cost_usd: 0.25, ..QuantumMetrics::default() };
+    /// assert_eq!(QuantumMetrics::DECLARED.len(), 29);
+    /// assert_eq!(TrainingMetrics::from(row).cost_usd, Some(0.25));
+    /// ```
     pub struct QuantumMetrics by step {
         /// The epoch, counted from 0.
         epoch: i64 = 0,
-        /// The step within the run; −1 in the row that sums up an epoch.
+        /// The step within the run; −1 in the row that summarizes an epoch.
         step: i64 = 0,
         /// When the step ended, in seconds since 1970-01-01 UTC.
         timestamp: f64 = 0.0,
         /// The loss on the training batch.
         train_loss: f64 = 0.0,
-        /// The loss on held-out data, where it was computed.
+        /// The loss on held-out data, if it was computed.
         val_loss: Option<f64> = None,
         /// The norm of the gradient.
         grad_norm: f64 = 0.0,
@@ -179,31 +202,31 @@ metrics! {
         gradient_snr: f64 = 0.0,
         /// Gates on the longest path through the circuit.
         circuit_depth: i64 = 0,
-        /// How many gates act on more than one qubit.
+        /// The number of gates that act on more than one qubit.
         entangling_gates: i64 = 0,
-        /// In how many bases the state was measured.
+        /// The number of bases in which the state was measured.
         measurement_bases_used: i64 = 1,
-        /// How many shots were taken of each circuit.
+        /// The number of shots per circuit.
         shots_per_circuit: i64 = 1024,
         /// How evenly the ansatz covers the state space.
         expressibility_score: Option<f64> = None,
-        /// Entropy of entanglement between the halves of the register.
+        /// The entanglement entropy between the halves of the register.
         entanglement_entropy: Option<f64> = None,
         /// Time spent executing circuits, in milliseconds.
         circuit_execution_time_ms: f64 = 0.0,
-        /// Useful shots as a share of all shots.
+        /// The share of shots that were useful.
         measurement_efficiency: f64 = 1.0,
-        /// Circuits answered from a cache, as a share of all circuits.
+        /// The share of circuits that were answered from a cache.
         cache_hit_rate: f64 = 0.0,
-        /// How many shots were taken altogether.
+        /// The total number of shots.
         shots_used: i64 = 0,
-        /// What the step is expected to cost, in US dollars.
+        /// The expected cost of the step in US dollars.
         estimated_cost_usd: f64 = 0.0,
-        /// How many circuits were executed.
+        /// The number of circuits executed.
         circuits_executed: i64 = 0,
-        /// How many qubits they used.
+        /// The number of qubits they used.
         qubits_used: i64 = 0,
-        /// What executed them.
+        /// The backend that executed them.
         backend: SmolStr = SmolStr::new_static("simulator"),
         /// Time spent waiting for the backend, in milliseconds.
         queue_time_ms: Option<f64> = None,
@@ -211,11 +234,11 @@ metrics! {
         grad_max: f64 = 0.0,
         /// The smallest component of the gradient.
         grad_min: f64 = 0.0,
-        /// What the step did cost, in US dollars, once it is known.
+        /// The actual cost of the step in US dollars, once it is known.
         cost_usd: Option<f64> = None,
-        /// Provider credits used.
+        /// The provider credits used.
         credits_used: Option<f64> = None,
-        /// The whole step, in milliseconds.
+        /// The duration of the whole step, in milliseconds.
         batch_time_ms: f64 = 0.0,
         /// Training samples per second.
         throughput_samples_per_sec: f64 = 0.0,
@@ -267,7 +290,7 @@ mod tests {
             .collect()
     }
 
-    // Spelled out once more on purpose: these lists are the contract with every reader of a file.
+    // Spelled out again on purpose: these lists are the contract with every reader of a file.
     #[test]
     fn training_metrics_are_the_eighteen_columns_of_the_contract() {
         assert_eq!(
@@ -334,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn cost_falls_back_on_the_estimate() {
+    fn cost_falls_back_to_the_estimate() {
         let estimated = QuantumMetrics { estimated_cost_usd: 0.25, ..QuantumMetrics::default() };
         assert_eq!(TrainingMetrics::from(estimated.clone()).cost_usd, Some(0.25));
         let billed = QuantumMetrics { cost_usd: Some(0.5), ..estimated };
@@ -353,11 +376,14 @@ mod tests {
         assert_eq!(row.set("accuracy", &Value::Float(0.9)), Ok(false));
         assert!(matches!(
             row.set("qubits_used", &Value::Float(4.5)),
-            Err(Error::TypeMismatch { .. })
+            Err(ColumnError::TypeMismatch { .. })
         ));
-        assert!(matches!(row.set("backend", &Value::Float(4.5)), Err(Error::TypeMismatch { .. })));
+        assert!(matches!(
+            row.set("backend", &Value::Float(4.5)),
+            Err(ColumnError::TypeMismatch { .. })
+        ));
         let large = Value::Int((1 << 53) + 1);
-        assert!(matches!(row.set("val_loss", &large), Err(Error::TypeMismatch { .. })));
-        assert!(matches!(row.set("epoch", &Value::Null), Err(Error::TypeMismatch { .. })));
+        assert!(matches!(row.set("val_loss", &large), Err(ColumnError::TypeMismatch { .. })));
+        assert!(matches!(row.set("epoch", &Value::Null), Err(ColumnError::TypeMismatch { .. })));
     }
 }

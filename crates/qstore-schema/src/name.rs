@@ -1,49 +1,45 @@
-//! The name of a metric, as small and cheap as a row on its way through a ring wants it.
+//! The name of a metric, as small and cheap as a row on its way through a ring needs it.
 //!
-//! A literal is its own name. Any other text is interned: kept once, for as long as the process
-//! lives. The number of such names is bounded, because every one becomes a column of the file.
+//! A literal is its own name. Any other text is interned: stored once, for as long as the process lives.
+//! There is no limit to the number of names. What each one costs is documented at [`Name::new`].
 
-use crate::Error;
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, PoisonError, RwLock};
 
-/// A metric's name: two words, copied freely.
+/// A metric's name: two words, copied freely, compared by its text.
+///
+/// A literal becomes a name at no cost. A name that is known only at run time is interned: do that once,
+/// outside the loop, and copy the `Name`.
 ///
 /// ```
 /// use qstore_schema::Name;
 ///
 /// let literal: Name = "accuracy".into();
-/// let made_up = Name::new(&format!("loss_{}", "head"))?;
+/// let made_up = Name::new(&format!("loss_{}", "head"));
 /// assert_eq!((literal.as_str(), made_up.as_str()), ("accuracy", "loss_head"));
-/// # Ok::<(), qstore_schema::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(&'static str);
 
-impl Name {
-    /// How many names can be interned. A file holds far fewer columns.
-    pub const INTERNED_MAX: usize = 4_096;
+static INTERNED: LazyLock<RwLock<Interner>> = LazyLock::new(RwLock::default);
 
-    /// The name of a metric that is known only at run time. Takes a lock and, for a name not seen
-    /// before, memory that is never freed: make it once, outside the loop.
+impl Name {
+    /// The name of a metric that is known only at run time.
     ///
-    /// # Errors
-    /// [`Error::TooManyNames`] when [`INTERNED_MAX`](Self::INTERNED_MAX) others are interned.
-    pub fn new(name: &str) -> Result<Self, Error> {
-        static INTERNED: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
-        let mut interned = INTERNED.lock().unwrap_or_else(PoisonError::into_inner);
-        let interned = interned.get_or_insert_default();
-        if let Some(known) = interned.get(name) {
-            return Ok(Self(known));
-        }
-        if interned.len() >= Self::INTERNED_MAX {
-            return Err(Error::TooManyNames { name: name.into(), max: Self::INTERNED_MAX });
-        }
-        let kept: &'static str = Box::leak(name.into());
-        interned.insert(kept);
-        Ok(Self(kept))
+    /// The first use of a name stores it for the life of the process: its text, plus about 40 bytes. Ten
+    /// thousand names of 30 bytes take 0.7 MB. A later use looks it up and allocates nothing. So a name
+    /// must not contain what changes from step to step, such as the step itself: log that as a value.
+    /// Otherwise memory grows with every step, and so does the number of columns.
+    ///
+    /// Takes a lock that lookups share; only a new name waits for them.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let known = INTERNED.read().unwrap_or_else(PoisonError::into_inner).find(name);
+        known.unwrap_or_else(|| {
+            INTERNED.write().unwrap_or_else(PoisonError::into_inner).find_or_add(name)
+        })
     }
 
     /// A literal, in a constant.
@@ -56,6 +52,46 @@ impl Name {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.0
+    }
+}
+
+/// The process-wide table of names.
+#[derive(Default)]
+struct Interner {
+    names: HashSet<&'static str>,
+    /// What is left of the chunk that texts are copied into, back to back.
+    free: &'static mut [u8],
+}
+
+/// Large enough that the allocator's overhead does not matter, and small enough to be no loss.
+const CHUNK_BYTES: usize = 16 << 10;
+
+impl Interner {
+    fn find(&self, name: &str) -> Option<Name> {
+        self.names.get(name).map(|known| Name(known))
+    }
+
+    fn find_or_add(&mut self, name: &str) -> Name {
+        // Another thread may have added it between the two locks.
+        self.find(name).unwrap_or_else(|| {
+            let stored = self.store(name);
+            self.names.insert(stored);
+            Name(stored)
+        })
+    }
+
+    fn store(&mut self, name: &str) -> &'static str {
+        if name.len() > CHUNK_BYTES / 16 {
+            // Would waste too much of a chunk.
+            return Box::leak(name.into());
+        }
+        if name.len() > self.free.len() {
+            self.free = Box::leak(vec![0; CHUNK_BYTES].into());
+        }
+        let (text, rest) = std::mem::take(&mut self.free).split_at_mut(name.len());
+        self.free = rest;
+        text.copy_from_slice(name.as_bytes());
+        std::str::from_utf8(text).expect("these are the bytes of a text")
     }
 }
 
@@ -89,17 +125,32 @@ impl fmt::Debug for Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::thread;
 
-    // One test, because the interner is one for the process.
     #[test]
-    fn a_name_is_kept_once_and_there_is_an_end_to_them() {
-        let first = Name::new(&String::from("val_f1")).unwrap();
-        let second = Name::new(&String::from("val_f1")).unwrap();
-        assert!(std::ptr::eq(first.as_str(), second.as_str()));
-        assert_eq!(first, Name::from("val_f1"));
-        let made: Vec<_> = (0..=Name::INTERNED_MAX).map(|i| Name::new(&format!("m{i}"))).collect();
-        assert_eq!(made.iter().filter(|name| name.is_ok()).count(), Name::INTERNED_MAX - 1);
-        assert!(matches!(made.last(), Some(Err(Error::TooManyNames { .. }))));
-        assert_eq!(Name::new("m0").unwrap().as_str(), "m0", "known names go on working");
+    fn a_name_is_stored_once_whichever_thread_asks_for_it() {
+        let make = || (0..20_000).map(|i| Name::new(&format!("m{i}"))).collect::<Vec<_>>();
+        let (ours, theirs) = thread::scope(|scope| {
+            let other = scope.spawn(make);
+            (make(), other.join().unwrap())
+        });
+        for (i, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+            assert_eq!(ours.as_str(), format!("m{i}"));
+            assert!(std::ptr::eq(ours.as_str(), theirs.as_str()), "{ours} is stored twice");
+        }
+    }
+
+    #[test]
+    fn a_name_may_be_empty_or_longer_than_a_chunk() {
+        for len in [0, 1, CHUNK_BYTES / 16, CHUNK_BYTES / 16 + 1, 3 * CHUNK_BYTES] {
+            let text = "ü".repeat(len);
+            assert_eq!(Name::new(&text).as_str(), text);
+            assert!(std::ptr::eq(Name::new(&text).as_str(), Name::new(&text).as_str()));
+        }
+    }
+
+    #[test]
+    fn an_interned_name_equals_the_literal() {
+        assert_eq!(Name::new(&String::from("val_f1")), Name::from("val_f1"));
     }
 }

@@ -1,25 +1,29 @@
-//! The seam between a row type and whatever stores it.
+//! The interface between a row type and whatever stores it.
 //!
-//! A sink never sees a struct's fields: it asks the type for its declared columns once, then lets
-//! each record visit its values. Nothing is boxed and no name is compared for a declared column.
+//! A sink never sees the fields of a struct: it reads the declared columns of the type once, then lets each
+//! record visit its values. Nothing is boxed, and for a declared column no name is compared.
 
-use crate::{DataType, Field, ValueRef};
+use crate::data_type::DataType;
+use crate::field::Field;
+use crate::value::ValueRef;
 use smol_str::SmolStr;
 
 /// A row that can be stored column by column.
 ///
+/// A sink of your own reads a record through a [`FieldVisitor`]; a row type of your own is best defined with
+/// [`record!`](crate::record!), which keeps declaration and visit in agreement.
+///
 /// Implemented by [`TrainingMetrics`](crate::TrainingMetrics),
-/// [`QuantumMetrics`](crate::QuantumMetrics) and [`Row`](crate::Row). The macro
-/// [`record!`](crate::record!) implements it for a struct of your own.
+/// [`QuantumMetrics`](crate::QuantumMetrics) and [`Row`](crate::Row).
 pub trait Record {
-    /// The columns every row of this type has, in file order. Their types never change.
+    /// The columns that every row of this type has, in file order. Their types never change.
     const DECLARED: &'static [Field];
 
-    /// Shows each value to `visitor`, at most one per column. A declared column that is not shown
-    /// is null, which only a nullable one may be.
+    /// Passes each value to `visitor`, at most one per column. A declared column that is not passed is null,
+    /// which is an error unless it is nullable.
     fn visit(&self, visitor: &mut impl FieldVisitor);
 
-    /// The number that reports of lost rows call this one by, such as its step.
+    /// A number that identifies this row in reports of lost rows, such as its step.
     fn label(&self) -> Option<i64> {
         None
     }
@@ -27,22 +31,22 @@ pub trait Record {
 
 /// Defines a struct whose fields are its columns, so that the two can never drift apart.
 ///
-/// A field is an `i64`, `f64`, `bool` or [`SmolStr`](crate::SmolStr), or an `Option` of one, which
-/// makes the column nullable. `by` and a field of type `i64` behind the name make that field the
-/// row's [`label`](crate::Record::label).
+/// A field is an `i64`, `f64`, `bool` or [`SmolStr`](crate::SmolStr), or an `Option` of one, which makes the
+/// column nullable. `by` and the name of an `i64` field after the struct's name make that field the row's
+/// [`label`](crate::Record::label).
 ///
 /// ```
 /// use qstore_schema::{Record, record};
 ///
 /// record! {
-///     /// What one shot measured.
+///     /// The result of one shot.
 ///     #[derive(Debug, Clone)]
 ///     pub struct Shot by number {
 ///         /// Counted from 0.
 ///         pub number: i64,
-///         /// How close the state came.
+///         /// The fidelity of the prepared state.
 ///         pub fidelity: f64,
-///         /// Where a heralding photon arrived, if one did.
+///         /// When a heralding photon arrived, if one did.
 ///         pub herald_ns: Option<f64>,
 ///     }
 /// }
@@ -70,9 +74,9 @@ macro_rules! record {
             },)*];
 
             fn visit(&self, visitor: &mut impl $crate::FieldVisitor) {
-                let mut columns = 0..;
-                $(if let Some(index) = columns.next() {
-                    visitor.declared(index, $crate::Cell::value(&self.$field));
+                let mut columns = <Self as $crate::Record>::DECLARED.iter().enumerate();
+                $(if let Some((index, field)) = columns.next() {
+                    visitor.declared(index, field, $crate::Cell::value(&self.$field));
                 })*
             }
 
@@ -83,20 +87,49 @@ macro_rules! record {
     };
 }
 
-/// What a sink lends to a record so that it can show its values.
+/// Receives the values of a [`Record`].
+///
+/// ```
+/// use qstore_schema::{Field, FieldVisitor, Record, SmolStr, TrainingMetrics, ValueRef};
+///
+/// /// Sums up all floats of a row, and remembers the names.
+/// #[derive(Default)]
+/// struct Sum {
+///     total: f64,
+///     names: Vec<SmolStr>,
+/// }
+///
+/// impl FieldVisitor for Sum {
+///     fn declared(&mut self, _: usize, field: &'static Field, value: ValueRef<'_>) {
+///         self.extra(&field.name, value);
+///     }
+///
+///     fn extra(&mut self, name: &SmolStr, value: ValueRef<'_>) {
+///         if let ValueRef::Float(value) = value {
+///             self.total += value;
+///             self.names.push(name.clone());
+///         }
+///     }
+/// }
+///
+/// let mut sum = Sum::default();
+/// TrainingMetrics { train_loss: 0.5, grad_norm: 0.25, ..TrainingMetrics::default() }.visit(&mut sum);
+/// assert_eq!(sum.total, 0.75);
+/// assert!(sum.names.contains(&"grad_norm".into()));
+/// ```
 pub trait FieldVisitor {
-    /// The value of the declared column number `index`.
-    fn declared(&mut self, index: usize, value: ValueRef<'_>);
+    /// Called with the value of a declared column: its index in [`Record::DECLARED`], and the column itself.
+    fn declared(&mut self, index: usize, field: &'static Field, value: ValueRef<'_>);
 
-    /// The value of a column the type did not declare.
+    /// Called with the value of a column that the record type does not declare.
     fn extra(&mut self, name: &SmolStr, value: ValueRef<'_>);
 }
 
-/// A Rust type that can stand as a field of a metrics struct.
+/// A Rust type that can be a field of a [`record!`](crate::record!).
 pub trait Cell {
-    /// The type of its column.
+    /// The type of the column.
     const DATA_TYPE: DataType;
-    /// Whether its column may be null.
+    /// Whether the column may be null.
     const NULLABLE: bool = false;
     /// The value, borrowed.
     fn value(&self) -> ValueRef<'_>;

@@ -1,12 +1,14 @@
 //! A row whose columns are known only at run time.
 
-use crate::{Field, FieldVisitor, Record, Value};
+use crate::field::Field;
+use crate::record::{FieldVisitor, Record};
+use crate::value::Value;
 use smol_str::SmolStr;
 
-/// Named values in the order they were set, no name twice.
+/// Named values in the order they were set, with unique names.
 ///
-/// A column takes its type from the first value it ever gets, so write `1.0`, not `1`, for a
-/// quantity that may later be fractional. A name that a row leaves out reads as null.
+/// The first value of a column decides its type in the file, so write `1.0`, not `1`, for a quantity that may
+/// later be fractional. A name that a row omits reads as null.
 ///
 /// ```
 /// use qstore_schema::{Row, Value};
@@ -15,19 +17,24 @@ use smol_str::SmolStr;
 /// row.set("backend", "simulator");
 /// assert_eq!(row.get("loss"), Some(&Value::Float(0.5)));
 /// ```
+///
+/// # How is this different from `TrainingMetrics`?
+/// A [`TrainingMetrics`](crate::TrainingMetrics) has a fixed set of columns, allocates nothing and compares
+/// no names. A `Row` allocates for its values and is looked up by name, which is what a summary per epoch or
+/// a sweep with its own columns needs. `MetricsRow` of `qstore-logger` is both: fixed columns and extra ones.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Row {
     values: Vec<(SmolStr, Value)>,
 }
 
 impl Row {
-    /// A row without values.
+    /// An empty row.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets a value, replacing an earlier one of that name.
+    /// Sets a value, replacing an earlier one with that name.
     pub fn set(&mut self, name: impl Into<SmolStr>, value: impl Into<Value>) -> &mut Self {
         let (name, value) = (name.into(), value.into());
         match self.values.iter_mut().find(|(known, _)| *known == name) {
@@ -37,7 +44,7 @@ impl Row {
         self
     }
 
-    /// The value of that name.
+    /// The value with that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.values.iter().find(|(known, _)| known == name).map(|(_, value)| value)
@@ -49,13 +56,13 @@ impl Row {
         self.values.iter().map(|(name, value)| (name, value))
     }
 
-    /// How many values there are.
+    /// The number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         self.values.len()
     }
 
-    /// Whether there is no value.
+    /// Whether there are no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()

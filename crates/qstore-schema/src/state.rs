@@ -1,19 +1,21 @@
-//! The state of a model or an optimiser: nested maps and lists of tensors, numbers and texts.
+//! The state of a model or an optimizer: nested maps and lists of tensors, numbers and texts.
 //!
-//! The shape follows what `PyTorch`'s `state_dict()` returns, integer keys and lists of groups
-//! included, so that such a state survives a round trip unchanged.
+//! The shape follows what `PyTorch`'s `state_dict()` returns, including integer keys and lists of groups,
+//! so that such a state survives a round trip unchanged.
 
-use crate::Tensor;
+use crate::dtype::Dtype;
+use crate::tensor::Tensor;
+use bytes::Bytes;
 use indexmap::IndexMap;
 use smol_str::SmolStr;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
-/// A key of a [`StateDict`]: a name or a whole number, which are never equal to each other.
+/// A key of a [`StateDict`]: a name or an integer, which are never equal to each other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Key {
     /// A name.
     Name(SmolStr),
-    /// A whole number, as optimisers use for the parameters they hold.
+    /// An integer, as optimizers use for the parameters they hold.
     Int(i64),
 }
 
@@ -27,6 +29,9 @@ impl fmt::Display for Key {
 }
 
 /// One node of a state.
+///
+/// Raw bytes, such as the state of a random number generator, are a 1-dimensional `uint8` tensor, as in
+/// `PyTorch`: see [`State::bytes`].
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum State {
@@ -34,7 +39,7 @@ pub enum State {
     Null,
     /// A flag.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Int(i64),
     /// A number.
     Float(f64),
@@ -50,20 +55,41 @@ pub enum State {
 
 /// Nodes by key, in the order they were inserted.
 ///
+/// What a method named after a kind of node returns for a key that is missing, or whose node is of another
+/// kind, is `None`; nothing is converted, except that [`float`](Self::float) accepts an integer.
+///
 /// ```
 /// use qstore_schema::{State, StateDict, Tensor};
 ///
-/// let moments = StateDict::from_iter([("exp_avg", Tensor::scalar(0.1_f32))]);
+/// let moments = StateDict::from([("exp_avg", Tensor::scalar(0.1_f32))]);
 /// let mut optimizer = StateDict::new();
-/// optimizer.insert("state", StateDict::from_iter([(0_i64, moments)]));
-/// optimizer.insert("param_groups", vec![State::from(StateDict::from_iter([("lr", 1e-3)]))]);
+/// optimizer.insert("state", StateDict::from([(0_i64, moments)]));
+/// optimizer.insert("param_groups", vec![State::from(StateDict::from([("lr", 1e-3)]))]);
 ///
 /// let state = optimizer.dict("state").unwrap();
 /// assert!(state.dict(0_i64).unwrap().tensor("exp_avg").is_some());
+/// assert!(state.dict("0").is_none(), "a number is not its spelling");
+///
+/// let group = optimizer.list("param_groups").unwrap()[0].as_dict().unwrap();
+/// assert_eq!(group.float("lr"), Some(1e-3));
 /// ```
+///
+/// # How is this different from a `HashMap<String, Tensor>`?
+/// It keeps the order, nests, holds numbers and texts beside tensors, and tells the key `0` from `"0"`.
+/// Where only tensors matter, [`tensors`](Self::tensors) walks them at any depth.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StateDict {
     nodes: IndexMap<Key, State>,
+}
+
+macro_rules! by_kind {
+    ($($(#[$doc:meta])* $name:ident, $as:ident -> $kind:ty;)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name(&self, key: impl Into<Key>) -> Option<$kind> {
+            self.get(key)?.$as()
+        }
+    )*};
 }
 
 impl StateDict {
@@ -73,7 +99,7 @@ impl StateDict {
         Self::default()
     }
 
-    /// Sets a node and returns the one that was there.
+    /// Sets a node and returns the one it replaced.
     pub fn insert(&mut self, key: impl Into<Key>, node: impl Into<State>) -> Option<State> {
         self.nodes.insert(key.into(), node.into())
     }
@@ -84,50 +110,23 @@ impl StateDict {
         self.nodes.get(&key.into())
     }
 
-    /// The tensor under that key, if the node is one.
-    #[must_use]
-    pub fn tensor(&self, key: impl Into<Key>) -> Option<&Tensor> {
-        match self.get(key) {
-            Some(State::Tensor(tensor)) => Some(tensor),
-            _ => None,
-        }
-    }
-
-    /// The dict under that key, if the node is one.
-    #[must_use]
-    pub fn dict(&self, key: impl Into<Key>) -> Option<&Self> {
-        match self.get(key) {
-            Some(State::Dict(dict)) => Some(dict),
-            _ => None,
-        }
-    }
-
-    /// The whole number under that key, if the node is one.
-    #[must_use]
-    pub fn int(&self, key: impl Into<Key>) -> Option<i64> {
-        match self.get(key) {
-            Some(State::Int(number)) => Some(*number),
-            _ => None,
-        }
-    }
-
-    /// The number under that key, if the node is one; a whole number counts.
-    #[must_use]
-    pub fn float(&self, key: impl Into<Key>) -> Option<f64> {
-        match self.get(key) {
-            Some(State::Float(number)) => Some(*number),
-            Some(State::Int(number)) => Some(*number as f64),
-            _ => None,
-        }
-    }
-
-    /// The text under that key, if the node is one.
-    #[must_use]
-    pub fn text(&self, key: impl Into<Key>) -> Option<&str> {
-        match self.get(key) {
-            Some(State::Text(text)) => Some(text),
-            _ => None,
-        }
+    by_kind! {
+        /// The flag under that key.
+        bool, as_bool -> bool;
+        /// The integer under that key.
+        int, as_int -> i64;
+        /// The number under that key; an integer counts as one.
+        float, as_float -> f64;
+        /// The text under that key.
+        text, as_text -> &str;
+        /// The tensor under that key.
+        tensor, as_tensor -> &Tensor;
+        /// The raw bytes under that key: those of a 1-dimensional `uint8` tensor.
+        bytes, as_bytes -> &Bytes;
+        /// The list under that key.
+        list, as_list -> &[State];
+        /// The dict under that key.
+        dict, as_dict -> &Self;
     }
 
     /// Keys and nodes in the order they were inserted.
@@ -136,27 +135,107 @@ impl StateDict {
         self.nodes.iter()
     }
 
-    /// How many nodes lie directly in this dict.
+    /// Every tensor at any depth, with its path: the keys and list positions down to it, joined with `/`.
+    /// Depth first, in the order of insertion.
+    ///
+    /// ```
+    /// use qstore_schema::{State, StateDict, Tensor};
+    ///
+    /// let mut model = StateDict::from([("weight", Tensor::scalar(0.5_f32))]);
+    /// model.insert("name", "a text is skipped");
+    /// model.insert("heads", vec![StateDict::from([("bias", Tensor::scalar(1.0_f32))]).into()]);
+    ///
+    /// let paths: Vec<_> = model.tensors().map(|(path, _)| path).collect();
+    /// assert_eq!(paths, ["weight", "heads/0/bias"]);
+    /// ```
+    pub fn tensors(&self) -> impl Iterator<Item = (String, &Tensor)> {
+        Tensors { path: String::new(), open: vec![(0, Children::Dict(self.nodes.iter()))] }
+    }
+
+    /// The number of nodes directly in this dict.
     #[must_use]
     pub fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Whether there is no node.
+    /// Whether this dict has no nodes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
 
-    /// Bytes of all tensors at any depth.
+    /// The bytes of all tensors at any depth.
     #[must_use]
     pub fn tensor_bytes(&self) -> u64 {
         self.nodes.values().map(State::tensor_bytes).sum()
     }
 }
 
+macro_rules! as_kind {
+    ($($(#[$doc:meta])* $name:ident -> $kind:ty { $pattern:pat => $value:expr })*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name(&self) -> Option<$kind> {
+            match self {
+                $pattern => Some($value),
+                _ => None,
+            }
+        }
+    )*};
+}
+
 impl State {
-    /// Bytes of all tensors at any depth.
+    /// Raw bytes as a node: a 1-dimensional `uint8` tensor over them. Nothing is copied.
+    ///
+    /// Use it for the state of a random number generator or anything else that is opaque. Every format that
+    /// stores tensors stores it, and Python reads it as an array of `uint8`.
+    ///
+    /// ```
+    /// use qstore_schema::{State, StateDict};
+    ///
+    /// let rng = StateDict::from([("state", State::bytes(vec![7, 0, 255]))]);
+    /// assert_eq!(rng.bytes("state").unwrap().as_ref(), [7, 0, 255]);
+    /// assert_eq!(rng.tensor("state").unwrap().shape(), [3]);
+    /// ```
+    #[must_use]
+    pub fn bytes(bytes: impl Into<Bytes>) -> Self {
+        Self::Tensor(Tensor::from_bytes(bytes.into()))
+    }
+
+    as_kind! {
+        /// The flag, if the node is one.
+        as_bool -> bool { Self::Bool(value) => *value }
+        /// The integer, if the node is one.
+        as_int -> i64 { Self::Int(value) => *value }
+        /// The text, if the node is one.
+        as_text -> &str { Self::Text(value) => value }
+        /// The tensor, if the node is one.
+        as_tensor -> &Tensor { Self::Tensor(value) => value }
+        /// The list, if the node is one.
+        as_list -> &[Self] { Self::List(value) => value }
+        /// The dict, if the node is one.
+        as_dict -> &StateDict { Self::Dict(value) => value }
+    }
+
+    /// The number, if the node is one; an integer counts as one.
+    #[must_use]
+    pub fn as_float(&self) -> Option<f64> {
+        match self {
+            Self::Float(value) => Some(*value),
+            Self::Int(value) => Some(*value as f64),
+            _ => None,
+        }
+    }
+
+    /// The raw bytes, if the node is a 1-dimensional `uint8` tensor; see [`State::bytes`].
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&Bytes> {
+        let tensor = self.as_tensor()?;
+        let is_bytes = tensor.dtype() == Dtype::UInt8 && tensor.shape().len() == 1;
+        is_bytes.then(|| tensor.data())
+    }
+
+    /// The bytes of all tensors at any depth.
     #[must_use]
     pub fn tensor_bytes(&self) -> u64 {
         match self {
@@ -164,6 +243,56 @@ impl State {
             Self::List(nodes) => nodes.iter().map(Self::tensor_bytes).sum(),
             Self::Dict(dict) => dict.tensor_bytes(),
             _ => 0,
+        }
+    }
+}
+
+/// A walk over the tensors of a state. It does not recurse, so depth costs no stack.
+struct Tensors<'s> {
+    /// Of the innermost open node.
+    path: String,
+    /// The open nodes, outermost first, each with the length of its parent's path.
+    open: Vec<(usize, Children<'s>)>,
+}
+
+enum Children<'s> {
+    Dict(indexmap::map::Iter<'s, Key, State>),
+    List(std::iter::Enumerate<std::slice::Iter<'s, State>>),
+}
+
+impl<'s> Iterator for Tensors<'s> {
+    type Item = (String, &'s Tensor);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let len = self.path.len();
+            let slash = if self.open.len() == 1 { "" } else { "/" };
+            let (parent, children) = self.open.last_mut()?;
+            let next = match children {
+                Children::Dict(nodes) => {
+                    nodes.next().map(|(key, node)| (write!(self.path, "{slash}{key}"), node))
+                }
+                Children::List(nodes) => {
+                    nodes.next().map(|(index, node)| (write!(self.path, "{slash}{index}"), node))
+                }
+            };
+            let Some((_, node)) = next else {
+                self.path.truncate(*parent);
+                self.open.pop();
+                continue;
+            };
+            match node {
+                State::Tensor(tensor) => {
+                    let path = self.path.clone();
+                    self.path.truncate(len);
+                    return Some((path, tensor));
+                }
+                State::Dict(dict) => self.open.push((len, Children::Dict(dict.nodes.iter()))),
+                State::List(list) => {
+                    self.open.push((len, Children::List(list.iter().enumerate())));
+                }
+                _ => self.path.truncate(len),
+            }
         }
     }
 }
@@ -180,6 +309,12 @@ impl IntoIterator for StateDict {
 impl<K: Into<Key>, N: Into<State>> FromIterator<(K, N)> for StateDict {
     fn from_iter<I: IntoIterator<Item = (K, N)>>(nodes: I) -> Self {
         Self { nodes: nodes.into_iter().map(|(key, node)| (key.into(), node.into())).collect() }
+    }
+}
+
+impl<K: Into<Key>, N: Into<State>, const COUNT: usize> From<[(K, N); COUNT]> for StateDict {
+    fn from(nodes: [(K, N); COUNT]) -> Self {
+        nodes.into_iter().collect()
     }
 }
 
@@ -204,6 +339,7 @@ from! { State:
     f64 => |value| Self::Float(value);
     &str => |value| Self::Text(value.into());
     String => |value| Self::Text(value.into());
+    Bytes => |value| Self::bytes(value);
     Tensor => |tensor| Self::Tensor(tensor);
     Vec<State> => |nodes| Self::List(nodes);
     StateDict => |dict| Self::Dict(dict);
@@ -222,18 +358,63 @@ mod tests {
     }
 
     #[test]
-    fn order_of_insertion_is_kept() {
-        let dict = StateDict::from_iter([("z", 1_i64), ("a", 2), ("m", 3)]);
+    fn insertion_order_is_kept() {
+        let dict = StateDict::from([("z", 1_i64), ("a", 2), ("m", 3)]);
         let keys: Vec<_> = dict.iter().map(|(key, _)| key.to_string()).collect();
         assert_eq!(keys, ["z", "a", "m"]);
     }
 
     #[test]
-    fn bytes_are_counted_at_any_depth() {
-        let inner = StateDict::from_iter([("m", Tensor::scalar(1.0_f64))]);
+    fn tensor_bytes_are_counted_at_any_depth() {
+        let inner = StateDict::from([("m", Tensor::scalar(1.0_f64))]);
         let list = vec![State::from(inner.clone()), State::from(Tensor::scalar(1_u8))];
-        let mut dict = StateDict::from_iter([("list", list)]);
+        let mut dict = StateDict::from([("list", list)]);
         dict.insert("dict", inner);
         assert_eq!(dict.tensor_bytes(), 8 + 1 + 8);
+    }
+
+    #[test]
+    fn only_a_flat_array_of_uint8_is_read_as_bytes() {
+        let mut dict = StateDict::from([("rng", State::bytes(vec![1, 2, 3]))]);
+        dict.insert("empty", State::bytes(Vec::new()));
+        dict.insert("matrix", Tensor::from_vec(vec![1_u8, 2], [1, 2]).unwrap());
+        dict.insert("signed", Tensor::from_vec(vec![1_i8], [1]).unwrap());
+        dict.insert("text", "123");
+        assert_eq!(dict.bytes("rng"), Some(&Bytes::from(vec![1, 2, 3])));
+        assert_eq!(dict.bytes("empty"), Some(&Bytes::new()));
+        for key in ["matrix", "signed", "text", "missing"] {
+            assert_eq!(dict.bytes(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn tensors_are_listed_depth_first_with_their_paths() {
+        let leaf = |value: f32| State::from(Tensor::scalar(value));
+        let inner = StateDict::from([(0_i64, leaf(1.0)), (1_i64, leaf(2.0))]);
+        let mut dict = StateDict::from([("state", inner)]);
+        dict.insert("empty", StateDict::new());
+        dict.insert("list", vec![State::Null, State::List(vec![leaf(3.0)]), leaf(4.0)]);
+        dict.insert("lr", 0.1);
+        dict.insert("", StateDict::from([("", leaf(5.0))]));
+        let found: Vec<_> = dict
+            .tensors()
+            .map(|(path, tensor)| (path, tensor.to_vec::<f32>().unwrap()[0]))
+            .collect();
+        let paths = ["state/0", "state/1", "list/1/0", "list/2", "/"];
+        let expected: Vec<_> =
+            paths.iter().map(|path| (*path).to_owned()).zip([1.0, 2.0, 3.0, 4.0, 5.0]).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_very_deep_state_is_walked_without_recursion() {
+        let mut state = State::from(Tensor::scalar(1_u8));
+        for _ in 0..200_000 {
+            state = State::List(vec![state]);
+        }
+        let dict = StateDict::from([("deep", state)]);
+        assert_eq!(dict.tensors().count(), 1);
+        // Dropping it recurses; that is not what is tested here.
+        std::mem::forget(dict);
     }
 }

@@ -1,13 +1,16 @@
-//! An array of numbers that is cheap to hand over: reference-counted bytes with a type and a shape.
+//! An array of numbers that is cheap to pass on: reference-counted bytes with a type and a shape.
 //!
-//! It does no arithmetic and has no strides: elements lie in C order, in the machine's
-//! (little-endian) byte order.
+//! It does no arithmetic and has no strides: elements are in C order (row-major) and little-endian.
 
-use crate::{Dtype, Element, Error};
+use crate::dtype::{Dtype, Element};
+use crate::tensor_error::TensorError;
 use bytemuck::checked;
 use bytes::Bytes;
 
-/// `dtype`, `shape` and the bytes. Cloning one copies no data.
+/// An element type, a shape and the bytes. Cloning it copies no data.
+///
+/// Making one from a vector or from [`Bytes`] copies nothing either: the tensor takes ownership, so that a
+/// snapshot of a model costs a reference count per tensor.
 ///
 /// ```
 /// use qstore_schema::Tensor;
@@ -15,7 +18,19 @@ use bytes::Bytes;
 /// let weights = vec![0.5_f32; 6];
 /// let tensor = Tensor::from_vec(weights, [2, 3])?; // takes the vector, copies nothing
 /// assert_eq!(tensor.as_slice::<f32>()?.len(), 6);
-/// # Ok::<(), qstore_schema::Error>(())
+/// # Ok::<(), qstore_schema::TensorError>(())
+/// ```
+///
+/// From a framework that hands out bytes and a name of the element type:
+///
+/// ```
+/// use qstore_schema::{Tensor, TensorError};
+///
+/// let bytes = vec![0, 0, 128, 63, 0, 0, 0, 64]; // two little-endian floats
+/// let tensor = Tensor::new("float32".parse().unwrap(), [2], bytes)?;
+/// assert_eq!(tensor.to_vec::<f32>()?, [1.0, 2.0]);
+/// assert!(matches!(tensor.to_vec::<f64>(), Err(TensorError::DtypeMismatch { .. })));
+/// # Ok::<(), TensorError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tensor {
@@ -24,7 +39,7 @@ pub struct Tensor {
     data: Bytes,
 }
 
-/// Keeps a vector alive as the owner of a tensor's bytes.
+/// Keeps a vector alive as the owner of the bytes of a tensor.
 struct Owned<T>(Vec<T>);
 
 impl<T: Element> AsRef<[u8]> for Owned<T> {
@@ -34,34 +49,34 @@ impl<T: Element> AsRef<[u8]> for Owned<T> {
 }
 
 impl Tensor {
-    /// A tensor over bytes that are already there; nothing is copied.
+    /// A tensor over existing bytes; nothing is copied.
     ///
     /// `shape` lists the length of each dimension, outermost first; `[]` is a single element.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] when the bytes are not exactly what the shape takes,
-    /// [`Error::ShapeOverflow`] when no memory could hold it.
+    /// [`TensorError::ShapeMismatch`] when the shape does not take exactly these bytes,
+    /// [`TensorError::ShapeOverflow`] when it takes more than memory can hold.
     pub fn new(
         dtype: Dtype,
         shape: impl Into<Vec<usize>>,
         data: impl Into<Bytes>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, TensorError> {
         let (shape, data) = (shape.into(), data.into());
         let expected = byte_len(dtype, &shape)?;
         if expected != data.len() {
-            return Err(Error::ShapeMismatch { dtype, shape, expected, found: data.len() });
+            return Err(TensorError::ShapeMismatch { dtype, shape, expected, found: data.len() });
         }
         Ok(Self { dtype, shape, data })
     }
 
-    /// A tensor that takes over a vector; nothing is copied.
+    /// A tensor that takes ownership of a vector; nothing is copied.
     ///
     /// # Errors
     /// As [`Tensor::new`].
     pub fn from_vec<T: Element>(
         values: Vec<T>,
         shape: impl Into<Vec<usize>>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, TensorError> {
         Self::new(T::DTYPE, shape, Bytes::from_owner(Owned(values)))
     }
 
@@ -72,17 +87,24 @@ impl Tensor {
     pub fn from_slice<T: Element>(
         values: &[T],
         shape: impl Into<Vec<usize>>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, TensorError> {
         Self::from_vec(values.to_vec(), shape)
     }
 
-    /// A 0-dimensional tensor: one number.
+    /// A 0-dimensional tensor: a single number.
     #[must_use]
     pub fn scalar<T: Element>(value: T) -> Self {
         Self { dtype: T::DTYPE, shape: Vec::new(), data: Bytes::from_owner(Owned(vec![value])) }
     }
 
-    /// What the elements are.
+    /// A 1-dimensional `uint8` tensor over these bytes; nothing is copied.
+    #[must_use]
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
+        let data = bytes.into();
+        Self { dtype: Dtype::UInt8, shape: vec![data.len()], data }
+    }
+
+    /// The element type.
     #[must_use]
     pub fn dtype(&self) -> Dtype {
         self.dtype
@@ -94,19 +116,19 @@ impl Tensor {
         &self.shape
     }
 
-    /// The elements' bytes in C order.
+    /// The bytes of the elements in C order.
     #[must_use]
     pub fn data(&self) -> &Bytes {
         &self.data
     }
 
-    /// How many elements there are.
+    /// The number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.data.len() / self.dtype.size()
     }
 
-    /// Whether some dimension has length 0.
+    /// Whether any dimension has length 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.data.is_empty()
@@ -115,55 +137,57 @@ impl Tensor {
     /// The elements, without copying.
     ///
     /// # Errors
-    /// [`Error::DtypeMismatch`] for another type, [`Error::Misaligned`] when borrowed bytes start
-    /// at an address `T` cannot be read from (then [`Tensor::to_vec`] still works), and
-    /// [`Error::InvalidElement`] for bytes that are no `T`.
-    pub fn as_slice<T: Element>(&self) -> Result<&[T], Error> {
+    /// [`TensorError::DtypeMismatch`] for another element type, [`TensorError::Misaligned`] when the bytes
+    /// start at an address that `T` cannot be read from ([`Tensor::to_vec`] works all the same), and
+    /// [`TensorError::InvalidElement`] for bytes that are not a valid `T`.
+    pub fn as_slice<T: Element>(&self) -> Result<&[T], TensorError> {
         self.expect_dtype(T::DTYPE)?;
-        // A dangling empty buffer has no alignment to speak of, nor any element to misread.
+        // An empty buffer may dangle at any address, and has no element to misread.
         if self.data.is_empty() {
             return Ok(&[]);
         }
         checked::try_cast_slice(&self.data).map_err(|error| match error {
             checked::CheckedCastError::InvalidBitPattern => {
-                Error::InvalidElement { dtype: self.dtype }
+                TensorError::InvalidElement { dtype: self.dtype }
             }
-            checked::CheckedCastError::PodCastError(_) => Error::Misaligned { dtype: self.dtype },
+            checked::CheckedCastError::PodCastError(_) => {
+                TensorError::Misaligned { dtype: self.dtype }
+            }
         })
     }
 
     /// A copy of the elements.
     ///
     /// # Errors
-    /// [`Error::DtypeMismatch`] for another type, [`Error::InvalidElement`] for bytes that are no
-    /// `T`.
-    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>, Error> {
+    /// [`TensorError::DtypeMismatch`] for another element type, [`TensorError::InvalidElement`] for bytes that
+    /// are not a valid `T`.
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>, TensorError> {
         self.expect_dtype(T::DTYPE)?;
         self.data
             .chunks_exact(size_of::<T>())
             .map(|bytes| checked::try_pod_read_unaligned(bytes))
             .collect::<Result<_, _>>()
-            .map_err(|_| Error::InvalidElement { dtype: self.dtype })
+            .map_err(|_| TensorError::InvalidElement { dtype: self.dtype })
     }
 
-    fn expect_dtype(&self, requested: Dtype) -> Result<(), Error> {
+    fn expect_dtype(&self, requested: Dtype) -> Result<(), TensorError> {
         if self.dtype == requested {
             Ok(())
         } else {
-            Err(Error::DtypeMismatch { found: self.dtype, requested })
+            Err(TensorError::DtypeMismatch { found: self.dtype, requested })
         }
     }
 }
 
-fn byte_len(dtype: Dtype, shape: &[usize]) -> Result<usize, Error> {
-    // An empty dimension makes the tensor empty even where the other lengths would overflow.
+fn byte_len(dtype: Dtype, shape: &[usize]) -> Result<usize, TensorError> {
+    // A dimension of length 0 makes the tensor empty, even if the other lengths would overflow.
     if shape.contains(&0) {
         return Ok(0);
     }
     shape
         .iter()
         .try_fold(dtype.size(), |bytes, length| bytes.checked_mul(*length))
-        .ok_or_else(|| Error::ShapeOverflow { shape: shape.to_vec() })
+        .ok_or_else(|| TensorError::ShapeOverflow { shape: shape.to_vec() })
 }
 
 #[cfg(test)]
@@ -172,7 +196,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_vector_is_taken_over_without_a_copy() {
+    fn a_vector_becomes_a_tensor_without_a_copy() {
         let values = vec![1.0_f32, 2.0, 3.0];
         let address = values.as_ptr();
         let tensor = Tensor::from_vec(values, [3]).unwrap();
@@ -181,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_that_does_not_match_is_refused_with_both_sizes() {
+    fn a_shape_that_does_not_match_is_refused_and_both_sizes_are_named() {
         let error = Tensor::from_vec(vec![1.0_f32; 5], [2, 3]).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -189,13 +213,13 @@ mod tests {
         );
         assert!(matches!(
             Tensor::new(Dtype::Float64, [usize::MAX, 2], Vec::new()),
-            Err(Error::ShapeOverflow { .. })
+            Err(TensorError::ShapeOverflow { .. })
         ));
         assert!(Tensor::new(Dtype::Float64, [usize::MAX, 0, 2], Vec::new()).is_ok());
     }
 
     #[test]
-    fn a_single_element_and_no_element_are_tensors() {
+    fn a_tensor_may_have_one_element_or_none() {
         let one = Tensor::scalar(7_i64);
         assert_eq!((one.shape(), one.len()), (&[][..], 1));
         let none = Tensor::from_vec(Vec::<f64>::new(), [0, 4]).unwrap();
@@ -207,15 +231,24 @@ mod tests {
         let bytes = Bytes::from(vec![0_u8; 17]);
         let start = usize::from((bytes.as_ptr() as usize).is_multiple_of(8));
         let tensor = Tensor::new(Dtype::Float64, [2], bytes.slice(start..start + 16)).unwrap();
-        assert_eq!(tensor.as_slice::<f64>(), Err(Error::Misaligned { dtype: Dtype::Float64 }));
+        assert_eq!(
+            tensor.as_slice::<f64>(),
+            Err(TensorError::Misaligned { dtype: Dtype::Float64 })
+        );
         assert_eq!(tensor.to_vec::<f64>().unwrap(), [0.0, 0.0]);
     }
 
     #[test]
-    fn a_bool_of_two_is_no_bool() {
+    fn a_bool_of_two_is_refused() {
         let tensor = Tensor::new(Dtype::Bool, [2], vec![1, 2]).unwrap();
-        assert_eq!(tensor.to_vec::<bool>(), Err(Error::InvalidElement { dtype: Dtype::Bool }));
-        assert_eq!(tensor.as_slice::<bool>(), Err(Error::InvalidElement { dtype: Dtype::Bool }));
+        assert_eq!(
+            tensor.to_vec::<bool>(),
+            Err(TensorError::InvalidElement { dtype: Dtype::Bool })
+        );
+        assert_eq!(
+            tensor.as_slice::<bool>(),
+            Err(TensorError::InvalidElement { dtype: Dtype::Bool })
+        );
     }
 
     proptest! {

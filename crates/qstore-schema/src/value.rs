@@ -1,6 +1,6 @@
-//! One metric: a number, a flag, a text, or nothing.
+//! The value of one metric: a number, a flag, a text, or nothing.
 
-use crate::DataType;
+use crate::data_type::DataType;
 use smol_str::SmolStr;
 
 /// An owned value of a dynamic row.
@@ -12,15 +12,24 @@ pub enum Value {
     Null,
     /// A flag.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// A number; NaN and the infinities are kept as they are.
+    /// A float; NaN and the infinities are kept as they are.
     Float(f64),
-    /// A text; up to 23 bytes are kept without heap memory.
+    /// A text; up to 23 bytes take no heap memory.
     Text(SmolStr),
 }
 
-/// A [`Value`] looked at without copying its text.
+/// A borrowed [`Value`], whose text is not copied.
+///
+/// ```
+/// use qstore_schema::{DataType, Value, ValueRef};
+///
+/// let value = Value::from("simulator");
+/// assert_eq!(value.as_ref(), ValueRef::Text("simulator"));
+/// assert_eq!(ValueRef::from(0.5).data_type(), Some(DataType::Float64));
+/// assert_eq!(Value::from(None::<f64>).as_ref().data_type(), None); // null fits any column
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum ValueRef<'a> {
@@ -28,9 +37,9 @@ pub enum ValueRef<'a> {
     Null,
     /// A flag.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// A number.
+    /// A float.
     Float(f64),
     /// A text.
     Text(&'a str),
@@ -56,8 +65,23 @@ impl<'a> From<&'a Value> for ValueRef<'a> {
     }
 }
 
+macro_rules! value_ref_from {
+    ($($from:ty => $variant:ident;)*) => {$(
+        impl<'a> From<$from> for ValueRef<'a> {
+            fn from(value: $from) -> Self { Self::$variant(value) }
+        }
+    )*};
+}
+
+value_ref_from! {
+    bool => Bool;
+    i64 => Int;
+    f64 => Float;
+    &'a str => Text;
+}
+
 impl ValueRef<'_> {
-    /// The type of column that holds such a value; `None` for null, which any column may hold.
+    /// The type of a column for such values; `None` for null, which fits any column.
     #[must_use]
     pub fn data_type(self) -> Option<DataType> {
         match self {
@@ -69,7 +93,7 @@ impl ValueRef<'_> {
         }
     }
 
-    /// What the value is, in words for an error message.
+    /// The kind of value, in words for an error message.
     #[must_use]
     pub fn describe(self) -> &'static str {
         match self {

@@ -4,7 +4,15 @@ use crate::SettingError;
 use std::fmt;
 use std::str::FromStr;
 
-/// A codec. Which ones a format takes is documented with its settings.
+/// A codec. The settings of each format document which ones it supports.
+///
+/// ```
+/// use qstore_settings::{Codec, Compression};
+///
+/// let Compression { codec, level } = "zstd:19".parse()?;
+/// assert_eq!((codec, level), (Codec::Zstd, Some(19)));
+/// # Ok::<(), qstore_settings::SettingError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Codec {

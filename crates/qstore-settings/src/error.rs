@@ -4,6 +4,14 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 /// A setting has a value that cannot be used. Nothing was opened or started.
+///
+/// ```
+/// use qstore_settings::SettingError;
+///
+/// let error = SettingError::check("flush_interval", 0, 1..=1_000_000, 100).unwrap_err();
+/// let text = "flush_interval is 0; choose a value from 1 to 1000000 (default 100)";
+/// assert_eq!(error.to_string(), text);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting} is {value}; choose {choices} (default {default})")]
 #[non_exhaustive]
@@ -53,7 +61,7 @@ impl SettingError {
     ///
     /// # Errors
     /// When `value` is less than `min`.
-    pub fn check_min<N: PartialOrd + Display>(
+    pub fn check_min<N: PartialOrd + Display + Copy>(
         setting: &'static str,
         value: N,
         min: N,

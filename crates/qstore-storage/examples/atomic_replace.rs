@@ -1,4 +1,4 @@
-//! Replace a file so that a reader, a crash or a power cut sees the old or the new one.
+//! Replaces a file so that after a crash or a power cut, and for every reader, it is the old one or the new one.
 //!
 //! Run it with `cargo run -p qstore-storage --example atomic_replace`.
 

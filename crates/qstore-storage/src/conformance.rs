@@ -1,19 +1,28 @@
-//! What every [`FileSystem`] must do, as a function that any implementation can be given to.
+//! What every [`FileSystem`] must do, as a test for implementations of your own.
 //!
-//! It does not test durability, which only a simulation can show: see
+//! It checks what is visible, not what is durable, which only a simulation can show: see
 //! [`MemoryFs::power_cut`](crate::MemoryFs::power_cut).
 
-use crate::{EntryKind, Exclusive, FileSystem, create_dir_all, read_all, remove_dir_all};
+use crate::file_system::{EntryKind, FileSystem};
+use crate::in_place::Exclusive;
+use crate::tree::{create_dir_all, read_all, remove_dir_all};
 use std::path::Path;
 
-/// Exercises `storage` below the existing directory `root`, and leaves `root` as it was.
+/// Exercises every operation of `storage` below the existing directory `root`, and leaves `root` as it was.
+///
+/// ```
+/// use qstore_storage::{MemoryFs, conformance};
+/// use std::path::Path;
+///
+/// conformance::check(&MemoryFs::new(), Path::new("/"));
+/// ```
 ///
 /// # Panics
-/// Where the implementation does not do what the seam promises.
+/// When the implementation does not do what [`FileSystem`] documents; the message says what.
 pub fn check(storage: &dyn FileSystem, root: &Path) {
     let dir = root.join("conformance");
-    create_dir_all(storage, &dir.join("deep/er")).expect("directories can be made");
-    create_dir_all(storage, &dir.join("deep/er")).expect("making them again is no error");
+    create_dir_all(storage, &dir.join("deep/er")).expect("directories can be created");
+    create_dir_all(storage, &dir.join("deep/er")).expect("creating them again is not an error");
     files(storage, &dir);
     names(storage, &dir);
     directories(storage, &dir);
@@ -21,7 +30,7 @@ pub fn check(storage: &dyn FileSystem, root: &Path) {
     locks(storage, &dir);
     remove_dir_all(storage, &dir).expect("a tree can be removed");
     assert!(storage.metadata(&dir).unwrap().is_none(), "a removed tree is gone");
-    remove_dir_all(storage, &dir).expect("removing nothing is no error");
+    remove_dir_all(storage, &dir).expect("removing nothing is not an error");
 }
 
 fn files(storage: &dyn FileSystem, dir: &Path) {
@@ -66,7 +75,7 @@ fn names(storage: &dyn FileSystem, dir: &Path) {
     storage.link(&dir.join("one"), &dir.join("linked")).unwrap();
     assert!(storage.link(&dir.join("one"), &dir.join("two")).unwrap_err().is_already_exists());
     storage.rename(&dir.join("one"), &dir.join("linked")).unwrap();
-    assert_eq!(read("linked"), read("one"), "renaming a file onto its other name does nothing");
+    assert_eq!(read("linked"), read("one"), "renaming a file to its other name does nothing");
 
     storage.rename(&dir.join("two"), &dir.join("one")).unwrap();
     assert_eq!((read("one"), read("linked")), ("one".into(), "two".into()));
@@ -91,7 +100,7 @@ fn directories(storage: &dyn FileSystem, dir: &Path) {
     assert!(
         storage.sync_tree(&dir.join("no")).is_err() || storage.sync_tree(dir).unwrap().is_none()
     );
-    storage.available(dir).expect("the room that is left can be asked for");
+    storage.available(dir).expect("the available space can be queried");
     let found = storage.metadata(&dir.join("linked")).unwrap().unwrap();
     assert_eq!((found.kind, found.len), (EntryKind::File, 3));
 
@@ -99,9 +108,12 @@ fn directories(storage: &dyn FileSystem, dir: &Path) {
     assert!(storage.create_dir(&dir.join("no/where")).unwrap_err().is_not_found());
     assert!(storage.list(&dir.join("no")).unwrap_err().is_not_found());
     assert!(storage.remove_dir(&dir.join("deep")).is_err(), "a full directory stays");
-    assert!(storage.remove_file(&dir.join("deep")).is_err(), "a directory is no file");
+    assert!(
+        storage.remove_file(&dir.join("deep")).is_err(),
+        "a directory is not removed as a file"
+    );
 
-    // A whole directory changes its name and its place at once.
+    // A whole directory changes its name in one step.
     storage.create_dir(&dir.join("other")).unwrap();
     storage.exchange(&dir.join("deep"), &dir.join("other")).unwrap();
     assert!(storage.metadata(&dir.join("other/er")).unwrap().is_some());
@@ -112,14 +124,14 @@ fn directories(storage: &dyn FileSystem, dir: &Path) {
 fn locks(storage: &dyn FileSystem, dir: &Path) {
     let path = dir.join("lock");
     let held = storage.try_lock(&path).unwrap();
-    assert!(held.is_some(), "a free lock is taken");
+    assert!(held.is_some(), "a free lock is acquired");
     assert!(storage.try_lock(&path).unwrap().is_none(), "a held lock is refused");
     drop(held);
     drop(storage.lock(&path).unwrap());
     assert!(storage.try_lock(&path).unwrap().is_some(), "a released lock is free");
 }
 
-/// A storage may be unable to tell who has a file open, but must not tell a lie.
+/// A file system may not know whether a file is open elsewhere, but it must not claim what is wrong.
 fn in_place(storage: &dyn FileSystem, dir: &Path) {
     let (path, link) = (dir.join("in_place"), dir.join("link"));
     let file = storage.create_new(&path).unwrap();
@@ -136,11 +148,11 @@ fn in_place(storage: &dyn FileSystem, dir: &Path) {
     let other = storage.open_writable(&path).unwrap();
     other.write_at(0, b"L").unwrap();
     let claim = file.claim().unwrap();
-    assert!(!matches!(claim, Exclusive::Held(_)), "it is open twice");
+    assert!(!matches!(claim, Exclusive::Held(_)), "the file is open twice");
     drop(claim);
     drop(other);
     let alone = file.claim().unwrap();
-    assert!(!matches!(alone, Exclusive::Busy), "it is open once");
+    assert!(!matches!(alone, Exclusive::Busy), "the file is open once");
     drop(alone);
     assert_eq!(read_all(storage, &path).unwrap(), b"Longer");
     storage.remove_file(&path).unwrap();

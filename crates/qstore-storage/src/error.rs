@@ -1,12 +1,16 @@
-//! A storage operation that failed: which one, on what, why, and what to do about it.
+//! A failed file system operation: what was tried, on which path, why it failed, and what to do.
 
+use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
-/// An operation of the seam.
+/// The result of a file system operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A method of [`FileSystem`](crate::FileSystem) or [`FileHandle`](crate::FileHandle).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-#[allow(missing_docs)] // each is the method of the same name
+#[allow(missing_docs)] // each is named after its method
 pub enum Operation {
     Create,
     Open,
@@ -35,10 +39,10 @@ impl fmt::Display for Operation {
             Self::Read => "read from",
             Self::Resize => "resize",
             Self::Sync => "sync",
-            Self::SyncDir => "sync the directory",
-            Self::CreateDir => "create the directory",
-            Self::List => "list the directory",
-            Self::Inspect => "look at",
+            Self::SyncDir => "sync directory",
+            Self::CreateDir => "create directory",
+            Self::List => "list directory",
+            Self::Inspect => "inspect",
             Self::Link => "link to",
             Self::Rename => "rename to",
             Self::Exchange => "exchange",
@@ -49,13 +53,25 @@ impl fmt::Display for Operation {
     }
 }
 
-/// What failed, on which path, and the system's reason.
+/// A failed operation: which one, on which path, and the system's reason.
+///
+/// The text names all three and adds advice where there is some. A caller that must act on the kind of
+/// failure asks one of the four questions; [`source`](Self::source) has the rest.
+///
+/// ```
+/// use qstore_storage::{FileSystem, MemoryFs};
+/// use std::path::Path;
+///
+/// let error = MemoryFs::new().open(Path::new("/metrics.parquet")).unwrap_err();
+/// assert!(error.is_not_found());
+/// assert_eq!(error.to_string(), "could not open /metrics.parquet: entity not found");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("could not {operation} {}: {source}{}", path.display(), advice(source))]
 pub struct Error {
     /// What was tried.
     pub operation: Operation,
-    /// On what.
+    /// The path it was tried on; of two paths, the one that would have changed its meaning.
     pub path: PathBuf,
     /// Why it failed.
     pub source: io::Error,
@@ -68,39 +84,134 @@ impl Error {
         Self { operation, path: path.to_path_buf(), source }
     }
 
-    /// Whether there was nothing under that path.
+    /// Whether nothing exists under that path.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.source.kind() == io::ErrorKind::NotFound
     }
 
-    /// Whether there already was something under that path.
+    /// Whether something already exists under that path.
     #[must_use]
     pub fn is_already_exists(&self) -> bool {
         self.source.kind() == io::ErrorKind::AlreadyExists
+    }
+
+    /// Whether this process or this machine has run out of something that has nothing to do with the
+    /// file: memory or file descriptors. The file may be fine, so it must not be reported as damaged;
+    /// the same call can succeed later.
+    ///
+    /// A full disk is not meant: that is about the file system, and its kind is `StorageFull`.
+    ///
+    /// ```
+    /// use qstore_storage::{Error, Operation};
+    /// use std::{io, path::Path};
+    ///
+    /// let too_many_open_files = io::Error::from_raw_os_error(24);
+    /// let error = Error::new(Operation::Open, Path::new("/epoch_7"), too_many_open_files);
+    /// assert!(error.is_exhausted() && !error.is_not_found());
+    /// ```
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.source.kind() == io::ErrorKind::OutOfMemory
+            || matches!(self.errno(), Some(Errno::NOMEM | Errno::MFILE | Errno::NFILE))
+    }
+
+    /// Whether the file system cannot do this at all, so that the caller should do without. Systems
+    /// report it in several ways, all of which are recognized here and nowhere else:
+    ///
+    /// | operation | reported as |
+    /// |---|---|
+    /// | any | `Unsupported`, `ENOSYS`, `EOPNOTSUPP`, `ENOTSUP` |
+    /// | exchange | also `EINVAL` (the flag is unknown to the file system) and `EXDEV` |
+    /// | rename | also `EXDEV` (the names belong to different file systems) |
+    /// | link | also `EXDEV`, `EPERM` (no hard links, as on FAT) and `EMLINK` (no further link) |
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        use io::ErrorKind::{CrossesDevices, InvalidInput, TooManyLinks, Unsupported};
+        let kind = self.source.kind();
+        let is_refused = match self.operation {
+            Operation::Exchange => matches!(kind, InvalidInput | CrossesDevices),
+            Operation::Rename => kind == CrossesDevices,
+            Operation::Link => {
+                matches!(kind, CrossesDevices | TooManyLinks) || self.errno() == Some(Errno::PERM)
+            }
+            _ => false,
+        };
+        is_refused
+            || kind == Unsupported
+            // The last two are one number on Linux, and two elsewhere.
+            || self.errno().is_some_and(|errno| {
+                [Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP].contains(&errno)
+            })
+    }
+
+    fn errno(&self) -> Option<Errno> {
+        Errno::from_io_error(&self.source)
     }
 }
 
 fn advice(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "; free some space, then it goes on by itself"
+            "; free some space, and writing resumes by itself"
         }
         io::ErrorKind::PermissionDenied => "; check the owner and the mode of the directory",
         io::ErrorKind::ReadOnlyFilesystem => "; choose a directory that can be written to",
         io::ErrorKind::IsADirectory => "; name a file, not a directory",
         io::ErrorKind::NotADirectory => "; a part of the path is a file",
-        _ => "",
+        _ => match Errno::from_io_error(source) {
+            Some(Errno::MFILE) => "; raise the limit of open files (`ulimit -n`)",
+            _ => "",
+        },
     }
 }
 
-/// Puts the operation and the path to a system error.
+/// Adds the operation and the path to a system error.
 pub(crate) trait Context<T> {
-    fn context(self, operation: Operation, path: &Path) -> crate::Result<T>;
+    fn context(self, operation: Operation, path: &Path) -> Result<T>;
 }
 
 impl<T> Context<T> for io::Result<T> {
-    fn context(self, operation: Operation, path: &Path) -> crate::Result<T> {
+    fn context(self, operation: Operation, path: &Path) -> Result<T> {
         self.map_err(|source| Error::new(operation, path, source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(operation: Operation, errno: Errno) -> Error {
+        Error::new(operation, Path::new("/file"), errno.into())
+    }
+
+    #[test]
+    fn a_process_that_ran_out_of_something_is_told_apart_from_a_bad_file() {
+        for errno in [Errno::NOMEM, Errno::MFILE, Errno::NFILE] {
+            assert!(failed(Operation::Open, errno).is_exhausted(), "{errno}");
+        }
+        let out_of_memory = io::ErrorKind::OutOfMemory.into();
+        assert!(Error::new(Operation::Read, Path::new("/file"), out_of_memory).is_exhausted());
+        for errno in [Errno::IO, Errno::NOSPC, Errno::NOENT, Errno::ACCESS] {
+            assert!(!failed(Operation::Open, errno).is_exhausted(), "{errno}");
+        }
+    }
+
+    #[test]
+    fn what_a_file_system_cannot_do_depends_on_the_operation() {
+        for operation in [Operation::Exchange, Operation::Link, Operation::Sync] {
+            for errno in [Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP] {
+                assert!(failed(operation, errno).is_unsupported(), "{operation}: {errno}");
+            }
+            assert!(!failed(operation, Errno::IO).is_unsupported());
+        }
+        assert!(failed(Operation::Exchange, Errno::INVAL).is_unsupported());
+        assert!(!failed(Operation::Rename, Errno::INVAL).is_unsupported());
+        for operation in [Operation::Exchange, Operation::Rename, Operation::Link] {
+            assert!(failed(operation, Errno::XDEV).is_unsupported(), "{operation}");
+        }
+        assert!(failed(Operation::Link, Errno::PERM).is_unsupported());
+        assert!(!failed(Operation::Link, Errno::ACCESS).is_unsupported());
+        assert!(!failed(Operation::Create, Errno::PERM).is_unsupported());
     }
 }

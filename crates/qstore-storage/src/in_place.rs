@@ -1,50 +1,62 @@
-//! What has to be known before an open file may be written in place: that it is still the file it
-//! was, and that nobody else has it open.
+//! What must be known before an open file may be overwritten in place: that it is still the same file, and
+//! that nothing else has it open.
 //!
-//! Nothing here writes. A storage that cannot tell says so, and its user does without.
+//! Nothing here writes. A file system that cannot tell reports that, and its user then does without.
 
 use std::fmt;
 
-/// Which file it is and what was last done to it. Two equal stamps mean: the same file, untouched in
-/// between, as far as the clock of the file system can tell.
+/// Identifies a file and its last change. Two equal stamps mean that it is the same file and has not been
+/// changed in between, as far as the clock of the file system can tell.
+///
+/// ```
+/// use qstore_storage::{FileSystem, MemoryFs};
+/// use std::path::Path;
+///
+/// let files = MemoryFs::new();
+/// let file = files.create_new(Path::new("/file"))?;
+/// let before = file.stamp()?;
+/// file.write_at(0, b"changed")?;
+/// let after = file.stamp()?;
+/// assert!(after != before && after.is_same_file(&before));
+/// # Ok::<(), qstore_storage::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// The file system and the number of the file in it.
+    /// The file system, and the number of the file in it.
     pub(crate) identity: (u64, u64),
-    /// How many names it has.
+    /// The number of its names.
     pub(crate) names: u64,
     pub(crate) len: u64,
-    /// Seconds and nanoseconds of the last change, or a count of changes.
+    /// The time of the last change in seconds and nanoseconds, or a count of changes.
     pub(crate) modified: (i64, i64),
 }
 
 impl Stamp {
-    /// How many names lead to the file; more than one if somebody linked to it.
+    /// The number of names that the file has; more than one if it was linked.
     #[must_use]
     pub fn names(&self) -> u64 {
         self.names
     }
 
-    /// Whether both are of one file, whatever was done to it in between.
+    /// Whether both identify the same file, changed or not.
     #[must_use]
     pub fn is_same_file(&self, other: &Self) -> bool {
         self.identity == other.identity
     }
 }
 
-/// The answer to the question whether a file is open elsewhere.
+/// Whether a file is open elsewhere: the result of [`FileHandle::claim`](crate::FileHandle::claim).
 #[must_use = "a claim that is dropped is released"]
 pub enum Exclusive {
-    /// It is not. Whoever opens it now waits until the claim is dropped, or, where the system loses
-    /// patience (Linux after 45 s), goes on.
+    /// It is not. Opening it waits until the claim is dropped, or until the system gives up (Linux: 45 s).
     Held(Box<dyn Claim>),
-    /// It is, in this process or in another, or somebody keeps a mapping of it.
+    /// It is open or mapped into memory elsewhere, in this process or another one.
     Busy,
-    /// This file system cannot tell.
+    /// The file system cannot tell.
     Unknown,
 }
 
-/// Keeps others from opening a file until it is dropped.
+/// Prevents a file from being opened until it is dropped.
 pub trait Claim: fmt::Debug + Send + Sync {}
 
 impl fmt::Debug for Exclusive {

@@ -1,32 +1,31 @@
-//! Linux file leases, which tell whether a file is open elsewhere.
+//! Linux file leases, which reveal whether a file is open elsewhere. On other systems nothing is known.
 //!
-//! The only module of this crate with `unsafe`: two system calls that no safe wrapper offers. On
-//! other systems nothing can be told.
+//! `unsafe` for one system call that no safe wrapper offers.
 
 #![allow(unsafe_code)]
 
-use crate::{Claim, Exclusive};
+use crate::in_place::{Claim, Exclusive};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-/// `F_SETSIG` of `asm-generic/fcntl.h`, which the `libc` crate leaves out.
+/// `F_SETSIG` of `asm-generic/fcntl.h`, which the `libc` crate does not have.
 #[cfg(target_os = "linux")]
 const F_SETSIG: libc::c_int = 10;
 
-/// Asks for a write lease. The system grants it only if this is the one open file of its inode;
-/// mappings count, since each holds the file it was made from.
+/// Requests a write lease. The system grants it only if this is the only open file of its inode; a mapping
+/// counts, since it keeps its file open.
 #[cfg(target_os = "linux")]
 pub(crate) fn claim(file: &Arc<File>) -> io::Result<Exclusive> {
-    // An open while the lease is held signals this process. The default signal would end it; this one
-    // is ignored unless somebody handles it.
+    // Opening the file while the lease is held sends this process a signal. The default one would end it;
+    // this one is ignored unless it is handled.
     let asked = fcntl(file, F_SETSIG, libc::SIGURG)
         .and_then(|()| fcntl(file, libc::F_SETLEASE, libc::F_WRLCK));
     match asked {
         Ok(()) => Ok(Exclusive::Held(Box::new(Lease { file: Arc::clone(file) }))),
         Err(error) => match error.raw_os_error() {
             Some(libc::EAGAIN) => Ok(Exclusive::Busy),
-            // Another owner's file, a file system without leases, a kernel without them.
+            // A file of another owner, or a file system or kernel without leases.
             Some(
                 libc::EACCES
                 | libc::EPERM
@@ -40,13 +39,13 @@ pub(crate) fn claim(file: &Arc<File>) -> io::Result<Exclusive> {
     }
 }
 
-/// Nothing is known here.
+/// Other systems have no leases.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn claim(_: &Arc<File>) -> io::Result<Exclusive> {
     Ok(Exclusive::Unknown)
 }
 
-/// A write lease; whoever opens the file waits for its end.
+/// A write lease; opening the file waits until it ends.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
 struct Lease {
@@ -59,7 +58,7 @@ impl Claim for Lease {}
 #[cfg(target_os = "linux")]
 impl Drop for Lease {
     fn drop(&mut self) {
-        // Closing the file would release it, too.
+        // Closing the file would release it as well.
         let _ = fcntl(&self.file, libc::F_SETLEASE, libc::F_UNLCK);
     }
 }
@@ -68,7 +67,7 @@ impl Drop for Lease {
 fn fcntl(file: &File, command: libc::c_int, argument: libc::c_int) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     // SAFETY: the descriptor is open as long as `file` is borrowed, and both commands used here take
-    // one integer and touch no memory of ours.
+    // one integer and access no memory of this process.
     let answer = unsafe { libc::fcntl(file.as_raw_fd(), command, argument) };
     if answer == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -81,12 +80,12 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn who_opens_a_claimed_file_waits_for_the_end_of_the_claim() {
+    fn opening_a_claimed_file_waits_until_the_claim_is_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let file = LocalFs.create_new(&path).unwrap();
         let Exclusive::Held(claim) = file.claim().unwrap() else {
-            return; // this file system has no leases; the fallback is tested elsewhere
+            return; // a file system without leases; the fallback has its own tests
         };
         let (sender, opened) = mpsc::channel();
         let reader = thread::spawn(move || {
@@ -95,7 +94,7 @@ mod tests {
             opened
         });
         file.write_at(0, b"whole").unwrap();
-        assert!(opened.try_recv().is_err(), "it is not let in while the claim is held");
+        assert!(opened.try_recv().is_err(), "the file was opened while it was claimed");
         drop(claim);
         let reader = reader.join().unwrap();
         assert!(matches!(file.claim().unwrap(), Exclusive::Busy));

@@ -1,40 +1,65 @@
 //! The file system as Q-Store needs it: small enough to replace, strict enough to test against.
 //!
-//! This crate is the only one in the set that renames, links, locks or fsyncs. Everything that must
-//! survive a crash goes through the [`FileSystem`] seam and the two durable helpers on top of it:
+//! This crate is the only one in the set that renames, links, locks or syncs. Everything that must
+//! survive a crash goes through the [`FileSystem`] trait and the two durable helpers on top of it:
 //!
 //! | to publish | use | until `commit` returns `Ok` |
 //! |---|---|---|
 //! | one file | [`StagedFile`] | its public name shows the old file, or nothing |
 //! | a tree of files | [`StagedDir`] | its public name shows the old tree, or nothing |
 //!
-//! [`LocalFs`] is the real thing. [`MemoryFs`] behaves like it and also knows what a power
-//! cut would leave: bytes that were not synced and directory entries whose directory was not synced
-//! are gone. Wrap either to inject faults; [`conformance`] checks an implementation of your own.
+//! There are two file systems to choose from, and room for more:
 //!
-//! What it is **not**: it knows no file format, starts no thread and retries nothing. It is not a
-//! general virtual file system: there are no permissions, no times and no links to follow.
+//! | file system | use it to |
+//! |---|---|
+//! | [`LocalFs`] | store files on the machine's disks |
+//! | [`MemoryFs`] | test: it behaves like a disk and can show what a power cut would leave |
+//! | your own | implement [`FileSystem`], then run [`conformance::check`] on it |
+//!
+//! # What happens in every case
+//! * **After `Ok`** a change is visible to every reader at once. It survives a power cut only after the
+//!   sync that covers it; `commit` does all syncs that are needed, in the right order.
+//! * **After `Err`** nothing has changed unless the method's documentation says otherwise. Nothing is
+//!   retried: the caller knows whether that makes sense.
+//! * **A crash during `commit`** leaves the old content or the new content under the public name, never a
+//!   mixture. A temporary name may be left behind; the owner of the name removes it at the next start.
+//! * **A full disk** is reported by the write or by the sync. The staged content is dropped, and the
+//!   public name still shows the old one.
+//!
+//! What this crate is **not**: it knows no file format, starts no thread and retries nothing. It is not a
+//! general virtual file system: it has no permissions, no timestamps, and follows no links.
 //!
 //! ```
-//! use qstore_storage::{MemoryFs, StagedFile, FileSystem, read_all};
+//! use qstore_storage::{FileSystem, MemoryFs, StagedFile, read_all};
 //! use std::{path::Path, sync::Arc};
 //!
 //! let memory = MemoryFs::new();
-//! let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
+//! let files: Arc<dyn FileSystem> = Arc::new(memory.clone());
 //!
-//! let mut staged = StagedFile::create(&storage, Path::new("/.report.tmp"))?;
+//! let mut staged = StagedFile::create(&files, Path::new("/.report.tmp"))?;
 //! staged.append(b"all rows are safe")?;
 //! staged.commit(Path::new("/report"))?;
 //!
-//! let after: Arc<dyn FileSystem> = Arc::new(memory.power_cut());
-//! assert_eq!(read_all(&*after, Path::new("/report"))?, b"all rows are safe");
+//! let after = memory.power_cut();
+//! assert_eq!(read_all(&after, Path::new("/report"))?, b"all rows are safe");
 //! # Ok::<(), qstore_storage::Error>(())
 //! ```
 //!
+//! # How is this different from …
+//! * **`std::fs::write`**, which truncates the old file first: a crash in between loses both versions.
+//! * **`tempfile::NamedTempFile::persist`**, which renames but syncs neither the bytes nor the name:
+//!   after a power cut the file may be empty or missing.
+//! * **An object store**, which has no locks, no hard links and no rename. A bucket cannot implement
+//!   [`FileSystem`]; checkpoints in a bucket use the repository trait of `qstore-checkpoint` instead.
+//!
+//! # Features
+//! `testing` — the module `testing`: file systems that observe, fail, hang and lose power on demand. Off by
+//! default; turn it on in dev-dependencies.
+//!
 //! # Platforms
-//! Unix. [`FileSystem::exchange`] needs Linux or macOS. Locks are `flock` locks: they hold between
+//! Unix. [`FileSystem::exchange`] needs Linux or macOS. Locks are `flock` locks: they hold between the
 //! processes of one machine, belong to the open file, and are therefore shared with a forked child
-//! until both have closed it.
+//! until both processes have closed it.
 
 #![deny(unsafe_code)]
 
@@ -43,99 +68,25 @@ compile_error!("qstore-storage needs positional writes and directory syncs as Un
 
 pub mod conformance;
 mod error;
+mod file_system;
 mod in_place;
 mod lease;
 mod local;
 mod memory;
-mod seam;
+mod random;
 mod staged_dir;
 mod staged_file;
 mod sync_tree;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod tree;
 mod write_out;
 
-pub use error::{Error, Operation};
+pub use error::{Error, Operation, Result};
+pub use file_system::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 pub use in_place::{Claim, Exclusive, Stamp};
 pub use local::LocalFs;
 pub use memory::{MemoryFs, PowerCut, UnsyncedBytes, UnsyncedNames};
-pub use seam::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 pub use staged_dir::{ReplacedDir, StagedDir};
 pub use staged_file::StagedFile;
-
-use std::path::{Path, PathBuf};
-
-/// The result of a storage operation.
-pub type Result<T> = std::result::Result<T, Error>;
-
-/// The directory a path lies in; `.` for a bare name.
-#[must_use]
-pub fn parent_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => path,
-    }
-}
-
-/// Creates a directory and those above it, each durable before the next is made. The name of the first
-/// that is there already is made durable, too, as far as that is permitted: whoever created it may have
-/// been stopped before it was.
-///
-/// # Errors
-/// The first operation that failed. Directories made before it stay.
-pub fn create_dir_all(storage: &dyn FileSystem, dir: &Path) -> Result<()> {
-    let mut missing: Vec<PathBuf> = Vec::new();
-    let mut next = dir;
-    while storage.metadata(next)?.is_none() {
-        missing.push(next.to_path_buf());
-        if parent_of(next) == next {
-            break;
-        }
-        next = parent_of(next);
-    }
-    match storage.sync_dir(parent_of(next)) {
-        // A directory may be passed through and not be read; what lies in it is not ours, then.
-        Err(error) if error.source.kind() == std::io::ErrorKind::PermissionDenied => {}
-        synced => synced?,
-    }
-    for dir in missing.iter().rev() {
-        match storage.create_dir(dir) {
-            // Somebody else was quicker; that is what we wanted.
-            Err(error) if error.is_already_exists() => {}
-            made => made?,
-        }
-        // mutant: new_directory_not_synced
-        storage.sync_dir(parent_of(dir))?;
-    }
-    Ok(())
-}
-
-/// Removes a directory and everything in it; nothing to remove is no error. Links are removed, never
-/// followed.
-///
-/// # Errors
-/// The first operation that failed; what was removed before it is gone.
-pub fn remove_dir_all(storage: &dyn FileSystem, dir: &Path) -> Result<()> {
-    let Some(metadata) = storage.metadata(dir)? else { return Ok(()) };
-    if metadata.kind != EntryKind::Dir {
-        return storage.remove_file(dir);
-    }
-    for entry in storage.list(dir)? {
-        let path = dir.join(&entry.name);
-        match entry.kind {
-            EntryKind::Dir => remove_dir_all(storage, &path)?,
-            EntryKind::File | EntryKind::Other => storage.remove_file(&path)?,
-        }
-    }
-    storage.remove_dir(dir)
-}
-
-/// A whole file's bytes.
-///
-/// # Errors
-/// When the file cannot be opened or read.
-pub fn read_all(storage: &dyn FileSystem, path: &Path) -> Result<Vec<u8>> {
-    let file = storage.open(path)?;
-    let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX)];
-    file.read_at(0, &mut bytes)?;
-    Ok(bytes)
-}
+pub use tree::{create_dir_all, parent_of, read_all, remove_dir_all};

@@ -1,10 +1,10 @@
 //! The machine's own file system.
 
-use crate::error::Context;
-use crate::{
-    Entry, EntryKind, Error, Exclusive, FileHandle, FileSystem, Lock, Metadata, Operation, Result,
-    Stamp, TreeSync, lease, parent_of,
-};
+use crate::error::{Context, Error, Operation, Result};
+use crate::file_system::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadata, TreeSync};
+use crate::in_place::{Exclusive, Stamp};
+use crate::lease;
+use crate::tree::parent_of;
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -13,7 +13,25 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
 
-/// Files where they usually are. Relative paths start at the current directory.
+/// The machine's own file system. Relative paths are relative to the current directory.
+///
+/// Every operation is one system call or a few; nothing is cached and nothing is retried. Links in a path
+/// are followed, but a link in the last component is never opened as a lock, and is removed rather than
+/// followed.
+///
+/// ```
+/// use qstore_storage::{FileSystem, LocalFs, StagedFile, read_all};
+/// use std::sync::Arc;
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let dir = dir.path();
+/// let files: Arc<dyn FileSystem> = Arc::new(LocalFs::new());
+/// let mut staged = StagedFile::create(&files, &dir.join(".report.tmp"))?;
+/// staged.append(b"all rows are safe")?;
+/// staged.commit(&dir.join("report"))?;
+/// assert_eq!(read_all(&*files, &dir.join("report"))?, b"all rows are safe");
+/// # Ok::<(), qstore_storage::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LocalFs;
 
@@ -27,7 +45,7 @@ impl LocalFs {
 
 #[derive(Debug)]
 struct LocalFile {
-    /// Shared with a claim on it.
+    /// Shared with claims on it.
     file: Arc<File>,
     path: PathBuf,
 }
@@ -35,9 +53,9 @@ struct LocalFile {
 #[derive(Debug)]
 struct LocalLock {
     path: PathBuf,
-    /// The open file is the lock; it is closed after the name is removed.
+    /// The open file holds the lock; it is closed after the name is removed.
     file: File,
-    /// A forked child has a copy of this, but the lock is its parent's.
+    /// A forked child has a copy of this struct, but the lock belongs to its parent.
     process: u32,
 }
 
@@ -45,9 +63,9 @@ impl Lock for LocalLock {}
 
 impl Drop for LocalLock {
     fn drop(&mut self) {
-        // While the lock is still held nobody else can believe that he has it: whoever opened this
-        // very file finds, once he gets the lock, that the name no longer leads to it. If it does not
-        // lead to it now, somebody removed it by hand, and the name is another holder's.
+        // The lock is still held here, so no other process can take it for its own: one that opened this
+        // very file finds, once it gets the lock, that the name no longer leads to it. If the name does not
+        // lead to it even now, the file was removed by hand, and the name belongs to another holder.
         let is_ours = self.process == process::id();
         // mutant: lock_of_somebody_else_removed
         if is_ours && is_named(&self.path, &self.file).unwrap_or(false) {
@@ -92,7 +110,7 @@ impl FileSystem for LocalFs {
     }
 
     fn resolve(&self, path: &Path) -> Result<PathBuf> {
-        // As many links in a row as the system itself follows.
+        // As many links in a row as Linux itself follows.
         const LINKS_MAX: usize = 40;
         let mut path = path.to_path_buf();
         for _ in 0..LINKS_MAX {
@@ -112,12 +130,15 @@ impl FileSystem for LocalFs {
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
-        let entry = |entry: io::Result<fs::DirEntry>| {
-            let entry = entry?;
-            Ok(Entry { name: entry.file_name(), kind: kind_of(entry.file_type()?) })
-        };
         fs::read_dir(dir)
-            .and_then(|entries| entries.map(entry).collect())
+            .and_then(|entries| {
+                entries
+                    .map(|entry| {
+                        let entry = entry?;
+                        Ok(Entry { name: entry.file_name(), kind: kind_of(entry.file_type()?) })
+                    })
+                    .collect()
+            })
             .context(Operation::List, dir)
     }
 
@@ -164,7 +185,7 @@ impl FileSystem for LocalFs {
         let wanted = fs::metadata(from).context(Operation::Inspect, from)?.permissions();
         let found = fs::metadata(to).context(Operation::Inspect, to)?.permissions();
         if found == wanted {
-            return Ok(()); // setting it would cost a write of the inode all the same
+            return Ok(()); // setting it would write the inode all the same
         }
         fs::set_permissions(to, wanted).context(Operation::SetMode, to)
     }
@@ -181,7 +202,7 @@ impl FileSystem for LocalFs {
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
         let held =
             acquire(path, |file| file.lock().map(|()| true)).context(Operation::Lock, path)?;
-        Ok(held.expect("a lock that was waited for is held"))
+        Ok(held.expect("waiting for a lock ends with holding it"))
     }
 }
 
@@ -228,13 +249,13 @@ impl LocalFile {
 }
 
 fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn FileHandle>> {
-    // Looked at first: opening a pipe would wait for whoever writes into it.
+    // Inspected first: opening a pipe would wait for a writer.
     let metadata = fs::metadata(path).context(Operation::Open, path)?;
     if metadata.is_dir() {
         return Err(Error::new(Operation::Open, path, io::ErrorKind::IsADirectory.into()));
     }
     if !metadata.is_file() {
-        let reason = io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file");
+        let reason = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
         return Err(Error::new(Operation::Open, path, reason));
     }
     let file = options.open(path).context(Operation::Open, path)?;
@@ -260,14 +281,14 @@ fn kind_of(file_type: fs::FileType) -> EntryKind {
     }
 }
 
-/// Opens and locks the file of that name until the name still leads to the file that was locked:
-/// the previous holder removes it together with his lock.
+/// Opens and locks the file of that name, again and again until the name leads to the file that was locked:
+/// the previous holder removes the file when it releases the lock.
 fn acquire(
     path: &Path,
     lock: impl Fn(&File) -> io::Result<bool>,
 ) -> io::Result<Option<Box<dyn Lock>>> {
     loop {
-        // A link under that name would lead elsewhere; it is refused.
+        // A link under that name would lead elsewhere, so it is refused.
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -286,7 +307,7 @@ fn acquire(
     }
 }
 
-/// Whether the name leads to this very file.
+/// Whether the name leads to this file.
 fn is_named(path: &Path, file: &File) -> io::Result<bool> {
     let opened = file.metadata()?;
     match fs::symlink_metadata(path) {
@@ -326,12 +347,12 @@ mod tests {
         let lock = LocalFs.try_lock(&path).unwrap();
         assert!(lock.is_some());
         drop(lock);
-        assert!(!path.exists(), "the lock file goes with the lock");
+        assert!(!path.exists(), "the lock file is left behind");
     }
 
-    // It once waited for ever: the file that was locked was never the one the name stood for.
+    // Regression: waits indefinitely, because the locked file is never the one that the name stands for.
     #[test]
-    fn a_link_in_the_place_of_a_lock_is_refused() {
+    fn a_link_in_place_of_a_lock_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         symlink("elsewhere", dir.path().join("lock")).unwrap();
         assert!(LocalFs.try_lock(&dir.path().join("lock")).is_err());
@@ -345,13 +366,16 @@ mod tests {
         let first = LocalFs.try_lock(&path).unwrap();
         fs::remove_file(&path).unwrap();
         let second = LocalFs.try_lock(&path).unwrap();
-        assert!(second.is_some(), "somebody removed the file by hand");
+        assert!(second.is_some(), "the file was removed by hand, so its name is free");
         drop(first);
-        assert!(LocalFs.try_lock(&path).unwrap().is_none(), "the second still holds it");
+        assert!(
+            LocalFs.try_lock(&path).unwrap().is_none(),
+            "the second lock was removed with the first"
+        );
     }
 
     #[test]
-    fn a_mode_is_copied() {
+    fn copy_mode_copies_the_permissions() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from"), dir.path().join("to"));
@@ -362,10 +386,10 @@ mod tests {
         assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
-    // Two threads that open the lock file between the holder's unlink and close must not both get
-    // a lock: the name check in `acquire` is what prevents it.
+    // Two threads that open the lock file between the holder's unlink and close must not both acquire it:
+    // the name check in `acquire` prevents that.
     #[test]
-    fn a_lock_is_held_by_one_at_a_time() {
+    fn a_lock_has_one_holder_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let inside = std::sync::atomic::AtomicUsize::new(0);
@@ -375,7 +399,7 @@ mod tests {
                     for _ in 0..200 {
                         let lock = LocalFs.lock(&path).unwrap();
                         assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
-                        // Whoever waits gets a chance to be here, too.
+                        // Gives the others a chance to get in as well.
                         std::thread::yield_now();
                         inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
                         drop(lock);
@@ -385,10 +409,10 @@ mod tests {
         });
     }
 
-    // Who waited for a lock gets it together with a file that has no name any more; a third one would
-    // make a new file and lock that.
+    // A thread that waited acquires a file that no longer has a name; a third thread would create a new file
+    // and lock that.
     #[test]
-    fn who_waited_for_a_lock_holds_the_one_of_that_name() {
+    fn a_thread_that_waited_for_a_lock_holds_the_file_of_that_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         for _ in 0..50 {
@@ -405,7 +429,7 @@ mod tests {
                 (0..20).for_each(|_| std::thread::yield_now());
                 drop(first);
                 let second = second.join().unwrap();
-                assert!(LocalFs.try_lock(path).unwrap().is_none(), "two hold one lock");
+                assert!(LocalFs.try_lock(path).unwrap().is_none(), "the lock has two holders");
                 drop(second);
             });
         }
@@ -430,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_seen_as_what_it_is_and_removed_without_its_target() {
+    fn a_link_is_removed_without_its_target() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("outside")).unwrap();
         fs::write(dir.path().join("outside/keep"), "x").unwrap();

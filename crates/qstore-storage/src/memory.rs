@@ -1,28 +1,61 @@
-//! A file system in memory that remembers, beside what is visible, what a power cut would leave.
+//! A file system in memory that knows what is visible and what a power cut would leave.
 //!
-//! It is as strict as the standards allow a file system to be: bytes survive only by the sync of
-//! their file, names only by the sync of their directory, and a synced file without a synced name
-//! is lost. Real file systems often write names down earlier than they must, even before the bytes
-//! behind them, and bytes in any order, so there are many cuts to survive: see [`PowerCut`].
+//! It is as strict as the standards allow a file system to be: bytes survive only through a sync of their
+//! file, names only through a sync of their directory, and a synced file without a synced name is lost. Real
+//! file systems often write names earlier than they must, even before the bytes behind them, and bytes in
+//! any order, so there are many cuts to survive: see [`PowerCut`].
 
 mod capacity;
 mod cut;
-mod moves;
+mod disk;
+mod pending;
 
 pub use cut::{PowerCut, UnsyncedBytes, UnsyncedNames};
 
-use crate::error::Context;
-use crate::{
-    Claim, Entry, EntryKind, Error, Exclusive, FileHandle, FileSystem, Lock, Metadata, Operation,
-    Result, Stamp, TreeSync,
-};
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use crate::error::{Context, Error, Operation, Result};
+use crate::file_system::{Entry, FileHandle, FileSystem, Lock, Metadata, TreeSync};
+use crate::in_place::{Claim, Exclusive, Stamp};
+use disk::{Disk, Inode};
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Files in memory. Clones share them; [`MemoryFs::power_cut`] makes an independent one.
+/// Files in memory, with power cuts.
+///
+/// It behaves like [`LocalFs`](crate::LocalFs), including locks, hard links and claims, except that it has
+/// neither links to follow nor permissions. Clones share the files. What a power cut or a kill would leave
+/// is an independent file system, so that a test can cut the power at any moment and go on.
+///
+/// ```
+/// use qstore_storage::{FileSystem, MemoryFs, read_all};
+/// use std::path::Path;
+///
+/// let memory = MemoryFs::new();
+/// let file = memory.create_new(Path::new("/file"))?;
+/// file.write_at(0, b"synced")?;
+/// file.sync()?;
+/// assert!(memory.power_cut().open(Path::new("/file")).is_err(), "its name was not synced");
+///
+/// memory.sync_dir(Path::new("/"))?;
+/// file.write_at(0, b"SYNCED?")?;
+/// assert_eq!(read_all(&memory.power_cut(), Path::new("/file"))?, b"synced");
+/// assert_eq!(read_all(&memory.process_kill(), Path::new("/file"))?, b"SYNCED?");
+/// # Ok::<(), qstore_storage::Error>(())
+/// ```
+///
+/// A disk can also be full:
+///
+/// ```
+/// # use qstore_storage::{FileSystem, MemoryFs};
+/// # use std::{io::ErrorKind, path::Path};
+/// let memory = MemoryFs::new();
+/// memory.set_capacity(Some(4));
+/// let file = memory.create_new(Path::new("/file"))?;
+/// let error = file.write_at(0, b"too long").unwrap_err();
+/// assert_eq!(error.source.kind(), ErrorKind::StorageFull);
+/// assert_eq!(file.len()?, 4); // as on a real disk, a part is written
+/// # Ok::<(), qstore_storage::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct MemoryFs {
     shared: Arc<Shared>,
@@ -34,68 +67,49 @@ struct Shared {
     unlocked: Condvar,
 }
 
-#[derive(Debug, Clone)]
-struct Disk {
-    /// Never removed, so that an open file stays readable; number 0 is the root directory.
-    inodes: Vec<Inode>,
-    locked: BTreeSet<PathBuf>,
-    /// How many open files each inode has, and how often it was changed.
-    opened: BTreeMap<usize, usize>,
-    changes: BTreeMap<usize, i64>,
-    /// Inodes that nobody may open now.
-    claimed: BTreeSet<usize>,
-    /// Steps that changed names and are not durable yet, or not all of them, in order.
-    moves: Vec<moves::Move>,
-    /// The most bytes all files together may have.
-    capacity: Option<u64>,
-}
-
-#[derive(Debug, Clone)]
-enum Inode {
-    File { live: Vec<u8>, durable: Vec<u8> },
-    Dir { live: Names, durable: Names },
-}
-
-type Names = BTreeMap<OsString, usize>;
-const ROOT: usize = 0;
-
 impl MemoryFs {
     /// A file system with an empty root directory.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(Disk {
-            inodes: vec![Inode::dir()],
-            locked: BTreeSet::new(),
-            opened: BTreeMap::new(),
-            changes: BTreeMap::new(),
-            claimed: BTreeSet::new(),
-            moves: Vec::new(),
-            capacity: None,
-        })
+        Self::of(Disk::new())
     }
 
-    /// What is left after a power cut at this moment: only what was synced. Locks are gone.
+    /// What a power cut at this moment leaves at least: only what was synced. Locks are gone.
     #[must_use]
     pub fn power_cut(&self) -> Self {
         self.power_cut_by(PowerCut::STRICT)
     }
 
-    /// What is left if of the bytes that were not synced every other block of 512 had already been
-    /// written, as the system may at any time. Names are as after [`power_cut`](Self::power_cut).
+    /// What a power cut leaves if every other block of 512 unsynced bytes has already been written, as the
+    /// system may do at any time. Names are as after [`power_cut`](Self::power_cut).
     #[must_use]
     pub fn power_cut_torn(&self) -> Self {
         let bytes = UnsyncedBytes::Torn { block: 512 };
         self.power_cut_by(PowerCut { bytes, names: UnsyncedNames::Lost })
     }
 
-    /// What is left if the file system had already written all names down, as it may at any time, but
-    /// no bytes that were not synced: a file that was renamed before its sync is empty.
+    /// What a power cut leaves if the file system has already written all names, as it may do at any time,
+    /// but no unsynced bytes: a file that was renamed before its sync is empty.
     #[must_use]
     pub fn power_cut_after_names(&self) -> Self {
         self.power_cut_by(PowerCut { bytes: UnsyncedBytes::Lost, names: UnsyncedNames::Kept })
     }
 
-    /// What is left after the process was killed at this moment: everything visible. Locks are gone.
+    /// What that power cut leaves at this moment. Locks are gone.
+    #[must_use]
+    pub fn power_cut_by(&self, cut: PowerCut) -> Self {
+        let mut disk = self.disk().clone();
+        disk.cut(cut);
+        Self::of(disk)
+    }
+
+    /// Limits the bytes of all files together; `None`, the default, means no limit. A write beyond it
+    /// stores what still fits and fails, as on a full disk. Files without a name do not count.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.disk().capacity = bytes;
+    }
+
+    /// What `kill -9` leaves at this moment: everything visible. Locks are gone.
     #[must_use]
     pub fn process_kill(&self) -> Self {
         let mut disk = self.disk().clone();
@@ -120,152 +134,6 @@ impl MemoryFs {
 impl Default for MemoryFs {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Inode {
-    fn dir() -> Self {
-        Self::Dir { live: Names::new(), durable: Names::new() }
-    }
-}
-
-impl Disk {
-    /// Processes are gone, and with them their locks and open files.
-    fn forget_processes(&mut self) {
-        self.locked.clear();
-        self.opened.clear();
-        self.claimed.clear();
-    }
-
-    fn stamp(&self, inode: usize) -> Stamp {
-        let names = |dir: &Inode| match dir {
-            Inode::Dir { live, .. } => live.values().filter(|found| **found == inode).count(),
-            Inode::File { .. } => 0,
-        };
-        Stamp {
-            identity: (0, inode as u64),
-            names: self.inodes.iter().map(names).sum::<usize>() as u64,
-            len: self.bytes(inode).map_or(0, |bytes| bytes.len() as u64),
-            modified: (self.changes.get(&inode).copied().unwrap_or(0), 0),
-        }
-    }
-
-    fn find(&self, path: &Path) -> io::Result<usize> {
-        let mut inode = ROOT;
-        for component in path.components() {
-            inode = match component {
-                Component::RootDir | Component::CurDir => inode,
-                Component::Normal(name) => {
-                    *self.names(inode)?.get(name).ok_or(io::ErrorKind::NotFound)?
-                }
-                Component::ParentDir | Component::Prefix(_) => {
-                    return Err(io::ErrorKind::InvalidInput.into());
-                }
-            };
-        }
-        Ok(inode)
-    }
-
-    /// The directory a path lies in and its last component.
-    fn split<'p>(&self, path: &'p Path) -> io::Result<(usize, &'p OsStr)> {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        Ok((self.find(crate::parent_of(path))?, name))
-    }
-
-    fn names(&self, inode: usize) -> io::Result<&Names> {
-        match &self.inodes[inode] {
-            Inode::Dir { live, .. } => Ok(live),
-            Inode::File { .. } => Err(io::ErrorKind::NotADirectory.into()),
-        }
-    }
-
-    fn names_mut(&mut self, inode: usize) -> io::Result<&mut Names> {
-        match &mut self.inodes[inode] {
-            Inode::Dir { live, .. } => Ok(live),
-            Inode::File { .. } => Err(io::ErrorKind::NotADirectory.into()),
-        }
-    }
-
-    fn bytes(&self, inode: usize) -> io::Result<&Vec<u8>> {
-        match &self.inodes[inode] {
-            Inode::File { live, .. } => Ok(live),
-            Inode::Dir { .. } => Err(io::ErrorKind::IsADirectory.into()),
-        }
-    }
-
-    fn bytes_mut(&mut self, inode: usize) -> io::Result<&mut Vec<u8>> {
-        *self.changes.entry(inode).or_default() += 1;
-        match &mut self.inodes[inode] {
-            Inode::File { live, .. } => Ok(live),
-            Inode::Dir { .. } => Err(io::ErrorKind::IsADirectory.into()),
-        }
-    }
-
-    fn insert(&mut self, path: &Path, inode: Inode) -> io::Result<usize> {
-        let (dir, name) = self.split(path)?;
-        if self.names(dir)?.contains_key(name) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let number = self.inodes.len();
-        self.inodes.push(inode);
-        self.names_mut(dir)?.insert(name.to_os_string(), number);
-        self.note(vec![(dir, name.to_os_string(), Some(number))]);
-        Ok(number)
-    }
-
-    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        let inode = self.find(from)?;
-        let ((from_dir, from_name), (to_dir, to_name)) = (self.split(from)?, self.split(to)?);
-        if let Some(&replaced) = self.names(to_dir)?.get(to_name) {
-            if replaced == inode {
-                return Ok(()); // two names of one file: POSIX leaves both
-            }
-            match (self.names(inode).is_ok(), self.names(replaced)) {
-                (true, Ok(names)) if names.is_empty() => {}
-                (true, Ok(_)) => return Err(io::ErrorKind::DirectoryNotEmpty.into()),
-                (true, Err(error)) => return Err(error),
-                (false, Ok(_)) => return Err(io::ErrorKind::IsADirectory.into()),
-                (false, Err(_)) => {}
-            }
-        }
-        let (from_name, to_name) = (from_name.to_os_string(), to_name.to_os_string());
-        self.names_mut(from_dir)?.remove(&from_name);
-        self.names_mut(to_dir)?.insert(to_name.clone(), inode);
-        self.note(vec![(from_dir, from_name, None), (to_dir, to_name, Some(inode))]);
-        Ok(())
-    }
-
-    fn exchange(&mut self, one: &Path, other: &Path) -> io::Result<()> {
-        let (first, second) = (self.find(one)?, self.find(other)?);
-        let ((one_dir, one_name), (other_dir, other_name)) = (self.split(one)?, self.split(other)?);
-        let (one_name, other_name) = (one_name.to_os_string(), other_name.to_os_string());
-        self.names_mut(one_dir)?.insert(one_name.clone(), second);
-        self.names_mut(other_dir)?.insert(other_name.clone(), first);
-        self.note(vec![(one_dir, one_name, Some(second)), (other_dir, other_name, Some(first))]);
-        Ok(())
-    }
-
-    fn remove(&mut self, path: &Path, want_dir: bool) -> io::Result<()> {
-        let inode = self.find(path)?;
-        match (want_dir, self.names(inode)) {
-            (true, Ok(names)) if !names.is_empty() => {
-                return Err(io::ErrorKind::DirectoryNotEmpty.into());
-            }
-            (true, Err(error)) => return Err(error),
-            (false, Ok(_)) => return Err(io::ErrorKind::IsADirectory.into()),
-            _ => {}
-        }
-        let (dir, name) = self.split(path)?;
-        self.names_mut(dir)?.remove(name);
-        self.note(vec![(dir, name.to_os_string(), None)]);
-        Ok(())
-    }
-
-    fn kind(&self, inode: usize) -> EntryKind {
-        match self.inodes[inode] {
-            Inode::File { .. } => EntryKind::File,
-            Inode::Dir { .. } => EntryKind::Dir,
-        }
     }
 }
 
@@ -345,11 +213,11 @@ impl FileSystem for MemoryFs {
     fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
         let disk = self.disk();
         let names = disk.find(dir).and_then(|inode| disk.names(inode));
-        let entry = |(name, inode): (&OsString, &usize)| Entry {
-            name: name.clone(),
-            kind: disk.kind(*inode),
-        };
-        Ok(names.context(Operation::List, dir)?.iter().map(entry).collect())
+        Ok(names
+            .context(Operation::List, dir)?
+            .iter()
+            .map(|(name, inode)| Entry { name: name.clone(), kind: disk.kind(*inode) })
+            .collect())
     }
 
     fn create_dir(&self, dir: &Path) -> Result<()> {
@@ -357,19 +225,7 @@ impl FileSystem for MemoryFs {
     }
 
     fn link(&self, from: &Path, to: &Path) -> Result<()> {
-        let mut disk = self.disk();
-        let mut link = || {
-            let inode = disk.find(from)?;
-            disk.bytes(inode)?;
-            let (dir, name) = disk.split(to)?;
-            if disk.names(dir)?.contains_key(name) {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            disk.names_mut(dir)?.insert(name.to_os_string(), inode);
-            disk.note(vec![(dir, name.to_os_string(), Some(inode))]);
-            Ok(())
-        };
-        link().context(Operation::Link, to)
+        self.disk().link(from, to).context(Operation::Link, to)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
@@ -391,15 +247,7 @@ impl FileSystem for MemoryFs {
     fn sync_dir(&self, dir: &Path) -> Result<()> {
         let mut disk = self.disk();
         let inode = disk.find(dir).context(Operation::SyncDir, dir)?;
-        match &mut disk.inodes[inode] {
-            Inode::Dir { live, durable } => durable.clone_from(live),
-            Inode::File { .. } => {
-                let reason = io::ErrorKind::NotADirectory.into();
-                return Err(Error::new(Operation::SyncDir, dir, reason));
-            }
-        }
-        disk.settle_moves(inode);
-        Ok(())
+        disk.sync_names(inode).context(Operation::SyncDir, dir)
     }
 
     fn sync_tree(&self, dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
@@ -418,10 +266,10 @@ impl FileSystem for MemoryFs {
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
         let mut disk = self.disk();
         disk.split(path).context(Operation::Lock, path)?;
-        let lock = || -> Box<dyn Lock> {
-            Box::new(MemoryLock { storage: self.clone(), path: path.to_path_buf() })
-        };
-        Ok(disk.locked.insert(path.to_path_buf()).then(lock))
+        if !disk.locked.insert(path.to_path_buf()) {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(MemoryLock { storage: self.clone(), path: path.to_path_buf() })))
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
@@ -429,8 +277,7 @@ impl FileSystem for MemoryFs {
             if let Some(lock) = self.try_lock(path)? {
                 return Ok(lock);
             }
-            let is_held = |disk: &mut Disk| disk.locked.contains(path);
-            drop(self.shared.unlocked.wait_while(self.disk(), is_held));
+            drop(self.shared.unlocked.wait_while(self.disk(), |disk| disk.locked.contains(path)));
         }
     }
 }
@@ -449,12 +296,11 @@ impl TreeSync for MemoryTree {
         while let Some(inode) = left.pop() {
             match &mut disk.inodes[inode] {
                 Inode::File { live, durable } => durable.clone_from(live),
-                Inode::Dir { live, durable } => {
-                    durable.clone_from(live);
+                Inode::Dir { live, .. } => {
                     left.extend(live.values());
+                    disk.sync_names(inode).context(Operation::Sync, &self.dir)?;
                 }
             }
-            disk.settle_moves(inode);
         }
         Ok(())
     }
@@ -546,7 +392,7 @@ mod tests {
     use crate::read_all;
 
     #[test]
-    fn the_memory_conforms() {
+    fn the_memory_file_system_conforms() {
         let memory = MemoryFs::new();
         crate::conformance::check(&memory, Path::new("/"));
     }
@@ -567,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_power_cut_takes_what_was_not_synced() {
+    fn a_power_cut_removes_what_was_not_synced() {
         let memory = MemoryFs::new();
         let file = memory.create_new(Path::new("/file")).unwrap();
         file.write_at(0, b"synced").unwrap();
@@ -580,7 +426,7 @@ mod tests {
         let cut = memory.power_cut();
         assert_eq!(read_all(&cut, Path::new("/file")).unwrap(), b"synced");
         let torn = read_all(&memory.power_cut_torn(), Path::new("/file")).unwrap();
-        assert_eq!(torn, b"UNSYNCED", "its one block may have been written");
+        assert_eq!(torn, b"UNSYNCED", "its only block may have been written");
         assert!(cut.metadata(Path::new("/moved")).unwrap().is_none());
         assert_eq!(read_all(&memory.process_kill(), Path::new("/moved")).unwrap(), b"UNSYNCED");
     }

@@ -1,8 +1,8 @@
-//! A tree of files that gets its public name only when it is complete and durable.
+//! A tree of files that receives its public name only once it is complete and durable.
 
-use crate::{
-    Error, FileHandle, FileSystem, Operation, Result, TreeSync, parent_of, remove_dir_all,
-};
+use crate::error::{Error, Operation, Result};
+use crate::file_system::{FileHandle, FileSystem, TreeSync};
+use crate::tree::{parent_of, remove_dir_all};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,27 +10,54 @@ use std::{fmt, io};
 
 /// A directory under a temporary name, filled and then [committed](Self::commit).
 ///
-/// Any number of threads may fill it at a time: to create a file is work for the file system, and most
-/// of them do it for several directories at once.
+/// * **Until `commit` returns**, the public name shows what it showed before: the old tree, or nothing.
+/// * **After `commit` returned `Ok`**, it shows the new tree, and does so even after a power cut.
+/// * **Dropped without a commit**, it removes itself. The public name is untouched.
+/// * **After a crash**, the temporary name may be left behind. Removing it is up to the owner of that name.
 ///
-/// Where the system can sync a whole tree, the commit does; elsewhere, as
-/// [`is_synced_as_a_whole`](Self::is_synced_as_a_whole) tells, files are synced by whoever writes them,
-/// and the commit syncs the directories. Dropped without a commit, it removes itself; after a kill the
-/// temporary name is left over.
+/// Any number of threads may fill it at the same time: most file systems create files in several directories
+/// concurrently.
+///
+/// Where the system can sync a whole tree, `commit` does so. Elsewhere
+/// [`is_synced_as_a_whole`](Self::is_synced_as_a_whole) is `false`, the caller syncs each file it writes,
+/// and `commit` syncs the directories. Syncing each file in any case is correct, only slower.
+///
+/// ```
+/// use qstore_storage::{FileSystem, MemoryFs, StagedDir, read_all};
+/// use std::{path::Path, sync::Arc};
+///
+/// let memory = MemoryFs::new();
+/// let files: Arc<dyn FileSystem> = Arc::new(memory.clone());
+///
+/// let staged = StagedDir::create(&files, Path::new("/.model.tmp"))?;
+/// for name in ["weights/0", "weights/1", "index"] {
+///     let file = staged.create_file(Path::new(name))?; // and its directories
+///     file.write_at(0, name.as_bytes())?;
+///     if !staged.is_synced_as_a_whole() {
+///         file.sync()?;
+///     }
+/// }
+/// let replaced = staged.commit(Path::new("/model"), Path::new("/.model.old"))?;
+/// assert!(replaced.is_none(), "there was no tree to replace");
+///
+/// assert_eq!(read_all(&memory.power_cut(), Path::new("/model/weights/1"))?, b"weights/1");
+/// # Ok::<(), qstore_storage::Error>(())
+/// ```
 pub struct StagedDir {
     storage: Arc<dyn FileSystem>,
     temporary: PathBuf,
-    /// Every directory below and including the temporary one; a deeper one sorts after its parent.
+    /// The temporary directory and every directory below it; a deeper one sorts after its parent.
     dirs: Mutex<BTreeSet<PathBuf>>,
     tree: Option<Box<dyn TreeSync>>,
     is_committed: bool,
 }
 
 impl StagedDir {
-    /// An empty directory under a temporary name in the same file system as its public name.
+    /// Creates an empty directory under a temporary name, which must be in the same file system as the public
+    /// one.
     ///
     /// # Errors
-    /// When the directory cannot be created, above all because the name is taken.
+    /// When the directory cannot be created, typically because the name is taken.
     pub fn create(storage: &Arc<dyn FileSystem>, temporary: &Path) -> Result<Self> {
         storage.create_dir(temporary)?;
         let tree = storage.sync_tree(temporary).unwrap_or(None);
@@ -43,37 +70,39 @@ impl StagedDir {
         })
     }
 
-    /// Whether the commit syncs the files as well.
+    /// Whether `commit` also syncs the files. If not, the caller syncs each file.
     #[must_use]
     pub fn is_synced_as_a_whole(&self) -> bool {
         self.tree.is_some()
     }
 
-    /// Creates a file, and the directories above it, at a path relative to this directory. Sync it
-    /// before the commit, unless the commit does.
+    /// Creates a file at a path relative to this directory, and the directories above it.
     ///
     /// # Errors
-    /// When it cannot be created; when the path leads out of the directory.
+    /// When it cannot be created, or when the path leads out of the directory.
     pub fn create_file(&self, relative: &Path) -> Result<Box<dyn FileHandle>> {
         let path = self.place(relative)?;
         self.storage.create_new(&path)
     }
 
-    /// Makes a file that is durable elsewhere a part of this tree as well, without copying it.
+    /// Adds a file that is durable elsewhere to this tree, by a hard link instead of a copy.
     ///
     /// # Errors
-    /// When it cannot be linked; when the path leads out of the directory.
+    /// When it cannot be linked, or when the path leads out of the directory.
     pub fn link_file(&self, from: &Path, relative: &Path) -> Result<()> {
         let path = self.place(relative)?;
         self.storage.link(from, &path)
     }
 
-    /// The path of a file in this tree, whose directory exists from now on.
+    /// The path of a file in this tree; creates its directory.
     fn place(&self, relative: &Path) -> Result<PathBuf> {
         let path = self.temporary.join(relative);
         let is_inside = relative.components().all(|part| matches!(part, Component::Normal(_)));
         if !is_inside || relative.as_os_str().is_empty() {
-            let reason = io::Error::new(io::ErrorKind::InvalidInput, "it leads out of the tree");
+            let reason = io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the path leads out of the staged directory",
+            );
             return Err(Error::new(Operation::Create, &path, reason));
         }
         self.make_dir(parent_of(&path))?;
@@ -86,7 +115,7 @@ impl StagedDir {
         }
         self.make_dir(parent_of(dir))?;
         match self.storage.create_dir(dir) {
-            // Nobody but us knows the temporary name: another thread needed it at the same moment.
+            // Only this tree knows the temporary name: another thread created it at the same moment.
             Err(error) if error.is_already_exists() => {}
             made => made?,
         }
@@ -94,23 +123,26 @@ impl StagedDir {
         Ok(())
     }
 
-    /// While the tree is filled it is held for a look only, never while the file system works.
+    /// While the tree is filled, this lock is held for lookups only, never during a file system operation.
     fn dirs(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
         self.dirs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes the tree: it is synced as a whole, or its directories from the bottom up; it takes the
-    /// public name in one step, then that name is synced. A tree that was there is exchanged for this
-    /// one; it has the temporary name then, and goes when what is returned is dropped. To take a large
-    /// tree apart takes as long as to write it, so that need not be waited for.
+    /// Publishes the tree: syncs it, as a whole or its directories bottom up, gives it the public name in one
+    /// step, and syncs that name.
     ///
-    /// Where the system cannot exchange two names, the old tree first steps aside to `tombstone`, a
-    /// name in the same file system that nobody else uses, and is removed at once. Whoever finds it,
-    /// and nothing under the public name, after a crash between the two steps, moves it back.
+    /// A tree under the public name is exchanged for this one. It then has the temporary name and is removed
+    /// when the returned [`ReplacedDir`] is dropped: removing a large tree takes as long as writing it, so the
+    /// caller chooses when.
+    ///
+    /// Where the file system cannot exchange two names, the old tree is first moved to `tombstone`, an unused
+    /// name in the same file system, and removed before this method returns. After a crash between the two
+    /// steps there is a tree under `tombstone` and nothing under the public name: the owner of the names moves
+    /// it back when it next opens.
     ///
     /// # Errors
-    /// When the last sync or the removal fails, the public name already shows the new tree. After
-    /// any other error the old one is as it was, or under `tombstone` if it could not be moved back.
+    /// If the last sync or the removal fails, the public name already shows the new tree. After any other
+    /// error the old tree is where it was, or under `tombstone` if it could not be moved back.
     pub fn commit(mut self, public: &Path, tombstone: &Path) -> Result<Option<ReplacedDir>> {
         match &self.tree {
             // mutant: staged_tree_not_synced
@@ -129,7 +161,7 @@ impl StagedDir {
             // mutant: staged_tree_deletes_then_renames
             match self.storage.exchange(&self.temporary, public) {
                 Ok(()) => old = Some(&*self.temporary),
-                Err(error) if error.source.kind() == io::ErrorKind::Unsupported => {
+                Err(error) if error.is_unsupported() => {
                     self.bury(public, tombstone)?;
                     old = Some(tombstone);
                 }
@@ -151,13 +183,13 @@ impl StagedDir {
         Ok(Some(ReplacedDir { storage, path }))
     }
 
-    /// Puts this tree in the place of the old one in two steps.
+    /// Replaces the old tree with this one in two steps.
     fn bury(&self, public: &Path, tombstone: &Path) -> Result<()> {
-        // The directory the tombstone goes to may be new; it must not be lost with what is in it.
+        // The directory of the tombstone may be new; it must not be lost with the tree in it.
         // mutant: directory_of_the_tombstone_not_synced
         self.storage.sync_dir(parent_of(parent_of(tombstone)))?;
         self.storage.rename(public, tombstone)?;
-        // Durable where it is now, so that it cannot be lost between the two names.
+        // Durable under its new name first, so that it cannot be lost between the two names.
         // mutant: tombstone_not_synced
         self.storage.sync_dir(parent_of(tombstone))?;
         let moved = self.storage.rename(&self.temporary, public);
@@ -171,7 +203,7 @@ impl StagedDir {
 impl Drop for StagedDir {
     fn drop(&mut self) {
         if !self.is_committed {
-            // Best effort: whoever owns the name collects leftovers when he next opens.
+            // Best effort: the owner of the name removes leftovers when it next opens.
             let _ = remove_dir_all(&*self.storage, &self.temporary);
         }
     }
@@ -183,8 +215,8 @@ impl fmt::Debug for StagedDir {
     }
 }
 
-/// A tree that another one has replaced, under that one's temporary name; dropping it removes it.
-#[must_use = "dropping it takes the tree apart, which takes time"]
+/// A tree that was replaced by [`StagedDir::commit`], now under the temporary name. Dropping it removes it.
+#[must_use = "dropping it removes the tree, which takes time"]
 pub struct ReplacedDir {
     storage: Arc<dyn FileSystem>,
     path: PathBuf,
@@ -192,7 +224,7 @@ pub struct ReplacedDir {
 
 impl Drop for ReplacedDir {
     fn drop(&mut self) {
-        // Best effort: whoever owns the name collects leftovers when he next opens.
+        // Best effort: the owner of the name removes leftovers when it next opens.
         let _ = remove_dir_all(&*self.storage, &self.path);
     }
 }
@@ -233,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_leads_out_is_refused_and_a_file_can_be_shared() {
+    fn a_path_that_leads_out_is_refused_and_a_file_can_be_linked() {
         let memory = MemoryFs::new();
         let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
         let staged = stage(&storage, b"text");

@@ -1,31 +1,56 @@
-//! A file that gets its public name only when it is complete and durable.
+//! A file that receives its public name only once it is complete and durable.
 
-use crate::{FileHandle, FileSystem, Result, parent_of};
+use crate::error::Result;
+use crate::file_system::{FileHandle, FileSystem};
+use crate::tree::parent_of;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A file under a temporary name, written from front to back, then [committed](Self::commit).
 ///
-/// Dropped without a commit, it removes itself; after a kill the temporary name is left over, and it
-/// is its owner's job to collect it.
+/// * **Until `commit` returns**, the public name shows what it showed before: the old file, or nothing.
+/// * **After `commit` returned `Ok`**, it shows the new file, and does so even after a power cut.
+/// * **Dropped without a commit**, it removes itself. The public name is untouched.
+/// * **After a crash**, the temporary name may be left behind. Removing it is up to the owner of that name.
+///
+/// Readers that have the old file open keep reading the old file.
+///
+/// ```
+/// use qstore_storage::{FileSystem, MemoryFs, StagedFile, read_all};
+/// use std::{path::Path, sync::Arc};
+///
+/// let memory = MemoryFs::new();
+/// let files: Arc<dyn FileSystem> = Arc::new(memory.clone());
+/// for text in ["old", "new"] {
+///     let mut staged = StagedFile::create(&files, Path::new("/.settings.tmp"))?;
+///     staged.append(text.as_bytes())?;
+///     staged.commit(Path::new("/settings"))?;
+/// }
+/// let mut abandoned = StagedFile::create(&files, Path::new("/.settings.tmp"))?;
+/// abandoned.append(b"never published")?;
+/// drop(abandoned);
+/// assert_eq!(read_all(&memory.power_cut(), Path::new("/settings"))?, b"new");
+/// assert_eq!(memory.list(Path::new("/"))?.len(), 1);
+/// # Ok::<(), qstore_storage::Error>(())
+/// ```
 pub struct StagedFile {
     storage: Arc<dyn FileSystem>,
     file: Option<Box<dyn FileHandle>>,
     temporary: PathBuf,
     len: u64,
-    /// How much of it the system was asked to write down.
+    /// The bytes that the system was asked to write to the disk.
     written_out: u64,
 }
 
-/// Often enough that the sync at the end waits for little, and seldom enough to cost nothing.
+/// Often enough that the sync at the end has little to wait for, and rarely enough to cost nothing.
 const WRITE_OUT_BYTES: u64 = 4 << 20;
 
 impl StagedFile {
-    /// An empty file under a temporary name in the same file system as its later public name.
+    /// Creates an empty file under a temporary name, which must be in the same file system as the public one.
     ///
     /// # Errors
-    /// When the file cannot be created, above all because the name is taken.
+    /// When the file cannot be created, typically because the name is taken.
     pub fn create(storage: &Arc<dyn FileSystem>, temporary: &Path) -> Result<Self> {
         let file = storage.create_new(temporary)?;
         Ok(Self {
@@ -37,7 +62,7 @@ impl StagedFile {
         })
     }
 
-    /// Writes at the end. Every few MB the system is asked to begin writing them down, so that the
+    /// Appends bytes. Every few megabytes the system is asked to start writing them to the disk, so that the
     /// sync of the commit has little to wait for.
     ///
     /// # Errors
@@ -52,24 +77,24 @@ impl StagedFile {
         Ok(())
     }
 
-    /// Bytes written so far, and where the next ones go.
+    /// The bytes written so far, and the offset of the next ones.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether nothing was written yet.
+    /// Whether nothing has been written yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Publishes the file: its bytes are synced, then it takes the public name in one step,
-    /// replacing what was there, then that name is synced. Returns the open file.
+    /// Publishes the file: syncs its bytes, renames it to the public name in one step, replacing a file of
+    /// that name, and syncs that name. Returns the open file.
     ///
     /// # Errors
-    /// When the last sync fails, the public name already shows the new file but may show the old one
-    /// again after a power cut. After any other error the public name is as it was.
+    /// If the last sync fails, the public name already shows the new file but may show the old one again
+    /// after a power cut. After any other error the public name shows what it showed before.
     pub fn commit(mut self, public: &Path) -> Result<Box<dyn FileHandle>> {
         // mutant: staged_file_not_synced, staged_file_renamed_before_its_sync
         self.file().sync()?;
@@ -105,7 +130,7 @@ impl StagedFile {
 impl Drop for StagedFile {
     fn drop(&mut self) {
         if self.file.take().is_some() {
-            // Best effort: whoever owns the name collects leftovers when he next opens.
+            // Best effort: the owner of the name removes leftovers when it next opens.
             let _ = self.storage.remove_file(&self.temporary);
         }
     }
@@ -140,7 +165,11 @@ mod tests {
             replace(&storage, text).unwrap();
             for cut in [memory.power_cut(), memory.power_cut_after_names()] {
                 assert_eq!(read_all(&cut, Path::new("/file")).unwrap(), text);
-                assert_eq!(cut.list(Path::new("/")).unwrap().len(), 1, "no temporary name is left");
+                assert_eq!(
+                    cut.list(Path::new("/")).unwrap().len(),
+                    1,
+                    "the temporary name is left behind"
+                );
             }
         }
     }

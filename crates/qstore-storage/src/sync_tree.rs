@@ -1,23 +1,23 @@
-//! One sync for a whole tree, where the system can do it and say whether it went well.
+//! One sync for a whole tree, where the system can do it and report whether it succeeded.
 //!
-//! A directory of six hundred files costs as many turns of the disk when each is synced by itself, and
-//! one or two when the whole file system is. The price is that the pages of everybody else on that file
-//! system are written down as well. Linux tells of failures since 5.8, through a descriptor that was
-//! opened before they happened; before that, and elsewhere, there is no such sync.
+//! Syncing six hundred files one by one costs as many disk flushes; syncing the whole file system costs one
+//! or two (docs/decisions/0033). The price is that the dirty pages of every other program on that file
+//! system are written as well. Linux reports failures since 5.8, through a descriptor that was opened before
+//! they happened; before that, and elsewhere, there is no such sync.
 
-use crate::{Result, TreeSync};
+use crate::error::Result;
+use crate::file_system::TreeSync;
 use std::path::Path;
 
 #[cfg(target_os = "linux")]
 pub(crate) fn begin(dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
-    use crate::Operation;
-    use crate::error::Context;
+    use crate::error::{Context, Operation};
 
-    if !tells_of_failures() {
+    if !reports_failures() {
         return Ok(None);
     }
     let file = std::fs::File::open(dir).context(Operation::Open, dir)?;
-    Ok(Some(Box::new(linux::FileSystem { file, dir: dir.to_path_buf() })))
+    Ok(Some(Box::new(linux::WholeFileSystem { file, dir: dir.to_path_buf() })))
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -26,7 +26,7 @@ pub(crate) fn begin(_: &Path) -> Result<Option<Box<dyn TreeSync>>> {
 }
 
 #[cfg(target_os = "linux")]
-fn tells_of_failures() -> bool {
+fn reports_failures() -> bool {
     let system = rustix::system::uname();
     let release = system.release().to_string_lossy();
     let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
@@ -36,20 +36,20 @@ fn tells_of_failures() -> bool {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use crate::error::Context;
-    use crate::{Operation, Result, TreeSync};
+    use crate::error::{Context, Operation, Result};
+    use crate::file_system::TreeSync;
     use std::fs::File;
     use std::io;
     use std::path::PathBuf;
 
-    /// Opened before anything is written, so that it hears of every failure.
+    /// Opened before anything is written, so that every failure is reported through it.
     #[derive(Debug)]
-    pub(super) struct FileSystem {
+    pub(super) struct WholeFileSystem {
         pub(super) file: File,
         pub(super) dir: PathBuf,
     }
 
-    impl TreeSync for FileSystem {
+    impl TreeSync for WholeFileSystem {
         fn sync(&self) -> Result<()> {
             // mutant: local_tree_sync_does_nothing
             let synced = rustix::fs::syncfs(&self.file).map_err(io::Error::from);

@@ -1,8 +1,8 @@
-//! Does the local file system really ask the system to sync?
+//! Does the local file system really request the syncs it promises?
 //!
-//! Whoever takes a sync away, or asks for another one, changes nothing that a test in memory or a reader
-//! could see. So the system is made to refuse: a filter on the system calls of one thread lets the
-//! named one fail with `EIO`. What is not asked for cannot fail.
+//! A missing sync, or the wrong one, changes nothing that a reader or a test in memory could see. So the
+//! system is made to refuse: a seccomp filter makes one system call of one thread fail with `EIO`. A call
+//! that is not made cannot fail.
 
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code)]
@@ -11,8 +11,8 @@ use qstore_storage::{FileSystem, LocalFs, Operation, Result};
 use std::path::Path;
 use std::thread;
 
-/// Runs something on a thread of its own whose calls of that number fail; `None` where the system
-/// allows no filters.
+/// Runs a closure on its own thread, in which that system call fails; `None` where the system does not allow
+/// filters.
 fn refused(call: libc::c_long, run: impl FnOnce(&Path) -> Result<()> + Send) -> Option<Result<()>> {
     let dir = tempfile::tempdir().unwrap();
     thread::scope(|scope| {
@@ -22,14 +22,14 @@ fn refused(call: libc::c_long, run: impl FnOnce(&Path) -> Result<()> + Send) -> 
     })
 }
 
-/// Lets a system call of this thread fail from now on; says whether that is possible.
+/// Makes a system call of this thread fail from now on. Returns whether that is possible.
 fn refuse(call: libc::c_long) -> bool {
     let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     let jump = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     let answer = (libc::BPF_RET | libc::BPF_K) as u16;
     let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let mut program = [
-        step(load, 0, 0, 0), // the call's number is the first word of what the filter sees
+        step(load, 0, 0, 0), // the first word that the filter sees is the number of the call
         step(jump, 0, 1, call as u32),
         step(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EIO as u32),
         step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
@@ -44,12 +44,12 @@ fn refuse(call: libc::c_long) -> bool {
 
 fn check(call: libc::c_long, operation: Operation, run: fn(&Path) -> Result<()>) {
     let dir = tempfile::tempdir().unwrap();
-    run(dir.path()).expect("nothing is wrong with the disk");
+    run(dir.path()).expect("the disk works");
     let Some(outcome) = refused(call, run) else {
         println!("not tested: the system allows no filters here");
         return;
     };
-    let error = outcome.expect_err("the refusal is told");
+    let error = outcome.expect_err("the refusal is reported");
     assert_eq!((error.operation, error.source.raw_os_error()), (operation, Some(libc::EIO)));
 }
 

@@ -1,5 +1,5 @@
 //! Golden checkpoints: both layouts, every codec and element type, nested states, and damage of every
-//! kind. Each lies in a directory of its own, as epoch 1.
+//! kind. Each is in a separate directory, as epoch 1.
 
 use super::{check_refusal, damaged, plain_state, put};
 use crate::stored_zip::{self, Parts};
@@ -16,7 +16,7 @@ const DIR: &str = "/c";
 const ZIP: &str = "epoch_0001.zarr.zip";
 const TREE: &str = "epoch_0001";
 
-/// A tensor of every type, with bytes that are no round numbers.
+/// A tensor of every type, with irregular bytes.
 fn every_type() -> StateDict {
     let tensor = |(number, dtype): (usize, &Dtype)| {
         let bytes: Vec<u8> = (0..dtype.size() * 6)
@@ -28,7 +28,7 @@ fn every_type() -> StateDict {
     Dtype::ALL.iter().enumerate().map(tensor).collect()
 }
 
-/// As an optimizer has it: lists, integer keys, scalars, 0-d and empty tensors.
+/// Like the state of an optimizer: lists, integer keys, scalars, 0-dimensional and empty tensors.
 fn nested() -> StateDict {
     let quarters: Vec<f32> = (0_u8..20).map(|n| f32::from(n) / 4.0).collect();
     let moments = StateDict::from_iter([
@@ -44,7 +44,7 @@ fn nested() -> StateDict {
     state
 }
 
-/// Keys that no file could be called.
+/// Keys that cannot be file names.
 fn names() -> StateDict {
     let long = "n".repeat(200);
     ["w", "W", "a/b", "..", "größe", "zarr.json", "CON", &long]
@@ -87,7 +87,7 @@ fn collect(memory: &MemoryFs, root: &str, dir: &str, parts: &mut Parts) {
     }
 }
 
-/// Writes the golden checkpoints below `root`; returns what must be found in them, by their names.
+/// Writes the golden checkpoints below `root`. Returns their expected contents by name.
 pub fn make_checkpoints(root: &Path) -> Map<String, Value> {
     let mut all = Map::new();
     let mut add = |name: &str, parts: &Parts, expected: Value| {
@@ -148,7 +148,7 @@ pub fn make_checkpoints(root: &Path) -> Map<String, Value> {
     let (_, sealed) = parts.remove(manifest.expect("it has one"));
     let text = String::from_utf8(sealed).expect("it is JSON");
     let later = stored_zip::reseal(&text.replace("\"version\":1", "\"version\":2"));
-    // The keys of chunks are those of a directory, which the archive's reader takes as well.
+    // The chunk keys are those of a directory, which the archive's reader accepts as well.
     let later = one(stored_zip::zip(&parts, &later));
     add("damaged/of_a_later_version", &later, refuse("UnsupportedVersion", "version 2"));
 
@@ -165,7 +165,7 @@ pub fn make_checkpoints(root: &Path) -> Map<String, Value> {
     let place = |name: &str| directory.iter().position(|(path, _)| path.ends_with(name));
     let (first, second) = (place("exp_avg/c.0.0"), place("exp_avg/c.1.0"));
     let (first, second) = (first.expect("two chunks"), second.expect("two chunks"));
-    // Each ends with its own checksum, which is right; only the manifest tells them apart.
+    // Each ends with its own, correct checksum; only the manifest distinguishes them.
     let bytes = std::mem::take(&mut swapped[first].1);
     swapped[first].1 = std::mem::replace(&mut swapped[second].1, bytes);
     let says = "of tensor `model/state/0/exp_avg` does not match its checksum";

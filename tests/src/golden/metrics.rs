@@ -1,5 +1,5 @@
-//! Golden metrics files: every codec, nullable and late columns, sessions that went on, versions that
-//! were copied while a writer was at it, and damage of every kind.
+//! Golden metrics files: every codec, nullable and late columns, continued sessions, versions that were copied
+//! while they were being written, and damage of every kind.
 
 use super::{check_refusal, damaged, put};
 use crate::plain;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 const PATH: &str = "/metrics.parquet";
 
-/// Row number `n`: each type, some values left out, floats that lesser formats bend.
+/// Row number `n`: each type, some missing values, and floats that many formats do not preserve.
 fn row(n: i64) -> Row {
     let mut row = Row::from([("step", n)]);
     row.set(
@@ -33,14 +33,14 @@ fn row(n: i64) -> Row {
     row
 }
 
-/// As [`row`], with a column that comes late and another that is no integer any more.
+/// As [`row`], with a column that appears late and another that is no longer an integer.
 fn late_row(n: i64) -> Row {
     let mut row = row(n);
     row.set("accuracy", n as f64 / 100.0);
     row
 }
 
-/// What a file is to hold, by column.
+/// The expected values of a file, by column.
 fn columns(rows: &[Row]) -> Value {
     let rows: Vec<Value> = rows.iter().map(plain::row).collect();
     let names = rows.iter().filter_map(Value::as_object).flat_map(Map::keys);
@@ -56,7 +56,7 @@ fn columns_of(table: &Table) -> Value {
     columns(&table.iter_rows().collect::<Vec<_>>())
 }
 
-/// A log in memory, in the middle of its work.
+/// A log in memory that has not been closed.
 struct Run {
     memory: MemoryFs,
     rows: Vec<Row>,
@@ -92,7 +92,7 @@ impl Run {
     }
 }
 
-/// Writes the golden metrics files below `root`; returns what must be found in them, by their names.
+/// Writes the golden metrics files below `root`. Returns their expected contents by name.
 pub fn make_metrics(root: &Path) -> Map<String, Value> {
     let mut all = Map::new();
     let mut add = |name: &str, bytes: &[u8], expected: Value| {
@@ -123,12 +123,12 @@ pub fn make_metrics(root: &Path) -> Map<String, Value> {
     empty.session(settings(), vec![gone], 1, true);
     add("metrics/a_row_and_a_late_column.parquet", &empty.bytes(), empty.expected(true, &[1, 1]));
 
-    // Copied while the writer is at it: groups with gaps between them, nothing closed.
+    // Copied while it is being written: groups with gaps between them, not closed.
     let mut unclosed = Run::new();
     let twin = settings().twin_bytes_min(0).reuse_after(Duration::ZERO);
     unclosed.session(twin.clone(), (0..60).map(row).collect(), 4, false);
     add("metrics/unclosed.parquet", &unclosed.bytes(), unclosed.expected(false, &[60]));
-    // Continued by others, with a column more; first closed, then left behind.
+    // Continued by other sessions, with one more column; first closed, then not.
     unclosed.session(twin.clone(), (60..75).map(late_row).collect(), 4, true);
     let expected = unclosed.expected(true, &[60, 15]);
     add("metrics/continued_and_closed.parquet", &unclosed.bytes(), expected);
@@ -143,7 +143,7 @@ pub fn make_metrics(root: &Path) -> Map<String, Value> {
             let expected = json!({"error": error, "says": says, "recovered_rows": recovered});
             add(&format!("metrics/damaged/{name}.parquet"), &bytes, expected);
         };
-    // Found when it is read, not when it is opened; who continues the file copies it as it is.
+    // Detected when it is read, not when it is opened; a writer that continues the file copies it as it is.
     let flipped = damaged(&whole, |bytes| bytes[100] ^= 1);
     refuse("bit_in_a_chunk", flipped, "Damaged", "do not agree with their checksum", Some(40));
     let flipped = damaged(&whole, |bytes| bytes[footer + 40] ^= 1);
@@ -166,7 +166,7 @@ fn length_at(bytes: &[u8], at: usize) -> usize {
     u32::from_le_bytes(length) as usize
 }
 
-/// Reads a golden metrics file as a reader and as a writer that goes on with it.
+/// Opens a golden metrics file as a reader, and as a writer that continues it.
 pub fn check_metrics(root: &Path, name: &str, expected: &Value) {
     let path = root.join(name);
     let read = || {

@@ -1,4 +1,4 @@
-//! States as plain JSON, exact: tensors as their bytes, floats as their bits, keys with their kind.
+//! States as exact, plain JSON: tensors as bytes, floats as bits, keys with their kind.
 
 use crate::plain;
 use qstore::schema::{Key, State, StateDict, Tensor};

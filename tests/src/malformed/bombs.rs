@@ -1,6 +1,6 @@
-//! Small inputs that mean something huge: many rows in few bytes, one long text in many rows, shapes
-//! without end, brackets without end. All of them are read as any other input is: soon, and in little
-//! memory. (Headers of pages that lie are made beside the code, in `pages/tests.rs` of qstore-parquet.)
+//! Small inputs that decode to something huge: many rows in few bytes, one long text in many rows, unlimited
+//! shapes, unlimited nesting. All of them must be handled like any other input: quickly and in little memory.
+//! (Page headers that lie are tested beside the code that reads them, in qstore-parquet.)
 
 use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType};
@@ -9,34 +9,42 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 use std::sync::Arc;
 
-/// The name of a target, what the input is, and the input.
+/// The name of a target, a description of the input, and the input.
 pub type Bomb = (&'static str, &'static str, Vec<u8>);
 
-/// All of them.
+/// All bombs.
 pub fn bombs() -> Vec<Bomb> {
     let deep = |open: &str| open.repeat(20_000).into_bytes();
     let mut bombs = vec![
         ("metrics", "two million nulls", nulls(1 << 21)),
         ("metrics", "a text of 4 KB in 25 000 rows", long_text(false)),
         ("metrics", "the same with gzip", long_text(true)),
-        ("metrics", "thousands of endings", b"\x00\xf0\x00\x00PAR1".repeat(8_000)),
-        ("metrics", "nothing but beginnings", b"PAR1".repeat(16_000)),
-        ("safetensors", "a header without end", [&u64::MAX.to_le_bytes()[..], b"{}"].concat()),
-        ("safetensors", "a shape without end", safetensors("[4611686018427387904,16]", "[0,0]")),
-        ("safetensors", "data without end", safetensors("[1]", "[0,18446744073709551615]")),
+        ("metrics", "thousands of footers", b"\x00\xf0\x00\x00PAR1".repeat(8_000)),
+        ("metrics", "nothing but magic numbers", b"PAR1".repeat(16_000)),
+        (
+            "safetensors",
+            "a header of unlimited length",
+            [&u64::MAX.to_le_bytes()[..], b"{}"].concat(),
+        ),
+        (
+            "safetensors",
+            "a shape of unlimited size",
+            safetensors("[4611686018427387904,16]", "[0,0]"),
+        ),
+        ("safetensors", "data of unlimited length", safetensors("[1]", "[0,18446744073709551615]")),
         ("safetensors", "no data for a shape", safetensors("[1000000000000]", "[0,0]")),
     ];
     for target in ["manifest", "zarr_json"] {
-        bombs.push((target, "arrays in arrays", deep("[")));
-        bombs.push((target, "objects in objects", deep("{\"a\":")));
+        bombs.push((target, "nested arrays", deep("[")));
+        bombs.push((target, "nested objects", deep("{\"a\":")));
         bombs.push((target, "a list of lists", format!("[{}[]]", "[],".repeat(20_000)).into()));
     }
     let nested = deep("[");
-    bombs.push(("safetensors", "arrays in arrays", {
+    bombs.push(("safetensors", "nested arrays", {
         [&(nested.len() as u64).to_le_bytes()[..], &nested].concat()
     }));
     let names = format!("{}leaf", "a\n>\n".repeat(30));
-    bombs.push(("names", "dicts in dicts", names.into()));
+    bombs.push(("names", "nested dicts", names.into()));
     bombs
 }
 
@@ -46,7 +54,7 @@ fn safetensors(shape: &str, offsets: &str) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()
 }
 
-/// A column that holds nothing.
+/// A column of nulls.
 fn nulls(rows: usize) -> Vec<u8> {
     let leaf = Type::primitive_type_builder("n", Physical::DOUBLE);
     let leaf = leaf.with_repetition(Repetition::OPTIONAL).build();
@@ -60,12 +68,12 @@ fn long_text(is_gzip: bool) -> Vec<u8> {
     let leaf = leaf.with_logical_type(Some(LogicalType::String)).build();
     let gzip = is_gzip.then(|| Compression::GZIP(parquet::basic::GzipLevel::default()));
     let codec = gzip.unwrap_or(Compression::UNCOMPRESSED);
-    // A hundred megabytes, if each row had a text of its own.
+    // A hundred megabytes if each row had its own copy of the text.
     let text = ByteArray::from(vec![b'x'; 4_000]);
     file::<ByteArrayType>(leaf, codec, &vec![text; 25_000], None)
 }
 
-/// A file of one column, by the Parquet library.
+/// A file with one column, written by the Parquet library.
 fn file<T: DataType>(
     leaf: parquet::errors::Result<Type>,
     codec: Compression,
@@ -82,7 +90,7 @@ fn file<T: DataType>(
         let (root, properties) = (Arc::new(root), Arc::new(properties));
         let mut writer = SerializedFileWriter::new(Vec::new(), root, properties)?;
         let mut group = writer.next_row_group()?;
-        let mut column = group.next_column()?.expect("there is one column");
+        let mut column = group.next_column()?.expect("the group has one column");
         column.typed::<T>().write_batch(values, levels, None)?;
         column.close()?;
         group.close()?;

@@ -1,5 +1,5 @@
-//! Checkpoints in both layouts: as they are, and with a manifest that agrees with whatever is there, so
-//! that what is behind the checksums is reached.
+//! Checkpoints in both layouts: as they are, and with a manifest that matches whatever is there, so that the
+//! code behind the checksums is reached.
 
 use super::parts::{pack, unpack};
 use crate::stored_zip::{MANIFEST, Parts, resealed, sealed_manifest, zip};
@@ -17,7 +17,7 @@ const ZIP: &str = "/c/epoch_0001.zarr.zip";
 const TREE: &str = "/c/epoch_0001";
 const ROOT: &str = "zarr.json";
 
-/// A checkpoint that says it holds more is not loaded here: that much memory is what it asks for.
+/// A checkpoint that declares more than this is not loaded here: it would rightly use that much memory.
 const TENSOR_BYTES_MAX: u64 = 16 << 20;
 
 pub(super) fn read_zip(bytes: &[u8]) {
@@ -65,7 +65,7 @@ pub(super) fn zip_seeds() -> Vec<Vec<u8>> {
     [Compression::None, Compression::Zstd, Compression::Lz4, Compression::Gzip].map(zip).into()
 }
 
-/// The entries but for the manifest, which is made to agree with them.
+/// The entries except the manifest, which is made to match them.
 pub(super) fn read_parts(bytes: &[u8]) {
     let parts = unpack(bytes);
     let memory = MemoryFs::new();
@@ -86,7 +86,7 @@ pub(super) fn parts_seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<_> = [Compression::None, Compression::Zstd, Compression::Lz4]
         .map(|compression| seed(Layout::Directory, compression))
         .into();
-    // A bomb: a chunk of zeros a thousand times as long as it is stored.
+    // A bomb: a chunk of zeros that is a thousand times its stored length.
     let zeros = StateDict::from_iter(
         [("zeros", Tensor::from_vec(vec![0_u8; 1 << 20], [1 << 20]))]
             .map(|(name, tensor)| (name, tensor.expect("as many as there are"))),
@@ -97,7 +97,7 @@ pub(super) fn parts_seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// The entries of a good checkpoint but for the manifest, saved once: a fuzzer asks often.
+/// The entries of a valid checkpoint except the manifest, saved only once: a fuzzer needs them often.
 fn good_parts() -> Parts {
     static GOOD: OnceLock<Parts> = OnceLock::new();
     let good = GOOD.get_or_init(|| {
@@ -108,10 +108,10 @@ fn good_parts() -> Parts {
     good.clone()
 }
 
-/// A manifest in place of a good one.
+/// A manifest in place of the valid one.
 pub(super) fn read_manifest(bytes: &[u8]) {
     let parts = good_parts();
-    // The last digits are those of a checksum, wrong or right.
+    // The last digits are a checksum, wrong or right.
     for manifest in [bytes.to_vec(), resealed(bytes)] {
         let memory = MemoryFs::new();
         assert!(put_tree(&memory, &parts, &manifest), "the entries are those of a good one");
@@ -127,7 +127,7 @@ pub(super) fn manifest_seeds() -> Vec<Vec<u8>> {
     parts.into_iter().filter(|(name, _)| name == MANIFEST).map(|(_, bytes)| bytes).collect()
 }
 
-/// A root `zarr.json` in place of a good one.
+/// A root `zarr.json` in place of the valid one.
 pub(super) fn read_root(bytes: &[u8]) {
     let mut parts = good_parts();
     for (name, content) in &mut parts {
@@ -170,12 +170,12 @@ pub(super) fn group_seeds() -> Vec<Vec<u8>> {
         ("model/w/c/0".to_owned(), vec![0; 8]),
         ("model/w/c/1".to_owned(), vec![1; 8]),
     ];
-    // Ours is a Zarr group, too.
+    // Our own checkpoint is a Zarr group as well.
     let seed = |compression| pack(&tree(&saved(Layout::Directory, compression)));
     vec![pack(&plain), seed(Compression::None), seed(Compression::Zstd)]
 }
 
-/// Small tensors of some types and shapes, cut into chunks, and nested metadata.
+/// Small tensors of several types and shapes, in several chunks, and nested metadata.
 fn state() -> StateDict {
     let mut state = StateDict::from_iter([
         ("w", Tensor::from_vec((0..24).map(|n| n as f32).collect(), [4, 6]).expect("24 elements")),
@@ -202,7 +202,7 @@ fn saved_state(state: StateDict, layout: Layout, compression: Compression) -> Me
     memory
 }
 
-/// The files of the directory, by their paths in it; the root last, as it is written.
+/// The files of the directory by relative path; the root comes last, as it is written.
 fn tree(memory: &MemoryFs) -> Parts {
     fn collect(memory: &MemoryFs, dir: &str, parts: &mut Parts) {
         for entry in memory.list(&Path::new(TREE).join(dir)).expect("it is there") {
@@ -221,7 +221,7 @@ fn tree(memory: &MemoryFs) -> Parts {
     parts
 }
 
-/// Writes the files; `false` where a name cannot be one, or two get in each other's way.
+/// Writes the files. Returns `false` if a name is not possible, or if two names conflict.
 fn put_tree(memory: &MemoryFs, parts: &Parts, manifest: &[u8]) -> bool {
     let mut all = parts.iter().map(|(name, bytes)| (&**name, &**bytes)).collect::<Vec<_>>();
     all.push((MANIFEST, manifest));
@@ -245,7 +245,7 @@ fn put(memory: &MemoryFs, path: &str, bytes: &[u8]) {
 mod tests {
     use super::*;
 
-    /// A seed that is refused would leave everything behind the first check untested.
+    /// A refused seed would leave everything after the first check untested.
     #[test]
     fn every_seed_is_loaded() {
         for seed in parts_seeds() {

@@ -1,17 +1,17 @@
-//! Whether a target came back in time, in its memory, and without a panic.
+//! Decides whether a target returned in time, within its memory, and without a panic.
 
 use super::Target;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// What a target may take for an input.
+/// The resources that a target may use for one input.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The longest it may take.
+    /// The maximum time.
     pub time: Duration,
-    /// Bytes of memory at a time, whatever the input.
+    /// The maximum bytes of memory at a time for an empty input.
     pub memory: u64,
-    /// And for each byte of it: a JSON document of seven bytes is some hundreds of bytes in memory.
+    /// Additional bytes per byte of input: a JSON document of seven bytes takes hundreds of bytes in memory.
     pub memory_per_byte: u64,
 }
 
@@ -21,10 +21,10 @@ impl Default for Limits {
     }
 }
 
-/// Gives these bytes to the target; the error says what it did wrong.
+/// Passes these bytes to the target.
 ///
 /// # Errors
-/// A panic, too much memory, too much time.
+/// A panic, too much memory, or too much time.
 pub fn judge(target: Target, bytes: &[u8], limits: Limits) -> Result<(), String> {
     let (mut panicked, mut took) = (None, Duration::ZERO);
     let spent = allocation_counter::measure(|| {
@@ -48,7 +48,7 @@ pub fn judge(target: Target, bytes: &[u8], limits: Limits) -> Result<(), String>
     Ok(())
 }
 
-/// As [`judge`], but a target that was too slow gets two more chances: others may have had the
+/// As [`judge`], but a target that was too slow gets two more chances: other processes may have used the
 /// processor.
 ///
 /// # Errors

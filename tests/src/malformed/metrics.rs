@@ -15,19 +15,19 @@ const PATH: &str = "/metrics.parquet";
 const MAGIC: &[u8] = b"PAR1";
 const SEAL: &[u8] = b"QSFC";
 
-/// The program a footer says it is from; ours has checksums that count.
+/// The program that a footer names as its writer; only in our own files are the checksums checked.
 const OURS: &[u8] = b"qstore-parquet";
 
 pub(super) fn read_as_is(bytes: &[u8]) {
     let memory = MemoryFs::new();
     put(&memory, bytes);
     if let Ok(file) = MetricsFile::open_in(&memory, PATH) {
-        let validation = file.validate().expect("damage is in what is returned");
+        let validation = file.validate().expect("damage is part of the result");
         assert_eq!(validation.rows, file.rows());
         let mut is_whole = true;
         for field in file.fields() {
             let mut rows = 0;
-            // In pieces: a file that is not trusted need not fit into the memory at once.
+            // In batches: an untrusted file need not fit into memory at once.
             for batch in file.batches(&[&field.name], 0..u64::MAX).expect("the column is there") {
                 let Ok(batch) = batch else {
                     is_whole = false;
@@ -60,11 +60,11 @@ fn write(memory: &MemoryFs) {
     let accepted = Sink::<Row>::stats(&log).pending_rows as u64;
     if log.close().is_ok() {
         let file = MetricsFile::open_in(memory, PATH).expect("what was closed can be opened");
-        assert_eq!(file.rows(), before + accepted, "and has all its rows");
+        assert_eq!(file.rows(), before + accepted, "a continued file has all its rows");
     }
 }
 
-/// The same with checksums that agree, so that what is behind them is reached.
+/// The same with matching checksums, so that the code behind the checks is reached.
 pub(super) fn read_sealed(bytes: &[u8]) {
     for is_ours in [true, false] {
         if let Some(sealed) = sealed(bytes, is_ours) {
@@ -73,8 +73,8 @@ pub(super) fn read_sealed(bytes: &[u8]) {
     }
 }
 
-/// Puts the right checksum before the footer; and if the file is not to be ours any more, makes the
-/// footer somebody else's, whose chunks have no checksums.
+/// Writes the correct checksum before the footer. If the file should no longer count as ours, the footer names
+/// another writer, whose chunks have no checksums.
 fn sealed(bytes: &[u8], is_ours: bool) -> Option<Vec<u8>> {
     let mut bytes = bytes.to_vec();
     let tail = bytes.len().checked_sub(8)?;
@@ -98,7 +98,7 @@ fn put(memory: &MemoryFs, bytes: &[u8]) {
     file.write_at(0, bytes).expect("the memory has room");
 }
 
-/// Small files with every type and codec, of one group and of several.
+/// Small files with every type and codec, with one group and with several.
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let codecs = [
         Compression::None,
@@ -112,7 +112,8 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         let settings = WriterSettings::default().compression(compression).run_id("seed");
         let settings = settings.plain_encoding(is_plain);
         let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
-        let mut log = MetricsLog::<Row>::open_in(storage, PATH, settings).expect("it can be made");
+        let mut log =
+            MetricsLog::<Row>::open_in(storage, PATH, settings).expect("a file can be created");
         for n in 0..20_i64 {
             let mut row = Row::from([("n", n)]);
             row.set("float", n as f64 / 7.0).set("flag", n % 3 == 0);

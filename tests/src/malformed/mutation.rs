@@ -1,13 +1,13 @@
-//! Malformed inputs from good ones, each from a number, so that it can be made again.
+//! Makes malformed inputs from valid ones. Each is derived from a number, so that it can be reproduced.
 //!
-//! Bits are flipped, bytes exchanged for others that mean something, numbers made huge, pieces cut
-//! out, doubled, moved, or taken from another input; in text, numbers are replaced by others and
-//! brackets repeated. It needs no fuzzer and knows no format.
+//! Bits are flipped, bytes replaced with significant ones, numbers made huge, and pieces removed, duplicated,
+//! moved, or taken from another input; in text, numbers are replaced and brackets repeated. It needs no fuzzer
+//! and knows no format.
 
 use super::Target;
 use fastrand::Rng;
 
-/// Input number `number` of this seed, for that target.
+/// Input `number` of this seed for that target.
 pub fn input(target: Target, seeds: &[Vec<u8>], seed: u64, number: u64) -> Vec<u8> {
     let name = crc32c::crc32c(target.name.as_bytes());
     let mut rng = Rng::with_seed(seed ^ u64::from(name) << 32 ^ number.wrapping_mul(0x9e37_79b9));
@@ -18,7 +18,7 @@ pub fn input(target: Target, seeds: &[Vec<u8>], seed: u64, number: u64) -> Vec<u
     bytes
 }
 
-/// Longer ones only take longer.
+/// Longer inputs only take longer.
 const LEN_MAX: usize = 1 << 16;
 
 fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], rng: &mut Rng) {
@@ -69,7 +69,7 @@ fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], rng: &mut Rng) {
     bytes.truncate(LEN_MAX);
 }
 
-/// Somewhere; often near the end, where footers, directories and manifests are.
+/// A random position, often near the end, where footers, directories and manifests are.
 fn place(len: usize, rng: &mut Rng) -> usize {
     if rng.bool() { rng.usize(..len) } else { len - 1 - rng.usize(..len.min(400)) }
 }
@@ -81,7 +81,7 @@ fn piece(bytes: &[u8], rng: &mut Rng) -> std::ops::Range<usize> {
     start..start + len
 }
 
-/// A number of one to eight bytes becomes one that nobody expects.
+/// Replaces a number of one to eight bytes with an extreme one.
 fn blow_up(bytes: &mut [u8], rng: &mut Rng) {
     const NUMBERS: [u64; 9] = [
         0,
@@ -99,7 +99,7 @@ fn blow_up(bytes: &mut [u8], rng: &mut Rng) {
     bytes[..len].copy_from_slice(&number[..len]);
 }
 
-/// The next number that stands there as text becomes another one.
+/// Replaces the next decimal number in the text.
 fn number_in_text(bytes: &mut Vec<u8>, at: usize, rng: &mut Rng) {
     const NUMBERS: [&str; 10] = [
         "0",

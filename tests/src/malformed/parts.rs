@@ -1,12 +1,11 @@
-//! Named pieces of bytes as one: how a whole directory becomes the input of a fuzzer, and back.
+//! Named pieces of bytes as one byte string: how a whole directory becomes the input of a fuzzer, and back.
 //!
-//! Each piece is the length of its name in one byte, the name, the length of its content in two bytes,
-//! little-endian, and the content. What is cut off ends with the bytes there are, so that every input
-//! means something.
+//! Each piece is the length of its name in one byte, the name, the length of its content in two bytes
+//! (little-endian), and the content. A truncated piece ends where the bytes end, so that every input is valid.
 
 use crate::stored_zip::Parts;
 
-/// More pieces than any seed has.
+/// More than any seed has.
 const COUNT_MAX: usize = 64;
 
 pub(super) fn pack(parts: &Parts) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! States from outside: safetensors files, and names of tensors.
+//! Untrusted states: safetensors files, and tensor names.
 
 use qstore::schema::{Key, State, StateDict, Tensor};
 use qstore::storage::{EntryKind, FileSystem, MemoryFs, read_all};
@@ -16,9 +16,9 @@ pub(super) fn read_safetensors(bytes: &[u8]) {
     let file = memory.create_new(Path::new(FILE)).expect("the memory is empty");
     file.write_at(0, bytes).expect("the memory has room");
     let Ok(state) = import_safetensors_in(&memory, FILE) else { return };
-    // Tensors cannot be more than the file holds.
+    // The tensors cannot be larger than the file.
     assert!(state.tensor_bytes() <= bytes.len() as u64);
-    // What could be read can be written, unless one of its names is not allowed, and read again.
+    // What was read can be written, unless one of its names is not allowed, and read again.
     let storage: Arc<dyn FileSystem> = Arc::new(memory);
     if export_safetensors_in(&storage, "/again.safetensors", &state).is_ok() {
         let again = import_safetensors_in(&*storage, "/again.safetensors");
@@ -45,11 +45,11 @@ fn written(state: &StateDict) -> Vec<u8> {
     read_all(&memory, Path::new(FILE)).expect("it is there")
 }
 
-/// Names, one a line: a line `>` begins a dict of the name before it, `<` ends one, and `#` before a
-/// number makes it an integer key.
+/// Names, one per line: a line `>` starts a dict under the preceding name, `<` ends it, and `#` before a number
+/// makes it an integer key.
 pub(super) fn read_names(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    // A name is stored a few times, and a directory for each takes its time.
+    // Each name is stored several times and gets a directory, which takes time.
     let mut lines = text.split('\n').take(40);
     let state = dict(&mut lines, 0);
     for layout in [Layout::SingleFile, Layout::Directory] {
@@ -61,10 +61,10 @@ pub(super) fn read_names(bytes: &[u8]) {
         let manager = manager.expect("the memory has a directory");
         let Ok(ticket) = manager.save(1, state.clone(), None, None) else { continue };
         let patience = Duration::from_secs(60);
-        ticket.wait(patience).expect("what was taken is saved");
-        let loaded = manager.load(1).expect("what was saved is loaded");
+        ticket.wait(patience).expect("an accepted state is saved");
+        let loaded = manager.load(1).expect("a saved state can be loaded");
         assert_eq!(loaded.model_state, state);
-        // Nothing lies outside the directory, and only plain names in it.
+        // Nothing is outside the directory, and only plain names are in it.
         let lies_there: Vec<_> = memory.list(Path::new("/run")).expect("it is there");
         assert_eq!(lies_there.len(), 2, "{lies_there:?}");
         assert!(memory.list(Path::new("/run/other")).expect("it is there").is_empty());

@@ -124,7 +124,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "new_directory_not_synced",
-        file: "crates/qstore-storage/src/lib.rs",
+        file: "crates/qstore-storage/src/tree.rs",
         edits: &[("        storage.sync_dir(parent_of(dir))?;\n", "")],
         danger: "all checkpoints are gone with the directory they were saved into",
         tests: CRASHES,

@@ -122,6 +122,10 @@ mod tests {
             unreachable!("it has its length")
         }
 
+        fn stamp(&self) -> qstore_storage::Result<qstore_storage::Stamp> {
+            unreachable!("nothing asks which file it is")
+        }
+
         fn sync(&self) -> qstore_storage::Result<()> {
             // sleep: as a disk would, so that other threads fill their batches meanwhile.
             thread::sleep(Duration::from_micros(50));

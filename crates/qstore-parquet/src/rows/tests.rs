@@ -103,7 +103,7 @@ fn a_column_that_stands_twice_is_refused() {
     impl Record for Twice {
         const DECLARED: &'static [Field] = &[Field::required("step", DataType::Int64)];
         fn visit(&self, visitor: &mut impl FieldVisitor) {
-            visitor.declared(0, ValueRef::Int(1));
+            visitor.declared(0, &Self::DECLARED[0], ValueRef::Int(1));
             visitor.extra(&"step".into(), ValueRef::Int(2));
         }
     }

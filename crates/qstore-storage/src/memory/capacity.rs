@@ -1,16 +1,8 @@
-//! A disk that can be full.
+//! A disk that can run full.
 
-use super::{Disk, Inode, MemoryFs, ROOT};
+use super::disk::{Disk, Inode, ROOT};
 use std::collections::HashSet;
 use std::io;
-
-impl MemoryFs {
-    /// Limits the bytes of all files together; `None`, the default, is no limit. A write beyond it
-    /// takes what still fits and fails, as on a full disk; what has no name any more does not count.
-    pub fn set_capacity(&self, bytes: Option<u64>) {
-        self.disk().capacity = bytes;
-    }
-}
 
 impl Disk {
     /// Bytes that can still be written.
@@ -18,7 +10,7 @@ impl Disk {
         self.capacity.map(|capacity| capacity.saturating_sub(self.used()))
     }
 
-    /// How many of the bytes `start..end` a file may get, and the error if not all.
+    /// Where a write of the bytes `start..end` of a file must stop, and the error if that is too early.
     pub(super) fn room(&self, inode: usize, start: usize, end: usize) -> (usize, io::Result<()>) {
         let len = self.bytes(inode).map_or(0, Vec::len);
         match self.available() {
@@ -51,7 +43,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn a_full_disk_takes_what_fits_and_is_free_again_when_something_goes() {
+    fn a_full_disk_accepts_what_fits_and_more_once_something_is_removed() {
         let memory = MemoryFs::new();
         memory.set_capacity(Some(10));
         let old = memory.create_new(Path::new("/old")).unwrap();
@@ -61,7 +53,7 @@ mod tests {
         assert_eq!(error.source.kind(), io::ErrorKind::StorageFull);
         assert_eq!(read_all(&memory, Path::new("/new")).unwrap(), b"12345");
         assert_eq!(memory.available(Path::new("/")).unwrap(), Some(0));
-        old.write_at(0, b"54321").unwrap(); // no new byte is asked for
+        old.write_at(0, b"54321").unwrap(); // takes no new byte
         memory.remove_file(Path::new("/old")).unwrap();
         assert_eq!(memory.available(Path::new("/")).unwrap(), Some(5));
         new.write_at(5, b"67890").unwrap();

@@ -1,10 +1,11 @@
-//! What a power cut leaves of what was not synced: a file system may have written any part of it.
+//! What a power cut leaves of unsynced changes: the file system may have written any part of them.
 
-use super::{Disk, Inode, MemoryFs};
+use super::disk::{Disk, Inode};
+use crate::random::Random;
 use std::fmt;
 
-/// A power cut: what becomes of unsynced bytes and of unsynced names. It shows as a short text that
-/// names it completely, seeds included.
+/// A power cut: what becomes of unsynced bytes and of unsynced names. Its text form is short and describes
+/// it completely, including its seeds, so that a failing test can print it and be repeated.
 ///
 /// ```
 /// use qstore_storage::{MemoryFs, PowerCut, FileSystem, read_all};
@@ -21,43 +22,43 @@ use std::fmt;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PowerCut {
-    /// Of the files.
+    /// What becomes of unsynced bytes in files.
     pub bytes: UnsyncedBytes,
-    /// Of the directories.
+    /// What becomes of unsynced names in directories.
     pub names: UnsyncedNames,
 }
 
-/// What becomes of bytes that were written and not synced.
+/// What becomes of bytes that were written but not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnsyncedBytes {
-    /// None was written down.
+    /// None has reached the disk.
     Lost,
-    /// All were.
+    /// All have reached the disk.
     Kept,
-    /// Every other block was, beginning with the first, and the length.
+    /// Every other block has, starting with the first, and the length.
     Torn {
-        /// Bytes in a block.
+        /// The size of a block in bytes.
         block: usize,
     },
-    /// Any blocks were, and perhaps the length.
+    /// Some blocks have, and perhaps the length.
     Random {
-        /// Bytes in a block.
+        /// The size of a block in bytes.
         block: usize,
-        /// Decides which.
+        /// Decides which ones.
         seed: u64,
     },
 }
 
-/// What becomes of changes in a directory that was not synced.
+/// What becomes of changes in a directory that were not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnsyncedNames {
-    /// None was written down.
+    /// None has reached the disk.
     Lost,
-    /// All were.
+    /// All have reached the disk.
     Kept,
-    /// Any were, each step as a whole, those of one name in their order.
+    /// Some have: each step as a whole, and those of one name in their order.
     Random {
-        /// Decides which.
+        /// Decides which ones.
         seed: u64,
     },
 }
@@ -85,23 +86,20 @@ impl fmt::Display for PowerCut {
     }
 }
 
-impl MemoryFs {
-    /// What is left after that power cut at this moment, as a storage of its own. Locks are gone.
-    #[must_use]
-    pub fn power_cut_by(&self, cut: PowerCut) -> Self {
-        let mut disk = self.disk().clone();
-        disk.cut_names(cut.names);
-        disk.cut_bytes(cut.bytes);
-        disk.forget_processes();
-        disk.moves.clear();
-        Self::of(disk)
-    }
-}
-
 impl Disk {
+    /// Leaves what a power cut leaves. No process survives it.
+    pub(super) fn cut(&mut self, cut: PowerCut) {
+        self.cut_names(cut.names);
+        self.cut_bytes(cut.bytes);
+        self.forget_processes();
+        self.pending.clear();
+    }
+
     fn cut_names(&mut self, names: UnsyncedNames) {
         if let UnsyncedNames::Random { seed } = names {
-            self.settle_some(&mut Coin { state: seed });
+            for change in self.pending.take_some(&mut Random::of(seed)) {
+                self.make_durable(change);
+            }
         }
         for inode in &mut self.inodes {
             match inode {
@@ -115,10 +113,10 @@ impl Disk {
     }
 
     fn cut_bytes(&mut self, bytes: UnsyncedBytes) {
-        let mut coin = Coin { state: 0 };
-        if let UnsyncedBytes::Random { seed, .. } = bytes {
-            coin.state = seed;
-        }
+        let mut random = Random::of(match bytes {
+            UnsyncedBytes::Random { seed, .. } => seed,
+            _ => 0,
+        });
         for inode in &mut self.inodes {
             let Inode::File { live, durable } = inode else { continue };
             match bytes {
@@ -131,10 +129,10 @@ impl Disk {
                     });
                 }
                 UnsyncedBytes::Random { block, .. } if live != durable => {
-                    // A block beyond an old length that is not cut or extended stays as it was.
+                    // Without the new length, what lies beyond the old one is cut off.
                     let old = durable.len();
-                    write_some(live, durable, block, || !coin.is_tails());
-                    if coin.is_tails() {
+                    write_some(live, durable, block, || random.is_heads());
+                    if !random.is_heads() {
                         durable.resize(old, 0);
                     }
                 }
@@ -145,7 +143,7 @@ impl Disk {
     }
 }
 
-/// Brings the length and some blocks of the live bytes into the durable ones.
+/// Copies the length and some blocks of the visible bytes to the durable ones.
 fn write_some(
     live: &[u8],
     durable: &mut Vec<u8>,
@@ -160,31 +158,15 @@ fn write_some(
     }
 }
 
-/// Falls as its seed wants it to: `SplitMix64`, one bit at a time.
-#[derive(Debug)]
-pub(super) struct Coin {
-    state: u64,
-}
-
-impl Coin {
-    pub(super) fn is_tails(&mut self) -> bool {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) & 1 == 0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FileSystem, read_all};
+    use crate::{FileSystem, MemoryFs, read_all};
     use std::collections::BTreeSet;
     use std::path::Path;
 
     #[test]
-    fn any_blocks_and_either_length_survive_and_nothing_else() {
+    fn any_blocks_and_either_length_may_survive_and_nothing_else() {
         let memory = MemoryFs::new();
         let file = memory.create_new(Path::new("/file")).unwrap();
         memory.sync_dir(Path::new("/")).unwrap();
@@ -197,9 +179,9 @@ mod tests {
             read_all(&cut, Path::new("/file")).unwrap()
         };
         let found: BTreeSet<_> = (0..300).map(left).collect();
-        // Each of two blocks old or new, and the third cut off, zeros or new.
+        // Each of the first two blocks is old or new; the third is cut off, zeros or new.
         assert_eq!(found.len(), 2 * 2 * 3);
         assert!(found.iter().all(|bytes| matches!(&bytes[..2], b"aa" | b"AA")));
-        assert_eq!(left(7), left(7), "a seed decides all of it");
+        assert_eq!(left(7), left(7), "the seed decides everything");
     }
 }

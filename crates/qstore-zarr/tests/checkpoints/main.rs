@@ -1,7 +1,7 @@
 //! Checkpoints through the public API: what goes in comes out, whatever happens in between.
 
-/// A storage that can be cut off, made to fail, or held at any operation.
-mod watched;
+// A file system that can be cut off, made to fail, or held at any operation.
+use qstore_storage::testing as watched;
 
 /// States for tests, random and hostile ones, and their comparison bit by bit.
 mod states;

@@ -29,13 +29,13 @@ impl Journal {
 
     /// A row that is about to be logged, before the logger stamps it.
     pub fn row(&mut self, row: &MetricsRow) -> io::Result<()> {
-        let row = values(row, MetricsRow::DECLARED);
+        let row = values(row);
         self.line(&json!({ "row": row }))
     }
 
     /// The metrics of an epoch that are about to be logged.
     pub fn epoch(&mut self, epoch: i64, train: &Row, val: &Row) -> io::Result<()> {
-        let (train, val) = (values(train, &[]), values(val, &[]));
+        let (train, val) = (values(train), values(val));
         self.line(&json!({ "epoch": epoch, "train": train, "val": val }))
     }
 
@@ -66,20 +66,19 @@ impl Journal {
 }
 
 /// A record's values by name.
-fn values(record: &impl Record, declared: &'static [Field]) -> Map<String, Value> {
-    let mut values = Values { declared, values: Map::new() };
+fn values(record: &impl Record) -> Map<String, Value> {
+    let mut values = Values { values: Map::new() };
     record.visit(&mut values);
     values.values
 }
 
 struct Values {
-    declared: &'static [Field],
     values: Map<String, Value>,
 }
 
 impl FieldVisitor for Values {
-    fn declared(&mut self, index: usize, value: ValueRef<'_>) {
-        self.extra(&self.declared[index].name.clone(), value);
+    fn declared(&mut self, _: usize, field: &'static Field, value: ValueRef<'_>) {
+        self.extra(&field.name, value);
     }
 
     fn extra(&mut self, name: &SmolStr, value: ValueRef<'_>) {

@@ -1,4 +1,4 @@
-//! Takes the ring without any storage: sensor readings between two threads, never waiting.
+//! Uses the ring without any storage: passes sensor readings between two threads without ever waiting.
 
 use qstore_buffer::{AsyncBuffer, Error};
 use std::thread;
@@ -16,7 +16,7 @@ fn main() -> Result<(), Error> {
             taken += 1;
         }
         let accepted = producer.join().expect("the producer does not panic");
-        assert_eq!(taken, accepted, "what was accepted came out");
+        assert_eq!(taken, accepted, "every accepted reading is received");
         accepted
     });
     let stats = buffer.stats();

@@ -1,4 +1,4 @@
-//! Takes the checkpoints without any metrics: save, load, compare.
+//! Uses checkpoints without any metrics: save, load, compare.
 
 use qstore_schema::{StateDict, Tensor};
 use qstore_zarr::{CheckpointManager, CheckpointSettings};

@@ -1,32 +1,12 @@
-//! A storage whose power can be cut at any moment: before each change somebody may look at what a cut
-//! would leave there.
+//! A file system whose power can be cut at any moment.
 //!
-//! A cut is named by a [`PowerCut`]; [`cuts`] lists those worth trying at a moment, from a seed. Each of
-//! them is replayed by its name and by the number of the moment.
-//!
-//! ```
-//! use qstore::storage::{MemoryFs, StagedFile, FileSystem, read_all};
-//! use qstore_tests::crash::{CrashFs, cuts};
-//! use std::{path::Path, sync::Arc};
-//!
-//! let memory = MemoryFs::new();
-//! let storage = CrashFs::new(&memory, |moment| {
-//!     for cut in cuts(7, moment.number, 2) {
-//!         let left = moment.memory.power_cut_by(cut);
-//!         let report = read_all(&left, Path::new("/report"));
-//!         // Nothing, or all of it.
-//!         assert!(report.is_err() || report.unwrap() == b"all rows are safe", "{moment}, {cut}");
-//!     }
-//! })
-//! .shared();
-//! let mut staged = StagedFile::create(&storage, Path::new("/.report.tmp"))?;
-//! staged.append(b"all rows are safe")?;
-//! staged.commit(Path::new("/report"))?;
-//! # Ok::<(), qstore::storage::Error>(())
-//! ```
+//! A cut is named by a [`PowerCut`]; [`cuts`] lists those worth trying at a moment. Each can be replayed from
+//! its name and the number of the moment.
 
-use crate::watched::{Step, Verdict, WatchedFs, Watcher};
-use qstore::storage::{MemoryFs, Operation, PowerCut, UnsyncedBytes, UnsyncedNames};
+use super::watched::{Step, Verdict, WatchedFs, Watcher};
+use crate::error::Operation;
+use crate::memory::{MemoryFs, PowerCut, UnsyncedBytes, UnsyncedNames};
+use crate::random::Random;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,12 +14,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 /// A moment between two changes.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Moment<'a> {
-    /// How many changes came before.
+    /// The number of changes before it.
     pub number: usize,
     /// The change that comes next.
     pub operation: Operation,
-    /// On what.
+    /// The path of that change.
     pub path: &'a Path,
     /// The disk as it is now.
     pub memory: &'a MemoryFs,
@@ -52,10 +33,31 @@ impl fmt::Display for Moment<'_> {
     }
 }
 
-/// A storage in memory that is looked at before each change.
+/// A [`MemoryFs`] that calls a closure before each change, with the disk as it is at that moment.
+///
+/// ```
+/// use qstore_storage::testing::{CrashFs, cuts};
+/// use qstore_storage::{MemoryFs, StagedFile, read_all};
+/// use std::path::Path;
+///
+/// let memory = MemoryFs::new();
+/// let files = CrashFs::new(&memory, |moment| {
+///     for cut in cuts(7, moment.number, 2) {
+///         let left = moment.memory.power_cut_by(cut);
+///         // No report, or all of it.
+///         let report = read_all(&left, Path::new("/report"));
+///         assert!(report.is_err() || report.unwrap() == b"all rows are safe", "{moment}, {cut}");
+///     }
+/// });
+/// let mut staged = StagedFile::create(&files.shared(), Path::new("/.report.tmp"))?;
+/// staged.append(b"all rows are safe")?;
+/// staged.commit(Path::new("/report"))?;
+/// assert_eq!(files.changes(), 5); // create, write, sync, rename, sync the name
+/// # Ok::<(), qstore_storage::Error>(())
+/// ```
 pub type CrashFs = WatchedFs<Crashes>;
 
-/// Who looks.
+/// The [`Watcher`] behind [`CrashFs`].
 pub struct Crashes {
     memory: MemoryFs,
     count: AtomicUsize,
@@ -69,14 +71,15 @@ impl fmt::Debug for Crashes {
 }
 
 impl CrashFs {
-    /// Lets `look` see `memory` before each change to it. What it panics about reaches the thread that
-    /// wanted the change.
+    /// Calls `look` before each change to `memory`, on the thread that makes the change, which therefore
+    /// also receives its panics.
     pub fn new(memory: &MemoryFs, look: impl Fn(&Moment<'_>) + Send + Sync + 'static) -> Self {
         let (count, look) = (AtomicUsize::new(0), Box::new(look));
         Self::over(Arc::new(memory.clone()), Crashes { memory: memory.clone(), count, look })
     }
 
-    /// How many changes there were.
+    /// The number of changes so far.
+    #[must_use]
     pub fn changes(&self) -> usize {
         self.watcher().count.load(SeqCst)
     }
@@ -93,8 +96,10 @@ impl Watcher for Crashes {
     }
 }
 
-/// The cuts to try at the moment with that number: the four corners, torn blocks of both sizes, bytes
-/// without names, and `random` of either block size.
+/// The power cuts to try at the moment with that number: the four combinations of nothing and everything,
+/// torn blocks of 512 and 4 096 bytes with and without names, and for each of the two block sizes `random`
+/// cuts that `seed` and `number` decide.
+#[must_use]
 pub fn cuts(seed: u64, number: usize, random: usize) -> Vec<PowerCut> {
     let torn = |block| UnsyncedBytes::Torn { block };
     let mut cuts = vec![PowerCut::STRICT, PowerCut::KIND];
@@ -109,11 +114,12 @@ pub fn cuts(seed: u64, number: usize, random: usize) -> Vec<PowerCut> {
         ]
         .map(|(bytes, names)| PowerCut { bytes, names }),
     );
-    let mut seeds = fastrand::Rng::with_seed(seed ^ (number as u64).wrapping_mul(0x9e37_79b9));
+    let mut seeds = Random::of(seed ^ (number as u64).wrapping_mul(0x9e37_79b9));
     for block in [512, 4096] {
         for _ in 0..random {
-            let bytes = UnsyncedBytes::Random { block, seed: seeds.u64(..1 << 32) };
-            let names = UnsyncedNames::Random { seed: seeds.u64(..1 << 32) };
+            // Short seeds: they are printed, and typed in again to replay a cut.
+            let bytes = UnsyncedBytes::Random { block, seed: seeds.number() >> 32 };
+            let names = UnsyncedNames::Random { seed: seeds.number() >> 32 };
             cuts.push(PowerCut { bytes, names });
         }
     }

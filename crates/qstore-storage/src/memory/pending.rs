@@ -1,51 +1,53 @@
 //! Changes of names that no sync has made durable yet, and what a power cut can leave of them.
 //!
-//! A change is one step of the file system: it survives whole or not at all, and not before an earlier
-//! one of the same name, but otherwise in any order. Of a file that moves between two directories the
-//! halves are durable one by one, as each directory is synced: it may be found under both names, or
-//! under neither. A directory cannot be: no file system lets it have two places or none, so whatever
-//! makes one half of its move durable makes the other half durable with it.
+//! A step survives as a whole or not at all, and not before an earlier one that concerns the same name;
+//! otherwise steps survive in any order. When a file moves between two directories, the two halves become
+//! durable one by one, as each directory is synced: after a power cut it may be found under both names, or
+//! under neither. A directory cannot: no file system lets it have two places or none, so whatever makes one
+//! half of its move durable makes the other half durable with it.
 
-use super::cut::Coin;
-use super::{Disk, Inode, Names};
+use crate::random::Random;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-/// In a directory, under a name, now to what.
-type Change = (usize, OsString, Option<usize>);
+/// A directory, a name in it, and the inode that the name now stands for.
+pub(super) type Change = (usize, OsString, Option<usize>);
 
 /// One step that changed names.
 #[derive(Debug, Clone)]
-pub(super) struct Move {
+struct Step {
     changes: Vec<Change>,
-    /// Whether it cannot be durable by halves.
+    /// Whether it cannot become durable by halves.
     is_whole: bool,
 }
 
-impl Disk {
-    /// Notes a step.
-    pub(super) fn note(&mut self, changes: Vec<Change>) {
-        let is_dir = |change: &Change| {
-            change.2.is_some_and(|inode| matches!(self.inodes[inode], Inode::Dir { .. }))
-        };
+/// The steps that are not durable yet, or only partly, in order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pending {
+    steps: Vec<Step>,
+}
+
+impl Pending {
+    /// Adds a step.
+    pub(super) fn add(&mut self, changes: Vec<Change>, moves_a_dir: bool) {
         let crosses = changes.windows(2).any(|pair| pair[0].0 != pair[1].0);
-        let is_whole = crosses && changes.iter().any(is_dir);
-        self.moves.push(Move { changes, is_whole });
+        self.steps.push(Step { changes, is_whole: crosses && moves_a_dir });
     }
 
-    /// A directory has been synced: forgets its changes, and makes durable what else was part of the
-    /// moves of directories into or out of it.
-    pub(super) fn settle_moves(&mut self, synced: usize) {
-        let mut open: Vec<Move> = Vec::new();
-        for mut step in std::mem::take(&mut self.moves) {
+    /// Forgets the changes in a directory that has been synced. Returns, in order, the changes elsewhere
+    /// that become durable with them: the other halves of directories that moved into it or out of it.
+    pub(super) fn settle(&mut self, synced: usize) -> Vec<Change> {
+        let mut open: Vec<Step> = Vec::new();
+        let mut durable = Vec::new();
+        for mut step in std::mem::take(&mut self.steps) {
             let touches = step.changes.iter().any(|(dir, ..)| *dir == synced);
             if touches && step.is_whole {
                 for change in step.changes {
-                    // What came before under that name is overtaken.
+                    // Supersedes what came before under that name.
                     for earlier in &mut open {
                         earlier.changes.retain(|old| (old.0, &old.1) != (change.0, &change.1));
                     }
-                    self.make_durable(change);
+                    durable.push(change);
                 }
                 continue;
             }
@@ -53,42 +55,35 @@ impl Disk {
             open.push(step);
         }
         open.retain(|step| !step.changes.is_empty());
-        self.moves = open;
+        self.steps = open;
+        durable
     }
 
-    /// Makes some of the open steps durable: those the coin chooses, and that no step that was left
-    /// out comes before.
-    pub(super) fn settle_some(&mut self, coin: &mut Coin) {
+    /// Takes all steps, and returns the changes of some, in order: those that chance chooses and that do
+    /// not come after a step that was left out.
+    pub(super) fn take_some(&mut self, random: &mut Random) -> Vec<Change> {
         let mut left_out: BTreeSet<(usize, OsString)> = BTreeSet::new();
-        let mut stays: BTreeSet<usize> = BTreeSet::new();
-        for Move { changes, .. } in std::mem::take(&mut self.moves) {
+        let mut blocked: BTreeSet<usize> = BTreeSet::new();
+        let mut durable = Vec::new();
+        for Step { changes, .. } in std::mem::take(&mut self.steps) {
             let names = || changes.iter().map(|(dir, name, _)| (*dir, name.clone()));
             let inodes = || changes.iter().filter_map(|change| change.2);
             let waits = names().any(|name| left_out.contains(&name))
-                || inodes().any(|i| stays.contains(&i));
-            if waits || coin.is_tails() {
+                || inodes().any(|inode| blocked.contains(&inode));
+            if waits || !random.is_heads() {
                 left_out.extend(names());
-                stays.extend(inodes());
+                blocked.extend(inodes());
             } else {
-                for change in changes {
-                    self.make_durable(change);
-                }
+                durable.extend(changes);
             }
         }
+        durable
     }
 
-    fn make_durable(&mut self, (dir, name, inode): Change) {
-        if let Inode::Dir { durable, .. } = &mut self.inodes[dir] {
-            apply(durable, name, inode);
-        }
+    /// Forgets all steps.
+    pub(super) fn clear(&mut self) {
+        self.steps.clear();
     }
-}
-
-fn apply(names: &mut Names, name: OsString, inode: Option<usize>) {
-    match inode {
-        Some(inode) => names.insert(name, inode),
-        None => names.remove(&name),
-    };
 }
 
 #[cfg(test)]
@@ -98,7 +93,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn a_directory_is_never_in_two_places_or_in_none() {
+    fn a_directory_is_always_in_exactly_one_place() {
         for exchanged in [false, true] {
             let memory = MemoryFs::new();
             for dir in ["/a", "/b", "/a/tree"] {
@@ -131,9 +126,9 @@ mod tests {
         }
     }
 
-    /// Two independent steps come in any of four ways; two of one name in their order only.
+    /// Of two independent steps, none, either or both survive; two of the same name survive in their order.
     #[test]
-    fn steps_survive_in_any_order_but_for_those_of_one_name() {
+    fn steps_survive_in_any_order_except_those_of_one_name() {
         let names = |steps: fn(&MemoryFs)| {
             let memory = MemoryFs::new();
             steps(&memory);
@@ -156,7 +151,7 @@ mod tests {
             memory.create_dir(Path::new("/b")).unwrap();
         });
         assert_eq!(two, 4, "none, either, both");
-        // Never the new name alone without the file's being made, never both.
+        // Never both names.
         let renamed = names(|memory| {
             memory.create_dir(Path::new("/a")).unwrap();
             memory.rename(Path::new("/a"), Path::new("/b")).unwrap();
@@ -168,7 +163,7 @@ mod tests {
         for seed in 0..50 {
             let names = UnsyncedNames::Random { seed };
             let cut = memory.power_cut_by(PowerCut { bytes: UnsyncedBytes::Kept, names });
-            assert_eq!(cut.list(Path::new("/")).unwrap().len(), 1, "what was synced stays");
+            assert_eq!(cut.list(Path::new("/")).unwrap().len(), 1, "a synced name was lost");
         }
     }
 }

@@ -1,46 +1,45 @@
-//! A storage that asks before each operation: somebody may look, wait, or let it fail.
+//! A file system that asks a watcher before each operation.
 //!
-//! It wraps any [`FileSystem`]. [`FaultFs`](crate::fault::FaultFs) and
-//! [`CrashFs`](crate::crash::CrashFs) are this with two ways to answer; write a [`Watcher`]
-//! for a third.
+//! The only place where the methods of [`FileSystem`] and [`FileHandle`] are forwarded by hand: every other
+//! wrapper is a [`Watcher`].
 
-use qstore::storage::{
-    Entry, Error, Exclusive, FileHandle, FileSystem, Lock, Metadata, Operation, Result, Stamp,
-    TreeSync,
-};
+use crate::error::{Error, Operation, Result};
+use crate::file_system::{Entry, FileHandle, FileSystem, Lock, Metadata, TreeSync};
+use crate::in_place::{Exclusive, Stamp};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-/// An operation that is about to be done.
+/// An operation that is about to be performed.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Step<'a> {
-    /// How many came before.
+    /// The number of operations before it.
     pub number: usize,
     /// What it is.
     pub operation: Operation,
-    /// On what; of two paths, the one that changes its meaning.
+    /// Its path; of two paths, the one that changes its meaning.
     pub path: &'a Path,
-    /// The file, where one is open.
+    /// The file, if the operation is on an open one.
     pub file: Option<&'a dyn FileHandle>,
-    /// Whether it changes or syncs something, or claims it.
+    /// Whether it changes, syncs or claims something.
     pub is_change: bool,
 }
 
-/// What becomes of it.
+/// What becomes of an operation.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It is done.
+    /// It is performed.
     Proceed,
-    /// It fails and has no effect, but for what is written of a write.
+    /// It fails and has no effect, except for the given part of a write.
     Fail(io::Error, Written),
-    /// It says that it is done, and has no effect.
+    /// It reports success and has no effect. An operation that only reads cannot pretend; it is performed.
     Pretend,
 }
 
-/// How much of a write is done although it fails.
+/// How much of a failing write is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
     /// Nothing.
@@ -64,53 +63,82 @@ impl Written {
     }
 }
 
-/// Is asked before each operation, by whichever thread does it.
+/// Decides what becomes of each operation of a [`WatchedFs`].
+///
+/// ```
+/// use qstore_storage::testing::{Step, Verdict, WatchedFs, Watcher};
+/// use qstore_storage::{FileSystem, MemoryFs, Operation};
+/// use std::path::Path;
+/// use std::sync::{Arc, atomic::{AtomicUsize, Ordering::SeqCst}};
+///
+/// /// Counts syncs, and lets everything pass.
+/// #[derive(Debug, Default)]
+/// struct Syncs(AtomicUsize);
+///
+/// impl Watcher for Syncs {
+///     fn before(&self, step: &Step<'_>) -> Verdict {
+///         if matches!(step.operation, Operation::Sync | Operation::SyncDir) {
+///             self.0.fetch_add(1, SeqCst);
+///         }
+///         Verdict::Proceed
+///     }
+/// }
+///
+/// let files = WatchedFs::over(Arc::new(MemoryFs::new()), Syncs::default());
+/// files.create_new(Path::new("/file"))?.sync()?;
+/// files.sync_dir(Path::new("/"))?;
+/// assert_eq!(files.watcher().0.load(SeqCst), 2);
+/// # Ok::<(), qstore_storage::Error>(())
+/// ```
 pub trait Watcher: fmt::Debug + Send + Sync + 'static {
-    /// Decides.
+    /// Called before each operation, on the thread that performs it.
     fn before(&self, step: &Step<'_>) -> Verdict;
 }
 
-/// A storage with a watcher. Clones have the same one.
+/// A file system with a [`Watcher`]. Clones share it.
 #[derive(Debug)]
 pub struct WatchedFs<W> {
     inner: Arc<dyn FileSystem>,
     watcher: Arc<W>,
     count: Arc<AtomicUsize>,
-    syncs_trees: bool,
+    syncs_trees: Arc<AtomicBool>,
 }
 
 impl<W> Clone for WatchedFs<W> {
     fn clone(&self) -> Self {
-        let Self { inner, watcher, count, syncs_trees } = self;
-        let (inner, watcher) = (Arc::clone(inner), Arc::clone(watcher));
-        Self { inner, watcher, count: Arc::clone(count), syncs_trees: *syncs_trees }
+        Self {
+            inner: Arc::clone(&self.inner),
+            watcher: Arc::clone(&self.watcher),
+            count: Arc::clone(&self.count),
+            syncs_trees: Arc::clone(&self.syncs_trees),
+        }
     }
 }
 
 impl<W: Watcher> WatchedFs<W> {
     /// Asks `watcher` before each operation on `inner`.
     pub fn over(inner: Arc<dyn FileSystem>, watcher: W) -> Self {
-        Self { inner, watcher: Arc::new(watcher), count: Arc::default(), syncs_trees: true }
+        let syncs_trees = Arc::new(AtomicBool::new(true));
+        Self { inner, watcher: Arc::new(watcher), count: Arc::default(), syncs_trees }
     }
 
-    /// As on a poorer system, no tree can be synced as a whole: files are, one by one.
-    #[must_use]
-    pub fn without_tree_sync(mut self) -> Self {
-        self.syncs_trees = false;
-        self
+    /// From now on no tree can be synced as a whole, as on systems that cannot: files are synced one by
+    /// one.
+    pub fn sync_files_one_by_one(&self) {
+        self.syncs_trees.store(false, SeqCst);
     }
 
-    /// Who is asked.
+    /// The watcher.
     pub fn watcher(&self) -> &W {
         &self.watcher
     }
 
-    /// This storage, to be handed on.
+    /// This file system as a trait object.
     pub fn shared(&self) -> Arc<dyn FileSystem> {
         Arc::new(self.clone())
     }
 
-    /// Asks; `Some` is the answer the caller must give without doing anything.
+    /// Asks the watcher; `Some` is the answer to return instead of performing the operation.
     fn ask(
         &self,
         operation: Operation,
@@ -137,13 +165,13 @@ impl<W: Watcher> WatchedFs<W> {
         self.ask(operation, path, None, true).map_or_else(work, |(answer, _)| answer)
     }
 
-    /// What only looks cannot be pretended.
+    /// For operations that only read.
     fn look(&self, operation: Operation, path: &Path) -> Result<()> {
         self.ask(operation, path, None, false).map_or(Ok(()), |(answer, _)| answer)
     }
 
     fn file(&self, path: &Path, file: Box<dyn FileHandle>) -> Box<dyn FileHandle> {
-        Box::new(WatchedFile { storage: self.clone(), file, path: path.to_path_buf() })
+        Box::new(WatchedFile { files: self.clone(), file, path: path.to_path_buf() })
     }
 }
 
@@ -212,12 +240,12 @@ impl<W: Watcher> FileSystem for WatchedFs<W> {
     }
 
     fn sync_tree(&self, dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
-        if !self.syncs_trees {
+        if !self.syncs_trees.load(SeqCst) {
             return Ok(None);
         }
         self.look(Operation::Open, dir)?;
         let Some(tree) = self.inner.sync_tree(dir)? else { return Ok(None) };
-        Ok(Some(Box::new(WatchedTree { storage: self.clone(), tree, dir: dir.to_path_buf() })))
+        Ok(Some(Box::new(WatchedTree { files: self.clone(), tree, dir: dir.to_path_buf() })))
     }
 
     fn available(&self, dir: &Path) -> Result<Option<u64>> {
@@ -242,27 +270,27 @@ impl<W: Watcher> FileSystem for WatchedFs<W> {
 
 #[derive(Debug)]
 struct WatchedTree<W> {
-    storage: WatchedFs<W>,
+    files: WatchedFs<W>,
     tree: Box<dyn TreeSync>,
     dir: PathBuf,
 }
 
 impl<W: Watcher> TreeSync for WatchedTree<W> {
     fn sync(&self) -> Result<()> {
-        self.storage.change(Operation::Sync, &self.dir, || self.tree.sync())
+        self.files.change(Operation::Sync, &self.dir, || self.tree.sync())
     }
 }
 
 #[derive(Debug)]
 struct WatchedFile<W> {
-    storage: WatchedFs<W>,
+    files: WatchedFs<W>,
     file: Box<dyn FileHandle>,
     path: PathBuf,
 }
 
 impl<W: Watcher> WatchedFile<W> {
     fn ask(&self, operation: Operation, is_change: bool) -> Option<(Result<()>, Written)> {
-        self.storage.ask(operation, &self.path, Some(&*self.file), is_change)
+        self.files.ask(operation, &self.path, Some(&*self.file), is_change)
     }
 
     fn look(&self, operation: Operation) -> Result<()> {

@@ -1,40 +1,10 @@
-//! A storage that fails when it is told to.
-//!
-//! It counts the operations that change or sync something, or all of them, and lets one of them, or
-//! several, go wrong in one way: an error of the system, a write that stops half way, a sync after which
-//! nothing can be believed, a disk that hangs. Put it around a
-//! [`MemoryFs`](qstore::storage::MemoryFs), run a scenario once without a fault to see how many
-//! operations there are, and then once for each: that leaves no moment untried.
-//!
-//! ```
-//! use qstore::storage::{MemoryFs, StagedFile, FileSystem};
-//! use qstore_tests::fault::{Failure, Fault, FaultFs};
-//! use std::{path::Path, sync::Arc};
-//!
-//! let publish = |storage: &Arc<dyn FileSystem>| {
-//!     let mut staged = StagedFile::create(storage, Path::new("/.report.tmp"))?;
-//!     staged.append(b"all rows are safe")?;
-//!     staged.commit(Path::new("/report"))
-//! };
-//! let storage = FaultFs::failing(Arc::new(MemoryFs::new()), Fault::Never, Failure::Io);
-//! publish(&storage.shared())?;
-//! for at in 0..storage.operations() {
-//!     let memory = MemoryFs::new();
-//!     let storage = FaultFs::failing(Arc::new(memory.clone()), Fault::Once(at), Failure::Full);
-//!     let published = publish(&storage.shared());
-//!     // What said that it was published is there after a power cut.
-//!     let is_there = memory.power_cut().metadata(Path::new("/report"))?.is_some();
-//!     assert!(published.is_err() || is_there, "operation {at}");
-//! }
-//! # Ok::<(), qstore::storage::Error>(())
-//! ```
-//!
-//! An implementation of `FileSystem` of your own should first pass
-//! [`qstore::storage::conformance`], which says what a storage must do when nothing fails.
+//! A file system that fails in one way at one operation, or at several.
 
-use crate::gate::Gate;
-use crate::watched::{Step, Verdict, WatchedFs, Watcher, Written};
-use qstore::storage::{FileSystem, Operation, Stamp};
+use super::gate::Gate;
+use super::watched::{Step, Verdict, WatchedFs, Watcher, Written};
+use crate::error::Operation;
+use crate::file_system::FileSystem;
+use crate::in_place::Stamp;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -47,38 +17,38 @@ pub enum Fault {
     Never,
     /// The one with this number, counted from 0.
     Once(usize),
-    /// So many, beginning with the one with this number.
+    /// Several in a row.
     Burst {
-        /// The first that fails.
+        /// The number of the first that fails.
         at: usize,
-        /// How many fail.
+        /// The number of operations that fail.
         length: usize,
     },
-    /// The one with this number and all after it, as if the machine had stopped there.
+    /// The one with this number and all later ones, as if the machine had stopped there.
     From(usize),
 }
 
-/// How they fail.
+/// How an operation fails.
 #[derive(Debug, Clone)]
 pub enum Failure {
-    /// No space is left; half of a write is done.
+    /// The disk is full; the first half of a write is written.
     Full,
-    /// The device fails; all of a write but its last byte is done.
+    /// The device fails; all of a write but its last byte is written.
     Io,
-    /// A signal came first.
+    /// A signal arrives first.
     Interrupted,
-    /// It is not permitted.
+    /// Permission is denied.
     Denied,
     /// The file system has become read-only, as it does when its disk fails.
     ReadOnly,
     /// A write stops after its first byte.
     ShortWrite,
-    /// A sync fails, what was written is lost, and every later sync of that file says that all is
-    /// well: what Linux may do with pages it could not write down.
+    /// A sync fails, what was written is lost, and every later sync of that file reports success: what
+    /// Linux may do with pages that it could not write back.
     LostSync,
-    /// An error of this kind; half of a write is done.
+    /// An error of this kind; the first half of a write is written.
     Kind(ErrorKind),
-    /// It waits until the gate is opened, and is done then.
+    /// It waits until the gate is opened, and is then performed.
     Hang(Arc<Gate>),
 }
 
@@ -87,7 +57,8 @@ impl Failure {
     pub const ERRORS: [Self; 5] =
         [Self::Full, Self::Io, Self::Interrupted, Self::Denied, Self::ReadOnly];
 
-    /// All ways in which that operation can fail.
+    /// Every way in which that operation can fail.
+    #[must_use]
     pub fn of(operation: Operation) -> Vec<Self> {
         let special = match operation {
             Operation::Write => Some(Self::ShortWrite),
@@ -97,7 +68,7 @@ impl Failure {
         Self::ERRORS.into_iter().chain(special).collect()
     }
 
-    /// How much of a write is done before it fails.
+    /// How much of a failing write is written.
     fn written(&self) -> Written {
         match self {
             Self::Full | Self::Kind(_) => Written::Half,
@@ -107,7 +78,7 @@ impl Failure {
         }
     }
 
-    /// What the system says. The numbers are the same on every Unix.
+    /// What the system reports. The numbers are the same on every Unix.
     fn error(&self) -> io::Error {
         io::Error::from_raw_os_error(match self {
             Self::Interrupted => 4,
@@ -137,10 +108,25 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A storage that fails like that.
+/// A file system that lets everything through but for a [`Fault`], which is a [`Failure`].
+///
+/// Operations are counted from 0 in the order in which they are requested.
+///
+/// ```
+/// use qstore_storage::testing::{Failure, Fault, FaultFs};
+/// use qstore_storage::{FileSystem, MemoryFs};
+/// use std::{path::Path, sync::Arc};
+///
+/// let files = FaultFs::failing(Arc::new(MemoryFs::new()), Fault::Once(1), Failure::Io);
+/// let file = files.create_new(Path::new("/file"))?;
+/// assert!(file.write_at(0, b"the device fails").is_err());
+/// file.write_at(0, b"and works again")?;
+/// assert!(files.has_struck());
+/// # Ok::<(), qstore_storage::Error>(())
+/// ```
 pub type FaultFs = WatchedFs<Faults>;
 
-/// What has been asked for, and what fails.
+/// The [`Watcher`] behind [`FaultFs`].
 #[derive(Debug)]
 pub struct Faults {
     fault: Fault,
@@ -149,38 +135,41 @@ pub struct Faults {
     count: AtomicUsize,
     has_struck: AtomicBool,
     asked: Mutex<Vec<Operation>>,
-    /// Files whose sync has failed once and now pretends.
+    /// Files whose sync has failed once and now pretends to succeed.
     lost: Mutex<Vec<Stamp>>,
 }
 
 impl FaultFs {
-    /// Lets everything through to `inner` but for `fault`, counted among the operations that change
-    /// something, which fails with an error of that kind.
+    /// Lets everything through to `inner` but for `fault`, which fails with an error of that kind. Only
+    /// operations that change, sync or claim something are counted.
     pub fn new(inner: Arc<dyn FileSystem>, fault: Fault, kind: ErrorKind) -> Self {
         Self::failing(inner, fault, Failure::Kind(kind))
     }
 
-    /// The same for any failure.
+    /// The same with any failure.
     pub fn failing(inner: Arc<dyn FileSystem>, fault: Fault, failure: Failure) -> Self {
         Self::over(inner, Faults::new(fault, failure, false))
     }
 
-    /// The same counted among all operations, those that only look included.
+    /// The same, counting all operations, including those that only read.
     pub fn failing_any(inner: Arc<dyn FileSystem>, fault: Fault, failure: Failure) -> Self {
         Self::over(inner, Faults::new(fault, failure, true))
     }
 
-    /// How many operations were asked for so far, of those that are counted.
+    /// The number of counted operations so far.
+    #[must_use]
     pub fn operations(&self) -> usize {
         self.watcher().count.load(SeqCst)
     }
 
-    /// Which those were, in order.
+    /// The counted operations so far, in order.
+    #[must_use]
     pub fn asked(&self) -> Vec<Operation> {
         lock(&self.watcher().asked).clone()
     }
 
     /// Whether anything has failed.
+    #[must_use]
     pub fn has_struck(&self) -> bool {
         self.watcher().has_struck.load(SeqCst)
     }
@@ -188,9 +177,15 @@ impl FaultFs {
 
 impl Faults {
     fn new(fault: Fault, failure: Failure, counts_all: bool) -> Self {
-        let (count, has_struck) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let (asked, lost) = (Mutex::default(), Mutex::default());
-        Self { fault, failure, counts_all, count, has_struck, asked, lost }
+        Self {
+            fault,
+            failure,
+            counts_all,
+            count: AtomicUsize::new(0),
+            has_struck: AtomicBool::new(false),
+            asked: Mutex::default(),
+            lost: Mutex::default(),
+        }
     }
 
     fn is_lost(&self, step: &Step<'_>) -> bool {
@@ -212,9 +207,9 @@ impl Watcher for Faults {
             Fault::Burst { at, length } => (at..at + length).contains(&number),
             Fault::From(at) => number >= at,
         };
-        let is_lost_sync = step.operation == Operation::Sync;
+        let is_sync = step.operation == Operation::Sync;
         if !fails {
-            let pretends = is_lost_sync && self.is_lost(step);
+            let pretends = is_sync && self.is_lost(step);
             return if pretends { Verdict::Pretend } else { Verdict::Proceed };
         }
         self.has_struck.store(true, SeqCst);
@@ -223,7 +218,7 @@ impl Watcher for Faults {
                 gate.pass();
                 return Verdict::Proceed;
             }
-            Failure::LostSync if is_lost_sync => {
+            Failure::LostSync if is_sync => {
                 lock(&self.lost).extend(step.file.and_then(|file| file.stamp().ok()));
             }
             _ => {}
