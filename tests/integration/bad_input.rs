@@ -31,10 +31,11 @@ fn settings() {
     let metrics = dir.path().join("metrics.parquet");
     let writer = WriterSettings::default;
     check(AsyncBuffer::<u8>::new(0), &["maxsize is 0", "at least one"]);
-    check(start(&metrics, writer().flush_interval(0)), &["flush_interval is 0", "at least 1"]);
-    check(start(&metrics, writer().flush_every(Duration::ZERO)), &["flush_every is 0"]);
-    check("brotli".parse::<qstore::parquet::Compression>(), &["`brotli`", "gzip, zstd, lz4"]);
-    check("gzip:11".parse::<qstore::parquet::Compression>(), &["level is 11", "0 to 9"]);
+    check(start(&metrics, writer().flush_interval(0)), &["flush_interval is 0", "1 or more"]);
+    check(start(&metrics, writer().flush_after(Duration::ZERO)), &["flush_after is 0"]);
+    check("brotli".parse::<qstore::parquet::Compression>(), &["`brotli`", "zstd, lz4, gzip"]);
+    let gzip = qstore::parquet::Compression::GZIP.level(11);
+    check(start(&metrics, writer().compression(gzip)), &["compression is gzip:11", "0 to 9"]);
     let logger = LoggerSettings::default().buffer_size(0);
     check(AsyncMetricsLogger::open_with(&metrics, &logger, writer()), &["buffer_size"]);
 

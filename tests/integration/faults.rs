@@ -1,7 +1,7 @@
 //! The metrics file when the storage fails: at every operation, once, or for good.
 
 use qstore::buffer::Sink;
-use qstore::parquet::{Error, MetricsLog, Publishing};
+use qstore::parquet::{MetricsLog, OpenError, Publishing};
 use qstore::schema::Row;
 use qstore::storage::{FileSystem, MemoryFs, read_all};
 use qstore::{AsyncBuffer, AsyncMetricsWriter, MetricsFile, WriterSettings};
@@ -161,7 +161,7 @@ fn a_file_that_cannot_be_read_while_it_is_opened_is_not_taken_for_a_damaged_one(
         let log = MetricsLog::<Row>::open_in(failing.shared(), PATH, settings.clone());
         match &log {
             Ok(log) => assert_eq!(log.stats().recovery, None, "operation {at}"),
-            Err(error) => assert!(matches!(error, Error::Storage(_)), "{at}: {error}"),
+            Err(error) => assert!(matches!(error, OpenError::Storage(_)), "{at}: {error}"),
         }
         drop(log);
         assert_eq!(inner.list(Path::new("/")).unwrap().len(), 1, "set aside at {at}");

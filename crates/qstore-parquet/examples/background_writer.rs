@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::temp_dir().join("qstore_background_writer.parquet");
-    let settings = WriterSettings::default().flush_interval(500).compression(Compression::zstd());
+    let settings = WriterSettings::default().flush_interval(500).compression(Compression::ZSTD);
     let buffer = AsyncBuffer::new(10_000)?;
     let mut writer = AsyncMetricsWriter::start(buffer.clone(), &path, settings)?;
 

@@ -38,57 +38,26 @@
 
 #![forbid(unsafe_code)]
 
-mod accounts;
-#[cfg(feature = "arrow2")]
-mod arrow2_rows;
-mod audit;
-mod buffers;
-mod checksums;
-mod chunk;
 mod columns;
-mod compression;
-mod dataset;
-mod disk;
-mod entry;
 mod error;
-mod flight;
-mod footer;
-mod fresh;
-mod layout;
+mod format;
 mod log;
-mod open;
-mod pace;
-mod page_header;
-mod pages;
-mod published;
-mod read_at;
-mod reader;
-mod recovery;
-mod row_group;
-mod rows;
-mod settings;
-mod small_group;
-mod space;
-mod stack;
-mod statistics;
-mod stats;
-mod stored;
-mod table;
-mod thrift;
-mod validate;
-mod writer;
+mod publish;
+mod read;
 
+pub use columns::table::{Table, TableColumn, Values};
+pub use error::{Error, OpenError, ReadError, WriteError};
+pub use format::audit::{Audit, Segment};
 #[cfg(feature = "arrow2")]
-pub use arrow2_rows::arrow2_rows;
-pub use audit::{Audit, Segment};
-pub use compression::Compression;
-pub use dataset::RankLog;
-pub use error::Error;
-pub use log::MetricsLog;
+pub use log::arrow2_rows::{ChunkError, arrow2_rows};
+pub use log::dataset::RankLog;
+pub use log::metrics_log::MetricsLog;
+pub use log::settings::{Durability, WriterSettings};
+pub use log::stats::WriterStats;
+pub use log::writer::AsyncMetricsWriter;
+pub use publish::disk::Publishing;
+pub use publish::recovery::Recovery;
 pub use qstore_os::Priority;
-pub use reader::{Batches, MetricsFile};
-pub use settings::{Durability, WriterSettings};
-pub use stats::{Publishing, Recovery, WriterStats};
-pub use table::{Table, TableColumn, Values};
-pub use validate::{Damage, Validation, validate};
-pub use writer::AsyncMetricsWriter;
+pub use qstore_settings::{Codec, Compression, SettingError};
+pub use read::reader::{Batches, MetricsFile};
+pub use read::validate::{Damage, Validation, validate};

@@ -53,7 +53,7 @@ pub(super) fn read_as_is(bytes: &[u8]) {
 /// Continues the file, which sets a damaged one aside, widens one column and adds another.
 fn write(memory: &MemoryFs) {
     let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
-    let settings = WriterSettings::default().compression(Compression::None);
+    let settings = WriterSettings::default().compression(Compression::NONE);
     let Ok(mut log) = MetricsLog::<Row>::open_in(storage, PATH, settings) else { return };
     let before = Sink::<Row>::stats(&log).file_rows;
     log.append(&Row::from([("n", 0.5), ("new", 1.0)]), Instant::now());
@@ -101,11 +101,11 @@ fn put(memory: &MemoryFs, bytes: &[u8]) {
 /// Small files with every type and codec, of one group and of several.
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let codecs = [
-        Compression::None,
-        Compression::gzip(),
-        Compression::zstd(),
-        Compression::Lz4,
-        Compression::Snappy,
+        Compression::NONE,
+        Compression::GZIP,
+        Compression::ZSTD,
+        Compression::LZ4,
+        Compression::SNAPPY,
     ];
     let file = |compression: Compression, is_plain: bool| {
         let memory = MemoryFs::new();

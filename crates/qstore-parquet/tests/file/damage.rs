@@ -29,7 +29,7 @@ fn is_read(bytes: &[u8]) -> bool {
 
 #[test]
 fn a_bit_that_flips_is_an_error() {
-    for compression in [Compression::None, Compression::Lz4, Compression::gzip()] {
+    for compression in [Compression::NONE, Compression::LZ4, Compression::GZIP] {
         let whole = small(compression);
         assert!(is_read(&whole));
         let mut unnoticed = 0;
@@ -47,7 +47,7 @@ fn a_bit_that_flips_is_an_error() {
 
 #[test]
 fn a_file_that_is_cut_off_is_an_error() {
-    let whole = small(Compression::zstd());
+    let whole = small(Compression::ZSTD);
     for length in 0..whole.len() {
         assert!(!is_read(&whole[..length]), "{length} of {} bytes", whole.len());
     }

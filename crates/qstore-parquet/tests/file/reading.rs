@@ -1,7 +1,7 @@
 //! What was written is read back by name and by range, in pieces or at once.
 
 use crate::{PATH, bits, open, put, row, write};
-use qstore_parquet::{Compression, Durability, Error, MetricsFile, Values, WriterSettings};
+use qstore_parquet::{Compression, Durability, MetricsFile, ReadError, Values, WriterSettings};
 use qstore_schema::Row;
 use qstore_storage::MemoryFs;
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ fn rows_and_columns_are_read_by_name_and_range() {
         assert_eq!(next, 460);
         assert!(file.validate().unwrap().is_whole());
         let error = file.read(&["N"], 0..1).unwrap_err();
-        assert!(matches!(&error, Error::UnknownColumn { name, .. } if name == "N"), "{error}");
+        assert!(matches!(&error, ReadError::UnknownColumn { name, .. } if name == "N"), "{error}");
     }
 }
 

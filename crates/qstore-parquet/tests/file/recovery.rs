@@ -1,7 +1,7 @@
 //! Files whose end somebody else has damaged are continued from what is whole in them.
 
 use crate::{PATH, open, put, write};
-use qstore_parquet::{Error, MetricsFile, MetricsLog, Values, WriterSettings};
+use qstore_parquet::{MetricsFile, MetricsLog, OpenError, Values, WriterSettings};
 use qstore_schema::Row;
 use qstore_storage::{FileSystem, MemoryFs, read_all};
 use std::path::Path;
@@ -51,7 +51,7 @@ fn what_cannot_be_recovered_is_refused_and_left_alone() {
         put(&memory, &bytes);
         let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
         let log = MetricsLog::<Row>::open_in(storage, PATH, WriterSettings::default());
-        assert!(matches!(log, Err(Error::NotParquet { .. })), "{log:?}");
+        assert!(matches!(log, Err(OpenError::NotParquet { .. })), "{log:?}");
         assert_eq!(read_all(&memory, Path::new(PATH)).unwrap(), bytes);
         assert_eq!(memory.list(Path::new("/")).unwrap().len(), 1);
     }
@@ -68,7 +68,7 @@ fn a_conflict_leaves_a_damaged_file_alone() {
     }
     let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
     let log = MetricsLog::<Other>::open_in(storage, PATH, WriterSettings::default());
-    assert!(matches!(log, Err(Error::SchemaConflict { .. })), "{log:?}");
+    assert!(matches!(log, Err(OpenError::SchemaConflict { .. })), "{log:?}");
     assert_eq!(read_all(&memory, Path::new(PATH)).unwrap(), damaged);
     assert_eq!(memory.list(Path::new("/")).unwrap().len(), 1);
 }

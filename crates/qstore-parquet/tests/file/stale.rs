@@ -66,7 +66,7 @@ fn check(records: &[Record]) {
     }
 }
 
-const CODECS: [Compression; 3] = [Compression::gzip(), Compression::Lz4, Compression::None];
+const CODECS: [Compression; 3] = [Compression::GZIP, Compression::LZ4, Compression::NONE];
 
 #[test]
 fn within_the_grace_every_earlier_footer_fits_every_later_version() {

@@ -1,0 +1,71 @@
+//! The file as readers see it now: open, immutable, and described by its metadata.
+
+use crate::format::encoded_group;
+use crate::format::footer::Footer;
+use crate::format::statistics;
+use crate::format::stored::Stored;
+use parquet::errors::Result;
+use parquet::file::metadata::KeyValue;
+use qstore_schema::Field;
+use qstore_storage::{FileHandle, Stamp};
+use std::fmt;
+use std::sync::Arc;
+
+/// A published file. It is never written; a flush replaces it.
+pub(crate) struct Published {
+    pub(crate) file: Arc<dyn FileHandle>,
+    /// What the file was like when it was published; unknown if it cannot be written once it is
+    /// retired.
+    pub(crate) stamp: Option<Stamp>,
+    pub(crate) fields: Vec<Field>,
+    /// Shared with the versions before and after: most of them never change.
+    pub(crate) groups: Vec<Arc<Stored>>,
+    /// Where the footer begins.
+    pub(crate) data_end: u64,
+    /// What its footer says beside the metadata.
+    pub(crate) keys: Vec<KeyValue>,
+}
+
+impl Published {
+    /// Takes over a file that was found.
+    pub(crate) fn found(
+        file: Arc<dyn FileHandle>,
+        stamp: Option<Stamp>,
+        footer: Footer,
+        fields: Vec<Field>,
+    ) -> Result<Self> {
+        let Footer { metadata, checksums, start } = footer;
+        let keys = metadata.file_metadata().key_value_metadata().cloned().unwrap_or_default();
+        let mut groups = Vec::with_capacity(metadata.num_row_groups());
+        for (number, group) in metadata.row_groups().iter().enumerate() {
+            // pandas writes a group without rows for an empty table; there is nothing in it to keep.
+            if group.num_rows() == 0 {
+                continue;
+            }
+            // Other writers' page indexes and filters lie in bytes that will be written over.
+            let chunks = group.columns().iter().enumerate().map(|(number, chunk)| {
+                let chunk = encoded_group::shifted(chunk, 0)?;
+                statistics::of_found(chunk, number, metadata.file_metadata())
+            });
+            let chunks = chunks.collect::<Result<_>>()?;
+            let group = group.clone().into_builder().set_column_metadata(chunks).build()?;
+            let unknown = || vec![None; group.num_columns()];
+            let checksums = checksums.get(number).cloned().unwrap_or_else(unknown);
+            groups.push(Arc::new(Stored::new(&group, &checksums)));
+        }
+        Ok(Self { file, stamp, fields, data_end: start, keys, groups })
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.groups.iter().map(|group| group.rows() as u64).sum()
+    }
+}
+
+impl fmt::Debug for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Published")
+            .field("encoded_groups", &self.groups.len())
+            .field("rows", &self.rows())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,59 @@
+//! What a metrics file has taken and written, as numbers.
+
+use crate::publish::disk::Publishing;
+use crate::publish::recovery::Recovery;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A writer's counters, as of its last round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WriterStats {
+    /// Rows published by this writer.
+    pub rows_written: u64,
+    /// Rows in the published file, those of earlier writers included.
+    pub file_rows: u64,
+    /// Versions of the file published with new rows.
+    pub flushes: u64,
+    /// Publications that failed; what they were to publish stayed pending.
+    pub errors: u64,
+    /// Rows received and not published yet.
+    pub pending_rows: usize,
+    /// Rows rejected because one of their values did not fit its column.
+    pub rejected_rows: u64,
+    /// Why the latest of them was rejected.
+    pub last_rejection: Option<Arc<str>>,
+    /// Values left out because the file already has as many columns as it may.
+    pub columns_rejected: u64,
+    /// How the file is published now.
+    pub publishing: Publishing,
+    /// Bytes this writer has written so far, copies and footers included.
+    pub bytes_written: u64,
+    /// How often the whole file was copied: while it is small, once to make its twin, when a reader
+    /// held the retired one for too long, and always where it is published by copies.
+    pub full_copies: u64,
+    /// What was found damaged when the file was opened, and what was done about it.
+    pub recovery: Option<Arc<Recovery>>,
+    /// The file.
+    pub output_path: Arc<Path>,
+}
+
+impl WriterStats {
+    pub(crate) fn new(output_path: &Path, file_rows: u64) -> Self {
+        Self {
+            rows_written: 0,
+            file_rows,
+            flushes: 0,
+            errors: 0,
+            pending_rows: 0,
+            rejected_rows: 0,
+            last_rejection: None,
+            columns_rejected: 0,
+            publishing: Publishing::SmallFile,
+            bytes_written: 0,
+            full_copies: 0,
+            recovery: None,
+            output_path: output_path.into(),
+        }
+    }
+}
