@@ -111,7 +111,7 @@ fn what_is_acknowledged_behind_a_failure_survives_a_power_cut_at_once() {
             for n in 0..20_i64 {
                 log.append(&Row::from([("n", n)]), Instant::now());
                 if log.flush().is_ok() {
-                    let file = MetricsFile::open_in(&memory.power_cut(), PATH);
+                    let file = MetricsFile::open_in(Arc::new(memory.power_cut()), PATH);
                     let rows = file.map_or(0, |file| file.rows());
                     assert!(rows > n as u64, "failure at {at}: {rows} of {} rows", n + 1);
                     checks += 1;

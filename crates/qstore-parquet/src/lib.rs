@@ -59,5 +59,6 @@ pub use publish::disk::Publishing;
 pub use publish::recovery::Recovery;
 pub use qstore_os::Priority;
 pub use qstore_settings::{Codec, Compression, SettingError};
+pub use read::follow::Follow;
 pub use read::reader::{Batches, MetricsFile};
 pub use read::validate::{Damage, Validation, validate};

@@ -3,5 +3,6 @@
 //! It shares the format with the writing side and nothing else: a reader takes no lock and creates,
 //! writes and removes no file.
 
+pub(crate) mod follow;
 pub(crate) mod reader;
 pub(crate) mod validate;

@@ -21,7 +21,7 @@ const OURS: &[u8] = b"qstore-parquet";
 pub(super) fn read_as_is(bytes: &[u8]) {
     let memory = MemoryFs::new();
     put(&memory, bytes);
-    if let Ok(file) = MetricsFile::open_in(&memory, PATH) {
+    if let Ok(file) = MetricsFile::open_in(Arc::new(memory.clone()), PATH) {
         let validation = file.validate().expect("damage is in what is returned");
         assert_eq!(validation.rows, file.rows());
         let mut is_whole = true;
@@ -59,7 +59,7 @@ fn write(memory: &MemoryFs) {
     log.append(&Row::from([("n", 0.5), ("new", 1.0)]), Instant::now());
     let accepted = Sink::<Row>::stats(&log).pending_rows as u64;
     if log.close().is_ok() {
-        let file = MetricsFile::open_in(memory, PATH).expect("what was closed can be opened");
+        let file = MetricsFile::open_in(Arc::new(memory.clone()), PATH).expect("what was closed can be opened");
         assert_eq!(file.rows(), before + accepted, "and has all its rows");
     }
 }

@@ -78,9 +78,30 @@ pub(crate) struct Footer {
     pub(crate) start: u64,
 }
 
+/// A footer that was read and compared with its seal, but not decoded.
+pub(crate) struct Sealed {
+    bytes: Vec<u8>,
+    start: u64,
+    seal: Seal,
+    file_len: u64,
+}
+
+/// What tells one version of a file from another. The footer holds the checksum of every chunk, so
+/// files of the same length with the same footer hold the same rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Fingerprint {
+    file_len: u64,
+    footer_sum: u32,
+}
+
 /// Reads and checks the footer.
 pub(crate) fn read(file: &ReadAt) -> Result<Footer, ReadFailure> {
-    read_ending_at(file, file.len())
+    Sealed::read(file)?.decode()
+}
+
+/// As [`read`], of a file that ended at `end`, whatever comes behind it now.
+pub(crate) fn read_ending_at(file: &ReadAt, end: u64) -> Result<Footer, ReadFailure> {
+    read(&file.up_to(end))
 }
 
 /// The length that the footer of a file that ended at `end` claims; `None` if the file is too short
@@ -92,48 +113,66 @@ pub(crate) fn claimed_len(file: &ReadAt, end: u64) -> Result<Option<u64>, ReadFa
     Ok(Some(length).filter(|length| *length <= end))
 }
 
-/// As [`read`], of a file that ended at `end`, whatever comes behind it now.
-pub(crate) fn read_ending_at(file: &ReadAt, end: u64) -> Result<Footer, ReadFailure> {
-    let file = &file.up_to(end);
-    if file.len() < MAGIC.len() as u64 + TAIL {
-        return Err(ReadFailure::Damaged(format!("it has only {} bytes", file.len())));
+impl Sealed {
+    /// Reads the footer and compares it with its seal.
+    pub(crate) fn read(file: &ReadAt) -> Result<Self, ReadFailure> {
+        if file.len() < MAGIC.len() as u64 + TAIL {
+            return Err(ReadFailure::Damaged(format!("it has only {} bytes", file.len())));
+        }
+        let head = file.bytes(0, MAGIC.len())?;
+        let tail = file.bytes(file.len() - TAIL, TAIL as usize)?;
+        let (length, end) = tail.split_at(4);
+        if head != MAGIC.as_slice() || end != MAGIC {
+            return Err(ReadFailure::damaged("it does not begin and end with the letters PAR1"));
+        }
+        let length: u64 = u32::from_le_bytes([length[0], length[1], length[2], length[3]]).into();
+        let start = (file.len() - TAIL)
+            .checked_sub(length)
+            .filter(|start| *start >= MAGIC.len() as u64)
+            .ok_or_else(|| format!("its footer claims {length} bytes, more than the file has"))
+            .map_err(ReadFailure::Damaged)?;
+        let before = start.saturating_sub(SEAL_LEN).max(MAGIC.len() as u64);
+        let mut bytes = file.bytes(before, (file.len() - TAIL - before) as usize)?;
+        let footer = bytes.split_off((start - before) as usize);
+        let seal = checksums::check_seal(&bytes, &footer);
+        if seal == Seal::Broken {
+            return Err(damaged("it does not agree with its checksum"));
+        }
+        let start = if seal == Seal::Whole { before } else { start };
+        Ok(Self { bytes: footer, start, seal, file_len: file.len() })
     }
-    let head = file.bytes(0, MAGIC.len())?;
-    let tail = file.bytes(file.len() - TAIL, TAIL as usize)?;
-    let (length, end) = tail.split_at(4);
-    if head != MAGIC.as_slice() || end != MAGIC {
-        return Err(ReadFailure::damaged("it does not begin and end with the letters PAR1"));
+
+    /// Which version it ends.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint { file_len: self.file_len, footer_sum: crc32c::crc32c(&self.bytes) }
     }
-    let length: u64 = u32::from_le_bytes([length[0], length[1], length[2], length[3]]).into();
-    let start = (file.len() - TAIL)
-        .checked_sub(length)
-        .filter(|start| *start >= MAGIC.len() as u64)
-        .ok_or_else(|| format!("its footer claims {length} bytes, more than the file has"))
-        .map_err(ReadFailure::Damaged)?;
-    let bytes = file.bytes(start, length as usize)?;
-    let before = start.saturating_sub(SEAL_LEN).max(MAGIC.len() as u64);
-    let seal = file.bytes(before, (start - before) as usize)?;
-    let seal = checksums::check_seal(&seal, &bytes);
-    let damaged = |reason| Err(ReadFailure::Damaged(format!("its footer is damaged: {reason}")));
-    if seal == Seal::Broken {
-        return damaged("it does not agree with its checksum".into());
+
+    /// Decodes it, and checks that what it claims is possible.
+    pub(crate) fn decode(self) -> Result<Footer, ReadFailure> {
+        let Self { bytes, start, seal, .. } = self;
+        let metadata =
+            contain(|| Ok(ParquetMetaDataReader::decode_metadata(&bytes)?)).map_err(|failure| {
+                match failure {
+                    ReadFailure::Damaged(reason) => damaged(&reason),
+                    failure @ ReadFailure::Storage(_) => failure,
+                }
+            })?;
+        contain(|| check(&metadata, start).map_err(ReadFailure::Damaged))?;
+        // Other writers may have copied our keys together with the rows; only ours are about these
+        // chunks.
+        let by = metadata.file_metadata().created_by().unwrap_or_default();
+        let is_ours = by.starts_with(env!("CARGO_PKG_NAME"));
+        let checksums = if is_ours { read_checksums(&metadata)? } else { None };
+        // mutant: footer_seal_may_be_gone
+        if seal == Seal::None && checksums.is_some() {
+            return Err(damaged("its checksum is gone"));
+        }
+        Ok(Footer { metadata, checksums: checksums.unwrap_or_default(), start })
     }
-    let metadata = match contain(|| Ok(ParquetMetaDataReader::decode_metadata(&bytes)?)) {
-        Ok(metadata) => metadata,
-        Err(ReadFailure::Damaged(reason)) => return damaged(reason),
-        Err(failure) => return Err(failure),
-    };
-    let start = if seal == Seal::Whole { before } else { start };
-    contain(|| check(&metadata, start).map_err(ReadFailure::Damaged))?;
-    // Other writers may have copied our keys together with the rows; only ours are about these chunks.
-    let by = metadata.file_metadata().created_by().unwrap_or_default();
-    let is_ours = by.starts_with(env!("CARGO_PKG_NAME"));
-    let checksums = if is_ours { read_checksums(&metadata)? } else { None };
-    // mutant: footer_seal_may_be_gone
-    if seal == Seal::None && checksums.is_some() {
-        return damaged("its checksum is gone".into());
-    }
-    Ok(Footer { metadata, checksums: checksums.unwrap_or_default(), start })
+}
+
+fn damaged(reason: &str) -> ReadFailure {
+    ReadFailure::Damaged(format!("its footer is damaged: {reason}"))
 }
 
 type Checksums = Vec<Vec<Option<u32>>>;

@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(memory.list(dir).unwrap().len(), parts as usize, "and nothing else");
         let mut found = Vec::new();
         for part in 0..parts {
-            let file = MetricsFile::open_in(&memory, path_of(dir, part)).unwrap();
+            let file = MetricsFile::open_in(Arc::new(memory.clone()), path_of(dir, part)).unwrap();
             assert!(file.audit().unwrap().closed && file.len() < 20_000);
             match file.read(&["n"], 0..u64::MAX).unwrap().column("n") {
                 Some(Values::Int(numbers)) => found.extend(numbers.iter().copied().flatten()),

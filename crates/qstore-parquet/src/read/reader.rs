@@ -1,24 +1,31 @@
 //! A reader of metrics files for Rust programs, which checks what it reads.
 //!
-//! It opens the path once and keeps that version, while a writer may go on. What it returns has
-//! agreed with its checksum, if the file has any; damage is an error, never a wrong value.
+//! It opens the path once and keeps that version, while a writer may go on; `refresh` moves it to the
+//! newest version. What it returns has agreed with its checksum, if the file has any: damage is an
+//! error, never a wrong value. It takes no lock and writes nothing.
 
-use crate::columns::table::{Table, TableColumn};
+use crate::columns::table::{Table, TableColumn, Values};
 use crate::error::ReadError;
 use crate::format::audit::Audit;
 use crate::format::columns;
-use crate::format::footer::{self, Footer};
+use crate::format::footer::{Fingerprint, Sealed};
 use crate::format::published::Published;
 use crate::format::read_at::ReadAt;
 use crate::format::read_failure::{ReadFailure, contain};
 use qstore_schema::Field;
-use qstore_storage::{FileSystem, LocalFs};
+use qstore_storage::{FileHandle, FileSystem, LocalFs};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One version of a metrics file, open for reading.
+///
+/// What it shows never changes, whatever the writer does, until [`refresh`](Self::refresh) moves it to
+/// the newest version. Reading takes no lock and never makes a logging call wait. A writer that finds
+/// this version still open when it wants to reuse that copy of the file waits no longer than copying
+/// the file would take, and then copies it once; so close what you no longer read, or use
+/// [`follow`](Self::follow), which keeps nothing open while there is nothing new.
 ///
 /// ```
 /// use qstore_parquet::{MetricsFile, MetricsLog, Values, WriterSettings};
@@ -39,39 +46,123 @@ use std::sync::Arc;
 /// assert!(file.audit().is_some_and(|audit| audit.closed && audit.segments[0].written == 100));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # How is this different from a general Parquet reader?
+/// Any Parquet reader can read the file. This one also compares every chunk with the checksum in the
+/// footer, so that a bit that flipped on the disk is an error; it allocates nothing that a malformed
+/// file merely claims; and it knows what the writer recorded about its sessions ([`Audit`]).
 pub struct MetricsFile {
-    pub(crate) path: PathBuf,
+    storage: Arc<dyn FileSystem>,
+    path: PathBuf,
     pub(crate) published: Published,
     audit: Option<Audit>,
     len: u64,
+    fingerprint: Fingerprint,
 }
 
 impl MetricsFile {
     /// Opens a file on the machine's file system.
     ///
     /// # Errors
-    /// When there is none, when it is no Parquet file or a damaged one, and when it has columns that a
-    /// metrics file never has.
+    /// [`ReadError::Storage`] when there is none or it cannot be read, [`ReadError::Damaged`] when it
+    /// is not a valid Parquet file, [`ReadError::NotMetrics`] when it has columns that a metrics file
+    /// never has.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError> {
-        Self::open_in(&LocalFs::new(), path)
+        Self::open_in(Arc::new(LocalFs::new()), path)
     }
 
-    /// As [`open`](Self::open), on any storage.
+    /// As [`open`](Self::open), on any file system.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_in(storage: &dyn FileSystem, path: impl AsRef<Path>) -> Result<Self, ReadError> {
+    pub fn open_in(
+        storage: Arc<dyn FileSystem>,
+        path: impl AsRef<Path>,
+    ) -> Result<Self, ReadError> {
         let path = path.as_ref();
-        let file: Arc<_> = storage.open(path)?.into();
-        let reader = ReadAt::new(Arc::clone(&file))?;
-        let footer = footer::read(&reader).map_err(|failure| failure.of_file(path))?;
-        let Footer { metadata, .. } = &footer;
-        let fields = columns::read(metadata.file_metadata().schema_descr())
+        let (reader, file) = open(&*storage, path)?;
+        let footer = Sealed::read(&reader).map_err(|failure| failure.of_file(path))?;
+        Self::of(storage, path, &reader, file, footer)
+    }
+
+    /// The newest version of the file at `path`, if its fingerprint is not the one that is `known`.
+    pub(crate) fn open_newer(
+        storage: &Arc<dyn FileSystem>,
+        path: &Path,
+        known: Option<Fingerprint>,
+    ) -> Result<Option<Self>, ReadError> {
+        let (reader, file) = open(&**storage, path)?;
+        let footer = Sealed::read(&reader).map_err(|failure| failure.of_file(path))?;
+        if Some(footer.fingerprint()) == known {
+            return Ok(None);
+        }
+        Self::of(Arc::clone(storage), path, &reader, file, footer).map(Some)
+    }
+
+    fn of(
+        storage: Arc<dyn FileSystem>,
+        path: &Path,
+        reader: &ReadAt,
+        file: Arc<dyn FileHandle>,
+        footer: Sealed,
+    ) -> Result<Self, ReadError> {
+        let fingerprint = footer.fingerprint();
+        let footer = footer.decode().map_err(|failure| failure.of_file(path))?;
+        let fields = columns::read(footer.metadata.file_metadata().schema_descr())
             .map_err(|reason| ReadError::NotMetrics { path: path.to_path_buf(), reason })?;
         let published = contain(|| Ok(Published::found(file, None, footer, fields)?))
             .map_err(|failure: ReadFailure| failure.of_file(path))?;
         let audit = Audit::read(&published.keys);
-        Ok(Self { path: path.to_path_buf(), published, audit, len: reader.len() })
+        let path = path.to_path_buf();
+        Ok(Self { storage, path, published, audit, len: reader.len(), fingerprint })
+    }
+
+    /// Moves to the newest version of the file. `None` if this still is the newest; otherwise the rows
+    /// that were not in the version before, which is an empty range when the writer has only merged
+    /// row groups or closed the file.
+    ///
+    /// Only the footer is read, and it is decoded only if it has changed. The rows seen so far keep
+    /// their numbers and their values (a column of integers may have become one of floats). Row groups
+    /// may have been merged, and the file may be another inode: both are invisible here.
+    ///
+    /// ```
+    /// use qstore_parquet::{MetricsFile, MetricsLog, WriterSettings};
+    /// use qstore_schema::Row;
+    /// use std::time::Instant;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("metrics.parquet");
+    /// let mut log = MetricsLog::<Row>::open(&path, WriterSettings::default())?;
+    /// log.append(&Row::from([("loss", 0.5)]), Instant::now());
+    /// log.flush()?;
+    ///
+    /// let mut file = MetricsFile::open(&path)?;
+    /// assert_eq!(file.refresh()?, None, "this is the newest version");
+    ///
+    /// log.append(&Row::from([("loss", 0.4)]), Instant::now());
+    /// log.flush()?;
+    /// assert_eq!(file.rows(), 1, "an open version does not change by itself");
+    /// assert_eq!(file.refresh()?, Some(1..2));
+    /// assert_eq!(file.rows(), 2);
+    ///
+    /// log.close()?;
+    /// assert_eq!(file.refresh()?, Some(2..2), "no new row, but the session has ended");
+    /// assert!(file.is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`ReadError::Replaced`] when another file has taken the path. This
+    /// version stays open then and can be read further.
+    pub fn refresh(&mut self) -> Result<Option<Range<u64>>, ReadError> {
+        let newer = Self::open_newer(&self.storage, &self.path, Some(self.fingerprint))?;
+        let Some(newer) = newer else { return Ok(None) };
+        if !self.history().is_continued_by(&newer.history()) {
+            return Err(ReadError::Replaced { path: self.path.clone() });
+        }
+        let rows = self.rows()..newer.rows();
+        *self = newer;
+        Ok(Some(rows))
     }
 
     /// The columns, in file order.
@@ -79,12 +170,12 @@ impl MetricsFile {
         &self.published.fields
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> u64 {
         self.published.rows()
     }
 
-    /// How many row groups they lie in.
+    /// The number of row groups they are in.
     pub fn row_groups(&self) -> usize {
         self.published.groups.len()
     }
@@ -94,25 +185,52 @@ impl MetricsFile {
         self.len
     }
 
-    /// Whether there is no row.
+    /// Whether the file has no rows.
     pub fn is_empty(&self) -> bool {
         self.rows() == 0
     }
 
-    /// What the file says about the sessions that wrote it; `None` if another writer did.
+    /// Whether the last session ended cleanly. `false` while a writer has the file open, after a
+    /// writer was killed, and for a file of another program. A later session opens it again.
+    pub fn is_closed(&self) -> bool {
+        self.audit.as_ref().is_some_and(|audit| audit.closed)
+    }
+
+    /// What the file records about the sessions that wrote it; `None` if another program wrote it.
     pub fn audit(&self) -> Option<&Audit> {
         self.audit.as_ref()
     }
 
-    /// Reads some columns of some rows; rows behind the last are left out. No names: all columns.
+    /// Reads some columns of some rows. Rows beyond the last are left out; no names mean all columns.
+    ///
+    /// ```
+    /// use qstore_parquet::{MetricsFile, MetricsLog, WriterSettings};
+    /// use qstore_schema::Row;
+    /// use std::time::Instant;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("metrics.parquet");
+    /// # let mut log = MetricsLog::<Row>::open(&path, WriterSettings::default())?;
+    /// # for step in 0..10_i64 {
+    /// #     log.append(&Row::from([("loss", step as f64)]), Instant::now());
+    /// # }
+    /// # log.close()?;
+    /// let file = MetricsFile::open(&path)?;
+    /// let last = file.read(&["loss"], file.rows().saturating_sub(3)..u64::MAX)?;
+    /// assert_eq!((last.first_row, last.rows), (7, 3));
+    /// assert!(file.read(&["Loss"], 0..1).is_err(), "names are case-sensitive");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// An unknown name; damage, with the column and the rows it is in.
+    /// [`ReadError::UnknownColumn`]; [`ReadError::Damaged`] with the column and the rows;
+    /// [`ReadError::Storage`] when the disk fails.
     pub fn read(&self, names: &[&str], rows: Range<u64>) -> Result<Table, ReadError> {
         let batches = self.batches(names, rows)?;
-        let columns = batches.columns.iter().map(|column| TableColumn {
-            field: self.published.fields[*column].clone(),
-            values: crate::columns::table::Values::empty(self.published.fields[*column].data_type),
+        let columns = batches.columns.iter().map(|column| {
+            let field = self.published.fields[*column].clone();
+            let values = Values::empty(field.data_type);
+            TableColumn { field, values }
         });
         let mut all = Table { first_row: batches.rows.start, rows: 0, columns: columns.collect() };
         for batch in batches {
@@ -121,26 +239,83 @@ impl MetricsFile {
         Ok(all)
     }
 
-    /// The same rows in pieces, a row group or a part of one at a time, so that no more than that is
-    /// in memory.
+    /// The same rows in pieces of a row group or less, so that no more than that is in memory.
+    ///
+    /// ```
+    /// use qstore_parquet::{MetricsFile, MetricsLog, WriterSettings};
+    /// use qstore_schema::Row;
+    /// use std::time::Instant;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("metrics.parquet");
+    /// let settings = WriterSettings::default().row_group_rows_max(40);
+    /// let mut log = MetricsLog::<Row>::open(&path, settings)?;
+    /// for step in 0..100_i64 {
+    ///     log.append(&Row::from([("step", step)]), Instant::now());
+    /// }
+    /// log.close()?;
+    ///
+    /// let file = MetricsFile::open(&path)?;
+    /// let sizes: Result<Vec<_>, _> =
+    ///     file.batches(&["step"], 0..90)?.map(|batch| batch.map(|table| table.rows)).collect();
+    /// assert_eq!(sizes?, [40, 40, 10]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// An unknown name; damage comes with the piece it is in.
+    /// [`ReadError::UnknownColumn`]; damage and failures of the disk come with the piece they are in.
     pub fn batches(&self, names: &[&str], rows: Range<u64>) -> Result<Batches<'_>, ReadError> {
         let fields = &self.published.fields;
-        let find = |name: &&str| {
-            fields.iter().position(|field| field.name == *name).ok_or_else(|| {
-                ReadError::UnknownColumn { path: self.path.clone(), name: (*name).to_owned() }
-            })
-        };
-        let columns = if names.is_empty() {
-            (0..fields.len()).collect()
-        } else {
-            names.iter().map(find).collect::<Result<_, _>>()?
-        };
+        if names.is_empty() {
+            return Ok(self.batches_of((0..fields.len()).collect(), rows));
+        }
+        let mut columns = Vec::with_capacity(names.len());
+        for name in names {
+            let Some(column) = fields.iter().position(|field| field.name == *name) else {
+                let name = (*name).to_owned();
+                return Err(ReadError::UnknownColumn { path: self.path.clone(), name });
+            };
+            columns.push(column);
+        }
+        Ok(self.batches_of(columns, rows))
+    }
+
+    /// The rows from number `row` on, in pieces, with all columns: what is new to a reader that has
+    /// seen the rows before it.
+    pub fn rows_since(&self, row: u64) -> Batches<'_> {
+        self.batches_of((0..self.published.fields.len()).collect(), row..u64::MAX)
+    }
+
+    /// As [`batches`](Self::batches), of columns by their numbers.
+    pub(crate) fn batches_of(&self, columns: Vec<usize>, rows: Range<u64>) -> Batches<'_> {
         let end = rows.end.min(self.rows());
         let rows = rows.start.min(end)..end;
-        Ok(Batches { file: self, columns, rows, group: 0, group_start: 0 })
+        Batches { file: self, columns, rows, group: 0, group_start: 0 }
+    }
+
+    pub(crate) fn storage(&self) -> &Arc<dyn FileSystem> {
+        &self.storage
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What a later version must agree with.
+    pub(crate) fn history(&self) -> History {
+        let segments = self.audit.iter().flat_map(|audit| &audit.segments);
+        History {
+            fingerprint: self.fingerprint,
+            rows: self.rows(),
+            is_closed: self.is_closed(),
+            sessions: segments
+                .map(|segment| Session {
+                    run_id: segment.run_id.clone(),
+                    first_row: segment.first_row,
+                    written: segment.written,
+                })
+                .collect(),
+        }
     }
 
     /// The failure to read a chunk, with the values it is about.
@@ -157,12 +332,52 @@ impl MetricsFile {
     }
 }
 
+fn open(storage: &dyn FileSystem, path: &Path) -> Result<(ReadAt, Arc<dyn FileHandle>), ReadError> {
+    let file: Arc<dyn FileHandle> = storage.open(path)?.into();
+    Ok((ReadAt::new(Arc::clone(&file))?, file))
+}
+
 impl fmt::Debug for MetricsFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MetricsFile")
             .field("path", &self.path)
             .field("published", &self.published)
             .finish_non_exhaustive()
+    }
+}
+
+/// What is remembered of a version after it was closed.
+#[derive(Debug, Clone)]
+pub(crate) struct History {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) rows: u64,
+    pub(crate) is_closed: bool,
+    sessions: Vec<Session>,
+}
+
+#[derive(Debug, Clone)]
+struct Session {
+    run_id: String,
+    first_row: u64,
+    written: u64,
+}
+
+impl History {
+    /// Whether the other version can have come from this one: the same sessions and perhaps more, and
+    /// no row less. Anything else is another file under the same path.
+    pub(crate) fn is_continued_by(&self, newer: &Self) -> bool {
+        let last = self.sessions.len().wrapping_sub(1);
+        let has_session = |(number, session): (usize, &Session)| {
+            newer.sessions.get(number).is_some_and(|newer| {
+                let is_written = if number == last {
+                    newer.written >= session.written
+                } else {
+                    newer.written == session.written
+                };
+                is_written && newer.run_id == session.run_id && newer.first_row == session.first_row
+            })
+        };
+        newer.rows >= self.rows && self.sessions.iter().enumerate().all(has_session)
     }
 }
 
@@ -203,14 +418,50 @@ impl Iterator for Batches<'_> {
 impl Batches<'_> {
     fn read(&self, group: usize, start: u64, wanted: &Range<u64>) -> Result<Table, ReadError> {
         let inside = (wanted.start - start) as usize..(wanted.end - start) as usize;
-        let column = |column: &usize| {
-            let values = self.file.published.values(group, *column);
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for &column in &self.columns {
+            let values = self.file.published.values(group, column);
             let mut values =
-                values.map_err(|failure| self.file.failed(group, start, *column, failure))?;
+                values.map_err(|failure| self.file.failed(group, start, column, failure))?;
             values.cut(&inside);
-            Ok(TableColumn { field: self.file.published.fields[*column].clone(), values })
-        };
-        let columns = self.columns.iter().map(column).collect::<Result<_, ReadError>>()?;
+            columns.push(TableColumn { field: self.file.published.fields[column].clone(), values });
+        }
         Ok(Table { first_row: wanted.start, rows: inside.len(), columns })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(rows: u64, sessions: &[(&str, u64, u64)]) -> History {
+        let session = |(run_id, first_row, written): &(&str, u64, u64)| Session {
+            run_id: (*run_id).to_owned(),
+            first_row: *first_row,
+            written: *written,
+        };
+        let sessions = sessions.iter().map(session).collect();
+        let fingerprint = Fingerprint::default();
+        History { fingerprint, rows, is_closed: false, sessions }
+    }
+
+    #[test]
+    fn a_file_is_continued_only_by_one_with_its_sessions_and_rows() {
+        let old = history(30, &[("a", 0, 10), ("b", 10, 20)]);
+        for (rows, sessions, is_continued) in [
+            (30, &[("a", 0, 10), ("b", 10, 20)][..], true),
+            (35, &[("a", 0, 10), ("b", 10, 25)], true),
+            (40, &[("a", 0, 10), ("b", 10, 20), ("c", 30, 10)], true),
+            (25, &[("a", 0, 10), ("b", 10, 15)], false),
+            (40, &[("a", 0, 20), ("b", 20, 20)], false),
+            (40, &[("a", 0, 10), ("x", 10, 30)], false),
+            (40, &[("x", 0, 40)], false),
+            (40, &[], false),
+        ] {
+            let new = history(rows, sessions);
+            assert_eq!(old.is_continued_by(&new), is_continued, "{sessions:?}");
+        }
+        // A file of another program, which one of our sessions goes on with.
+        assert!(history(5, &[]).is_continued_by(&history(6, &[("a", 5, 1)])));
     }
 }

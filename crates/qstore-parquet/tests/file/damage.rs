@@ -4,6 +4,7 @@ use crate::{PATH, bits, put, row, write};
 use qstore_parquet::{Compression, MetricsFile, WriterSettings};
 use qstore_storage::{MemoryFs, read_all};
 use std::path::Path;
+use std::sync::Arc;
 
 fn small(compression: Compression) -> Vec<u8> {
     let memory = MemoryFs::new();
@@ -15,7 +16,7 @@ fn small(compression: Compression) -> Vec<u8> {
 fn is_read(bytes: &[u8]) -> bool {
     let memory = MemoryFs::new();
     put(&memory, bytes);
-    let Ok(file) = MetricsFile::open_in(&memory, PATH) else { return false };
+    let Ok(file) = MetricsFile::open_in(Arc::new(memory.clone()), PATH) else { return false };
     let is_whole = file.validate().unwrap().is_whole();
     let Ok(table) = file.read(&[], 0..u64::MAX) else {
         assert!(!is_whole);

@@ -4,6 +4,7 @@ use crate::{PATH, bits, open, put, row, write};
 use qstore_parquet::{Compression, Durability, MetricsFile, ReadError, Values, WriterSettings};
 use qstore_schema::Row;
 use qstore_storage::MemoryFs;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn settings() -> WriterSettings {
@@ -21,7 +22,7 @@ fn rows_and_columns_are_read_by_name_and_range() {
         let settings = settings().compression(compression).plain_encoding(is_plain);
         write(&memory, settings.clone(), 0, 333, true);
         write(&memory, settings, 333, 500, close);
-        let file = MetricsFile::open_in(&memory, PATH).unwrap();
+        let file = MetricsFile::open_in(Arc::new(memory.clone()), PATH).unwrap();
         assert_eq!((file.rows(), file.fields().len()), (500, 4));
         for range in [0..500, 0..0, 49..51, 120..400, 499..u64::MAX, 600..700] {
             let table = file.read(&[], range.clone()).unwrap();
@@ -59,7 +60,7 @@ fn an_open_file_is_a_snapshot() {
         log.append(&row(n), Instant::now());
         log.flush().unwrap();
         if n % 9 == 0 {
-            files.push((n + 1, MetricsFile::open_in(&memory, PATH).unwrap()));
+            files.push((n + 1, MetricsFile::open_in(Arc::new(memory.clone()), PATH).unwrap()));
         }
     }
     log.close().unwrap();
@@ -83,7 +84,7 @@ fn the_accounts_of_every_session_are_read_back() {
             log.close().unwrap();
         }
     }
-    let file = MetricsFile::open_in(&memory, PATH).unwrap();
+    let file = MetricsFile::open_in(Arc::new(memory.clone()), PATH).unwrap();
     let audit = file.audit().unwrap();
     let segments: Vec<_> = audit
         .segments
@@ -153,8 +154,7 @@ fn statistics_hold_in_the_order_that_every_reader_knows() {
     let schema = parse_message_type("message m { required double up; required double down; }");
     let mut bytes = Vec::new();
     let mut writer =
-        SerializedFileWriter::new(&mut bytes, schema.unwrap().into(), std::sync::Arc::default())
-            .unwrap();
+        SerializedFileWriter::new(&mut bytes, schema.unwrap().into(), Arc::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();
     for _ in 0..2 {
         let mut column = group.next_column().unwrap().unwrap();

@@ -34,7 +34,7 @@ fn what_was_appended_by_mistake_is_set_aside_and_the_rows_are_kept() {
         }
 
         write(&memory, WriterSettings::default(), 50, 80, true);
-        let file = MetricsFile::open_in(&memory, PATH).unwrap();
+        let file = MetricsFile::open_in(Arc::new(memory.clone()), PATH).unwrap();
         assert!(file.validate().unwrap().is_whole());
         let numbers = file.read(&["n"], 0..100).unwrap();
         assert_eq!(numbers.column("n"), Some(&Values::Int((0..80).map(Some).collect())));
