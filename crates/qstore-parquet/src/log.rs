@@ -5,11 +5,11 @@ pub(crate) mod accounts;
 #[cfg(feature = "arrow2")]
 pub(crate) mod arrow2_rows;
 pub(crate) mod dataset;
-pub(crate) mod flight;
-pub(crate) mod fresh;
+pub(crate) mod encode_job;
 pub(crate) mod metrics_log;
 pub(crate) mod pace;
 pub(crate) mod settings;
 pub(crate) mod stack;
 pub(crate) mod stats;
+pub(crate) mod turn;
 pub(crate) mod writer;

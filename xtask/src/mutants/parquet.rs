@@ -151,7 +151,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "groups_encoded_ahead_of_a_failure_are_kept",
         file: LOG,
-        edits: &[("            self.ahead = None;\n", "")],
+        edits: &[(
+            "            drop(prepared);\n",
+            "            self.turn = prepared.map_or(Turn::Resting, Turn::Ready);\n",
+        )],
         danger: "rows behind a version that failed are published before it, and again with it",
         tests: AHEAD,
     },
@@ -159,8 +162,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "groups_encoded_ahead_begin_too_early",
         file: LOG,
         edits: &[(
-            "self.fresh(&plan, sealed + plan.written(), false)",
-            "self.fresh(&plan, sealed.min(0) + plan.written(), false)",
+            "self.encode_job(&plan, sealed + plan.written(), false)",
+            "self.encode_job(&plan, sealed.min(0) + plan.written(), false)",
         )],
         danger: "rows are written twice and others not at all",
         tests: AHEAD,

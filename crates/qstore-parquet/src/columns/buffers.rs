@@ -1,19 +1,20 @@
-//! Large pieces of memory that are used again and again.
+//! Large buffers that are reused.
 //!
-//! To encode a row group takes megabytes for as long as one publication, and leaves behind a kilobyte
-//! that stays. Memory that is given back between the two is cut up for the kilobyte, and the next group
-//! needs new one: a process grew by 36 MB with every million rows. So what is large is kept.
+//! Encoding a row group takes megabytes for the duration of one publication and leaves a kilobyte that
+//! stays. If the megabytes were freed, the kilobyte would fragment them and the next group would need
+//! new memory: a process grew by 36 MB with every million rows (docs/decisions/0021). So large buffers
+//! are kept.
 
 use crate::columns::rows::Column;
 use bytes::Bytes;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// As many of a kind as are in use at a time: a publication seldom has more groups, and one is prepared
-/// beside it.
+/// The number of idle buffers of each kind: a publication rarely has more groups, and one more group is
+/// encoded ahead.
 const KEPT_MAX: usize = 3;
 
-/// Memory that nobody uses now; all clones share it.
+/// Idle buffers; all clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Buffers {
     bytes: Pool<Vec<u8>>,
@@ -26,17 +27,17 @@ impl Buffers {
         self.bytes.take()
     }
 
-    /// What was written into a buffer; the memory comes back when nobody looks at it any more.
+    /// The contents of a buffer; its memory returns to the pool with the last reference.
     pub(crate) fn freeze(&self, buffer: Vec<u8>) -> Bytes {
         Bytes::from_owner(Lent { buffer, home: self.bytes.clone() })
     }
 
-    /// Columns to copy rows into; whatever is in them is of no use.
+    /// Columns to copy rows into; their contents are irrelevant.
     pub(crate) fn take_columns(&self) -> Vec<Column> {
         self.columns.take()
     }
 
-    /// The columns are not needed any more.
+    /// Returns columns that are no longer needed.
     pub(crate) fn give_columns(&self, columns: Vec<Column>) {
         self.columns.give(columns);
     }
@@ -96,14 +97,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_comes_back_when_the_last_view_of_it_is_gone() {
+    fn memory_returns_to_the_pool_with_the_last_reference() {
         let buffers = Buffers::default();
         let mut buffer = buffers.take();
         buffer.extend([7; 1_000]);
         let (address, bytes) = (buffer.as_ptr(), buffers.freeze(buffer));
         let view = bytes.slice(10..20);
         drop(bytes);
-        assert_eq!(buffers.take().capacity(), 0, "somebody still looks at it");
+        assert_eq!(buffers.take().capacity(), 0, "a reference is left");
         assert_eq!(view[..], [7; 10]);
         drop(view);
         let again = buffers.take();

@@ -1,29 +1,30 @@
-//! The rows held in memory, column by column: those that wait for their first flush and those whose
-//! row group is not full yet.
+//! The rows held in memory, column by column: pending ones, and those whose row group is not full yet.
 //!
-//! A row is taken whole or not at all: when one of its values does not fit, what the row had already
-//! added is taken back.
+//! A row is accepted whole or not at all: when one of its values does not fit, what the row has already
+//! added is rolled back.
 
 use qstore_schema::{DataType, Field, FieldVisitor, Record, SmolStr, ValueRef};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// The most columns a file grows to; names beyond are turned away. A file of metrics has tens, and
-/// every column costs every reader something in every row group.
+/// The maximum number of columns; values of further names are left out. A metrics file has tens of
+/// columns, and every column costs every reader something in every row group.
 pub(crate) const COLUMNS_MAX: usize = 256;
 
-/// One column's values of the rows held.
+/// One column of the held rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
     pub(crate) field: Field,
-    /// Of an undeclared column the type may still widen.
+    /// The type of an undeclared column may still widen.
     is_declared: bool,
-    /// The values that are there, without gaps.
+    /// The values that are not null, without gaps.
     pub(crate) values: HeldValues,
-    /// One level per row, 1 where there is a value; empty if the column is not nullable.
+    /// One level per row: 1 for a value, 0 for null. Empty if the column is not nullable.
     pub(crate) levels: Vec<i16>,
 }
 
+/// The values of a held column, without nulls. ([`Values`](crate::columns::table::Values) are those that
+/// were read, with nulls.)
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum HeldValues {
     Bool(Vec<bool>),
@@ -35,22 +36,22 @@ pub(crate) enum HeldValues {
 /// Why a row was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejection {
-    #[error("the row has no value, and the file has no column yet to be null in")]
+    #[error("the row has no values, and the file has no columns yet")]
     Empty,
-    #[error("a value has no name; every metric needs one")]
+    #[error("a value has an empty name; every metric needs a name")]
     Unnamed,
-    #[error("column `{name}` holds {expected}, but the row has {found} there")]
+    #[error("column `{name}` holds {expected}, but the row has {found}")]
     Clash { name: SmolStr, expected: DataType, found: &'static str },
-    #[error("column `{name}` must have a value, but the row has none")]
+    #[error("column `{name}` requires a value, but the row has none")]
     Missing { name: SmolStr },
-    #[error("column `{name}` stands twice in the row, or got a value there that does not fit it")]
+    #[error("column `{name}` was set twice in one row, or to a value of the wrong type")]
     Twice { name: SmolStr },
     #[error(
-        "column `{name}` holds integers; one of them, {number}, is too large to become a float as the row asks for"
+        "column `{name}` holds integers and the row has a float; {number} in the column cannot become a float without changing"
     )]
     NotExact { name: SmolStr, number: i64 },
     #[error(
-        "column `{name}` holds integers that cannot be read, so it cannot become one of floats: {reason}"
+        "column `{name}` holds integers that could not be read, so it cannot become one of floats: {reason}"
     )]
     Unreadable { name: SmolStr, reason: String },
 }
@@ -63,14 +64,14 @@ pub(crate) type LargestStored<'a> = dyn FnMut(usize) -> Result<i64, String> + 'a
 pub(crate) struct Rows {
     columns: Vec<Column>,
     by_name: HashMap<SmolStr, usize>,
-    /// Where the record's declared columns stand in this file.
+    /// The numbers of the record's declared columns in this file.
     declared: Vec<usize>,
     len: usize,
     columns_rejected: u64,
 }
 
 impl Rows {
-    /// No rows yet, in a file with these columns, for records that declare those.
+    /// No rows, in a file with these `fields`, for records with these `declared` columns.
     pub(crate) fn new(fields: &[Field], declared: &[Field]) -> Self {
         let columns: Vec<_> = fields
             .iter()
@@ -94,7 +95,7 @@ impl Rows {
         self.len
     }
 
-    /// A copy of some of the rows, column by column, in the memory of `copy`.
+    /// A copy of some rows, column by column, in the memory of `copy`.
     pub(crate) fn copy(&self, rows: &Range<usize>, mut copy: Vec<Column>) -> Vec<Column> {
         let Self { columns, .. } = self;
         copy.truncate(columns.len());
@@ -107,12 +108,13 @@ impl Rows {
         copy
     }
 
-    /// How many values were left out because their name came after the last column allowed.
+    /// The number of values that were left out because the file has the maximum number of columns.
     pub(crate) fn columns_rejected(&self) -> u64 {
         self.columns_rejected
     }
 
-    /// Adds a row. `largest_stored` is asked only when a column of integers is to become one of floats.
+    /// Adds a row. `largest_stored` is called only when a column of integers has to become one of
+    /// floats.
     pub(crate) fn push(
         &mut self,
         record: &impl Record,
@@ -128,13 +130,13 @@ impl Rows {
                 Ok(())
             }
             Err(rejection) => {
-                self.take_back(known, &widened);
+                self.roll_back(known, &widened);
                 Err(rejection)
             }
         }
     }
 
-    /// Forgets the oldest rows.
+    /// Drops the oldest rows.
     pub(crate) fn forget(&mut self, rows: usize) {
         for column in &mut self.columns {
             column.forget(rows);
@@ -142,7 +144,7 @@ impl Rows {
         self.len -= rows;
     }
 
-    /// Gives every column that the new row left out a null.
+    /// Adds a null to every column that the new row left out.
     fn fill(&mut self) -> Result<(), Rejection> {
         if self.columns.is_empty() {
             return Err(Rejection::Empty);
@@ -156,8 +158,8 @@ impl Rows {
         Ok(())
     }
 
-    /// Takes back what a row has done: the columns it added, the values, the widening.
-    fn take_back(&mut self, columns: usize, widened: &[usize]) {
+    /// Rolls back what a row has done: the columns it added, its values, the widening.
+    fn roll_back(&mut self, columns: usize, widened: &[usize]) {
         for column in self.columns.drain(columns..) {
             self.by_name.remove(&column.field.name);
         }
@@ -171,7 +173,7 @@ impl Rows {
         }
     }
 
-    /// Sets one value of the new row; says whether the column became one of floats for it.
+    /// Sets one value of the new row; returns whether the column became one of floats for it.
     fn set(
         &mut self,
         index: usize,
@@ -210,7 +212,7 @@ impl Rows {
     }
 }
 
-/// Adds the values of one record; after the first that does not fit it only listens.
+/// Adds the values of one record; after the first one that does not fit it ignores the rest.
 struct Visit<'a, 's> {
     rows: &'a mut Rows,
     largest_stored: &'a mut LargestStored<'s>,
@@ -246,7 +248,7 @@ impl FieldVisitor for Visit<'_, '_> {
         let index = match (known, value.data_type()) {
             (Some(index), _) => Some(index),
             (None, Some(data_type)) => self.rows.add_column(name, data_type),
-            // A null of a column that never had a value: there is no column yet.
+            // A null for a column that never had a value: there is no column yet.
             (None, None) => None,
         };
         if let Some(index) = index {
@@ -266,7 +268,7 @@ impl Column {
         Self { field, is_declared, values, levels: Vec::new() }
     }
 
-    /// A column without any value.
+    /// A column of nulls.
     pub(crate) fn nulls(field: Field, rows: usize) -> Self {
         let mut column = Self::new(field, false);
         column.levels.resize(rows, 0);
@@ -277,7 +279,7 @@ impl Column {
         if self.field.nullable { self.levels.len() } else { self.values.len() }
     }
 
-    /// Becomes a copy of some rows of another one.
+    /// Becomes a copy of some rows of another column.
     fn copy_from(&mut self, other: &Self, rows: &Range<usize>) {
         self.field.clone_from(&other.field);
         self.is_declared = other.is_declared;
@@ -288,7 +290,7 @@ impl Column {
         self.values.copy_from(&other.values, other.values_of(rows));
     }
 
-    /// Which of the values belong to these rows.
+    /// The range of values that belong to these rows.
     fn values_of(&self, rows: &Range<usize>) -> Range<usize> {
         if self.field.nullable {
             self.values_before(rows.start)..self.values_before(rows.end)
@@ -311,7 +313,7 @@ impl Column {
                 values.push(value as f64);
             }
             (HeldValues::Text(values), ValueRef::Text(value)) => {
-                // `backend` says the same thing for hours: share the text instead of copying it.
+                // Texts such as the backend repeat for hours: share the text instead of copying it.
                 let repeated = values.last().filter(|last| *last == value).cloned();
                 values.push(repeated.unwrap_or_else(|| value.into()));
             }
@@ -337,7 +339,7 @@ impl Column {
         Ok(())
     }
 
-    /// Turns integers into floats, if none of them, here or stored, would change its value.
+    /// Turns integers into floats, unless one of them, held or stored, would change its value.
     fn widen(&mut self, largest_stored: i64) -> Result<(), Rejection> {
         let HeldValues::Int(values) = &self.values else { return Ok(()) };
         let not_exact = values.iter().chain([&largest_stored]).find(|value| !is_exact(**value));
@@ -349,7 +351,7 @@ impl Column {
         Ok(())
     }
 
-    /// The reverse of a widening; every value was an integer before it.
+    /// Undoes a widening; every value was an integer before.
     fn narrow(&mut self) {
         if let HeldValues::Float(values) = &self.values {
             self.values = HeldValues::Int(values.iter().map(|value| *value as i64).collect());
@@ -357,7 +359,7 @@ impl Column {
         }
     }
 
-    /// Takes the last row's value back.
+    /// Removes the value of the last row.
     fn pop(&mut self) {
         let had_value = !self.field.nullable || self.levels.pop() == Some(1);
         if had_value {
@@ -383,7 +385,7 @@ impl HeldValues {
         each!(HeldValues, self, list => list.len())
     }
 
-    /// Becomes a copy of some of the others, which may be of another type.
+    /// Becomes a copy of some of the others, which may have another type.
     fn copy_from(&mut self, others: &Self, range: Range<usize>) {
         fn copy<T: Clone>(list: &mut Vec<T>, others: &[T]) {
             list.clear();

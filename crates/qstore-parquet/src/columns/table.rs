@@ -3,15 +3,37 @@
 use qstore_schema::{DataType, Field, Row, SmolStr, Value};
 use std::ops::Range;
 
-/// Some columns of some consecutive rows.
+/// Some columns of consecutive rows.
+///
+/// ```
+/// use qstore_parquet::{MetricsFile, MetricsLog, Values, WriterSettings};
+/// use qstore_schema::{Row, Value};
+/// use std::time::Instant;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("metrics.parquet");
+/// let mut log = MetricsLog::<Row>::open(&path, WriterSettings::default())?;
+/// log.append(&Row::from([("step", 0_i64)]), Instant::now());
+/// log.append(&Row::from([("note", "warm-up done")]), Instant::now());
+/// log.close()?;
+///
+/// let table = MetricsFile::open(&path)?.read(&[], 0..u64::MAX)?;
+/// // By column: one value per row, `None` for null.
+/// assert_eq!(table.column("step"), Some(&Values::Int(vec![Some(0), None])));
+/// // By row: nulls are left out.
+/// let rows: Vec<Row> = table.iter_rows().collect();
+/// assert_eq!(rows[1].get("note"), Some(&Value::from("warm-up done")));
+/// assert_eq!(rows[1].get("step"), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Table {
     /// The number of the first row in the file, counted from 0.
     pub first_row: u64,
-    /// How many rows.
+    /// The number of rows.
     pub rows: usize,
-    /// The columns, in the order they were asked for.
+    /// The columns, in the order of the request.
     pub columns: Vec<TableColumn>,
 }
 
@@ -21,32 +43,32 @@ pub struct Table {
 pub struct TableColumn {
     /// Its name and type.
     pub field: Field,
-    /// One value for each row.
+    /// One value per row.
     pub values: Values,
 }
 
-/// The values of a column, one for each row; `None` is null.
+/// The values of a column, one per row; `None` is null.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Values {
     /// Flags.
     Bool(Vec<Option<bool>>),
-    /// Whole numbers.
+    /// Integers.
     Int(Vec<Option<i64>>),
-    /// Numbers, to the last bit.
+    /// Floats, bit for bit as they were logged.
     Float(Vec<Option<f64>>),
     /// Texts.
     Text(Vec<Option<SmolStr>>),
 }
 
 impl Table {
-    /// The values of the column of that name.
+    /// The values of the column with that name.
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&Values> {
         self.columns.iter().find(|column| column.field.name == name).map(|column| &column.values)
     }
 
-    /// The rows one by one; nulls are left out.
+    /// The rows, one at a time; nulls are left out.
     pub fn iter_rows(&self) -> impl Iterator<Item = Row> {
         (0..self.rows).map(|index| {
             let values = self.columns.iter().map(|column| {
@@ -66,7 +88,7 @@ impl Table {
 }
 
 impl Values {
-    /// None yet, of that type.
+    /// No values, of that type.
     pub(crate) fn empty(data_type: DataType) -> Self {
         match data_type {
             DataType::Bool => Self::Bool(Vec::new()),
@@ -76,19 +98,19 @@ impl Values {
         }
     }
 
-    /// How many there are.
+    /// The number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         each!(Values, self, list => list.len())
     }
 
-    /// Whether there are none.
+    /// Whether there are no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The value of one row of the table; `None` behind the last.
+    /// The value of one row of the table; `None` after the last.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Value> {
         match self {
@@ -99,7 +121,7 @@ impl Values {
         }
     }
 
-    /// Keeps only those rows.
+    /// Keeps only these rows.
     pub(crate) fn cut(&mut self, rows: &Range<usize>) {
         each!(Values, self, list => {
             list.truncate(rows.end);

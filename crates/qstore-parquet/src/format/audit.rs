@@ -1,8 +1,8 @@
-//! What a file says about itself: which sessions wrote it, and what became of every row they were
+//! What a file records about itself: the sessions that wrote it, and what became of every row they were
 //! given.
 //!
-//! It stands in the footer's key-value metadata and is written anew at every flush, so that a file
-//! left behind by a kill tells how far it is complete.
+//! It is in the footer's key-value metadata and is rewritten at every flush, so that a file left behind
+//! by a kill shows how far it is complete.
 
 use parquet::file::metadata::KeyValue;
 use serde_json::{Map, Value, json};
@@ -13,43 +13,66 @@ const CLOSED_KEY: &str = "qstore.closed";
 const RUN_ID_KEY: &str = "qstore.run_id";
 const SEGMENTS_KEY: &str = "qstore.segments";
 
-/// What a file says about itself.
+/// What a file records about itself: its sessions, and what became of every row.
+///
+/// ```
+/// use qstore_parquet::{MetricsFile, MetricsLog, WriterSettings};
+/// use qstore_schema::Row;
+/// use std::time::Instant;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("metrics.parquet");
+/// for run in ["monday", "tuesday"] {
+///     let settings = WriterSettings::default().run_id(run);
+///     let mut log = MetricsLog::<Row>::open(&path, settings)?;
+///     log.append(&Row::from([("loss", 0.5)]), Instant::now());
+///     log.append(&Row::from([("loss", "not a number")]), Instant::now());
+///     log.close()?;
+/// }
+/// let file = MetricsFile::open(&path)?;
+/// let audit = file.audit().expect("a file of this crate");
+/// assert!(audit.closed, "the last session ended cleanly");
+/// let tuesday = &audit.segments[1];
+/// assert_eq!((&*tuesday.run_id, tuesday.first_row), ("tuesday", 1));
+/// assert_eq!((tuesday.accepted, tuesday.written, tuesday.rejected), (2, 1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Audit {
-    /// The version of this very metadata.
+    /// The version of this metadata.
     pub format_version: String,
-    /// Whether the last session ended cleanly; `false` in a file that is being written, and in one
-    /// whose writer was killed.
+    /// Whether the last session ended cleanly: `false` in a file that is being written, and in one whose
+    /// writer was killed.
     pub closed: bool,
-    /// One entry for each time the file was opened and written, in order.
+    /// One entry for each session that wrote to the file, in order.
     pub segments: Vec<Segment>,
 }
 
-/// What one session did.
+/// The accounts of one session.
 ///
-/// In a session with a ring `accepted == written + rejected + evicted + cleared` once it is closed;
-/// rows that were dropped or refused were never accepted.
+/// In a closed session with a ring `accepted == written + rejected + evicted + cleared`; rows that were
+/// dropped or refused were never accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Segment {
     /// The number of its first row in the file, counted from 0.
     pub first_row: u64,
-    /// Which run it belonged to.
+    /// The run it belonged to.
     pub run_id: String,
-    /// The epoch it went on from, if it said so.
+    /// The epoch it resumed from, if that was set.
     pub resumed_epoch: Option<i64>,
-    /// Rows the ring took, or, without a ring, rows that were appended.
+    /// Rows that the ring accepted or, without a ring, rows that were appended.
     pub accepted: u64,
     /// Rows in the file.
     pub written: u64,
-    /// Rows the ring handed back because it was full.
+    /// Rows that the ring handed back because it was full.
     pub dropped: u64,
-    /// Rows the ring handed back because it was closed.
+    /// Rows that the ring handed back because it was closed.
     pub refused: u64,
-    /// Rows the ring took and threw away later to make room for newer ones.
+    /// Rows that the ring accepted and later discarded to make room for newer ones.
     pub evicted: u64,
-    /// Rows that were thrown away on purpose while they were in the ring.
+    /// Rows that were cleared from the ring on request.
     pub cleared: u64,
     /// The labels (steps) of the first and the last row that was dropped or evicted, if known.
     pub lost_labels: Option<(i64, i64)>,
@@ -62,7 +85,7 @@ pub struct Segment {
 }
 
 impl Audit {
-    /// Reads what a footer says; `None` where no writer of ours has been.
+    /// Reads the keys of a footer; `None` if this crate has not written it.
     pub(crate) fn read(keys: &[KeyValue]) -> Option<Self> {
         let text = |name: &str| {
             keys.iter().find(|key| key.key == name).and_then(|key| key.value.as_deref())
@@ -76,7 +99,7 @@ impl Audit {
         Some(Self { format_version, closed: text(CLOSED_KEY) == Some("true"), segments })
     }
 
-    /// The keys that say it.
+    /// The keys of a footer.
     pub(crate) fn keys(&self) -> Vec<KeyValue> {
         let segments = self.segments.iter().map(Segment::show).collect();
         let run_id = self.segments.last().map_or("", |segment| &segment.run_id);
@@ -112,7 +135,7 @@ impl Segment {
         })
     }
 
-    /// What is missing or of another kind reads as nothing.
+    /// What is missing or has another type is read as zero or empty.
     fn read(value: &Value) -> Self {
         let nothing = Map::new();
         let dropped = value["dropped"].as_object().unwrap_or(&nothing);
@@ -144,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_said_is_read_back() {
+    fn an_audit_is_read_back_as_it_was_written() {
         let first = Segment {
             run_id: "one \"quoted\"".into(),
             accepted: 12,
@@ -166,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_reads_as_nothing() {
+    fn malformed_segments_are_read_as_empty() {
         let version = KeyValue::new(FORMAT_VERSION_KEY.into(), "1".to_owned());
         for text in ["", "{", "7", "[3]", "[{\"rejected_labels\":[1]}]"] {
             let segments = KeyValue::new(SEGMENTS_KEY.into(), text.to_owned());

@@ -1,26 +1,26 @@
-//! The checksums a file carries: one of each column chunk, and one of the footer.
+//! The checksums of a file: one for each column chunk, and one for the footer.
 //!
-//! Parquet itself has none that readers look at, so a bit that flips on the disk becomes a wrong value
-//! without any error, but for gzip. Other readers do not look at ours; our reader and `validate` do.
+//! Parquet itself has none that readers check, so a bit that flips on the disk becomes a wrong value
+//! without any error, except with gzip. Other readers ignore ours; our reader and `validate` check them.
 //!
-//! The chunks' checksums stand in the footer under one key: eight hexadecimal digits for each column
-//! in file order, `-` for a chunk another writer wrote, row groups separated by commas. The footer's
-//! own stands in the eight bytes before it: four letters and the crc32c of the footer.
+//! The chunks' checksums are in the footer under one key: eight hexadecimal digits for each column in
+//! file order, `-` for a chunk that another program wrote, row groups separated by commas. The footer's
+//! own is in the eight bytes before it: four letters and the crc32c of the footer.
 
 use crate::format::stored::Stored;
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// The key of the chunks' checksums.
+/// The metadata key of the chunks' checksums.
 pub(crate) const KEY: &str = "qstore.crc32c";
 
-/// What the bytes before the footer begin with.
+/// The letters at the beginning of a seal.
 const LETTERS: &[u8; 4] = b"QSFC";
 
-/// How many bytes before the footer belong to it.
+/// The length of the seal before the footer, in bytes.
 pub(crate) const SEAL_LEN: u64 = 8;
 
-/// The bytes to be put before this footer.
+/// The seal to put before this footer.
 pub(crate) fn seal(footer: &[u8]) -> [u8; SEAL_LEN as usize] {
     let mut seal = [0; SEAL_LEN as usize];
     seal[..4].copy_from_slice(LETTERS);
@@ -28,16 +28,16 @@ pub(crate) fn seal(footer: &[u8]) -> [u8; SEAL_LEN as usize] {
     seal
 }
 
-/// What the bytes before a footer say about it.
+/// The result of comparing a footer with its seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seal {
-    /// There is none; another writer's footer.
+    /// There is no seal: another program wrote the footer.
     None,
     Whole,
     Broken,
 }
 
-/// Checks the bytes before a footer.
+/// Compares a footer with the bytes before it.
 pub(crate) fn check_seal(before: &[u8], footer: &[u8]) -> Seal {
     match before.strip_prefix(LETTERS.as_slice()) {
         Some(sum) if *sum == crc32c::crc32c(footer).to_le_bytes() => Seal::Whole,
@@ -65,7 +65,7 @@ pub(crate) fn encode(groups: &[Arc<Stored>]) -> String {
     text
 }
 
-/// The checksums of `columns` chunks in each of `groups` row groups; `None` if the text is not that.
+/// The checksums of `columns` chunks in each of `groups` row groups; `None` if the text is malformed.
 pub(crate) fn decode(text: &str, groups: usize, columns: usize) -> Option<Vec<Vec<Option<u32>>>> {
     let mut all = Vec::with_capacity(groups);
     let parts = text.split(',').filter(|_| groups > 0);
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_encoded_is_decoded_and_nonsense_is_not() {
+    fn checksums_are_decoded_and_malformed_text_is_refused() {
         let text = "0000000aff00ff00,-0000000b";
         let sums = vec![vec![Some(10), Some(0xff00_ff00)], vec![None, Some(11)]];
         assert_eq!(decode(text, 2, 2), Some(sums));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seal_fits_only_its_footer() {
+    fn a_seal_matches_only_its_footer() {
         let seal = seal(b"footer");
         assert_eq!(check_seal(&seal, b"footer"), Seal::Whole);
         assert_eq!(check_seal(&seal, b"Footer"), Seal::Broken);

@@ -1,8 +1,8 @@
-//! Reads one column chunk: checks it, then decodes it, and lets no damage become a value.
+//! Reads one column chunk: checks it, then decodes it. Damage never becomes a value.
 //!
-//! The whole chunk is read into memory, so that what is decoded is what was checked; a chunk of ours
-//! has at most half a megabyte, one of another writer as much as its row group allows. What its pages
-//! claim is compared with its rows before any of it is allocated: see `pages.rs`.
+//! The whole chunk is read into memory, so that the bytes that are decoded are those that were checked.
+//! A chunk of ours has at most half a megabyte; one of another program as much as its row group allows.
+//! What its pages claim is compared with its rows before anything is allocated: see `pages.rs`.
 
 use crate::columns::table::Values;
 use crate::format::entry::range_of;
@@ -22,7 +22,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Where a chunk is put in memory: an offset of 0 means something else to the library.
+/// The offset of a chunk in memory: an offset of 0 has another meaning to the library.
 const HEAD: usize = 4;
 
 impl Published {
@@ -99,8 +99,8 @@ impl Published {
             .set_dictionary_page_offset(None)
             .set_index_page_offset(None)
             .build()?;
-        // The library would try other forms of LZ4 than the documented one, and in one of them a few
-        // bytes become any number.
+        // The library would try undocumented forms of LZ4, too, and in one of them a few bytes expand to
+        // any length.
         let properties = ReaderProperties::builder().set_backward_compatible_lz4(false).build();
         let pages = SerializedPageReader::new_with_properties(
             Arc::new(Bytes::from(pages.bytes)),
@@ -113,7 +113,7 @@ impl Published {
     }
 }
 
-/// All values of a chunk, one for each row.
+/// All values of a chunk, one per row.
 fn read<T: ParquetType, V>(
     reader: ColumnReader,
     rows: usize,
@@ -137,13 +137,13 @@ fn read<T: ParquetType, V>(
     levels.into_iter().map(row).collect()
 }
 
-/// The texts of a chunk, each copied once: a million rows that refer to one long text of a dictionary
-/// share it, as they do in the file.
+/// The texts of a chunk, each copied once: a million rows that refer to the same long text of a
+/// dictionary share it, as they do in the file.
 #[derive(Default)]
 struct Texts(RefCell<HashMap<(usize, usize), SmolStr>>);
 
 impl Texts {
-    /// Shorter ones lie in the value itself.
+    /// The length from which a text is not stored inside the value itself.
     const LONG: usize = 24;
 
     fn get(&self, bytes: &ByteArray) -> ParquetResult<SmolStr> {
@@ -151,7 +151,7 @@ impl Texts {
         if bytes.len() < Self::LONG {
             return text();
         }
-        // The pages are in memory as long as their values are, so a place tells a text from others.
+        // The pages are in memory as long as their values are, so the address identifies a text.
         let place = (bytes.data().as_ptr() as usize, bytes.len());
         if let Some(known) = self.0.borrow().get(&place) {
             return Ok(known.clone());

@@ -1,4 +1,4 @@
-//! The columns of a file, and how Parquet writes them down.
+//! The columns of a file, and their description in Parquet.
 //!
 //! A Q-Store file is flat: every column is a leaf directly below the root.
 
@@ -9,7 +9,7 @@ use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor, Type};
 use qstore_schema::{DataType, Field, SmolStr};
 use std::sync::Arc;
 
-/// The root's name, as the format's own documentation has it.
+/// The name of the root, as in the documentation of the format.
 const ROOT: &str = "schema";
 
 /// Parquet's description of these columns.
@@ -41,7 +41,7 @@ fn repetition(field: &Field) -> Repetition {
     if field.nullable { Repetition::OPTIONAL } else { Repetition::REQUIRED }
 }
 
-/// The columns as they stand in a footer: the root, then a leaf for each.
+/// The columns as they are encoded in a footer: the root, then a leaf for each column.
 pub(crate) fn entries(fields: &[Field]) -> Vec<Vec<u8>> {
     let entry = |fill: &dyn Fn(&mut Fields<'_>)| {
         let mut entry = Vec::new();
@@ -67,7 +67,7 @@ pub(crate) fn entries(fields: &[Field]) -> Vec<Vec<u8>> {
     [root].into_iter().chain(fields.iter().map(leaf)).collect()
 }
 
-/// The columns a stored file has, or which of them this crate cannot continue.
+/// The columns of a stored file; the error names the one that this crate does not support.
 pub(crate) fn read(schema: &SchemaDescriptor) -> std::result::Result<Vec<Field>, String> {
     schema.root_schema().get_fields().iter().map(|leaf| field(leaf)).collect()
 }
@@ -75,12 +75,12 @@ pub(crate) fn read(schema: &SchemaDescriptor) -> std::result::Result<Vec<Field>,
 fn field(leaf: &Type) -> std::result::Result<Field, String> {
     let name = SmolStr::new(leaf.name());
     let refuse =
-        |what: &str| Err(format!("column `{name}` is {what}, which a metrics file never is"));
+        |what: &str| Err(format!("column `{name}` is {what}, which metrics files do not support"));
     if !leaf.is_primitive() {
         return refuse("nested");
     }
     let info = leaf.get_basic_info();
-    // Older writers give only the converted type, newer ones the logical type, too.
+    // Older writers give only the converted type, newer ones the logical type as well.
     let (physical, converted) = (leaf.get_physical_type(), info.converted_type());
     let is_number = matches!(info.logical_type_ref(), None | Some(LogicalType::Integer(_)));
     let data_type = match (physical, converted) {
@@ -110,14 +110,14 @@ mod tests {
     use qstore_schema::{Record, TrainingMetrics};
 
     #[test]
-    fn what_is_described_is_read_back() {
+    fn described_columns_are_read_back() {
         let mut fields = TrainingMetrics::DECLARED.to_vec();
         fields.push(Field::nullable("is_best", DataType::Bool));
         assert_eq!(read(&describe(&fields).unwrap()).unwrap(), fields);
     }
 
     #[test]
-    fn a_column_of_another_kind_is_named() {
+    fn an_unsupported_column_is_reported_by_name() {
         let int32 = Type::primitive_type_builder("rank", Physical::INT32).build().unwrap();
         let leaf = Type::primitive_type_builder("name", Physical::DOUBLE).build().unwrap();
         let list = Type::group_type_builder("layers").with_fields(vec![Arc::new(leaf)]);

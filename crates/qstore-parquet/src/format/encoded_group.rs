@@ -1,4 +1,4 @@
-//! A row group that has no place in a file yet: its bytes, and the metadata that will point into them.
+//! A row group without a place in a file: its bytes, and the metadata that will refer to them.
 //!
 //! The bytes are position-independent until [`EncodedGroup::place`] says where in the file they go.
 
@@ -11,25 +11,25 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::schema::types::SchemaDescPtr;
 use std::sync::Arc;
 
-/// Smaller groups carry no statistics: they are merged soon, and statistics are most of a footer.
+/// Smaller groups have no statistics: they are merged soon, and statistics are most of a footer.
 pub(crate) const STATISTICS_ROWS_MIN: usize = 4_096;
 
-/// Where the library starts the first group of a file, behind the magic bytes.
+/// The offset of the first group that the library writes, after the magic bytes.
 const FIRST_OFFSET: u64 = 4;
 
 /// How values become bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Coding {
     pub(crate) compression: Compression,
-    /// Whether numbers are written as they are, for readers that know nothing newer.
+    /// Whether numbers are written in the plain encoding, for readers that support no other.
     pub(crate) is_plain: bool,
-    /// Whether what is encoded will be merged before long.
+    /// Whether the group will be merged soon.
     pub(crate) is_passing: bool,
 }
 
 impl Coding {
-    /// What is fastest, for groups that will be merged before long: what is saved on them is not saved
-    /// for long, and they are encoded three times for each full group.
+    /// The fastest coding, for groups that will be merged soon: their size does not matter for long, and
+    /// their rows are encoded three times for each full group.
     pub(crate) fn passing(self) -> Self {
         let compression = match self.compression {
             Compression::GZIP(level) if level.compression_level() > 1 => {
@@ -42,7 +42,7 @@ impl Coding {
     }
 }
 
-/// Row groups without a place.
+/// Row groups of one version, without a place.
 pub(crate) struct EncodedGroups {
     pub(crate) schema: SchemaDescPtr,
     pub(crate) groups: Vec<EncodedGroup>,
@@ -59,7 +59,7 @@ pub(crate) struct EncodedGroup {
 }
 
 impl EncodedGroup {
-    /// A group of so many rows whose chunks stand one behind the other, as in a file of its own.
+    /// A group of `rows` rows whose chunks are back to back, as in a file of its own.
     pub(crate) fn new(file: Bytes, columns: Vec<ColumnChunkMetaData>, rows: usize) -> Self {
         let checksum = |chunk: &ColumnChunkMetaData| {
             let range = range_of(chunk);
@@ -74,12 +74,12 @@ impl EncodedGroup {
         self.file.slice(FIRST_OFFSET as usize..self.end)
     }
 
-    /// Where its chunks begin, from the beginning of the bytes.
+    /// The offsets of its chunks, relative to the beginning of the bytes.
     pub(crate) fn starts(&self) -> Vec<u64> {
         self.columns.iter().map(|chunk| range_of(chunk).start - FIRST_OFFSET).collect()
     }
 
-    /// The group once its bytes stand at `offset` of the file.
+    /// The group once its bytes are at `offset` of the file.
     pub(crate) fn place(&self, offset: u64, schema: &SchemaDescPtr) -> Result<Stored> {
         let shift = offset as i64 - FIRST_OFFSET as i64;
         let columns = self.columns.iter().map(|chunk| shifted(chunk, shift));
@@ -87,8 +87,8 @@ impl EncodedGroup {
         Ok(Stored::new(&metadata, &self.checksums))
     }
 
-    /// Its one chunk and that chunk's checksum, once the bytes stand at `offset`; for a group of one
-    /// column that becomes part of another.
+    /// Its only chunk and that chunk's checksum, once the bytes are at `offset`; for a group of one
+    /// column that becomes part of another group.
     pub(crate) fn place_chunk(&self, offset: u64) -> Result<(ColumnChunkMetaData, Option<u32>)> {
         let shift = offset as i64 - FIRST_OFFSET as i64;
         Ok((shifted(&self.columns[0], shift)?, self.checksums[0]))
@@ -110,10 +110,10 @@ pub(crate) fn assemble(
         .build()
 }
 
-/// The same chunk, `shift` bytes further on in the file. What lay outside the chunk (bloom filters,
-/// page indexes) is let go.
+/// The same chunk, `shift` bytes further on in the file. What was outside the chunk (bloom filters, page
+/// indexes) is dropped.
 pub(crate) fn shifted(chunk: &ColumnChunkMetaData, shift: i64) -> Result<ColumnChunkMetaData> {
-    // Some writers say 0 where there is no such page.
+    // Some writers give 0 where there is no such page.
     let moved = |offset: Option<i64>| offset.filter(|offset| *offset > 0).map(|o| o + shift);
     let dictionary = moved(chunk.dictionary_page_offset());
     let index_page = moved(chunk.index_page_offset());

@@ -1,9 +1,9 @@
-//! What a footer says of one row group, written once: the footer of a version is these entries one
-//! behind the other, and most of them are those of the version before.
+//! The footer's entry for one row group, encoded once: a footer is a list of such entries, and most of
+//! them are those of the version before.
 //!
-//! The library's own writer would encode every entry for every flush, with an order of floats that
-//! older readers refuse (see `statistics.rs`) and with counts that no reader of flat tables needs. The
-//! fields are those of `parquet.thrift` in the Apache Parquet format.
+//! The library's own writer would encode every entry at every flush, with an order of floats that older
+//! readers refuse (see `statistics.rs`) and with counts that no reader of flat tables needs. The fields
+//! are those of `parquet.thrift` in the Apache Parquet format.
 
 use crate::format::columns;
 use crate::format::thrift::{Fields, structure};
@@ -13,14 +13,14 @@ use parquet::file::statistics::Statistics;
 use qstore_schema::Field;
 use std::ops::Range;
 
-/// The entry of a row group. It does not say which one it is, so that it never changes.
+/// The entry of a row group. It does not contain the number of the group, so that it never changes.
 pub(crate) fn encode(group: &RowGroupMetaData) -> Vec<u8> {
     let columns = group.columns();
     let bytes = columns.iter().map(ColumnChunkMetaData::compressed_size).sum();
     let mut entry = Vec::with_capacity(64 * columns.len());
     structure(&mut entry, |fields| {
         fields.structures(1, columns, |chunk, fields| {
-            // Nothing stands beside the chunk: writers have put anything here, and readers ignore it.
+            // The offset of metadata beside the chunk: writers have put anything here, readers ignore it.
             fields.long(2, 0);
             fields.structure(3, |fields| describe(chunk, fields));
         });
@@ -32,7 +32,7 @@ pub(crate) fn encode(group: &RowGroupMetaData) -> Vec<u8> {
     entry
 }
 
-/// What the entry of a row group says, in a file with these columns.
+/// Decodes the entry of a row group in a file with these columns.
 pub(crate) fn decode(entry: &[u8], fields: &[Field]) -> Result<RowGroupMetaData> {
     let mut footer = Vec::with_capacity(entry.len() + 64 * fields.len());
     structure(&mut footer, |footer| {
@@ -43,10 +43,10 @@ pub(crate) fn decode(entry: &[u8], fields: &[Field]) -> Result<RowGroupMetaData>
     });
     let metadata = ParquetMetaDataReader::decode_metadata(&footer)?;
     let group = metadata.into_builder().take_row_groups().pop();
-    group.ok_or_else(|| ParquetError::General("the entry of a row group is none".into()))
+    group.ok_or_else(|| ParquetError::General("the entry of a row group is malformed".into()))
 }
 
-/// Where a chunk lies in its file.
+/// The range of a chunk in its file.
 pub(crate) fn range_of(chunk: &ColumnChunkMetaData) -> Range<u64> {
     let (start, len) = chunk.byte_range();
     start..start + len
@@ -72,7 +72,7 @@ fn describe(chunk: &ColumnChunkMetaData, fields: &mut Fields<'_>) {
     if let Some(statistics) = chunk.statistics() {
         fields.structure(12, |fields| bounds(statistics, fields));
     }
-    // Lets a reader know whether a dictionary holds all values of a chunk.
+    // From these a reader knows whether a dictionary holds all values of a chunk.
     let pages = chunk.page_encoding_stats().filter(|_| chunk.dictionary_page_offset().is_some());
     if let Some(pages) = pages {
         fields.structures(13, pages, |page, fields| {
@@ -90,7 +90,7 @@ fn bounds(statistics: &Statistics, fields: &mut Fields<'_>) {
     if let Some(count) = statistics.distinct_count_opt() {
         fields.long(4, count as i64);
     }
-    // Bounds in the fields of old were found in an order that differs for texts.
+    // Bounds in the deprecated fields were found in an order that differs for texts.
     let is_text = matches!(statistics, Statistics::ByteArray(_));
     if statistics.is_min_max_deprecated() && is_text {
         return;

@@ -1,7 +1,7 @@
-//! The end of a Parquet file: written for the row groups there are, read back and checked.
+//! The end of a Parquet file: encoded for its row groups, read back and checked.
 //!
-//! Reading never trusts the file: lengths and offsets are checked against its size, and a panic of
-//! the library on malformed input becomes an error.
+//! Reading never trusts the file: lengths and offsets are checked against its size, and a panic of the
+//! library on malformed input becomes an error.
 
 use crate::format::checksums::{self, SEAL_LEN, Seal};
 use crate::format::columns;
@@ -19,26 +19,26 @@ const CREATED_BY: &str = concat!("qstore-parquet version ", env!("CARGO_PKG_VERS
 /// The footer's length and the magic bytes.
 const TAIL: u64 = 8;
 
-/// More rows than any writer puts into one group; what is read or filled up is bounded by it.
+/// More rows than any writer puts into one group. It bounds what is read, and what is filled with nulls.
 const GROUP_ROWS_MAX: i64 = 1 << 24;
 
-/// So many rows of a group are believed whatever its length, since a column that is all null takes no
-/// more bytes for more rows; it is what pyarrow puts into one.
+/// Up to this number of rows a group is accepted whatever its length, since a column of nulls takes no
+/// more bytes for more rows. It is what pyarrow puts into one group.
 const GROUP_ROWS_FREE: u64 = 1 << 20;
 
-/// Rows beyond that take at least a byte for so many: some column of them is not constant.
+/// Beyond that number, a byte is required for each of this many rows: some column is not constant.
 const ROWS_PER_BYTE_MAX: u64 = 8;
 
-/// So many values of a file are believed whatever its length: two full groups of ours with the most
-/// columns there can be.
+/// Up to this number of values a file is accepted whatever its length: two full groups of ours with the
+/// maximum number of columns.
 const VALUES_FREE: u64 = 1 << 25;
 
-/// Values beyond that take at least a byte for so many: 65 536 nulls of ours take 140, with their
-/// part of the footer.
+/// Beyond that number, a byte is required for each of this many values: 65 536 nulls of ours take 140
+/// bytes, with their part of the footer.
 const VALUES_PER_BYTE_MAX: u64 = 512;
 
-/// The bytes that end a file with these columns and row groups: the footer, behind the seal that
-/// guards it.
+/// The bytes at the end of a file with these columns and row groups: the seal, and the footer that it
+/// guards.
 pub(crate) fn encode(groups: &[Arc<Stored>], fields: &[Field], keys: &[KeyValue]) -> Vec<u8> {
     let rows = groups.iter().map(|group| group.rows() as i64).sum();
     let entries = groups.iter().map(|group| group.entry().len()).sum::<usize>();
@@ -58,7 +58,7 @@ pub(crate) fn encode(groups: &[Arc<Stored>], fields: &[Field], keys: &[KeyValue]
             }
         });
         footer.bytes(6, CREATED_BY);
-        // The order that its type gives to each column.
+        // Each column is ordered as its type defines.
         footer.structures(7, fields, |_, order| order.structure(1, |_| ()));
     });
     let (seal, footer) = end.split_at_mut(SEAL_LEN as usize);
@@ -69,7 +69,7 @@ pub(crate) fn encode(groups: &[Arc<Stored>], fields: &[Field], keys: &[KeyValue]
     end
 }
 
-/// A footer that was found whole.
+/// A footer that was read, checked and decoded.
 pub(crate) struct Footer {
     pub(crate) metadata: ParquetMetaData,
     /// The checksums of each chunk of each row group; empty if there are none.
@@ -99,7 +99,7 @@ pub(crate) fn read(file: &ReadAt) -> Result<Footer, ReadFailure> {
     Sealed::read(file)?.decode()
 }
 
-/// As [`read`], of a file that ended at `end`, whatever comes behind it now.
+/// As [`read`], of a file that ended at `end`, whatever follows there now.
 pub(crate) fn read_ending_at(file: &ReadAt, end: u64) -> Result<Footer, ReadFailure> {
     read(&file.up_to(end))
 }
@@ -188,7 +188,7 @@ fn read_checksums(metadata: &ParquetMetaData) -> Result<Option<Checksums>, ReadF
         .ok_or_else(|| ReadFailure::damaged("its checksums are malformed"))
 }
 
-/// What a footer says must be possible before any of it is believed.
+/// Checks that what a footer claims is possible, before any of it is used.
 fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<(), String> {
     let data = MAGIC.len() as u64..footer_start;
     let (mut rows, mut bytes, mut values) = (0, 0_u64, 0_u64);
@@ -205,7 +205,7 @@ fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<(), String> {
                 let values = chunk.num_values();
                 return Err(format!("column {column} has {values} values in {group_rows} rows"));
             }
-            // Of a group without rows some writers give no offsets; it is left out anyway.
+            // Some writers give no offsets for a group without rows; it is ignored anyway.
             if group_rows == 0 {
                 continue;
             }
@@ -215,12 +215,12 @@ fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<(), String> {
                 && start.checked_add(len).is_some_and(|end| end <= data.end)
                 && bytes <= data.end - data.start;
             if !is_inside {
-                return Err(format!("column {column} of row group {number} lies outside the file"));
+                return Err(format!("column {column} of row group {number} is outside the file"));
             }
         }
-        let believed =
+        let possible =
             GROUP_ROWS_FREE.max((bytes - bytes_before).saturating_mul(ROWS_PER_BYTE_MAX));
-        if group_rows as u64 > believed {
+        if group_rows as u64 > possible {
             return Err(format!("row group {number} claims {group_rows} rows in too few bytes"));
         }
         values = values.saturating_add(group_rows as u64 * group.num_columns() as u64);
@@ -239,7 +239,7 @@ mod tests {
     use parquet::file::metadata::{ColumnChunkMetaData, FileMetaData, RowGroupMetaData};
     use qstore_schema::DataType;
 
-    /// So many groups of so many rows, each of which takes so many bytes.
+    /// A footer that claims `groups` groups of `rows` rows and `bytes` bytes each.
     fn claim(groups: u64, rows: u64, bytes: u64) -> Result<(), String> {
         let schema = columns::describe(&[Field::nullable("n", DataType::Float64)]).unwrap();
         let group = |number| {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_need_bytes_beyond_a_number_that_any_writer_could_reach_with_none() {
+    fn many_rows_need_bytes_and_few_do_not() {
         let check = |groups, rows, bytes, reason: &str| match claim(groups, rows, bytes) {
             Ok(()) => assert_eq!(reason, "", "{groups} groups of {rows} rows, {bytes} bytes"),
             Err(error) => assert!(!reason.is_empty() && error.contains(reason), "{error}"),

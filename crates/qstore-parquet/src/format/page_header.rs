@@ -1,22 +1,22 @@
-//! The header of a page: what it claims, read without believing it, and written anew for the library.
+//! The header of a page: read without trusting it, and written again for the library.
 //!
 //! Field numbers are those of `PageHeader` in the format's own `parquet.thrift`. Statistics and page
-//! checksums are passed over: values are decoded without the first, and chunks have checksums of
-//! their own.
+//! checksums are skipped: values are decoded without the former, and chunks have checksums of their
+//! own.
 
 use crate::format::thrift::{Fields, Reader, Value, structure};
 
-/// A header whose numbers are all there and not negative.
+/// A header whose numbers are all present and not negative.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PageHeader {
     pub(crate) kind: Kind,
-    /// Bytes of the page once it is decompressed.
+    /// The decompressed length of the page in bytes.
     pub(crate) full_len: u32,
-    /// Bytes of the page as it is stored.
+    /// The stored length of the page in bytes.
     pub(crate) stored_len: u32,
 }
 
-/// What kind of page it is, and what its own header says.
+/// The kind of page, and the claims of its own header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     Data {
@@ -25,7 +25,7 @@ pub(crate) enum Kind {
         /// How definition and repetition levels are encoded.
         levels: [u32; 2],
     },
-    /// Nothing a reader of values needs.
+    /// An index, which is not needed to read values.
     Index,
     Dictionary {
         values: u32,
@@ -36,7 +36,7 @@ pub(crate) enum Kind {
         nulls: u32,
         rows: u32,
         encoding: u32,
-        /// Bytes of definition and of repetition levels, which stand in front and are never compressed.
+        /// The length of definition and of repetition levels, which come first and are never compressed.
         levels_len: [u32; 2],
         is_compressed: bool,
     },
@@ -48,11 +48,11 @@ const DICTIONARY: u32 = 2;
 const DATA_V2: u32 = 3;
 
 impl PageHeader {
-    /// Reads a header from the beginning of the bytes; also tells how long it is.
+    /// Reads a header from the beginning of the bytes; also returns its length.
     pub(crate) fn read(bytes: &[u8]) -> Option<(Self, usize)> {
         let mut reader = Reader::new(bytes);
         let mut facts = [None; 3];
-        // The numbers of the header inside, by field, and a flag; of each kind of page there is one.
+        // The numbers of the inner header, by field, and its flag.
         let (mut inner, mut is_compressed) = ([None; 6], true);
         reader.structure(|reader, number, value| {
             match (number, value) {
@@ -150,7 +150,7 @@ impl PageHeader {
     }
 }
 
-/// A number that is not negative and fits into the format's 32 bits with a sign.
+/// A number that is not negative and fits into the signed 32 bits of the format.
 fn count(fact: i64) -> Option<u32> {
     i32::try_from(fact).ok().and_then(|fact| u32::try_from(fact).ok())
 }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_number_is_no_header() {
+    fn a_header_with_a_negative_number_is_refused() {
         let mut bytes = Vec::new();
         structure(&mut bytes, |header| {
             header.int(1, 1);

@@ -1,11 +1,10 @@
 //! The pages of a column chunk, made safe for the library: nothing is allocated that the chunk's rows
-//! and bytes do not warrant.
+//! and bytes do not justify.
 //!
-//! A page claims how long it is once it is decompressed and how many values it has, up to 2 GiB and
-//! 2 thousand millions; the library allocates what is claimed, and with gzip whatever comes out. So
-//! every header is read here first, compared with what the footer says, and written anew, so that the
-//! library cannot find anything else in it; and gzip is decompressed here, up to the length that was
-//! agreed. It decodes no value.
+//! A page claims its decompressed length and its number of values, up to 2 GiB and 2 billion; the
+//! library allocates what is claimed, and with gzip whatever the stream expands to. So every header is
+//! read here first, compared with the footer, and written again, so that the library sees only what was
+//! checked; and gzip is decompressed here, up to the length that was checked. No value is decoded here.
 
 use crate::format::page_header::{Kind, PageHeader};
 use flate2::read::MultiGzDecoder;
@@ -13,20 +12,20 @@ use parquet::basic::Compression;
 use qstore_schema::DataType;
 use std::io::Read;
 
-/// What pages of numbers may take for each row. Eight bytes hold the value; levels, deltas and
-/// dictionaries are less than as much again.
+/// The bytes per row that pages of numbers may claim. Eight hold the value; levels, deltas and
+/// dictionaries take less than that again.
 const ROW_BYTES_MAX: u64 = 16;
 
-/// What a page may take besides, for blocks that are not full.
+/// The bytes that a page may claim in addition, for blocks that are not full.
 const PAGE_BYTES_FREE: u64 = 1 << 10;
 
-/// What a chunk may take besides.
+/// The bytes that a chunk may claim in addition.
 const CHUNK_BYTES_FREE: u64 = 1 << 16;
 
-/// Texts can have any length. So much of them is taken without a question …
+/// Texts can have any length. Up to this number of bytes a chunk may claim whatever it likes …
 const TEXT_BYTES_FREE: u64 = 32 << 20;
 
-/// … and beyond that no more than this for each byte that is stored.
+/// … and beyond that at most this many bytes for each stored byte.
 const TEXT_RATIO_MAX: u64 = 256;
 
 const PLAIN: u32 = 0;
@@ -35,15 +34,15 @@ const DELTA_LENGTH_BYTE_ARRAY: u32 = 6;
 const DELTA_BYTE_ARRAY: u32 = 7;
 const RLE_DICTIONARY: u32 = 8;
 
-/// Pages that can be decoded.
+/// Pages that were checked and can be decoded.
 #[derive(Debug)]
 pub(crate) struct Pages {
     pub(crate) bytes: Vec<u8>,
-    /// How they are still compressed.
+    /// The compression that is left.
     pub(crate) compression: Compression,
 }
 
-/// What the footer says of a chunk.
+/// What the footer claims about a chunk.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claims {
     pub(crate) compression: Compression,
@@ -51,7 +50,7 @@ pub(crate) struct Claims {
     pub(crate) rows: u64,
 }
 
-/// The pages of a chunk, behind `head` other bytes; the error says which claim cannot be true.
+/// The pages of a chunk, after `head` other bytes; the error names the claim that cannot be true.
 pub(crate) fn check(chunk: &[u8], head: usize, claims: Claims) -> Result<Pages, String> {
     let is_gzip = matches!(claims.compression, Compression::GZIP(_));
     let mut bytes = Vec::with_capacity(head + chunk.len() + chunk.len() / 8);
@@ -60,7 +59,7 @@ pub(crate) fn check(chunk: &[u8], head: usize, claims: Claims) -> Result<Pages, 
     let mut rest = chunk;
     while !rest.is_empty() {
         let header = PageHeader::read(rest);
-        let (mut header, header_len) = header.ok_or("a page has a header that makes no sense")?;
+        let (mut header, header_len) = header.ok_or("a page has a malformed header")?;
         let body = header_len + header.stored_len as usize;
         let body = rest.get(header_len..body).ok_or("a page reaches beyond its chunk")?;
         rest = &rest[header_len + body.len()..];
@@ -74,7 +73,7 @@ pub(crate) fn check(chunk: &[u8], head: usize, claims: Claims) -> Result<Pages, 
             bytes.extend_from_slice(body);
             continue;
         }
-        // Levels of the second version stand before what is compressed.
+        // In version 2 the levels come before the compressed part.
         let plain = match &mut header.kind {
             Kind::DataV2 { is_compressed, .. } if !*is_compressed => body.len(),
             Kind::DataV2 { levels_len: [first, second], .. } => (*first + *second) as usize,
@@ -92,14 +91,14 @@ pub(crate) fn check(chunk: &[u8], head: usize, claims: Claims) -> Result<Pages, 
             inflated.map_err(|error| error.to_string())?;
         }
         if bytes.len() != end {
-            return Err("a page is not as long as it claims".into());
+            return Err("a page does not have the length that it claims".into());
         }
     }
     let compression = if is_gzip { Compression::UNCOMPRESSED } else { claims.compression };
     Ok(Pages { bytes, compression })
 }
 
-/// What the pages still to come may have at most.
+/// The maximum that the remaining pages may claim.
 #[derive(Debug)]
 struct Left {
     data_type: DataType,
@@ -132,7 +131,9 @@ impl Left {
                     || !matches!(encoding, PLAIN | PLAIN_DICTIONARY)
                     || u64::from(values) * least > full_len
                 {
-                    return Err(format!("a dictionary of {values} values cannot be"));
+                    return Err(format!(
+                        "it claims a dictionary of {values} values in {full_len} bytes"
+                    ));
                 }
                 self.has_dictionary = true;
                 Ok(())
@@ -150,13 +151,15 @@ impl Left {
 
     fn take_values(&mut self, values: u32, encoding: u32) -> Result<(), String> {
         match encoding {
-            // In both a few bytes can stand for any amount of text, which is known only once it is
-            // there. No writer uses them unless it is told to.
+            // In both a few bytes can expand to any amount of text, and its length is not known before.
+            // No writer uses them by default.
             DELTA_LENGTH_BYTE_ARRAY | DELTA_BYTE_ARRAY => {
-                return Err("it has texts as deltas, which this reader does not decode".into());
+                return Err(
+                    "its texts are encoded as deltas, which this reader does not support".into()
+                );
             }
             PLAIN_DICTIONARY | RLE_DICTIONARY if !self.has_dictionary => {
-                return Err("it has no dictionary, which its values refer to".into());
+                return Err("its values refer to a dictionary that is missing".into());
             }
             _ => {}
         }

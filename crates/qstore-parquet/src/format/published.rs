@@ -1,4 +1,4 @@
-//! The file as readers see it now: open, immutable, and described by its metadata.
+//! A published version of the file: open, immutable, and described by its metadata.
 
 use crate::format::encoded_group;
 use crate::format::footer::Footer;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// A published file. It is never written; a flush replaces it.
 pub(crate) struct Published {
     pub(crate) file: Arc<dyn FileHandle>,
-    /// What the file was like when it was published; unknown if it cannot be written once it is
+    /// The stamp of the file when it was published; unknown if it cannot be written once it is
     /// retired.
     pub(crate) stamp: Option<Stamp>,
     pub(crate) fields: Vec<Field>,
@@ -22,12 +22,12 @@ pub(crate) struct Published {
     pub(crate) groups: Vec<Arc<Stored>>,
     /// Where the footer begins.
     pub(crate) data_end: u64,
-    /// What its footer says beside the metadata.
+    /// The key-value metadata of its footer.
     pub(crate) keys: Vec<KeyValue>,
 }
 
 impl Published {
-    /// Takes over a file that was found.
+    /// An existing file.
     pub(crate) fn found(
         file: Arc<dyn FileHandle>,
         stamp: Option<Stamp>,
@@ -38,11 +38,11 @@ impl Published {
         let keys = metadata.file_metadata().key_value_metadata().cloned().unwrap_or_default();
         let mut groups = Vec::with_capacity(metadata.num_row_groups());
         for (number, group) in metadata.row_groups().iter().enumerate() {
-            // pandas writes a group without rows for an empty table; there is nothing in it to keep.
+            // pandas writes a group without rows for an empty table; it holds nothing to keep.
             if group.num_rows() == 0 {
                 continue;
             }
-            // Other writers' page indexes and filters lie in bytes that will be written over.
+            // Page indexes and filters of other writers are in bytes that will be overwritten.
             let chunks = group.columns().iter().enumerate().map(|(number, chunk)| {
                 let chunk = encoded_group::shifted(chunk, 0)?;
                 statistics::of_found(chunk, number, metadata.file_metadata())

@@ -1,8 +1,7 @@
-//! Encodes held rows as one row group: its bytes, and the metadata that will point into them.
+//! Encodes rows as one row group.
 //!
-//! The bytes are position-independent until [`EncodedGroup::place`] says where in the file they go.
-//! Floats are split into byte streams and integers into deltas, which compresses metrics best; a
-//! dictionary pays only for text, which repeats.
+//! Floats are split into byte streams and integers into deltas, which compresses metrics best. A
+//! dictionary pays only for text, which repeats. Small groups take another path: see `small_group.rs`.
 
 use crate::columns::buffers::Buffers;
 use crate::columns::rows::{Column, HeldValues};
@@ -22,11 +21,11 @@ use parquet::schema::types::{ColumnPath, SchemaDescPtr};
 use qstore_schema::SmolStr;
 use std::sync::Arc;
 
-/// As many as the library takes at a time itself.
+/// The number of texts that are passed on at a time: the batch size of the library.
 const TEXTS_AT_ONCE: usize = 1_024;
 
-/// Encodes these columns, all of so many rows, into memory of `buffers`; `schema` describes exactly
-/// them.
+/// Encodes these columns, all of `rows` rows, into memory of `buffers`; `schema` describes exactly these
+/// columns.
 pub(crate) fn encode(
     columns: &[Column],
     rows: usize,
@@ -89,7 +88,7 @@ fn write_column(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, column: &Colu
     }
 }
 
-/// Texts, a page's worth at a time: as what the library wants them they take more than they are.
+/// Texts, a batch at a time: the library's representation of a text takes more memory than the text.
 fn write_texts(
     group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
     values: &[SmolStr],

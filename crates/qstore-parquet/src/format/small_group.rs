@@ -1,9 +1,9 @@
-//! Encodes small groups of rows that will be merged before long, with next to no work.
+//! Encodes small groups that will be merged soon, with minimal work.
 //!
 //! The library sets up a writer, an encoder, a codec and their buffers for every column of every group.
-//! For the hundred rows of a flush that is several times what their values need. Here a chunk is one
-//! page of the first version: floats in byte streams, which compress without any model of them,
-//! everything else plain, and snappy, which needs no setting up and which every reader has.
+//! For the hundred rows of a flush that costs several times as much as their values. Here a chunk is one
+//! version-1 page: floats in byte streams, which compress without a model, everything else plain, and
+//! snappy, which needs no setup and which every reader supports.
 
 use crate::columns::buffers::Buffers;
 use crate::columns::rows::{Column, HeldValues};
@@ -16,13 +16,13 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::schema::types::SchemaDescPtr;
 use qstore_schema::SmolStr;
 
-/// Larger groups gain from dictionaries, deltas and a better codec, and want statistics.
+/// Larger groups gain from dictionaries, deltas and a better codec, and need statistics.
 const ROWS_MAX: usize = STATISTICS_ROWS_MIN;
 
-/// The most text that is written into one page.
+/// The maximum number of bytes of text in one page.
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
-/// Whether rows are so few, and texts so short, that a page for each column is enough.
+/// Whether there are so few rows, and so little text, that one page per column is enough.
 pub(crate) fn suits(columns: &[Column], rows: usize) -> bool {
     let is_short = |column: &Column| match &column.values {
         HeldValues::Text(texts) => texts.iter().map(SmolStr::len).sum::<usize>() <= TEXT_BYTES_MAX,
@@ -31,7 +31,7 @@ pub(crate) fn suits(columns: &[Column], rows: usize) -> bool {
     rows < ROWS_MAX && columns.iter().all(is_short)
 }
 
-/// Encodes these columns, all of so many rows, into memory of `buffers`.
+/// Encodes these columns, all of `rows` rows, into memory of `buffers`.
 pub(crate) fn encode(
     columns: &[Column],
     rows: usize,
@@ -61,7 +61,7 @@ pub(crate) fn encode(
     Ok(EncodedGroup::new(buffers.freeze(file), chunks, rows))
 }
 
-/// Appends a page of so many rows and its header; returns how long the header is.
+/// Appends a page of `rows` rows and its header; returns the length of the header.
 fn append_page(
     file: &mut Vec<u8>,
     rows: usize,
@@ -79,7 +79,7 @@ fn append_page(
     header.len()
 }
 
-/// How pages are compressed: by snappy, or not at all where that was asked for.
+/// How pages are compressed: with snappy, or not at all where that was chosen.
 struct Codec {
     snappy: Option<snap::raw::Encoder>,
     packed: Vec<u8>,
@@ -106,7 +106,7 @@ impl Codec {
     }
 }
 
-/// What is in a page: levels, if there are any, and the values.
+/// Writes the contents of a page: levels, if there are any, and the values.
 fn write_page(column: &Column, coding: Coding, page: &mut Vec<u8>) -> Encoding {
     if column.field.nullable {
         write_levels(&column.levels, page);
@@ -135,7 +135,7 @@ fn write_page(column: &Column, coding: Coding, page: &mut Vec<u8>) -> Encoding {
     Encoding::PLAIN
 }
 
-/// Definition levels of one bit: a single run where all are the same, or else all of them packed.
+/// Definition levels of one bit: a single run if all are equal, otherwise all of them packed.
 fn write_levels(levels: &[i16], page: &mut Vec<u8>) {
     let len_at = page.len();
     page.extend_from_slice(&[0; 4]);
@@ -155,7 +155,7 @@ fn write_levels(levels: &[i16], page: &mut Vec<u8>) {
     page[len_at..len_at + 4].copy_from_slice(&len.to_le_bytes());
 }
 
-/// Bits, the first one lowest, up to a whole byte.
+/// Bits, the lowest first, padded to a whole byte.
 fn write_bits(mut bits: impl ExactSizeIterator<Item = bool>, page: &mut Vec<u8>) {
     while bits.len() > 0 {
         let eight = bits.by_ref().take(8).enumerate();

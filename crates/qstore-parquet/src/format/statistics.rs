@@ -1,9 +1,9 @@
-//! What the footer says of the values in a chunk, so that readers of every age take it right.
+//! Statistics of the values in a chunk that readers old and new interpret correctly.
 //!
-//! Floats have an order of their own in the newest edition of the format, and the Parquet library
-//! writes statistics and footers for that. Readers that do not know it (arrow2, which has a fixed set
-//! of orders, refuses the whole file) are still many, and the older order can say all that is needed:
-//! a smallest and a largest value that are no NaN, with zeros of either sign being equal.
+//! The newest edition of the format has a separate order for floats, and the Parquet library writes
+//! statistics and footers for it. Many readers do not support it (arrow2, which knows a fixed set of
+//! orders, refuses the whole file), and the older order can express all that is needed: a minimum and a
+//! maximum that are not NaN, with zeros of either sign being equal.
 
 use crate::columns::rows::{Column, HeldValues};
 use parquet::basic::ColumnOrder;
@@ -11,12 +11,12 @@ use parquet::errors::Result;
 use parquet::file::metadata::{ColumnChunkMetaData, FileMetaData};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
-/// The chunk we encoded from this column, with statistics that hold in the older order.
+/// A chunk that was encoded from this column, with statistics that hold in the older order.
 pub(crate) fn settled(chunk: &ColumnChunkMetaData, column: &Column) -> Result<ColumnChunkMetaData> {
     let builder = chunk.clone().into_builder();
     let floats = match (chunk.statistics(), &column.values) {
         (Some(Statistics::Double(floats)), HeldValues::Float(values)) => {
-            // A maximum of NaN, or one that leaves NaN out, misleads one reader or the other.
+            // A maximum of NaN, or one that ignores NaN, misleads some reader.
             if values.iter().any(|value| value.is_nan()) {
                 return builder.clear_statistics().build();
             }
@@ -24,7 +24,7 @@ pub(crate) fn settled(chunk: &ColumnChunkMetaData, column: &Column) -> Result<Co
         }
         _ => return builder.build(),
     };
-    // Readers that compare bits must find both zeros between the bounds.
+    // A reader that compares bits must find both zeros between the bounds.
     // mutant: zero_has_a_sign_in_statistics
     let zero = |value: &f64, zero| if *value == 0.0 { zero } else { *value };
     let min = floats.min_opt().map(|min| zero(min, -0.0));
@@ -34,8 +34,8 @@ pub(crate) fn settled(chunk: &ColumnChunkMetaData, column: &Column) -> Result<Co
     builder.set_statistics(Statistics::Double(floats)).build()
 }
 
-/// A chunk of a file that was found, which will stand in a footer of ours: what was said of it in
-/// another order is let go.
+/// A chunk of an existing file, which will be in a footer of ours: statistics in another order are
+/// dropped.
 pub(crate) fn of_found(
     chunk: ColumnChunkMetaData,
     number: usize,
@@ -43,7 +43,7 @@ pub(crate) fn of_found(
 ) -> Result<ColumnChunkMetaData> {
     let is_known = match file.column_orders().and_then(|orders| orders.get(number)) {
         Some(order) => matches!(order, ColumnOrder::TYPE_DEFINED_ORDER(_)),
-        // As it was before there were orders; for numbers that is the same.
+        // The file is older than column orders; for numbers that is the same order.
         None => true,
     };
     if is_known { Ok(chunk) } else { chunk.into_builder().clear_statistics().build() }

@@ -1,6 +1,6 @@
-//! A row group of the published file: its entry in the footer, where its chunks lie, and their
-//! checksums. As little as that is kept of a group that will never change; what else there is to know
-//! stands in the entry, and is decoded where it is needed.
+//! A row group of the published file: its entry in the footer, the ranges of its chunks, and their
+//! checksums. No more than that is kept for a group that will never change; everything else is in the
+//! entry, which is decoded where it is needed.
 
 use crate::format::entry;
 use parquet::errors::Result;
@@ -8,7 +8,7 @@ use parquet::file::metadata::RowGroupMetaData;
 use qstore_schema::Field;
 use std::ops::Range;
 
-/// A row group that has its place in the file.
+/// A row group with a place in the file.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
     rows: usize,
@@ -19,12 +19,12 @@ pub(crate) struct Stored {
 #[derive(Debug, Clone)]
 struct Chunk {
     place: Range<u64>,
-    /// The crc32c of its bytes; unknown where another writer wrote them.
+    /// The crc32c of its bytes; unknown if another program wrote them.
     checksum: Option<u32>,
 }
 
 impl Stored {
-    /// What is to be kept of a group with these checksums, one for each chunk.
+    /// What is kept of a group with these checksums, one per chunk.
     pub(crate) fn new(metadata: &RowGroupMetaData, checksums: &[Option<u32>]) -> Self {
         let chunks = metadata.columns().iter().zip(checksums);
         let chunk = |(chunk, checksum): (_, &_)| Chunk {
@@ -48,17 +48,17 @@ impl Stored {
         &self.entry
     }
 
-    /// Where its chunks lie.
+    /// The ranges of its chunks.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<u64>> {
         self.chunks.iter().map(|chunk| chunk.place.clone())
     }
 
-    /// The checksum of each chunk, as far as it is known.
+    /// The checksum of each chunk, if it is known.
     pub(crate) fn checksums(&self) -> impl Iterator<Item = Option<u32>> {
         self.chunks.iter().map(|chunk| chunk.checksum)
     }
 
-    /// All that its entry says; `fields` are the columns of the file it is in.
+    /// Its decoded entry; `fields` are the columns of the file.
     pub(crate) fn metadata(&self, fields: &[Field]) -> Result<RowGroupMetaData> {
         entry::decode(&self.entry, fields)
     }

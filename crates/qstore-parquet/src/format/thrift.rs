@@ -1,7 +1,7 @@
 //! Thrift's compact protocol, as far as a Parquet file needs it: footers and page headers are written,
-//! and page headers are read from bytes nobody vouches for.
+//! and page headers are read from untrusted bytes.
 //!
-//! It knows no Parquet: what a field means is the business of `entry.rs`, `footer.rs` and
+//! It does not know Parquet: what a field means is defined in `entry.rs`, `footer.rs` and
 //! `page_header.rs`. Source: the protocol's specification, `thrift-compact-protocol.md` of Apache
 //! Thrift.
 

@@ -1,6 +1,6 @@
-//! The accounts of this session: what the ring took and lost, and what did not fit.
+//! The accounts of a session: rows that the ring accepted and lost, and rows that did not fit.
 //!
-//! They end up in the footer; see [`Audit`].
+//! They are written into the footer; see [`Audit`].
 
 use crate::format::audit::{Audit, FORMAT_VERSION, Segment};
 use crate::format::published::Published;
@@ -9,10 +9,10 @@ use qstore_buffer::BufferStats;
 
 #[derive(Debug)]
 pub(crate) struct Accounts {
-    /// Of the sessions before this one.
+    /// The sessions before this one.
     earlier: Vec<Segment>,
     this: Segment,
-    /// Whether there is a ring that tells what it took.
+    /// Whether there is a ring that reports what it accepted.
     is_observed: bool,
 }
 
@@ -46,7 +46,7 @@ impl Accounts {
         }
     }
 
-    /// What the file says with so many rows of this session in it.
+    /// What the file records when it holds `written` rows of this session.
     pub(crate) fn audit(&self, written: u64, closed: bool) -> Audit {
         let mut this = Segment { written, closed, ..self.this.clone() };
         if !self.is_observed {
@@ -58,10 +58,10 @@ impl Accounts {
     }
 }
 
-/// Sixteen hexadecimal digits that no other session has.
+/// Sixteen hexadecimal digits that identify a session.
 fn random_id() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
-    // The standard library seeds each of these anew from the system's random numbers.
+    // The standard library seeds each of these from the system's random numbers.
     let number = RandomState::new().build_hasher().finish();
     format!("{number:016x}")
 }

@@ -1,11 +1,11 @@
 //! Rows from the chunks of `arrow2`: the feature `arrow2`.
 //!
-//! A chunk is columns, a metrics file is appended to row by row, and the ring between the two takes
-//! rows, too. So a chunk becomes dynamic rows here and takes the same way as all others: it can be
-//! pushed into a buffer, counted, rejected with a reason. For data that is whole and columnar already,
-//! a Parquet writer is the better tool.
+//! A chunk is columnar, while a metrics file is appended to row by row, as is the ring in front of it.
+//! So a chunk becomes dynamic rows here and is handled like all others: it can be pushed into a buffer,
+//! counted, and rejected with a reason. For data that is complete and columnar already, a Parquet
+//! writer is the better tool.
 //!
-//! The rows are made one at a time, and nothing of a chunk is copied but its texts.
+//! Rows are made one at a time, and nothing of a chunk is copied except its texts.
 
 use ::arrow2::array::{Array, BooleanArray, PrimitiveArray, Utf8Array};
 use ::arrow2::chunk::Chunk;
@@ -25,14 +25,13 @@ pub struct ChunkError {
     pub reason: String,
 }
 
-/// Finds the value of a column in a row; null is no value.
+/// Finds the value of a column in a row.
 type Getter<'a> = Box<dyn Fn(usize) -> Value + 'a>;
 
 /// The rows of an arrow2 chunk, whose columns `fields` describes in order.
 ///
-/// Booleans, integers, floats and texts become what a metrics file holds: integers of every width
-/// 64-bit ones, floats of both widths 64-bit ones, both exactly. A null leaves its name out of the
-/// row, which reads as null again.
+/// Booleans, integers, floats and texts become what a metrics file holds: integers and floats of every
+/// width become 64-bit ones, exactly. A null leaves its name out of the row, which reads as null again.
 ///
 /// ```
 /// use arrow2::array::{Array, Float32Array, Int64Array};
@@ -58,8 +57,8 @@ type Getter<'a> = Box<dyn Fn(usize) -> Value + 'a>;
 /// ```
 ///
 /// # Errors
-/// [`ChunkError`] when a column is of a type that a metrics file has not, when an unsigned integer
-/// is too large for a signed one, and when names and columns do not go together. No row is made then.
+/// [`ChunkError`] when a column has a type that a metrics file does not have, when an unsigned integer
+/// is too large for a signed one, and when names and columns do not match. No row is made then.
 pub fn arrow2_rows<'a>(
     fields: &[Field],
     chunk: &'a Chunk<Box<dyn Array>>,
@@ -73,7 +72,7 @@ pub fn arrow2_rows<'a>(
     let mut columns: Vec<(SmolStr, Getter<'a>)> = Vec::with_capacity(arrays.len());
     for (Field { name, .. }, array) in fields.iter().zip(arrays) {
         if name.is_empty() || columns.iter().any(|(known, _)| known == name) {
-            return refuse(name, "every column needs a name of its own".into());
+            return refuse(name, "every column needs a unique name".into());
         }
         match getter(&**array) {
             Ok(getter) => columns.push((name.into(), getter)),
@@ -113,7 +112,7 @@ fn getter(array: &dyn Array) -> Result<Getter<'_>, String> {
         DataType::Utf8 => Ok(texts::<i32>(array)),
         DataType::LargeUtf8 => Ok(texts::<i64>(array)),
         other => Err(format!(
-            "it is of type {other:?}; cast it to a boolean, an integer, a float or a text first"
+            "its type is {other:?}; cast it to a boolean, an integer, a float or a text first"
         )),
     }
 }
@@ -129,7 +128,7 @@ fn texts<O: Offset>(array: &dyn Array) -> Getter<'_> {
 }
 
 fn known<A: 'static>(array: &dyn Array) -> &A {
-    array.as_any().downcast_ref().expect("an array is what its data type says")
+    array.as_any().downcast_ref().expect("an array has the type that its data type names")
 }
 
 #[cfg(test)]
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn every_type_a_file_has_is_taken_and_a_null_is_left_out() {
+    fn every_type_of_a_file_is_accepted_and_a_null_is_left_out() {
         let columns: Vec<Box<dyn Array>> = vec![
             BooleanArray::from([Some(true), None]).boxed(),
             Int8Array::from([None, Some(-8)]).boxed(),
@@ -170,14 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_row_is_refused_by_name() {
+    fn a_column_that_cannot_become_rows_is_reported_by_name() {
         let large = || UInt64Array::from_slice([1 << 63]).boxed();
         let half = Float16Array::from_slice([]).boxed();
         let one = |name, data_type, array| rows(&[(name, data_type)], vec![array]).unwrap_err();
         for (error, words) in [
             (one("seed", DataType::UInt64, large()), "9223372036854775808 is too large"),
             (one("loss", DataType::Float16, half), "`loss`"),
-            (one("", DataType::UInt64, large()), "a name of its own"),
+            (one("", DataType::UInt64, large()), "a unique name"),
             (rows(&[], vec![large()]).unwrap_err(), "0 names for 1 columns"),
         ] {
             assert!(error.contains(words), "{error}");

@@ -1,4 +1,4 @@
-//! Many writers, one table: a directory for each rank, and in it a file for each part.
+//! Many writers, one table: a directory for each rank, with a file for each part.
 //!
 //! ```text
 //! DIR/rank=0/part-00000.parquet
@@ -6,12 +6,12 @@
 //! DIR/rank=1/part-00000.parquet
 //! ```
 //!
-//! This is the layout of Hive, which pandas, polars, DuckDB and Spark read as one table with a column
-//! `rank`. Every rank writes by itself: there is no coordinator, and no file that two of them touch.
-//! A part is closed and the next one begun when it is large; a part is a metrics file like any other.
+//! This is Hive partitioning, which pandas, polars, DuckDB and Spark read as one table with a column
+//! `rank`. Every rank writes independently: there is no coordinator, and no file is shared by two ranks.
+//! A part is closed and the next one begun when it is large; a part is an ordinary metrics file.
 //!
-//! A metric that came late stands only in the later parts. DuckDB reads it with `union_by_name = true`;
-//! without that it shows the columns of the first part, as pandas and pyarrow do. polars refuses parts
+//! A metric that was added late is only in the later parts. DuckDB reads it with `union_by_name = true`;
+//! without that it shows the columns of the first part, as pandas and pyarrow do. polars rejects parts
 //! that differ: read them one by one and `concat(…, how="diagonal")` them.
 
 use crate::error::{OpenError, WriteError};
@@ -27,10 +27,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What one rank of a run writes into a directory that all of them share.
+/// The metrics of one rank of a run, in a directory that all ranks share.
 ///
-/// It is a [`Sink`], as [`MetricsLog`] is. While a part is closed no rows are received; they wait in
-/// the ring.
+/// It is a [`Sink`], as [`MetricsLog`] is. When a part has reached its size it is closed and the next
+/// one is opened with the same columns; meanwhile no rows are received, they wait in the ring. A rank
+/// that is restarted goes on with its last part. A rank has one writer, and ranks never wait for each
+/// other.
 ///
 /// ```
 /// use qstore_parquet::{RankLog, WriterSettings};
@@ -57,18 +59,18 @@ pub struct RankLog<R> {
     log: MetricsLog<R>,
     /// Whether the part is being closed and another will follow.
     is_rolling: bool,
-    /// What the parts before this one have written.
+    /// The counters of the parts before this one.
     earlier: WriterStats,
-    /// Keeps a second writer of this rank away; released last.
+    /// Keeps a second writer of this rank out; released last.
     _lock: Box<dyn Lock>,
 }
 
 impl<R: Record + Send + 'static> RankLog<R> {
-    /// Opens or creates the directory of this rank and goes on with its last part, or with a new one
-    /// if that has `part_bytes_max` bytes already.
+    /// Opens or creates the directory of this rank and continues its last part, or begins a new one if
+    /// the last has `part_bytes_max` bytes already. A gigabyte is a good size; at least 1.
     ///
     /// # Errors
-    /// As [`MetricsLog::open`]; `AlreadyOpen` when another writer has this rank.
+    /// As [`MetricsLog::open`]; [`OpenError::AlreadyOpen`] when another writer has this rank.
     pub fn open(
         dir: impl AsRef<Path>,
         rank: u32,
@@ -78,7 +80,7 @@ impl<R: Record + Send + 'static> RankLog<R> {
         Self::open_in(Arc::new(LocalFs::new()), dir, rank, part_bytes_max, settings)
     }
 
-    /// As [`open`](Self::open), on any storage.
+    /// As [`open`](Self::open), on any file system.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -121,16 +123,16 @@ impl<R: Record + Send + 'static> RankLog<R> {
         Ok(log)
     }
 
-    /// Adds one row to those that wait, as [`MetricsLog::append`].
+    /// Adds one row to the pending ones, as [`MetricsLog::append`].
     pub fn append(&mut self, record: &R, now: Instant) {
         self.log.append(record, now);
     }
 
-    /// Publishes every row appended so far, before it returns, and begins a new part if this one is
+    /// Publishes every row appended so far before it returns, and begins a new part if this one is
     /// large enough.
     ///
     /// # Errors
-    /// When they could not be published; they stay pending.
+    /// When the rows could not be published; they stay pending.
     pub fn flush(&mut self) -> Result<(), WriteError> {
         while Sink::flush(self)?.run()? {}
         if self.log.file_bytes() >= self.part_bytes_max {
@@ -143,12 +145,12 @@ impl<R: Record + Send + 'static> RankLog<R> {
     /// Flushes and closes the part.
     ///
     /// # Errors
-    /// When it could not be published; it can be tried again.
+    /// When the last version could not be published; `close` can be called again.
     pub fn close(&mut self) -> Result<(), WriteError> {
         self.log.close()
     }
 
-    /// Begins the next part, with the columns this one has.
+    /// Begins the next part, with the columns of this one.
     fn roll(&mut self) -> Result<(), WriteError> {
         let (storage, path) = (Arc::clone(&self.storage), path_of(&self.dir, self.part + 1));
         let fields = self.log.fields();
@@ -160,7 +162,7 @@ impl<R: Record + Send + 'static> RankLog<R> {
         Ok(())
     }
 
-    /// Goes on closing the part; once that is done the next one is open.
+    /// Continues closing the part; once it is closed, opens the next one.
     fn keep_rolling(&mut self) -> Result<Progress<WriteError>, WriteError> {
         let progress = Sink::close(&mut self.log)?;
         if let Progress::Idle = progress {
@@ -208,7 +210,7 @@ impl<R: Record + Send + 'static> Sink<R> for RankLog<R> {
 
     fn flush(&mut self) -> Result<Progress<WriteError>, WriteError> {
         if self.is_rolling {
-            // Closing publishes what waits, and nothing is received meanwhile.
+            // Closing publishes what is pending, and nothing is received meanwhile.
             if let Progress::Work(work) = self.keep_rolling()? {
                 return Ok(Progress::Work(work));
             }
@@ -257,66 +259,5 @@ fn sum(earlier: &WriterStats, later: &WriterStats) -> WriterStats {
         columns_rejected: earlier.columns_rejected + later.columns_rejected,
         bytes_written: earlier.bytes_written + later.bytes_written,
         ..later.clone()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::columns::table::Values;
-    use crate::read::reader::MetricsFile;
-    use qstore_schema::Row;
-    use qstore_storage::MemoryFs;
-
-    #[test]
-    fn parts_follow_each_other_and_every_row_is_in_one() {
-        let memory = MemoryFs::new();
-        let mut next = 0_i64;
-        for session in 0..3 {
-            let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
-            let settings = WriterSettings::default();
-            let mut log = RankLog::open_in(storage, "/run", 7, 6_000, settings).unwrap();
-            for _ in 0..40 {
-                for _ in 0..20 {
-                    let mut row = Row::from([("n", next)]);
-                    row.set("loss", (next as f64).sin());
-                    log.append(&row, Instant::now());
-                    next += 1;
-                }
-                log.flush().unwrap();
-            }
-            log.close().unwrap();
-            assert_eq!(log.stats().rows_written, 800, "session {session}");
-        }
-        let dir = Path::new("/run/rank=7");
-        let parts = last_part(&memory, dir).unwrap() + 1;
-        assert!(parts > 3, "{parts} parts");
-        assert_eq!(memory.list(dir).unwrap().len(), parts as usize, "and nothing else");
-        let mut found = Vec::new();
-        for part in 0..parts {
-            let file = MetricsFile::open_in(Arc::new(memory.clone()), path_of(dir, part)).unwrap();
-            assert!(file.audit().unwrap().closed && file.len() < 20_000);
-            match file.read(&["n"], 0..u64::MAX).unwrap().column("n") {
-                Some(Values::Int(numbers)) => found.extend(numbers.iter().copied().flatten()),
-                other => panic!("{other:?}"),
-            }
-        }
-        assert_eq!(found, (0..next).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_rank_has_one_writer_and_ranks_do_not_meet() {
-        let storage: Arc<dyn FileSystem> = Arc::new(MemoryFs::new());
-        let open = |rank| {
-            let settings = WriterSettings::default();
-            RankLog::<Row>::open_in(Arc::clone(&storage), "/run", rank, 1 << 20, settings)
-        };
-        let first = open(0).unwrap();
-        let other = open(1).unwrap();
-        assert!(matches!(open(0), Err(OpenError::AlreadyOpen { .. })));
-        drop((first, other));
-        open(0).unwrap();
-        let nothing = RankLog::<Row>::open_in(storage, "/run", 0, 0, WriterSettings::default());
-        assert!(matches!(nothing, Err(OpenError::Setting(_))));
     }
 }

@@ -1,24 +1,24 @@
-//! Group commit: when the rows that wait are published.
+//! Group commit: when the pending rows are published.
 //!
-//! Every publication costs the disk a few syncs however few rows are in it. So rows are published
-//! together, as many as wait, and the pause between two publications is a multiple of what one takes:
-//! a slow disk gets larger groups, not more work. Encoding is not counted: it costs as much for the
-//! same rows whenever it is done, and counting it would stretch the pause without end.
+//! Every publication costs the disk a few syncs, however few rows are in it. So all pending rows are
+//! published together, and the pause between two publications is a multiple of the duration of one: a
+//! slow disk gets larger groups, not more work. Encoding does not count: it costs the same for the same
+//! rows whenever it is done, and counting it would stretch the pause without limit.
 
 use crate::log::settings::WriterSettings;
 use std::time::{Duration, Instant};
 
-/// How much longer than a publication takes the pause after it is: the disk's duty is a twentieth.
+/// The ratio of the pause to the publication before it: the disk is busy for a twentieth of the time.
 const PAUSE_FACTOR: u32 = 20;
 
-/// Rows that are published whatever the pause: a full row group's worth.
+/// The number of rows that are published regardless of the pause: those of a full row group.
 const ROWS_PENDING_DUE: usize = 65_536;
 
-/// So many pauses a quarter of a full group waits for the rest: rows that come as fast as that are
-/// written into full groups at once, and not first into others that would have to be merged.
+/// The number of pauses that a quarter of a full group waits for the rest: rows that arrive this fast
+/// are written into full groups at once, not into small ones that would have to be merged later.
 const PAUSES_FOR_FULL: u32 = 4;
 
-/// What the rhythm depends on.
+/// The history that decides when the next publication is due.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     last: Option<Instant>,
@@ -27,7 +27,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Whether rows of which the oldest waits since `oldest` are to be published now.
+    /// Whether the pending rows, the oldest of which arrived at `oldest`, are to be published now.
     pub(crate) fn is_due(
         &self,
         pending: usize,
@@ -49,11 +49,11 @@ impl Pace {
         has_paused && (pending >= settings.flush_interval || age >= settings.flush_after)
     }
 
-    /// A publication ended.
+    /// Records that a publication has ended.
     pub(crate) fn published(&mut self, cost: Duration, now: Instant) {
         self.cost = match self.last {
             None => cost,
-            // A mean that follows a change within some ten flushes.
+            // A mean that follows a change within about ten flushes.
             Some(_) => (self.cost * 7 + cost) / 8,
         };
         self.last = Some(now);
@@ -83,9 +83,9 @@ mod tests {
         slow.published(pause, start);
         assert!(!is_due(&slow, 3, start + pause * 19), "a slow disk stretches the pause");
         assert!(is_due(&slow, 3, start + pause * 20));
-        assert!(is_due(&slow, 65_536, start), "but not for ever more rows");
+        assert!(is_due(&slow, 65_536, start), "but not indefinitely");
         assert!(!is_due(&pace, 20_000, start + pause * 3), "a full group is near");
-        assert!(is_due(&pace, 20_000, start + pause * 4), "but is not waited for for long");
+        assert!(is_due(&pace, 20_000, start + pause * 4), "but does not delay the rows for long");
     }
 
     #[test]

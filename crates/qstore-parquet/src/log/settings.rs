@@ -6,59 +6,111 @@ use qstore_os::Priority;
 use qstore_settings::{Compression, SettingError};
 use std::time::Duration;
 
-/// What a flush survives once it is acknowledged. Rows are written and published in the same way in
-/// both; the file is whole after whatever happens.
+/// What a flush survives once it has been acknowledged.
+///
+/// Rows are written and published in the same way in both. The file is whole after a crash, a kill or a
+/// power cut either way; only the newest rows may differ.
+///
+/// ```
+/// use qstore_parquet::{Durability, WriterSettings};
+///
+/// let settings = WriterSettings::default();
+/// assert_eq!(settings.durability, Durability::Sync);
+/// // One directory sync less for each flush; a power cut may take the last version or two.
+/// let settings = settings.durability(Durability::Flush);
+/// assert_eq!(settings.durability, Durability::Flush);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// A crash or a kill of the process. After a power cut the last version or two may be missing.
+    /// A crash or a kill of the process. A power cut may take the last version or two.
     Flush,
-    /// A power cut, too: the directory is synced before the flush is acknowledged.
+    /// A power cut as well: the directory is synced before the flush is acknowledged.
     #[default]
     Sync,
 }
 
-/// Settings of a metrics file, checked once when it is opened.
+/// Settings of a metrics file, checked once when the file is opened.
+///
+/// A flush is due after [`flush_interval`](Self::flush_interval) rows or
+/// [`flush_after`](Self::flush_after), whichever comes first, but not before a pause that keeps a slow
+/// disk from being busy with nothing else ([`publish_pause_min`](Self::publish_pause_min)).
+///
+/// ```
+/// use qstore_parquet::{Compression, WriterSettings};
+/// use std::time::Duration;
+///
+/// let settings = WriterSettings::default()
+///     .flush_interval(1_000)
+///     .flush_after(Duration::from_secs(2))
+///     .compression(Compression::ZSTD.level(3))
+///     .run_id("lr-0.01");
+/// assert_eq!(settings.compression, "zstd:3".parse()?);
+/// # Ok::<(), qstore_parquet::SettingError>(())
+/// ```
+///
+/// A value that cannot be used is reported when the file is opened, with the choices and the default:
+///
+/// ```
+/// use qstore_parquet::{Compression, MetricsLog, OpenError, WriterSettings};
+/// use qstore_schema::Row;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("metrics.parquet");
+/// let settings = WriterSettings::default().compression(Compression::GZIP.level(11));
+/// let Err(OpenError::Setting(error)) = MetricsLog::<Row>::open(&path, settings) else {
+///     panic!("gzip has no level 11");
+/// };
+/// assert_eq!(
+///     error.to_string(),
+///     "compression is gzip:11; choose gzip with a level from 0 to 9 (default gzip:6)"
+/// );
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct WriterSettings {
     /// Rows after which a flush is due. Default 100, at least 1.
     pub flush_interval: usize,
-    /// Time after which a flush is due however few rows wait. Default 10 s, more than 0.
+    /// Time after which a flush is due, however few rows are pending. Default 10 s, more than 0.
     pub flush_after: Duration,
-    /// The codec. Default gzip, level 6.
+    /// The codec, with a level where wanted: gzip 0–9 (default 6), zstd 1–22 (default 1), lz4, snappy
+    /// or none. Default gzip: every reader knows it, and it has a checksum of its own. zstd is about
+    /// five times as fast at nearly the same size, lz4 (written as `LZ4_RAW`) faster still and a
+    /// quarter larger; see docs/benchmarks.md.
     pub compression: Compression,
     /// Rows of a full row group. Default 65 536, at least 1.
     pub row_group_rows_max: usize,
-    /// The most rows that wait to be published; then the ring fills. Default 196 608, at least 1: a full
-    /// group that is written, one that is encoded, and one that comes in. Besides them the rows of a
-    /// group that is not full yet are in memory.
+    /// The maximum number of pending rows; beyond it the ring fills. Default 196 608, at least 1: one
+    /// full group that is being written, one that is being encoded, and one that is filling. The rows
+    /// of a published group that is not full yet are in memory as well.
     pub pending_rows_max: usize,
     /// What an acknowledged flush survives. Default [`Durability::Sync`].
     pub durability: Durability,
-    /// Whether numbers are written as they are, for readers that do not know the delta and
-    /// byte-stream-split encodings (arrow2, old versions of others); files become a fifth larger.
+    /// Whether numbers are written in the plain encoding, for readers that do not support the delta
+    /// and byte-stream-split encodings (arrow2, old versions of others). Files become a fifth larger.
     /// Default `false`.
     pub plain_encoding: bool,
-    /// Which run this is, for the file's [`Audit`](crate::Audit). Default: a random number.
+    /// The name of this run, for the file's [`Audit`](crate::Audit). Default: a random number.
     pub run_id: Option<String>,
-    /// The epoch this session goes on from, for the file's [`Audit`](crate::Audit). Default none.
+    /// The epoch that this session resumes from, for the file's [`Audit`](crate::Audit). Default none.
     pub resumed_epoch: Option<i64>,
-    /// Whether every version is a copy that is renamed into place, even where the file could be kept
-    /// twice. Default `false`.
+    /// Whether every version is a copy that is renamed into place, even where two copies of the file
+    /// could be kept. Default `false`.
     pub publish_by_copy: bool,
-    /// Bytes from which on the file is kept twice; smaller ones are copied. Default 256 KiB.
+    /// The size in bytes from which two copies of the file are kept; a smaller file is copied for each
+    /// version. Default 256 KiB.
     pub twin_bytes_min: u64,
-    /// How long bytes that a version no longer mentions stay in their place, for readers that open
-    /// the path twice for one read. Default 2 s.
+    /// How long bytes that a version no longer refers to stay in place, for readers that open the path
+    /// twice for one read. Default 2 s.
     pub reuse_after: Duration,
-    /// The shortest time between two flushes that were not asked for. Default 50 ms.
+    /// The minimum time between two flushes that nobody requested. Default 50 ms.
     ///
-    /// It is stretched to 20 times what publishing takes without the encoding, so that a slow disk is
-    /// busy with it no more than a twentieth of its time.
+    /// It is stretched to 20 times the duration of a publication without its encoding, so that a slow
+    /// disk is busy with publications for at most a twentieth of the time.
     pub publish_pause_min: Duration,
     /// How the threads of a background writer share the machine with the training. Default
-    /// [`Priority::Batch`]: they never interrupt the thread that wakes them. Linux only; a
+    /// [`Priority::Batch`]: they never preempt the thread that wakes them. Linux only. A
     /// [`MetricsLog`](crate::MetricsLog) that is used without a drain leaves its caller's thread alone.
     pub priority: Priority,
 }
@@ -92,7 +144,7 @@ impl WriterSettings {
         self
     }
 
-    /// Time after which a flush is due however few rows wait.
+    /// Time after which a flush is due, however few rows are pending.
     #[must_use]
     pub fn flush_after(mut self, time: Duration) -> Self {
         self.flush_after = time;
@@ -113,7 +165,7 @@ impl WriterSettings {
         self
     }
 
-    /// The most rows that wait to be published.
+    /// The maximum number of pending rows.
     #[must_use]
     pub fn pending_rows_max(mut self, rows: usize) -> Self {
         self.pending_rows_max = rows;
@@ -127,21 +179,21 @@ impl WriterSettings {
         self
     }
 
-    /// Whether numbers are written as they are.
+    /// Whether numbers are written in the plain encoding.
     #[must_use]
     pub fn plain_encoding(mut self, is_plain: bool) -> Self {
         self.plain_encoding = is_plain;
         self
     }
 
-    /// Which run this is.
+    /// The name of this run.
     #[must_use]
     pub fn run_id(mut self, id: impl Into<String>) -> Self {
         self.run_id = Some(id.into());
         self
     }
 
-    /// The epoch this session goes on from.
+    /// The epoch that this session resumes from.
     #[must_use]
     pub fn resumed_epoch(mut self, epoch: i64) -> Self {
         self.resumed_epoch = Some(epoch);
@@ -155,21 +207,21 @@ impl WriterSettings {
         self
     }
 
-    /// Bytes from which on the file is kept twice.
+    /// The size in bytes from which two copies of the file are kept.
     #[must_use]
     pub fn twin_bytes_min(mut self, bytes: u64) -> Self {
         self.twin_bytes_min = bytes;
         self
     }
 
-    /// How long bytes that a version no longer mentions stay in their place.
+    /// How long bytes that a version no longer refers to stay in place.
     #[must_use]
     pub fn reuse_after(mut self, time: Duration) -> Self {
         self.reuse_after = time;
         self
     }
 
-    /// The shortest time between two flushes that were not asked for.
+    /// The minimum time between two flushes that nobody requested.
     #[must_use]
     pub fn publish_pause_min(mut self, pause: Duration) -> Self {
         self.publish_pause_min = pause;
@@ -183,6 +235,7 @@ impl WriterSettings {
         self
     }
 
+    /// What concerns publishing.
     pub(crate) fn policy(&self) -> Policy {
         Policy {
             patience: self.flush_after,
@@ -209,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zero_is_refused_by_name() {
+    fn a_setting_that_cannot_be_used_is_reported_by_name() {
         let default = WriterSettings::default;
         assert!(default().validate().is_ok());
         for (settings, name) in [

@@ -1,25 +1,26 @@
-//! Which row groups a flush writes anew.
+//! Which row groups a flush encodes again.
 //!
-//! The groups whose rows are still held form a stack; each flush lays its rows on top as one group.
-//! When enough groups of about one size lie on top they are merged into one, so that a row is
-//! encoded only a handful of times and a file never has many small groups. What is below is not
-//! touched: a flush changes a suffix of the file and nothing else.
+//! The groups whose rows are still held form a stack, and each flush pushes its rows as one group.
+//! When enough groups of similar size are on top, they are merged into one, so that a row is encoded
+//! only a few times and a file never has many small groups. Groups below are not touched: a flush
+//! changes a suffix of the file and nothing else. The scheme is that of a log-structured merge tree.
 
-/// How many groups of one size are merged. Many groups make a large footer, which every flush writes;
-/// few make many merges. Twelve writes least for flushes of 100 rows and of 1 000 alike (counted in
-/// docs/decisions/0020), and a row is encoded three or four times.
+/// The number of groups of similar size that are merged. Many groups make a large footer, which every
+/// flush writes; few groups take many merges. Twelve writes the least for flushes of 100 rows and of
+/// 1 000 alike (counted in docs/decisions/0020), and a row is encoded three or four times.
 const FAN_OUT: usize = 12;
 
-/// Groups of one size that are merged whether it pays or not: readers do not like many.
+/// The number of groups of similar size that are merged even if it does not pay: many groups slow
+/// readers down.
 const GROUPS_MAX: usize = 96;
 
-/// What a group adds to the footer, and with it to every flush, in bytes; what a row is in a group, in
-/// bytes. Both of a table of 18 columns; only their ratio matters, and that is much the same for
-/// narrower ones.
+/// The bytes that a group adds to the footer, and so to every flush, and the bytes of a row in a group.
+/// Both are those of a table of 18 columns; only their ratio matters, which is about the same for
+/// narrower tables.
 const FOOTER_BYTES: usize = 1_200;
 const ROW_BYTES: usize = 66;
 
-/// Rows of each group whose rows are held, the oldest first.
+/// The number of rows in each group whose rows are held, the oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Stack {
     groups: Vec<usize>,
@@ -28,25 +29,25 @@ pub(crate) struct Stack {
 /// What a flush does to the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// How many groups at the bottom stay as they are.
+    /// The number of groups at the bottom that stay as they are.
     pub(crate) kept: usize,
-    /// Rows of the groups that take the place of all above, from below.
+    /// The number of rows in each group that replaces those above, from below.
     pub(crate) rows: Vec<usize>,
-    /// How many of the rows, from below, are in groups that are sealed by it.
+    /// The number of rows, from below, in groups that this plan seals.
     pub(crate) sealed: usize,
 }
 
 impl Plan {
-    /// How many rows it writes anew.
+    /// The number of rows it encodes.
     pub(crate) fn written(&self) -> usize {
         self.rows.iter().sum()
     }
 }
 
 impl Stack {
-    /// How `rows` new rows are to be added, not to be sealed; at `full` rows everything will be.
+    /// How `rows` new rows are added without sealing any; at `full` rows everything will be sealed.
     pub(crate) fn plan(&self, mut rows: usize, full: usize) -> Plan {
-        // Merging pays only if enough flushes of this size will come before that.
+        // Merging pays only if enough flushes of this size will follow before that.
         let flushes_left = full.saturating_sub(self.rows() + rows) / rows.max(1);
         let is_worth = |groups: usize, rows: usize| {
             let saved = (groups - 1).saturating_mul(FOOTER_BYTES).saturating_mul(flushes_left);
@@ -66,8 +67,8 @@ impl Stack {
         }
     }
 
-    /// How everything that is held becomes full groups and, maybe, one that is not; the full ones are
-    /// sealed, and so is the rest if it is the `last`.
+    /// How everything that is held becomes full groups and perhaps one that is not full. Full groups are
+    /// sealed, and so is the rest if this is the `last` plan.
     pub(crate) fn plan_seal(&self, rows: usize, full: usize, last: bool) -> Plan {
         let all = self.rows() + rows;
         let mut groups = vec![full; all / full];
@@ -78,7 +79,7 @@ impl Stack {
         Plan { kept: 0, rows: groups, sealed: if last { all } else { all - rest } }
     }
 
-    /// The plan was carried out, and what it sealed is no longer held.
+    /// Records that the plan was carried out; what it sealed is no longer held.
     pub(crate) fn apply(&mut self, plan: &Plan) {
         self.groups.truncate(plan.kept);
         let mut sealed = plan.sealed;
@@ -94,7 +95,7 @@ impl Stack {
         self.groups.iter().sum()
     }
 
-    /// The rows of all groups were forgotten.
+    /// Records that the rows of all groups were dropped.
     pub(crate) fn clear(&mut self) {
         self.groups.clear();
     }
@@ -114,7 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn groups_of_a_size_become_one() {
+    fn groups_of_similar_size_become_one() {
         let mut stack = Stack::default();
         for flush in 1..=FAN_OUT * FAN_OUT {
             stack.apply(&stack.plan(100, usize::MAX));
@@ -123,10 +124,10 @@ mod tests {
         assert_eq!(stack.groups, [FAN_OUT * FAN_OUT * 100]);
     }
 
-    /// Flushes of a thousand rows are not merged before the group is full: that would write more than
-    /// it saves. Flushes of a hundred are.
+    /// Flushes of a thousand rows are not merged before the group is full: a merge would write more
+    /// than it saves. Flushes of a hundred are merged.
     #[test]
-    fn what_does_not_pay_is_not_merged() {
+    fn a_merge_that_does_not_pay_is_not_made() {
         for (flush, most) in [(1_000, 65), (100, 40), (10, 40), (1, 50)] {
             let mut stack = Stack::default();
             let (mut rows, mut written, mut longest) = (0, 0, 0);
@@ -154,7 +155,7 @@ mod tests {
                 stack.apply(&plan);
                 rows += flush;
                 prop_assert_eq!(stack.groups.iter().sum::<usize>(), rows);
-                // One less than are merged of each size, and one more on top.
+                // Of each size one group less than is merged, and one more on top.
                 prop_assert!(stack.len() <= (FAN_OUT - 1) * (size_class(rows) as usize + 1) + 1);
             }
             let mut all = stack.clone();

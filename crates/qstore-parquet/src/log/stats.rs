@@ -1,4 +1,4 @@
-//! What a metrics file has taken and written, as numbers.
+//! The counters of a writer.
 
 use crate::publish::disk::Publishing;
 use crate::publish::recovery::Recovery;
@@ -11,28 +11,28 @@ use std::sync::Arc;
 pub struct WriterStats {
     /// Rows published by this writer.
     pub rows_written: u64,
-    /// Rows in the published file, those of earlier writers included.
+    /// Rows in the published file, including those of earlier writers.
     pub file_rows: u64,
     /// Versions of the file published with new rows.
     pub flushes: u64,
-    /// Publications that failed; what they were to publish stayed pending.
+    /// Publications that failed; their rows stayed pending.
     pub errors: u64,
-    /// Rows received and not published yet.
+    /// Rows received but not published yet.
     pub pending_rows: usize,
     /// Rows rejected because one of their values did not fit its column.
     pub rejected_rows: u64,
-    /// Why the latest of them was rejected.
+    /// Why the latest row or value was rejected.
     pub last_rejection: Option<Arc<str>>,
-    /// Values left out because the file already has as many columns as it may.
+    /// Values left out because their column would have been one more than a file may have (256).
     pub columns_rejected: u64,
     /// How the file is published now.
     pub publishing: Publishing,
-    /// Bytes this writer has written so far, copies and footers included.
+    /// Bytes that this writer has written so far, including copies and footers.
     pub bytes_written: u64,
-    /// How often the whole file was copied: while it is small, once to make its twin, when a reader
-    /// held the retired one for too long, and always where it is published by copies.
+    /// How often the whole file was copied: while it is small, once to make its second copy, when a
+    /// reader kept the retired copy open for too long, and always where it is published by copies.
     pub full_copies: u64,
-    /// What was found damaged when the file was opened, and what was done about it.
+    /// What was damaged when the file was opened, and what was done about it.
     pub recovery: Option<Arc<Recovery>>,
     /// The file.
     pub output_path: Arc<Path>,

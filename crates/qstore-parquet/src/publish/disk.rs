@@ -1,19 +1,19 @@
-//! Publishes versions of the file, and keeps what readers see whole.
+//! Publishes versions of the file; what readers see is a whole file at every moment.
 //!
-//! Two inodes hold the same log. Readers see one; the other, *retired* one has only a hidden name. A
-//! flush brings the retired one up to date, syncs it, and lets the two exchange their names. What is
-//! written is therefore what is new, twice, however large the file is. Four invariants hold:
+//! Two inodes hold the same log. Readers see one; the other, the *retired* one or *twin*, has only a
+//! hidden name. A flush brings the twin up to date, syncs it, and exchanges the names of the two. So
+//! what is new is written twice, and nothing else, however large the file is. Four invariants hold:
 //!
 //! * **I1** The published inode is never written.
 //! * **I2** A retired inode is written only after the exchange that retired it is durable: before
-//!   that, a power cut would bring its public name back.
-//! * **I3** Before it is written it is still what we left: the hidden name leads to it, nobody gave
-//!   it another name, its length and its time of change are the same.
-//! * **I4** Before it is written nobody else has it open, and nobody can open it while it is.
+//!   that, a power cut would restore its public name.
+//! * **I3** Before it is written it is unchanged since it was retired: the hidden name leads to it, it
+//!   has no other name, and its length and its time of change are the same.
+//! * **I4** Before it is written nobody else has it open, and nobody can open it meanwhile.
 //!
-//! Where one of them cannot be told or does not hold, and while the file is small, a version is a
-//! copy that takes the public name by rename. What a footer points to stays in its place for a while
-//! either way: see [`Space`].
+//! Where one of them does not hold or cannot be checked, and while the file is small, a version is a
+//! copy that takes the public name by rename. Either way, the bytes that a footer refers to stay in
+//! place for a while: see [`Space`].
 
 use crate::error::WriteError;
 use crate::format::encoded_group::EncodedGroups;
@@ -31,11 +31,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How much is copied at a time.
+/// The number of bytes that are copied at a time.
 const BLOCK: u64 = 1 << 20;
 
-/// A copy of the file is reckoned at so many bytes a second. As long as it would take, readers of the
-/// retired inode are waited for: so waiting never costs more than twice the better choice.
+/// The speed that is assumed for a copy of the file. Readers of the retired inode are waited for as long
+/// as a copy would take, so that waiting never costs more than twice the better choice.
 const COPY_BYTES_PER_S: f64 = 256e6;
 
 /// How a version of the file is published.
@@ -44,17 +44,17 @@ const COPY_BYTES_PER_S: f64 = 256e6;
 pub enum Publishing {
     /// As a copy that is renamed into place, because the file is small.
     SmallFile,
-    /// The file is kept twice, and the two exchange their names: the cost hardly depends on its size.
+    /// Two copies of the file are kept and exchange their names: the cost hardly depends on its size.
     Twin,
-    /// As a copy that is renamed into place: the cost grows with the file, and the pause between two
-    /// publications with it.
+    /// As a copy that is renamed into place: the cost grows with the file, and so does the pause between
+    /// two publications.
     Copies {
-        /// Why not otherwise.
+        /// Why two copies cannot be kept.
         reason: &'static str,
     },
 }
 
-/// What the settings of a log say about publishing.
+/// The settings of a log that concern publishing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Policy {
     /// The longest wait for readers of the retired inode.
@@ -62,7 +62,7 @@ pub(crate) struct Policy {
     pub(crate) publish_by_copy: bool,
     /// Files that are smaller are copied.
     pub(crate) twin_bytes_min: u64,
-    /// How long bytes that no version mentions any more stay in place.
+    /// How long bytes that a version no longer refers to stay in place.
     pub(crate) reuse_after: Duration,
 }
 
@@ -84,18 +84,18 @@ pub(crate) struct Disk {
     is_durable: bool,
     bytes_written: u64,
     full_copies: u64,
-    /// For what is copied from one inode to the other.
+    /// A buffer for copies from one inode to the other.
     block: Vec<u8>,
-    /// Keeps other writers away; released last.
+    /// Keeps other writers out; released last.
     _lock: Box<dyn Lock>,
 }
 
 #[derive(Debug)]
 struct Twin {
     file: Arc<dyn FileHandle>,
-    /// What it was like when we left it.
+    /// Its stamp when it was retired.
     stamp: Stamp,
-    /// What it lacks of the published version.
+    /// The ranges of the published version that it lacks.
     missing: Vec<Range<u64>>,
 }
 
@@ -103,14 +103,14 @@ struct Twin {
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) published: Arc<Published>,
-    /// Without the encoding.
+    /// The duration, without the encoding.
     pub(crate) took: Duration,
     pub(crate) publishing: Publishing,
     pub(crate) bytes_written: u64,
     pub(crate) full_copies: u64,
 }
 
-/// What the next version is written into.
+/// The file that the next version is written into.
 enum Target {
     Twin(Twin, Box<dyn Claim>),
     Fresh(Arc<dyn FileHandle>),
@@ -128,7 +128,7 @@ impl Disk {
             published.as_ref().map_or((&[][..], 0), |old| (&old.groups, old.data_end));
         let space = Space::new(policy.reuse_after, groups, data_end, Instant::now());
         let publishing = if policy.publish_by_copy {
-            Publishing::Copies { reason: "the settings say so" }
+            Publishing::Copies { reason: "publish_by_copy is set" }
         } else {
             Publishing::SmallFile
         };
@@ -154,7 +154,7 @@ impl Disk {
         self.is_durable
     }
 
-    /// Makes the public name survive a power cut, if it would not.
+    /// Makes the public name survive a power cut, unless it already would.
     pub(crate) fn sync_name(&mut self) -> Result<(), WriteError> {
         if self.is_durable {
             return Ok(());
@@ -162,7 +162,7 @@ impl Disk {
         // mutant: version_name_never_synced
         let synced = self.storage.sync_dir(parent_of(&self.names.public));
         if synced.is_err() {
-            // Nothing is known about what would survive; it might be the retired inode.
+            // It is unknown which name would survive; it might be that of the retired inode.
             // mutant: failed_directory_sync_forgotten
             self.discard_twin();
         }
@@ -171,20 +171,20 @@ impl Disk {
         Ok(())
     }
 
-    /// Publishes the version with its new groups; whoever opens the file sees it then. After an error
-    /// readers see the version before.
+    /// Publishes the version with its new groups: from then on, a reader that opens the file sees it.
+    /// After an error readers see the version before.
     pub(crate) fn publish(
         &mut self,
         version: &Version,
         encoded: &EncodedGroups,
     ) -> Result<Done, WriteError> {
         let old = self.published.clone();
-        // Metadata of a file that was found may be a lie that the library stumbles over.
+        // The metadata of an existing file may be malformed in a way that makes the library panic.
         let patches =
             contain(|| version.patches(old.as_deref())).map_err(|error| self.refused(error))?;
 
         let started = Instant::now();
-        // I2: whatever inode was retired last.
+        // I2, for the inode that was retired last.
         // mutant: retired_before_the_exchange_is_durable
         self.sync_name()?;
         let space = (&self.space, started);
@@ -225,7 +225,7 @@ impl Disk {
             Target::Twin(mut twin, claim) => {
                 let moves = layout.moves_into_twin(&twin.missing);
                 if let Err(error) = self.fill(&*twin.file, old, &moves, &layout, &end) {
-                    // On a disk that is full, what it has in common with the published file is kept.
+                    // On a full disk the part that it shares with the published file is kept.
                     let kept = old.filter(|_| !layout.is_packed).map(|old| old.data_end);
                     // mutant: failed_write_forgets_what_is_missing
                     if self.keep_or_discard(&mut twin, kept) {
@@ -244,13 +244,13 @@ impl Disk {
                 (file, None)
             }
         };
-        // A private file stays private. Best effort: not every file system has modes.
+        // A private file stays private. Best effort, since not every file system has modes.
         if old.is_some() {
             let _ = self.storage.copy_mode(&self.names.public, &self.names.hidden);
         }
         // mutant: version_not_synced, version_shown_before_its_sync, failed_sync_forgotten
         if let Err(error) = file.sync().and_then(|()| self.show(wants_twin)) {
-            // What a failed sync has written is not to be trusted.
+            // After a failed sync the bytes cannot be trusted.
             let _ = self.storage.remove_file(&self.names.hidden);
             return Err(error.into());
         }
@@ -278,7 +278,7 @@ impl Disk {
         }
     }
 
-    /// The retired inode if it may be written, else a fresh file; either is under the hidden name.
+    /// The retired inode if it may be written, otherwise a new file; either has the hidden name.
     fn target(&mut self, old: Option<&Published>, uses_twin: bool) -> Result<Target, WriteError> {
         if let Some(twin) = self.twin.take().filter(|_| uses_twin) {
             let bytes = old.map_or(0, |old| old.data_end);
@@ -287,7 +287,7 @@ impl Disk {
                 return Ok(Target::Twin(twin, claim));
             }
         }
-        // Whatever is there is not needed: the lock says that it is ours, or a leftover.
+        // What has the hidden name is not needed: since the lock is held, it is ours or a leftover.
         match self.storage.remove_file(&self.names.hidden) {
             Err(error) if error.is_not_found() => {}
             removed => removed?,
@@ -296,7 +296,7 @@ impl Disk {
         if self.publishing == Publishing::Twin
             && (matches!(file.claim(), Ok(Exclusive::Unknown)) || file.stamp().is_err())
         {
-            let reason = "the file system cannot tell who has a file open";
+            let reason = "the file system cannot tell whether a file is open elsewhere";
             self.publishing = Publishing::Copies { reason };
         }
         Ok(Target::Fresh(file))
@@ -324,13 +324,13 @@ impl Disk {
         let is_untouched = twin.file.stamp()? == twin.stamp
             && self.storage.stamp(hidden)? == Some(twin.stamp)
             && twin.stamp.names() == 1;
-        // I1, should anybody have played with the names.
+        // I1, in case another program has changed the names.
         let is_public =
             self.storage.stamp(public)?.is_some_and(|public| public.is_same_file(&twin.stamp));
         Ok((is_untouched && !is_public).then_some(claim))
     }
 
-    /// Brings the file up to date: stored bytes, new ones, the footer, and nothing behind it.
+    /// Brings the file up to date: stored bytes, new ones, the footer, and nothing after it.
     fn fill(
         &mut self,
         file: &dyn FileHandle,
@@ -359,14 +359,14 @@ impl Disk {
         Ok(())
     }
 
-    /// Gives what is under the hidden name the public one.
+    /// Gives the file with the hidden name the public name.
     fn show(&mut self, wants_twin: bool) -> qstore_storage::Result<()> {
         let Names { hidden, public, .. } = &self.names;
         if wants_twin && self.publishing == Publishing::Twin && self.published.is_some() {
             // mutant: version_deletes_then_renames
             match self.storage.exchange(hidden, public) {
                 Err(error) => match error.source.kind() {
-                    // Somebody removed the file; this brings it back.
+                    // Another program has removed the file; renaming restores it.
                     ErrorKind::NotFound => {}
                     ErrorKind::Unsupported | ErrorKind::InvalidInput => {
                         let reason = "the file system cannot exchange names";
@@ -380,7 +380,7 @@ impl Disk {
         self.storage.rename(hidden, public)
     }
 
-    /// What is under the hidden name now becomes the twin, if it can be one.
+    /// The file that now has the hidden name becomes the twin, if possible.
     fn retire(&mut self, old: Option<&Published>, layout: &Layout) {
         let Some(old) = old.filter(|_| self.publishing == Publishing::Twin) else { return };
         let is_there = matches!(self.storage.stamp(&self.names.hidden), Ok(Some(_)));
@@ -388,12 +388,12 @@ impl Disk {
             let (file, missing) = (Arc::clone(&old.file), layout.written());
             self.twin = Some(Twin { file, stamp, missing });
         } else if is_there {
-            // It could not be opened for writing.
+            // It could not be opened for writing, so it cannot be a twin.
             let _ = self.storage.remove_file(&self.names.hidden);
         }
     }
 
-    /// After a failed write: the retired inode, cut to what it has in common with the published one.
+    /// After a failed write: cuts the retired inode to the part it shares with the published one.
     fn keep_or_discard(&mut self, twin: &mut Twin, kept: Option<u64>) -> bool {
         let cut = || {
             let kept = kept.ok_or(())?;
@@ -428,7 +428,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // After a kill it is left over, and the next writer clears it away.
+        // After a kill the file is left over, and the next writer removes it.
         self.discard_twin();
     }
 }

@@ -1,9 +1,9 @@
-//! Where everything goes in the next version of the file: which stored bytes stay or move, and what
-//! is written beside them. Nothing is written here.
+//! Where everything goes in the next version of the file: which stored bytes stay or move, and what is
+//! added. Nothing is written here.
 //!
-//! A version in *place* keeps every stored chunk at its offset and puts what is new where the space
-//! is free. A *packed* version lays the chunks one behind the other, row group by row group, and has
-//! no free space; it is what a closed file looks like, unless hardly anything was free in it before.
+//! A version in *place* keeps every stored chunk at its offset and puts new chunks into free space. A
+//! *packed* version has its chunks back to back, row group by row group, without free space. A closed
+//! file is packed, unless there was hardly any free space in it.
 
 use crate::columns::buffers::Buffers;
 use crate::columns::rows::{Column, HeldValues};
@@ -24,26 +24,26 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A closed file is not worth a copy of all of it for less than this part of its bytes: one in so many.
+/// A closed file is packed only if more than one byte in this many is unused: packing copies all of it.
 const UNUSED_SHARE: u64 = 64;
 
-/// What the next version of the file is to be. It has everything it needs: rows that come in while it
-/// is written are not its business.
+/// What the next version of the file will be. It is complete in itself: rows that arrive while it is
+/// written are not part of it.
 #[derive(Debug)]
 pub(crate) struct Version {
-    /// How many row groups of the old version stay.
+    /// The number of row groups of the old version that stay.
     pub(crate) kept: usize,
     /// All columns.
     pub(crate) fields: Vec<Field>,
     pub(crate) keys: Vec<KeyValue>,
-    /// How chunks are encoded that stored groups lack.
+    /// How the chunks that stored groups lack are encoded.
     pub(crate) coding: Coding,
-    /// Whether it is the last one.
+    /// Whether it is the last version of the session.
     pub(crate) closes: bool,
 }
 
-/// For each group that stays, chunks of columns that it has not, or not of this type. Empty if the
-/// columns are as they were.
+/// For each group that stays, the chunks of columns that it lacks or has with another type. Empty if the
+/// columns have not changed.
 pub(crate) type Patches = Vec<Vec<Option<EncodedGroup>>>;
 
 /// Why the next version could not be laid out.
@@ -59,13 +59,13 @@ pub(crate) enum LayoutError {
 
 /// Where everything goes.
 pub(crate) struct Layout {
-    /// Stored bytes that must be in the new version, and where.
+    /// Stored bytes of the new version, and their places in it.
     pub(crate) moves: Vec<Move>,
     pub(crate) writes: Vec<(u64, Bytes)>,
     pub(crate) groups: Vec<Arc<Stored>>,
     /// Where the footer begins.
     pub(crate) data_end: u64,
-    /// Whether chunks lie one behind the other and nothing is free between them.
+    /// Whether the chunks are back to back.
     pub(crate) is_packed: bool,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Move {
 }
 
 impl Version {
-    /// Encodes what the groups that stay lack of the columns there are now.
+    /// Encodes the chunks that the groups that stay lack for the present columns.
     pub(crate) fn patches(&self, old: Option<&Published>) -> Result<Patches, LayoutError> {
         let Some(old) = old.filter(|old| old.fields != self.fields) else { return Ok(Vec::new()) };
         (0..self.kept).map(|number| self.patch(old, number)).collect()
@@ -106,8 +106,8 @@ impl Version {
         Ok(patches)
     }
 
-    /// Gives everything its place. A closed file is packed, unless it `has_twin`, which then needs only
-    /// what is new, and next to nothing is free in it.
+    /// Gives everything its place. A closed file is packed, unless it `has_twin`, which needs only what
+    /// is new, and hardly anything in it is free.
     pub(crate) fn lay_out(
         &self,
         old: Option<&Published>,
@@ -164,7 +164,7 @@ impl Version {
 }
 
 impl Layout {
-    /// A group that stays, with the columns the file has now; it had `fields`.
+    /// A group that stays, with the present columns of the file; so far it had `fields`.
     fn keep(
         &mut self,
         (group, fields): (&Arc<Stored>, &[Field]),
@@ -209,7 +209,7 @@ impl Layout {
         self.data_end - used
     }
 
-    /// Adds a move, as part of the last one if it goes on where that ends.
+    /// Adds a move, as part of the last one if it continues that.
     fn push_move(&mut self, new: Move) {
         match self.moves.last_mut() {
             Some(last) if last.from.end == new.from.start && last.end() == new.to => {
@@ -219,8 +219,8 @@ impl Layout {
         }
     }
 
-    /// What a file must be given that has all bytes of the old version in their places, but for those
-    /// it is `missing`.
+    /// The moves that bring a file up to date that has all bytes of the old version in place except for
+    /// those that are `missing`.
     pub(crate) fn moves_into_twin(&self, missing: &[Range<u64>]) -> Vec<Move> {
         let mut moves = Vec::new();
         for one in &self.moves {
@@ -238,7 +238,7 @@ impl Layout {
         moves
     }
 
-    /// What the old version has not, of what the new one has.
+    /// The ranges that the new version writes.
     pub(crate) fn written(&self) -> Vec<Range<u64>> {
         let range = |(offset, bytes): &(u64, Bytes)| *offset..offset + bytes.len() as u64;
         merged(self.writes.iter().map(range).collect())
@@ -256,7 +256,7 @@ impl Move {
     }
 }
 
-/// Where what is new may go.
+/// Where new chunks may go.
 enum Places<'a> {
     Free(Free<'a>),
     Packed { end: u64 },

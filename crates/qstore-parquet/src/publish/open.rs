@@ -1,6 +1,6 @@
-//! Opens a path: takes its lock, clears away what a killed writer left, and checks what is there.
+//! Opens a path for writing: takes its lock, removes what a killed writer left, and checks the file.
 //!
-//! Nothing that is stored is changed here, whatever is wrong with it; at most it is set aside.
+//! A stored file is never changed here, whatever is wrong with it; at most it is set aside.
 
 use crate::error::OpenError;
 use crate::format::footer::Footer;
@@ -23,7 +23,7 @@ pub(crate) struct Opened {
     pub(crate) lock: Box<dyn Lock>,
     /// What is published; `None` for a new file.
     pub(crate) published: Option<Published>,
-    /// What was wrong with it, if it had to be mended.
+    /// What was wrong with it, if it had to be recovered.
     pub(crate) recovery: Option<Arc<Recovery>>,
 }
 
@@ -38,8 +38,8 @@ pub(crate) fn open(
     let Some(lock) = storage.try_lock(&names.lock)? else {
         return Err(OpenError::AlreadyOpen { path: names.public });
     };
-    // Of a killed writer. The public name always stood for a whole file meanwhile, so it is never the
-    // only copy; if there is no public file now, somebody removed it.
+    // A killed writer left it. The public name has led to a whole file all the time, so this is never
+    // the only copy; if there is no public file now, someone has removed it.
     if storage.metadata(&names.hidden)?.is_some() {
         storage.remove_file(&names.hidden)?;
     }
@@ -64,7 +64,7 @@ pub(crate) fn open(
     Ok(Opened { names, lock, published: Some(published), recovery })
 }
 
-/// A file that is there.
+/// An existing file.
 struct Found {
     file: Arc<dyn FileHandle>,
     stamp: Option<Stamp>,
@@ -72,7 +72,7 @@ struct Found {
     damage: Option<Damage>,
 }
 
-/// What is wrong with a file of which only the beginning is whole.
+/// What is wrong with a file that is whole only up to `end`.
 struct Damage {
     reason: String,
     end: u64,
@@ -80,14 +80,14 @@ struct Damage {
 
 fn found(storage: &dyn FileSystem, public: &Path) -> Result<Option<Found>, OpenError> {
     match storage.metadata(public)? {
-        // Somebody made room for a file, as `tempfile` does; there is nothing in it to lose.
+        // An empty file, as `tempfile` creates it, has nothing to lose.
         None => return Ok(None),
         Some(found) if found.len == 0 => return Ok(None),
         Some(_) => {}
     }
     let (file, stamp) = open_file(storage, public)?;
     let reader = ReadAt::new(Arc::clone(&file))?;
-    // What could not be read may be whole: only damage is refused, or set aside.
+    // A file that could not be read may be whole: only a damaged one is refused, or set aside.
     let reason = match footer::read(&reader) {
         Ok(footer) => return Ok(Some(Found { file, stamp, footer, damage: None })),
         Err(ReadFailure::Storage(error)) => return Err(error.into()),
@@ -109,7 +109,7 @@ fn not_parquet(path: &Path, failure: ReadFailure) -> OpenError {
     }
 }
 
-/// Opens the file so that it can be written once it is retired, if that is allowed.
+/// Opens the file so that it can be written once it is retired, if its mode permits that.
 fn open_file(
     storage: &dyn FileSystem,
     public: &Path,
@@ -129,27 +129,30 @@ fn check_columns(stored: &[Field], declared: &[Field]) -> Result<(), String> {
         let Some(found) = stored.iter().find(|stored| stored.name == field.name) else { continue };
         if found.data_type != field.data_type {
             return Err(format!(
-                "column `{}` holds {} there and {} here",
+                "column `{}` holds {} in the file and {} in these rows",
                 field.name, found.data_type, field.data_type
             ));
         }
         if field.nullable && !found.nullable {
-            return Err(format!("column `{}` may be null here but not there", field.name));
+            return Err(format!(
+                "column `{}` may be null in these rows but not in the file",
+                field.name
+            ));
         }
     }
-    // Rows without declared columns may turn out to have what the file demands.
+    // Rows without declared columns may turn out to have what the file requires.
     let is_known =
         |name: &str| declared.is_empty() || declared.iter().any(|field| field.name == name);
     match stored.iter().find(|stored| !stored.nullable && !is_known(&stored.name)) {
         Some(missing) => {
-            Err(format!("every row there has a `{}`, none has one here", missing.name))
+            Err(format!("the file requires a value in `{}`, which these rows lack", missing.name))
         }
         None => Ok(()),
     }
 }
 
 /// The columns of the file from now on: the stored ones, then those that are declared for the first
-/// time, which are null in the rows that are there.
+/// time, which are null in the stored rows.
 pub(crate) fn merged(published: Option<&Published>, declared: &[Field]) -> Vec<Field> {
     let Some(published) = published else { return declared.to_vec() };
     let mut fields = published.fields.clone();

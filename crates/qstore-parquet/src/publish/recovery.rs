@@ -1,8 +1,8 @@
-//! A file whose end was damaged by something else: finds the last version in it that is whole.
+//! Recovers a file whose end was damaged by another program: finds the last whole version in it.
 //!
-//! What this crate writes is never left in such a state by a crash; but files are cut off by copies
-//! that did not end, and appended to by mistake. The damaged file is set aside as it is, never
-//! changed and never removed.
+//! A crash never leaves a file of this crate in such a state. But files are truncated by copies that did
+//! not finish, and appended to by mistake. The damaged file is set aside, never changed and never
+//! removed.
 
 use crate::error::OpenError;
 use crate::format::entry::range_of;
@@ -16,28 +16,30 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How much is looked through at a time.
+/// The number of bytes that are searched at a time.
 const BLOCK: u64 = 1 << 16;
 
-/// How many endings are tried; data may contain the four letters by chance, and by malice.
+/// The maximum number of endings that are tried: data may contain the four letters by chance or on
+/// purpose.
 const CANDIDATES_MAX: usize = 10_000;
 
-/// So many times the file's length is read in all, and a little more for small ones: each ending may claim a
-/// footer as long as the file, and each footer chunks all over it.
+/// The maximum number of bytes that are read in total, as a multiple of the file's length, plus an
+/// allowance for small files: each ending may claim a footer as long as the file, and each footer may
+/// claim chunks all over it.
 const LENGTHS_MAX: u64 = 8;
 const BYTES_FREE: u64 = 64 << 20;
 
-/// A file whose end was damaged, by something else than this crate.
+/// The recovery of a file whose end was damaged by another program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovery {
-    /// What was wrong with it.
+    /// What was wrong with the file.
     pub reason: String,
-    /// Where it was set aside, whole as it was found.
+    /// Where the damaged file was set aside, unchanged.
     pub aside: PathBuf,
-    /// Rows of the last version in it that is whole; the file was continued from there.
+    /// The number of rows in the last whole version; the file was continued from there.
     pub rows: u64,
-    /// Bytes behind that version.
+    /// The number of bytes after that version.
     pub bytes_lost: u64,
 }
 
@@ -112,7 +114,7 @@ pub(crate) fn replace(
     Ok(Recovery { reason, aside, rows, bytes_lost: damaged.len()? - end })
 }
 
-/// Gives the public file another name beside its own, or, where it can have but one, instead.
+/// Gives the public file a second name, or renames it where a file can have only one name.
 fn set_aside(storage: &Arc<dyn FileSystem>, names: &Names) -> Result<PathBuf, OpenError> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let name = names.public.file_name().unwrap_or_default();

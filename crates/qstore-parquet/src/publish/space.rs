@@ -1,13 +1,13 @@
 //! Which bytes of the file may be written, and which must stay as they are.
 //!
-//! Some readers open the path twice for one read, first for the footer and then for the data. So what
-//! a footer pointed to must be found in the versions after it, until no reader of that footer is left
-//! to come. Chunks that a version no longer mentions are *dying* for a grace period; only then is
-//! their place free.
+//! Some readers open the path twice for one read, first for the footer and then for the data. So the
+//! chunks that a footer refers to must still be there in later versions, until no reader of that footer
+//! can be left. Chunks that a version no longer refers to are *dying* for a grace period; their space is
+//! free only after it.
 //!
-//! A reader that comes later still, such as a query planned long ago, must not mistake new bytes for
-//! those it looks for. So no chunk is placed where an earlier one began: such a reader looks into the
-//! middle of something and fails.
+//! A reader that comes even later, such as a query that was planned long ago, must not take new bytes
+//! for those it looks for. So no chunk begins where an earlier one began: such a reader finds the middle
+//! of another chunk and fails.
 
 use crate::format::footer::MAGIC;
 use crate::format::stored::Stored;
@@ -16,37 +16,37 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many beginnings of chunks are remembered: a megabyte of them, for days of flushes.
+/// The number of chunk offsets that are remembered: about a megabyte, enough for days of flushes.
 const STARTS_MAX: usize = 1 << 16;
 
-/// How far a group is shifted at most to begin where none began before.
+/// The maximum distance that a group is shifted to find an offset where no chunk began.
 const SHIFT_MAX: u64 = 1 << 10;
 
-/// The dying and the dead.
+/// Chunks that are dying, and the offsets of those that died.
 #[derive(Debug)]
 pub(crate) struct Space {
     grace: Duration,
-    /// In the order they began to die.
+    /// In the order in which they were dropped.
     dying: VecDeque<(Range<u64>, Instant)>,
-    /// Where chunks began that are no longer mentioned, the oldest first, and the same sorted.
+    /// The offsets of chunks that are no longer referred to, the oldest first, and the same as a set.
     starts: VecDeque<u64>,
     is_start: BTreeSet<u64>,
 }
 
-/// What is free at one moment.
+/// The free space at one moment.
 #[derive(Debug)]
 pub(crate) struct Free<'a> {
     space: &'a Space,
-    /// What has to stay, sorted, none touching another.
+    /// The ranges that must stay: sorted, and no two adjacent.
     pub(crate) kept: Vec<Range<u64>>,
-    /// Where the chunks begin that this version is the first not to mention.
+    /// The offsets of the chunks that this version is the first not to refer to.
     buried: BTreeSet<u64>,
     gaps: Vec<Range<u64>>,
     end: u64,
 }
 
 impl Space {
-    /// The space of a file that was found: what it does not mention has just begun to die.
+    /// The space of an existing file: what it does not refer to has just begun to die.
     pub(crate) fn new(
         grace: Duration,
         groups: &[Arc<Stored>],
@@ -65,7 +65,7 @@ impl Space {
         space
     }
 
-    /// What is free in a version that keeps `groups` and no longer mentions `buried`.
+    /// The free space of a version that keeps `groups` and no longer refers to `buried`.
     pub(crate) fn free(
         &self,
         groups: &[Arc<Stored>],
@@ -86,7 +86,7 @@ impl Space {
         Free { space: self, kept, buried: buried.collect(), gaps, end }
     }
 
-    /// A version was published that no longer mentions these chunks.
+    /// Records that a version was published that no longer refers to these chunks.
     pub(crate) fn bury(&mut self, chunks: Vec<Range<u64>>, now: Instant) {
         while self.dying.front().is_some_and(|(_, since)| *since + self.grace <= now) {
             self.dying.pop_front();
@@ -112,15 +112,15 @@ impl Space {
 }
 
 impl Free<'_> {
-    /// A place for `len` bytes, in which chunks begin at `starts` from their beginning.
+    /// An offset for `len` bytes in which chunks begin at the relative offsets `starts`.
     pub(crate) fn take(&mut self, len: u64, starts: &[u64]) -> u64 {
-        // The smallest gap that is large enough: large ones are kept for large groups.
+        // The smallest gap that is large enough: large gaps are saved for large groups.
         let large_enough = self.gaps.iter().enumerate().filter_map(|(index, gap)| {
             let place = self.unused(gap.start, starts);
             (place + len <= gap.end).then_some((gap.end - gap.start, place, index))
         });
         if let Some((_, place, index)) = large_enough.min() {
-            // What the shift left over is found again when the next version is laid out.
+            // What a shift leaves unused is free again when the next version is laid out.
             self.gaps[index].start = place + len;
             return place;
         }
@@ -129,12 +129,12 @@ impl Free<'_> {
         place
     }
 
-    /// Behind everything that is kept or was taken.
+    /// The end of everything that is kept or was taken.
     pub(crate) fn end(&self) -> u64 {
         self.end
     }
 
-    /// The first place from `offset` on where no chunk begins that a stale reader could look for.
+    /// The first offset from `offset` on where no chunk begins that a stale reader could look for.
     fn unused(&self, offset: u64, starts: &[u64]) -> u64 {
         // mutant: beginnings_of_the_dying_forgotten
         let began = |at: u64| self.space.is_start.contains(&at) || self.buried.contains(&at);
@@ -144,7 +144,7 @@ impl Free<'_> {
     }
 }
 
-/// The same bytes as ranges that are sorted and do not touch.
+/// The same bytes as sorted ranges, no two adjacent.
 pub(crate) fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     ranges.retain(|range| !range.is_empty());
     ranges.sort_unstable_by_key(|range| range.start);

@@ -1,4 +1,4 @@
-//! Reads a whole file and says what of it is damaged.
+//! Reads a whole file and reports what is damaged in it.
 
 use crate::error::ReadError;
 use crate::format::audit::Audit;
@@ -7,22 +7,22 @@ use crate::read::reader::MetricsFile;
 use std::ops::Range;
 use std::path::Path;
 
-/// What a file is worth.
+/// The result of validating a metrics file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Validation {
-    /// Rows in the file.
+    /// The number of rows in the file.
     pub rows: u64,
-    /// Column chunks in it.
+    /// The number of column chunks in the file.
     pub chunks: usize,
-    /// Chunks without a checksum, which another writer wrote: they could be decoded, but a changed
-    /// bit in them may have become a wrong value.
+    /// The number of chunks without a checksum, which another program wrote: they could be decoded, but
+    /// a flipped bit in one may have become a wrong value.
     pub unguarded_chunks: usize,
-    /// Where it is damaged.
+    /// The damaged chunks.
     pub damage: Vec<Damage>,
-    /// What the file says about itself.
+    /// What the file records about its sessions.
     pub audit: Option<Audit>,
-    /// How what it says differs from what is in it; `None` if it does not.
+    /// How those records contradict the rows in the file; `None` if they agree.
     pub contradiction: Option<String>,
 }
 
@@ -39,27 +39,57 @@ pub struct Damage {
 }
 
 impl Validation {
-    /// Whether every value can be trusted as far as the file has checksums.
+    /// Whether nothing is damaged, as far as the file has checksums.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.damage.is_empty() && self.contradiction.is_none()
     }
 }
 
-/// Reads the whole file at `path` and checks everything that can be checked: the footer against its
-/// checksum, every chunk against its own, that every value decodes, and that the accounts add up.
+/// Reads the whole file at `path` and checks everything that can be checked: the footer and every chunk
+/// against their checksums, that every value decodes, and that the accounts of the sessions add up.
+///
+/// Damage in a chunk is a result, not an error: the rest of the file can still be read. The file is not
+/// changed, and a writer may have it open.
+///
+/// ```
+/// use qstore_parquet::{MetricsLog, WriterSettings, validate};
+/// use qstore_schema::Row;
+/// use std::time::Instant;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("metrics.parquet");
+/// let mut log = MetricsLog::<Row>::open(&path, WriterSettings::default())?;
+/// for step in 0..100_i64 {
+///     log.append(&Row::from([("step", step)]), Instant::now());
+/// }
+/// log.close()?;
+/// assert!(validate(&path)?.is_whole());
+///
+/// // One bit flips on the disk.
+/// let mut bytes = std::fs::read(&path)?;
+/// bytes[50] ^= 0b0001_0000;
+/// std::fs::write(&path, bytes)?;
+///
+/// let validation = validate(&path)?;
+/// assert!(!validation.is_whole());
+/// assert_eq!((&*validation.damage[0].column, validation.damage[0].rows.clone()), ("step", 0..100));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
-/// When the file cannot be opened, or its footer is damaged: then nothing in it can be found.
+/// [`ReadError::Storage`] when the file cannot be opened or read to its end;
+/// [`ReadError::Damaged`] when its footer is damaged, since nothing in the file can be found then.
 pub fn validate(path: impl AsRef<Path>) -> Result<Validation, ReadError> {
     MetricsFile::open(path)?.validate()
 }
 
 impl MetricsFile {
-    /// As [`validate`], of a file that is open.
+    /// As [`validate`], of an open file.
     ///
     /// # Errors
-    /// When the file cannot be read to its end. Damage is not an error here: it is in what is returned.
+    /// [`ReadError::Storage`] when the file cannot be read to its end. Damage is not an error here: it is
+    /// in the result.
     pub fn validate(&self) -> Result<Validation, ReadError> {
         let mut validation = Validation {
             rows: self.rows(),
@@ -92,15 +122,15 @@ impl MetricsFile {
     }
 }
 
-/// How the accounts differ from the rows that are there.
+/// How the accounts contradict the number of rows.
 fn contradiction(audit: &Audit, rows: u64) -> Option<String> {
     let mut next = audit.segments.first().map_or(rows, |first| first.first_row);
     for (number, segment) in audit.segments.iter().enumerate() {
         if segment.first_row != next {
             let found = segment.first_row;
-            return Some(format!("session {number} begins with row {found}, not {next}"));
+            return Some(format!("session {number} begins at row {found}, not at {next}"));
         }
         next = segment.first_row.saturating_add(segment.written);
     }
-    (next != rows).then(|| format!("the sessions wrote {next} rows, but {rows} are there"))
+    (next != rows).then(|| format!("the sessions wrote {next} rows, but the file has {rows}"))
 }

@@ -47,7 +47,7 @@ fn a_bit_that_flips_is_an_error() {
 }
 
 #[test]
-fn a_file_that_is_cut_off_is_an_error() {
+fn a_truncated_file_is_an_error() {
     let whole = small(Compression::ZSTD);
     for length in 0..whole.len() {
         assert!(!is_read(&whole[..length]), "{length} of {} bytes", whole.len());

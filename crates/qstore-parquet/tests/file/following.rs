@@ -93,7 +93,7 @@ proptest! {
                     for n in 0..rows as i64 {
                         log.append(&row(published + n), Instant::now());
                     }
-                    // Another machine's view of the disk: the followers are started again, too.
+                    // The memory after a kill is another file system: the readers start again, too.
                     let (next, version) = (follower.next_row(), file.rows());
                     memory = memory.process_kill();
                     has_written = false;
@@ -136,10 +136,10 @@ proptest! {
     }
 }
 
-/// Whether a follower that has seen everything says that the session has ended.
+/// Whether a follower that has seen everything reports that the session has ended.
 fn drain_is_closed(memory: &MemoryFs) -> bool {
     let mut follower = follow(memory);
-    assert!(!follower.is_closed(), "nothing was looked at yet");
+    assert!(!follower.is_closed(), "nothing has been read yet");
     drain(&mut follower);
     follower.is_closed()
 }
@@ -154,13 +154,13 @@ fn a_file_is_open_only_while_there_are_rows_to_read_in_it() {
         log.flush().unwrap();
         assert_eq!(drain(&mut follower).len(), 1);
     }
-    // The first version has nothing to copy, the second makes the twin.
+    // Only the second version is a copy: it becomes the twin of the first.
     let copies = qstore_buffer::Sink::<Row>::stats(&log).full_copies;
     assert_eq!(copies, 1, "a follower that has caught up makes the writer copy the file");
 }
 
 #[test]
-fn columns_that_come_late_are_yielded_from_then_on() {
+fn columns_that_are_added_late_are_yielded_from_then_on() {
     let memory = MemoryFs::new();
     let mut log = open(&memory, WriterSettings::default());
     let mut follower = follow(&memory).columns(["late", "n"]);
@@ -192,7 +192,7 @@ fn another_file_under_the_same_path_is_reported_and_not_taken_for_new_rows() {
         write(&memory, WriterSettings::default().run_id("second"), 0, rows, true);
         assert!(matches!(follower.poll(), Err(ReadError::Replaced { .. })), "{rows} rows");
         assert!(matches!(file.refresh(), Err(ReadError::Replaced { .. })), "{rows} rows");
-        assert_eq!(file.read(&["n"], 0..100).unwrap().rows, 20, "the version before stays open");
+        assert_eq!(file.read(&["n"], 0..100).unwrap().rows, 20, "the old version stays open");
     }
 }
 
@@ -216,9 +216,8 @@ fn rows_that_are_damaged_are_reported_each_time_and_can_be_skipped() {
     assert!(follower.is_closed());
 }
 
-/// A file that another Parquet writer made and a log of ours goes on with.
 #[test]
-fn a_refresh_reports_new_rows_of_a_file_that_was_found() {
+fn a_refresh_reports_new_rows_and_the_end_of_a_session() {
     let memory = MemoryFs::new();
     let mut log =
         MetricsLog::<Row>::open_in(Arc::new(memory.clone()), PATH, WriterSettings::default())

@@ -1,4 +1,4 @@
-//! Files whose end somebody else has damaged are continued from what is whole in them.
+//! Files whose end another program has damaged are continued from their last whole version.
 
 use crate::{PATH, open, put, write};
 use qstore_parquet::{MetricsFile, MetricsLog, OpenError, Values, WriterSettings};
@@ -26,7 +26,11 @@ fn what_was_appended_by_mistake_is_set_aside_and_the_rows_are_kept() {
         let recovery = qstore_buffer::Sink::<Row>::stats(&log).recovery.unwrap();
         assert_eq!((recovery.rows, recovery.bytes_lost), (50, tail.len() as u64));
         drop(log);
-        assert_eq!(read_all(&memory, &recovery.aside).unwrap(), damaged, "as it was found");
+        assert_eq!(
+            read_all(&memory, &recovery.aside).unwrap(),
+            damaged,
+            "the damaged file is unchanged"
+        );
         let name = recovery.aside.to_string_lossy();
         assert!(name.starts_with("/metrics.parquet.corrupt-"), "{name}");
         for cut in [memory.power_cut(), memory.power_cut_after_names()] {
@@ -42,8 +46,8 @@ fn what_was_appended_by_mistake_is_set_aside_and_the_rows_are_kept() {
 }
 
 #[test]
-fn what_cannot_be_recovered_is_refused_and_left_alone() {
-    // A value of the one version that is there is damaged, too.
+fn what_cannot_be_recovered_is_refused_and_left_untouched() {
+    // A value of the only version is damaged as well.
     let mut damaged = [&whole(true), &b"tail"[..]].concat();
     damaged[100] ^= 1;
     for bytes in [damaged, whole(true)[..500].to_vec(), b"step,loss\n1,2\n".to_vec()] {
@@ -57,9 +61,9 @@ fn what_cannot_be_recovered_is_refused_and_left_alone() {
     }
 }
 
-/// Rows of another type do not cause a recovery either.
+/// Rows of another type do not cause a recovery.
 #[test]
-fn a_conflict_leaves_a_damaged_file_alone() {
+fn a_conflict_leaves_a_damaged_file_untouched() {
     let damaged = [&whole(true), &b"tail"[..]].concat();
     let memory = MemoryFs::new();
     put(&memory, &damaged);

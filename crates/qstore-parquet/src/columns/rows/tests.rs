@@ -29,7 +29,7 @@ fn a_missing_value_is_null_and_a_new_name_is_a_new_column() {
 }
 
 #[test]
-fn a_row_of_nothing_needs_a_column_to_be_null_in() {
+fn an_empty_row_needs_a_column_to_be_null_in() {
     let mut rows = Rows::new(&[], &[]);
     assert_eq!(push(&mut rows, Row::new()), Err(Rejection::Empty));
     push(&mut rows, Row::from([("a", 1.0)])).unwrap();
@@ -50,8 +50,8 @@ fn a_row_that_does_not_fit_leaves_no_trace() {
     assert_eq!(rows.columns()[1].field.data_type, DataType::Bool);
 }
 
-/// The widening was once kept although its row was rejected: the next large integer, which fits a
-/// column of integers, was rejected then, too.
+/// Regression: the widening was kept although its row was rejected, so that the next large integer,
+/// which fits a column of integers, was rejected as well.
 #[test]
 fn a_rejected_row_widens_nothing() {
     let mut rows = Rows::new(&[], &[]);
@@ -101,7 +101,7 @@ fn a_declared_column_never_changes() {
 }
 
 #[test]
-fn a_column_that_stands_twice_is_refused() {
+fn a_column_that_is_set_twice_is_refused() {
     struct Twice;
     impl Record for Twice {
         const DECLARED: &'static [Field] = &[Field::required("step", DataType::Int64)];
@@ -125,7 +125,7 @@ fn a_value_without_a_name_is_refused() {
 }
 
 #[test]
-fn names_beyond_the_last_column_are_left_out_and_counted() {
+fn values_beyond_the_last_column_are_left_out_and_counted() {
     let mut rows = Rows::new(&[], &[]);
     let wide: Row = (0..COLUMNS_MAX + 3).map(|n| (n.to_string(), 1.0)).collect();
     push(&mut rows, wide).unwrap();
@@ -134,7 +134,7 @@ fn names_beyond_the_last_column_are_left_out_and_counted() {
 }
 
 #[test]
-fn forgetting_keeps_what_is_younger() {
+fn newer_rows_are_kept_when_older_ones_are_dropped() {
     let mut rows = Rows::new(&[], &[]);
     for n in 0..6_i64 {
         push(&mut rows, Row::from([("n", (n % 2 == 0).then_some(n))])).unwrap();

@@ -1,5 +1,5 @@
-//! Pages that lie. A header once was enough to make the library ask for 2 GiB, a dictionary for 16,
-//! and 100 KB of gzip became 100 MB whatever the header said.
+//! Pages with false claims. Regression: a header alone made the library allocate 2 GiB, a dictionary
+//! 16 GiB, and 100 KB of gzip became 100 MB whatever the header claimed.
 
 use super::*;
 use flate2::write::GzEncoder;
@@ -35,7 +35,7 @@ fn refuse(chunk: &[u8], claims: Claims, reason: &str) {
 }
 
 #[test]
-fn pages_that_tell_the_truth_come_out_as_they_went_in_but_for_gzip() {
+fn correct_pages_are_unchanged_except_that_gzip_is_decompressed() {
     let body = [7; 800];
     let plain = data(100, 800, &body);
     for (chunk, compression) in
@@ -49,14 +49,14 @@ fn pages_that_tell_the_truth_come_out_as_they_went_in_but_for_gzip() {
 }
 
 #[test]
-fn a_length_that_the_rows_do_not_warrant_is_refused() {
+fn a_length_that_the_rows_do_not_justify_is_refused() {
     for compression in [gz(), Compression::SNAPPY, Compression::UNCOMPRESSED] {
         for data_type in [DataType::Bool, DataType::Int64, DataType::Float64, DataType::Utf8] {
             let chunk = data(100, i32::MAX as u32, b"few bytes");
             refuse(&chunk, claims(data_type, compression), "claims to be 2147483647 bytes");
         }
     }
-    // Many small lies are one large one.
+    // Many small false claims add up.
     let chunk = data(0, 2_000, b"").repeat(100);
     refuse(&chunk, claims(DataType::Int64, Compression::SNAPPY), "claims to be 2000 bytes");
     let chunk = data(0, 20 << 20, b"").repeat(2);
@@ -64,41 +64,45 @@ fn a_length_that_the_rows_do_not_warrant_is_refused() {
 }
 
 #[test]
-fn gzip_gives_no_more_than_was_agreed() {
+fn gzip_expands_to_no_more_than_was_checked() {
     let bomb = gzip(&vec![0; 100 << 20]);
     for claimed in [800, 0] {
-        refuse(&data(100, claimed, &bomb), claims(DataType::Float64, gz()), "not as long as it");
+        refuse(
+            &data(100, claimed, &bomb),
+            claims(DataType::Float64, gz()),
+            "does not have the length",
+        );
     }
     let short = gzip(&[0; 700]);
-    refuse(&data(100, 800, &short), claims(DataType::Float64, gz()), "not as long as it");
+    refuse(&data(100, 800, &short), claims(DataType::Float64, gz()), "does not have the length");
     let broken = &short[..short.len() / 2];
     assert!(check(&data(100, 800, broken), 4, claims(DataType::Float64, gz())).is_err());
 }
 
 #[test]
-fn more_values_than_rows_or_than_a_dictionary_has_room_for_are_refused() {
+fn more_values_than_rows_or_than_fit_into_a_dictionary_are_refused() {
     let plain = |data_type| claims(data_type, Compression::UNCOMPRESSED);
     let chunk = [data(60, 0, b""), data(41, 0, b"")].concat();
     refuse(&chunk, plain(DataType::Int64), "more values than there are rows");
     let dictionary = |values| page(Kind::Dictionary { values, encoding: PLAIN }, 8, &[0; 8]);
     for (data_type, fit) in [(DataType::Int64, 1), (DataType::Utf8, 2)] {
         assert!(check(&dictionary(fit), 4, plain(data_type)).is_ok());
-        refuse(&dictionary(fit + 1), plain(data_type), "values cannot be");
-        refuse(&dictionary(i32::MAX as u32), plain(data_type), "values cannot be");
-        refuse(&dictionary(fit).repeat(2), plain(data_type), "values cannot be");
+        refuse(&dictionary(fit + 1), plain(data_type), "it claims a dictionary of");
+        refuse(&dictionary(i32::MAX as u32), plain(data_type), "it claims a dictionary of");
+        refuse(&dictionary(fit).repeat(2), plain(data_type), "it claims a dictionary of");
     }
     for encoding in [PLAIN_DICTIONARY, RLE_DICTIONARY] {
         let chunk = page(Kind::Data { values: 1, encoding, levels: [3, 3] }, 0, b"");
-        refuse(&chunk, plain(DataType::Utf8), "it has no dictionary");
+        refuse(&chunk, plain(DataType::Utf8), "a dictionary that is missing");
     }
     for encoding in [DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY] {
         let chunk = page(Kind::Data { values: 1, encoding, levels: [3, 3] }, 0, b"");
-        refuse(&chunk, plain(DataType::Utf8), "texts as deltas");
+        refuse(&chunk, plain(DataType::Utf8), "encoded as deltas");
     }
 }
 
 #[test]
-fn a_page_that_is_not_all_there_is_refused() {
+fn a_truncated_page_is_refused() {
     let whole = data(100, 800, &[7; 800]);
     for len in 1..whole.len() {
         let cut = check(&whole[..len], 4, claims(DataType::Int64, Compression::UNCOMPRESSED));

@@ -1,4 +1,4 @@
-//! The library reads from small groups what was put into them, and the same as from its own.
+//! The library reads small groups as it reads groups of its own.
 
 use super::*;
 use crate::format::columns;

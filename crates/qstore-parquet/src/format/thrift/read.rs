@@ -1,9 +1,9 @@
-//! Reading structures. Nothing is allocated on the word of what is read, and what different readers
-//! might take for different things (maps, lists of flags) is refused.
+//! Reads structures. Nothing is allocated for a length that was read, and constructs that readers
+//! interpret differently (maps, lists of flags) are refused.
 
 use super::{BINARY, BYTE, DOUBLE, FALSE, I16, I32, I64, LIST, SET, STRUCT, TRUE};
 
-/// How deep structures may lie in each other. A page header needs four levels.
+/// The maximum nesting of structures. A page header needs four levels.
 const DEPTH_MAX: usize = 8;
 
 /// A structure that is read field by field.
@@ -13,14 +13,14 @@ pub(crate) struct Reader<'a> {
     at: usize,
 }
 
-/// The value of a field, as far as it is of interest.
+/// The value of a field, as far as it is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Value {
     Flag(bool),
     Int(i64),
     /// A structure begins here; it has not been read.
     Struct,
-    /// Something else, which has been passed over.
+    /// Another type, which was skipped.
     Other,
 }
 
@@ -29,14 +29,14 @@ impl<'a> Reader<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// How many bytes were read.
+    /// The number of bytes that were read.
     pub(crate) fn position(&self) -> usize {
         self.at
     }
 
     /// Reads one structure to its end and hands each field's number and value to `field`, which reads
-    /// a [`Value::Struct`] by calling this again. `None` if the bytes are no structure, or `field`
-    /// says so.
+    /// a [`Value::Struct`] by calling this again. `None` if the bytes are not a structure, or if `field`
+    /// returns `None`.
     pub(crate) fn structure(
         &mut self,
         mut field: impl FnMut(&mut Self, i64, Value) -> Option<()>,
@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Passes over a structure.
+    /// Skips a structure.
     pub(crate) fn skip_structure(&mut self) -> Option<()> {
         self.skip(STRUCT, DEPTH_MAX)
     }
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
                 let head = self.byte()?;
                 let (kind, count) = (head & 0x0f, u64::from(head >> 4));
                 let count = if count == 15 { self.varint()? } else { count };
-                // Every element that is let through takes at least a byte, so this ends with the bytes.
+                // Every accepted element takes at least a byte, so this ends with the bytes.
                 if matches!(kind, TRUE | FALSE) && count > 0 {
                     return None;
                 }
@@ -186,9 +186,9 @@ mod tests {
         assert_eq!(Reader::new(&bytes).skip_structure(), Some(()));
     }
 
-    // A list of two thousand million flags takes six bytes, and a reader that believes it a while.
+    // Six bytes can claim a list of two billion flags.
     #[test]
-    fn what_claims_more_than_there_is_ends_at_once() {
+    fn claims_beyond_the_bytes_are_refused_at_once() {
         let huge = [0xff, 0xff, 0xff, 0xff, 0x07];
         let list = |kind: u8| [&[0x19, 0xf0 | kind][..], &huge, &[0]].concat();
         for kind in 0..=15 {

@@ -1,8 +1,8 @@
-//! Writing structures, fields in rising order.
+//! Writes structures, with fields in ascending order.
 
 use super::{BINARY, FALSE, I32, I64, LIST, STRUCT, TRUE};
 
-/// A list longer than this has its length behind its first byte.
+/// A longer list has its length after its first byte.
 const SHORT_LIST_MAX: usize = 14;
 
 /// Writes one structure; `fill` writes its fields.
@@ -74,7 +74,7 @@ impl Fields<'_> {
         }
     }
 
-    /// A list of structures that were written before.
+    /// A list of structures that are encoded already.
     pub(crate) fn written<T: AsRef<[u8]>>(
         &mut self,
         id: u8,
@@ -96,7 +96,7 @@ impl Fields<'_> {
         }
     }
 
-    /// The number of the field is told as its distance from the one before, in half a byte.
+    /// The number of the field is written as the distance from the one before, in half a byte.
     fn header(&mut self, id: u8, kind: u8) {
         debug_assert!(id > self.last && id - self.last < 16, "fields are written in order");
         self.out.push((id - self.last) << 4 | kind);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_zigzag_and_fields_tell_their_distance() {
+    fn numbers_are_zigzag_and_fields_are_relative() {
         let bytes = written(|fields| {
             fields.int(1, -1);
             fields.long(4, 300);

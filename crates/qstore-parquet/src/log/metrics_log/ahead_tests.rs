@@ -1,5 +1,5 @@
-//! Row groups that are encoded ahead, whatever happens to the version before them: as a drain does it,
-//! but for the threads, with a disk that is full now and then and columns that come late.
+//! Row groups that are encoded ahead, whatever happens to the version before them. The steps are those
+//! of a drain, without threads, on a disk that is sometimes full and with columns that are added late.
 
 use super::*;
 use fastrand::Rng;
@@ -11,7 +11,7 @@ use qstore_storage::{MemoryFs, read_all};
 
 const PATH: &str = "/metrics.parquet";
 
-/// Row number n holds n.
+/// The numbers in the file; row number n holds n.
 fn numbers(memory: &MemoryFs) -> Vec<i64> {
     // Without declared columns there is no file before the first row.
     let Ok(bytes) = read_all(memory, Path::new(PATH)) else { return Vec::new() };
@@ -23,7 +23,7 @@ fn numbers(memory: &MemoryFs) -> Vec<i64> {
     reader.get_row_iter(None).unwrap().map(|row| number(row.unwrap())).collect()
 }
 
-/// What one run of random rows, flushes and failures went through.
+/// What the runs of random rows, flushes and failures have covered.
 #[derive(Debug, Default)]
 struct Seen {
     prepared: usize,
@@ -64,7 +64,7 @@ fn run(seed: u64, through: &mut Seen) {
                 if is_flush { Sink::flush(&mut log) } else { log.tick(Instant::now()) }.unwrap();
             let Progress::Work(work) = progress else { break Ok(()) };
             append(&mut log, &mut random);
-            // Before the work, beside it or after it: all the same to whoever waits for it.
+            // Before the work or after it: the next publication waits for it either way.
             let mut preparation = log.prepare();
             through.prepared += usize::from(preparation.is_some());
             assert!(preparation.is_none() || log.prepare().is_none(), "one at a time");

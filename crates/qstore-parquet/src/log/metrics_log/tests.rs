@@ -106,7 +106,7 @@ enum Step {
     TornPowerCut,
 }
 
-/// Each name has a type of its own, so that no row is rejected; `late` widens from integers.
+/// Each name has one type, so that no row is rejected; `late` widens from integers to floats.
 fn rows() -> impl Strategy<Value = Row> {
     let float = prop_oneof![
         any::<f64>(),
@@ -145,7 +145,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..120)
 }
 
-/// A file whose column became a float shows its integers as floats from then on.
+/// A column that has become one of floats shows its earlier integers as floats.
 fn widen(model: &mut [Seen]) {
     let is_float = |row: &Seen| matches!(row.get("late"), Some(Bits::Float(_)));
     if model.iter().any(is_float) {
@@ -158,7 +158,7 @@ fn widen(model: &mut [Seen]) {
     }
 }
 
-/// `QSTORE_CASES` makes it more than the usual 200.
+/// `QSTORE_CASES` sets the number of cases; the default is 200.
 fn cases() -> ProptestConfig {
     let cases = std::env::var("QSTORE_CASES").ok().and_then(|text| text.parse().ok());
     ProptestConfig::with_cases(cases.unwrap_or(200))
@@ -194,7 +194,7 @@ proptest! {
                         log.flush().unwrap();
                         flushed.append(&mut pending);
                     }
-                    // A row of nothing in a file without columns is the only one that is rejected.
+                    // Only an empty row in a file without columns is rejected.
                     let is_nothing = log.fields().is_empty() && seen(&row).is_empty();
                     let rejected = log.stats.rejected_rows + u64::from(is_nothing);
                     log.append(&row, Instant::now());
@@ -213,8 +213,8 @@ proptest! {
                     drop(log);
                     log = open(&memory, settings.clone());
                 }
-                // What waited is lost with the process, what was flushed is not: a flush is durable
-                // before it is published.
+                // Pending rows are lost with the process, flushed ones are not: a flush is durable
+                // before it is acknowledged.
                 Step::Kill | Step::PowerCut | Step::TornPowerCut => {
                     pending.clear();
                     memory = match step {
@@ -236,7 +236,7 @@ proptest! {
 }
 
 #[test]
-fn a_typed_file_is_a_table_from_the_first_moment() {
+fn a_file_of_declared_columns_is_a_table_from_the_start() {
     let memory = MemoryFs::new();
     let settings = WriterSettings::default();
     let storage = Arc::new(memory.clone());
@@ -260,7 +260,7 @@ fn a_second_writer_is_refused_until_the_first_is_gone() {
 }
 
 #[test]
-fn full_row_groups_are_sealed_and_forgotten() {
+fn full_row_groups_are_sealed_and_dropped_from_memory() {
     let memory = MemoryFs::new();
     let settings = WriterSettings::default().row_group_rows_max(10).pending_rows_max(25);
     let mut log = open(&memory, settings);
@@ -270,10 +270,10 @@ fn full_row_groups_are_sealed_and_forgotten() {
     log.tick(Instant::now()).unwrap().run().unwrap();
     log.settle();
     assert_eq!((log.capacity(), log.stored_groups, log.stack.len()), (25, 2, 1));
-    assert_eq!(log.rows.len(), 5, "the others are in full groups");
+    assert_eq!(log.rows.len(), 5, "the other rows are in full groups");
 }
 
-/// Rows that come in while a version is written are in the next one, whatever they bring along.
+/// Rows that arrive while a version is written are in the next one, whatever columns they add.
 #[test]
 fn rows_are_received_while_a_version_is_written() {
     let memory = MemoryFs::new();
@@ -286,7 +286,7 @@ fn rows_are_received_while_a_version_is_written() {
     append(&mut log, Row::from([("late", Value::Int(1))]));
     for round in 0..30_i64 {
         let Progress::Work(work) = Sink::flush(&mut log).unwrap() else { panic!("rows wait") };
-        // A column that is new, and one that becomes a float, in the middle of it.
+        // Meanwhile a column is added, and another one becomes one of floats.
         append(&mut log, Row::from([(format!("c{}", round / 4), Value::Int(round))]));
         if round == 7 {
             append(&mut log, Row::from([("late", 0.5)]));
@@ -301,9 +301,9 @@ fn rows_are_received_while_a_version_is_written() {
     assert_eq!(read(&memory), expected);
 }
 
-/// A flush covers what was there when it began, and comes to an end however fast rows come in.
+/// A flush covers the rows that were pending when it began, and ends however fast rows arrive.
 #[test]
-fn a_flush_ends_although_rows_keep_coming() {
+fn a_flush_ends_although_rows_keep_arriving() {
     let memory = MemoryFs::new();
     let mut log = open(&memory, WriterSettings::default());
     log.append(&Row::from([("n", 0_i64)]), Instant::now());
@@ -317,7 +317,7 @@ fn a_flush_ends_although_rows_keep_coming() {
 }
 
 #[test]
-fn closing_leaves_one_group_a_session_and_says_so_in_the_footer() {
+fn closing_leaves_one_group_per_session_and_is_recorded_in_the_footer() {
     let memory = MemoryFs::new();
     for session in 1..=3 {
         let mut log = open(&memory, WriterSettings::default());
@@ -331,7 +331,7 @@ fn closing_leaves_one_group_a_session_and_says_so_in_the_footer() {
         let is_closed =
             |key: &KeyValue| key.key == "qstore.closed" && key.value.as_deref() == Some("true");
         assert!(published.keys.iter().any(is_closed));
-        assert_eq!(published.keys.len(), 4, "earlier sessions' keys are replaced");
+        assert_eq!(published.keys.len(), 4, "the keys of earlier sessions are replaced");
     }
 }
 
@@ -348,7 +348,7 @@ fn opening_and_closing_without_rows_changes_nothing() {
 }
 
 #[test]
-fn a_file_with_other_columns_is_refused_and_left_alone() {
+fn a_file_with_other_columns_is_refused_and_left_untouched() {
     struct Other;
     impl Record for Other {
         const DECLARED: &'static [Field] = &[Field::required("epoch", DataType::Utf8)];
@@ -360,7 +360,7 @@ fn a_file_with_other_columns_is_refused_and_left_alone() {
     drop(MetricsLog::<TrainingMetrics>::open_in(Arc::clone(&storage), PATH, settings()).unwrap());
     let before = read_all(&memory, Path::new(PATH)).unwrap();
     let error = MetricsLog::<Other>::open_in(Arc::clone(&storage), PATH, settings()).unwrap_err();
-    let message = "column `epoch` holds 64-bit integers there and text here";
+    let message = "column `epoch` holds 64-bit integers in the file and text in these rows";
     assert!(error.to_string().contains(message), "{error}");
     let error = MetricsLog::<qstore_schema::QuantumMetrics>::open_in(storage, PATH, settings());
     assert!(error.is_ok(), "the 18 columns are all among the 29");
@@ -369,7 +369,7 @@ fn a_file_with_other_columns_is_refused_and_left_alone() {
 }
 
 #[test]
-fn what_is_no_parquet_file_is_refused_and_left_alone() {
+fn a_file_that_is_not_parquet_is_refused_and_left_untouched() {
     let whole = {
         let memory = MemoryFs::new();
         let mut log = open(&memory, WriterSettings::default());
@@ -396,8 +396,9 @@ fn what_is_no_parquet_file_is_refused_and_left_alone() {
     }
 }
 
-/// A file whose footer lies opens with an error, or is continued, or fails later with an error; whatever
-/// it is, nothing panics and the writer's memory stays bounded. Once 15 of 6 000 such files panicked.
+/// A file whose footer makes false claims is refused, or continued, or fails later with an error. In no
+/// case does anything panic or the writer's memory grow without limit. Regression: 15 of 6 000 such
+/// files caused a panic.
 #[test]
 fn a_footer_that_lies_is_an_error_at_the_latest_when_it_matters() {
     let memory = MemoryFs::new();
@@ -414,7 +415,7 @@ fn a_footer_that_lies_is_an_error_at_the_latest_when_it_matters() {
         for change in [0x01, 0x08, 0x40, 0x80, 0xff] {
             let mut lie = whole.clone();
             lie[position] ^= change;
-            // A lie that looks as if we had told it.
+            // With a matching seal, as if this crate had written it.
             let seal = crate::format::checksums::seal(&lie[footer..whole.len() - 8]);
             lie[footer - SEAL_LEN as usize..footer].copy_from_slice(&seal);
             let memory = MemoryFs::new();
@@ -425,7 +426,7 @@ fn a_footer_that_lies_is_an_error_at_the_latest_when_it_matters() {
                 refused += 1;
                 continue;
             };
-            // Widens one column and adds another: both make the writer read or copy what is stored.
+            // Widens one column and adds another: both make the writer read or copy stored chunks.
             let row = Row::from([("n", 0.5), ("new", 1.0)]);
             log.append(&row, Instant::now());
             let _ = log.close();
@@ -454,7 +455,7 @@ fn a_path_that_cannot_be_a_file_is_refused_with_a_reason() {
     for (path, message) in [
         ("/dir", "/dir cannot be a metrics file: it is a directory; name a file in it"),
         ("/no/metrics.parquet", "its directory does not exist; create it first"),
-        ("/", "it names no file"),
+        ("/", "it does not name a file"),
     ] {
         let storage = Arc::new(memory.clone());
         let error = MetricsLog::<Row>::open_in(storage, path, WriterSettings::default());

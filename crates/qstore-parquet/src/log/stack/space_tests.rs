@@ -1,5 +1,5 @@
-//! The stack and the space together: whatever is flushed and merged, what is kept is never given away,
-//! and the file stays small.
+//! The stack and the space together: whatever is flushed and merged, bytes in use are never
+//! overwritten, and the file stays small.
 
 use super::*;
 use crate::publish::space::Space;
@@ -9,9 +9,9 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 proptest! {
-    /// The stack's flushes and merges: no byte is given away within its grace, whatever the sizes.
+    /// No byte is reused within its grace period, whatever the sizes of flushes and merges.
     #[test]
-    fn nothing_is_written_over_within_its_grace(
+    fn nothing_is_overwritten_within_its_grace_period(
         flushes in prop::collection::vec((1_usize..400, 1_u64..2_000), 1..200),
         grace in prop_oneof![1 => Just(0), 7 => 1_u64..3_000],
     ) {

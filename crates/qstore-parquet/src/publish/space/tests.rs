@@ -1,10 +1,10 @@
-//! The space against its laws: what is kept is never given away, and the file stays small.
+//! The space by itself: bytes in use are never given away.
 
 use super::*;
 use crate::format::{columns, encoded_group};
 use qstore_schema::{DataType, Field};
 
-/// A group of one column that lies there.
+/// A group of one column in that place.
 pub(crate) fn stored(range: &Range<u64>) -> Arc<Stored> {
     use parquet::file::metadata::ColumnChunkMetaData;
     let schema = columns::describe(&[Field::required("n", DataType::Int64)]).unwrap();
@@ -22,7 +22,7 @@ pub(crate) fn ranges(groups: &[Arc<Stored>]) -> Vec<Range<u64>> {
 }
 
 #[test]
-fn a_place_is_free_after_the_grace_and_nothing_begins_where_something_began() {
+fn space_is_free_after_the_grace_period_and_no_chunk_begins_where_another_began() {
     let start = Instant::now();
     let grace = Duration::from_secs(1);
     let mut space = Space::new(grace, &[], 4, start);
@@ -41,7 +41,7 @@ fn a_place_is_free_after_the_grace_and_nothing_begins_where_something_began() {
 }
 
 #[test]
-fn without_a_grace_a_place_is_free_at_once_but_nothing_begins_where_something_began() {
+fn without_a_grace_period_space_is_free_at_once_but_no_chunk_begins_where_another_began() {
     let now = Instant::now();
     let space = Space::new(Duration::ZERO, &[], 4, now);
     let dying = [stored(&(4..104))];
@@ -54,7 +54,7 @@ fn without_a_grace_a_place_is_free_at_once_but_nothing_begins_where_something_be
 }
 
 #[test]
-fn what_a_file_does_not_mention_is_not_free_at_once() {
+fn what_an_existing_file_does_not_refer_to_is_not_free_at_once() {
     let now = Instant::now();
     let groups = [stored(&(100..200))];
     let space = Space::new(Duration::from_secs(1), &groups, 300, now);
