@@ -169,7 +169,7 @@ pub enum Error {
     /// The file could not be opened; no thread was started.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// An error of the background thread, which several callers may be told of.
+    /// An error of the background thread, which may be reported to several callers.
     #[error("{0}")]
     Background(Arc<WriteError>),
     /// The background thread panicked; the buffer is closed and what was in it is lost. What was

@@ -20,7 +20,7 @@
 //! | know what became of every row | [`Audit`] |
 //!
 //! # What happens when
-//! * **the process is killed**: the file holds every flushed row. The next session goes on with it.
+//! * **the process is killed**: the file holds every flushed row. The next session continues it.
 //! * **the power fails**: the same with [`Durability::Sync`], the default; with [`Durability::Flush`]
 //!   the last version or two may be missing.
 //! * **the disk is full or fails**: the version before stays published, and the rows stay pending until

@@ -207,7 +207,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             "levels.iter().rev().map(|level| *level == 1)",
         )],
         danger: "values stand in other rows than they were logged in",
-        tests: &[Tests::lib("qstore-parquet", "format::small_group::")],
+        tests: &[Tests::lib("qstore-parquet", "small_group_tests::")],
     },
     Mutant {
         name: "rejected_row_not_counted",

@@ -38,8 +38,9 @@ impl Published {
                 DataType::Int64 => Values::Int(read::<Int64Type, _>(reader, rows, nullable, Ok)?),
                 DataType::Utf8 => {
                     let texts = Texts::default();
-                    let text = |bytes: ByteArray| texts.get(&bytes);
-                    Values::Text(read::<ByteArrayType, _>(reader, rows, nullable, text)?)
+                    Values::Text(read::<ByteArrayType, _>(reader, rows, nullable, |bytes| {
+                        texts.get(&bytes)
+                    })?)
                 }
                 _ => Values::Float(read::<DoubleType, _>(reader, rows, nullable, Ok)?),
             })
@@ -55,9 +56,12 @@ impl Published {
         let Values::Int(all) = self.values(group, column)? else {
             return Err(ReadFailure::damaged("it does not hold integers"));
         };
-        let level = |value: &Option<i64>| i16::from(value.is_some());
-        let levels = all.iter().map(level).filter(|_| self.fields[column].nullable);
-        Ok((all.iter().flatten().copied().collect(), levels.collect()))
+        let levels = if self.fields[column].nullable {
+            all.iter().map(|value| i16::from(value.is_some())).collect()
+        } else {
+            Vec::new()
+        };
+        Ok((all.into_iter().flatten().collect(), levels))
     }
 
     /// The bytes of a chunk; they agree with their checksum, if there is one.
@@ -133,8 +137,10 @@ fn read<T: ParquetType, V>(
     if !nullable {
         return values.map(|value| convert(value).map(Some)).collect();
     }
-    let row = |level| if level == 1 { values.next().map(&convert).transpose() } else { Ok(None) };
-    levels.into_iter().map(row).collect()
+    let levels = levels.into_iter();
+    levels
+        .map(|level| if level == 1 { values.next().map(&convert).transpose() } else { Ok(None) })
+        .collect()
 }
 
 /// The texts of a chunk, each copied once: a million rows that refer to the same long text of a

@@ -1,6 +1,6 @@
 //! A row group without a place in a file: its bytes, and the metadata that will refer to them.
 //!
-//! The bytes are position-independent until [`EncodedGroup::place`] says where in the file they go.
+//! The bytes are position-independent until [`EncodedGroup::place`] gives them a place in the file.
 
 use crate::format::entry::range_of;
 use crate::format::stored::Stored;
@@ -61,11 +61,10 @@ pub(crate) struct EncodedGroup {
 impl EncodedGroup {
     /// A group of `rows` rows whose chunks are back to back, as in a file of its own.
     pub(crate) fn new(file: Bytes, columns: Vec<ColumnChunkMetaData>, rows: usize) -> Self {
-        let checksum = |chunk: &ColumnChunkMetaData| {
-            let range = range_of(chunk);
-            crc32c::crc32c(&file[range.start as usize..range.end as usize])
-        };
-        let checksums = columns.iter().map(|chunk| Some(checksum(chunk))).collect();
+        let ranges = columns.iter().map(range_of);
+        let checksums = ranges
+            .map(|range| Some(crc32c::crc32c(&file[range.start as usize..range.end as usize])))
+            .collect();
         let end = columns.last().map_or(FIRST_OFFSET, |last| range_of(last).end) as usize;
         Self { file, end, columns, checksums, rows }
     }

@@ -49,8 +49,8 @@ impl Published {
             });
             let chunks = chunks.collect::<Result<_>>()?;
             let group = group.clone().into_builder().set_column_metadata(chunks).build()?;
-            let unknown = || vec![None; group.num_columns()];
-            let checksums = checksums.get(number).cloned().unwrap_or_else(unknown);
+            let checksums = checksums.get(number).cloned();
+            let checksums = checksums.unwrap_or_else(|| vec![None; group.num_columns()]);
             groups.push(Arc::new(Stored::new(&group, &checksums)));
         }
         Ok(Self { file, stamp, fields, data_end: start, keys, groups })

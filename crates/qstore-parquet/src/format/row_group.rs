@@ -132,3 +132,6 @@ fn next_column<'a>(
 ) -> Result<SerializedColumnWriter<'a>> {
     Ok(group.next_column()?.expect("the schema describes as many columns as there are"))
 }
+
+#[cfg(test)]
+mod small_group_tests;

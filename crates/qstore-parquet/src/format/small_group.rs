@@ -17,18 +17,20 @@ use parquet::schema::types::SchemaDescPtr;
 use qstore_schema::SmolStr;
 
 /// Larger groups gain from dictionaries, deltas and a better codec, and need statistics.
-const ROWS_MAX: usize = STATISTICS_ROWS_MIN;
+pub(crate) const ROWS_MAX: usize = STATISTICS_ROWS_MIN;
 
 /// The maximum number of bytes of text in one page.
-const TEXT_BYTES_MAX: usize = 1 << 20;
+pub(crate) const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// Whether there are so few rows, and so little text, that one page per column is enough.
 pub(crate) fn suits(columns: &[Column], rows: usize) -> bool {
-    let is_short = |column: &Column| match &column.values {
-        HeldValues::Text(texts) => texts.iter().map(SmolStr::len).sum::<usize>() <= TEXT_BYTES_MAX,
-        _ => true,
-    };
-    rows < ROWS_MAX && columns.iter().all(is_short)
+    rows < ROWS_MAX
+        && columns.iter().all(|column| match &column.values {
+            HeldValues::Text(texts) => {
+                texts.iter().map(SmolStr::len).sum::<usize>() <= TEXT_BYTES_MAX
+            }
+            _ => true,
+        })
 }
 
 /// Encodes these columns, all of `rows` rows, into memory of `buffers`.
@@ -170,6 +172,3 @@ fn write_varint(mut number: usize, page: &mut Vec<u8>) {
     }
     page.push(number as u8);
 }
-
-#[cfg(test)]
-mod tests;

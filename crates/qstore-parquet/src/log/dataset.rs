@@ -31,7 +31,7 @@ use std::time::Instant;
 ///
 /// It is a [`Sink`], as [`MetricsLog`] is. When a part has reached its size it is closed and the next
 /// one is opened with the same columns; meanwhile no rows are received, they wait in the ring. A rank
-/// that is restarted goes on with its last part. A rank has one writer, and ranks never wait for each
+/// that is restarted continues its last part. A rank has one writer, and ranks never wait for each
 /// other.
 ///
 /// ```
@@ -243,9 +243,11 @@ fn path_of(dir: &Path, part: u32) -> PathBuf {
 
 /// The part with the highest number; 0 if there is none.
 fn last_part(storage: &dyn FileSystem, dir: &Path) -> Result<u32, OpenError> {
-    let number = |name: &str| name.strip_prefix("part-")?.strip_suffix(".parquet")?.parse().ok();
     let entries = storage.list(dir)?;
-    Ok(entries.iter().filter_map(|entry| number(entry.name.to_str()?)).max().unwrap_or(0))
+    let numbers = entries.iter().filter_map(|entry| {
+        entry.name.to_str()?.strip_prefix("part-")?.strip_suffix(".parquet")?.parse().ok()
+    });
+    Ok(numbers.max().unwrap_or(0))
 }
 
 /// The counters of both, the state of the later one.

@@ -75,7 +75,7 @@ use std::time::Instant;
 ///
 /// # How is this different from a Parquet writer?
 /// A Parquet writer has a readable file once it is closed, and none if the process dies before. Here
-/// every flush leaves a whole file, and a later session goes on with it.
+/// every flush leaves a whole file, and a later session continues it.
 pub struct MetricsLog<R> {
     settings: WriterSettings,
     coding: Coding,
@@ -388,7 +388,7 @@ impl<R: Record> MetricsLog<R> {
         let Some(Done { published, took, publishing, bytes_written, full_copies }) = done else {
             self.stats.errors += 1;
             self.flushing = None;
-            // What was encoded ahead would come behind rows that are not in the file.
+            // What was encoded ahead would come after rows that are not in the file.
             // mutant: groups_encoded_ahead_of_a_failure_are_kept
             drop(prepared);
             return;

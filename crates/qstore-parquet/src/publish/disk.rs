@@ -395,14 +395,7 @@ impl Disk {
 
     /// After a failed write: cuts the retired inode to the part it shares with the published one.
     fn keep_or_discard(&mut self, twin: &mut Twin, kept: Option<u64>) -> bool {
-        let cut = || {
-            let kept = kept.ok_or(())?;
-            if twin.file.len().map_err(drop)? > kept {
-                twin.file.set_len(kept).map_err(drop)?;
-            }
-            twin.file.stamp().map_err(drop)
-        };
-        if let Ok(stamp) = cut() {
+        if let Some(Ok(stamp)) = kept.map(|kept| cut(&*twin.file, kept)) {
             twin.stamp = stamp;
             return true;
         }
@@ -431,6 +424,14 @@ impl Drop for Disk {
         // After a kill the file is left over, and the next writer removes it.
         self.discard_twin();
     }
+}
+
+/// Cuts the file to that length, if it is longer; returns its new stamp.
+fn cut(file: &dyn FileHandle, len: u64) -> qstore_storage::Result<Stamp> {
+    if file.len()? > len {
+        file.set_len(len)?;
+    }
+    file.stamp()
 }
 
 fn copy(

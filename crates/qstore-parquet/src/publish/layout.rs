@@ -240,8 +240,8 @@ impl Layout {
 
     /// The ranges that the new version writes.
     pub(crate) fn written(&self) -> Vec<Range<u64>> {
-        let range = |(offset, bytes): &(u64, Bytes)| *offset..offset + bytes.len() as u64;
-        merged(self.writes.iter().map(range).collect())
+        let writes = self.writes.iter();
+        merged(writes.map(|(offset, bytes)| *offset..offset + bytes.len() as u64).collect())
     }
 }
 

@@ -26,7 +26,7 @@ use std::sync::Arc;
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("metrics.parquet");
 /// let mut follow = Follow::new(&path).columns(["step"]);
-/// assert!(follow.poll()?.is_none(), "there is no file yet");
+/// assert!(follow.poll()?.is_none(), "the file does not exist yet");
 ///
 /// let mut log = MetricsLog::<Row>::open(&path, WriterSettings::default())?;
 /// for step in 0..6_i64 {
@@ -106,8 +106,8 @@ impl Follow {
         let columns = if self.names.is_empty() {
             (0..fields.len()).collect()
         } else {
-            let number = |name: &String| fields.iter().position(|field| field.name == *name);
-            self.names.iter().filter_map(number).collect()
+            let names = self.names.iter();
+            names.filter_map(|name| fields.iter().position(|field| field.name == *name)).collect()
         };
         let batch = file.batches_of(columns, self.next_row..u64::MAX).next().transpose();
         let rows = batch.as_ref().map_or(0, |batch| batch.as_ref().map_or(0, |table| table.rows));

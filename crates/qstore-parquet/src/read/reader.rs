@@ -367,17 +367,16 @@ impl History {
     /// no row less. Anything else is another file under the same path.
     pub(crate) fn is_continued_by(&self, newer: &Self) -> bool {
         let last = self.sessions.len().wrapping_sub(1);
-        let has_session = |(number, session): (usize, &Session)| {
-            newer.sessions.get(number).is_some_and(|newer| {
+        newer.rows >= self.rows
+            && newer.sessions.len() >= self.sessions.len()
+            && self.sessions.iter().zip(&newer.sessions).enumerate().all(|(number, (old, new))| {
                 let is_written = if number == last {
-                    newer.written >= session.written
+                    new.written >= old.written
                 } else {
-                    newer.written == session.written
+                    new.written == old.written
                 };
-                is_written && newer.run_id == session.run_id && newer.first_row == session.first_row
+                is_written && new.run_id == old.run_id && new.first_row == old.first_row
             })
-        };
-        newer.rows >= self.rows && self.sessions.iter().enumerate().all(has_session)
     }
 }
 
@@ -461,7 +460,7 @@ mod tests {
             let new = history(rows, sessions);
             assert_eq!(old.is_continued_by(&new), is_continued, "{sessions:?}");
         }
-        // A file of another program, which one of our sessions goes on with.
+        // A file of another program, which a session of ours continues.
         assert!(history(5, &[]).is_continued_by(&history(6, &[("a", 5, 1)])));
     }
 }

@@ -1,15 +1,19 @@
 //! The library reads small groups as it reads groups of its own.
 
-use super::*;
-use crate::format::columns;
-use crate::format::row_group;
+use crate::columns::buffers::Buffers;
+use crate::columns::rows::{Column, HeldValues};
+use crate::format::encoded_group::{Coding, EncodedGroup};
+use crate::format::footer::MAGIC;
+use crate::format::small_group::{ROWS_MAX, TEXT_BYTES_MAX, suits};
+use crate::format::{columns, row_group};
 use bytes::Bytes;
-use parquet::basic::GzipLevel;
+use parquet::basic::{Compression, GzipLevel};
 use parquet::column::reader::{get_column_reader, get_typed_column_reader};
 use parquet::data_type::{BoolType, ByteArrayType, DataType as ParquetType, DoubleType, Int64Type};
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 use proptest::prelude::*;
-use qstore_schema::{DataType, Field};
+use qstore_schema::{DataType, Field, SmolStr};
 use std::sync::Arc;
 
 /// A chunk's levels and values.
@@ -72,7 +76,7 @@ fn filled(data_type: DataType, rows: usize) -> impl Strategy<Value = HeldValues>
     }
 }
 
-/// A column of so many rows: without nulls, with nothing else, or with some.
+/// A column of `rows` rows: without nulls, with nulls only, or with some.
 fn column(rows: usize) -> impl Strategy<Value = Column> {
     let types = [DataType::Bool, DataType::Int64, DataType::Float64, DataType::Utf8];
     let some = prop::collection::vec(0_i16..=1, rows);
