@@ -261,14 +261,13 @@ impl<R: Record> MetricsLog<R> {
 
     /// The work of publishing what was encoded ahead, or else everything that is held now.
     fn publish(&mut self, closes: bool) -> Progress<WriteError> {
-        let prepared = match mem::take(&mut self.turn) {
-            Turn::Ready(prepared) => prepared,
-            _ => {
-                let plan = self.plan(closes);
-                let job = self.encode_job(&plan, self.rows.len(), closes);
-                let fields = job.fields.clone();
-                Prepared { plan, pending: self.pending, fields, source: Source::Here(job) }
-            }
+        let prepared = if let Turn::Ready(prepared) = mem::take(&mut self.turn) {
+            prepared
+        } else {
+            let plan = self.plan(closes);
+            let job = self.encode_job(&plan, self.rows.len(), closes);
+            let fields = job.fields.clone();
+            Prepared { plan, pending: self.pending, fields, source: Source::Here(job) }
         };
         let Prepared { plan, pending, fields, source } = prepared;
         let version = Version {
