@@ -61,7 +61,7 @@ fn paths() {
     check(start(Path::new("/proc/metrics.parquet"), default()), &["/proc", "could not"]);
 
     fs::write(dir.join("notes.txt"), "these are my notes").unwrap();
-    check(at("notes.txt"), &["notes.txt", "no Parquet file", "left as it is"]);
+    check(at("notes.txt"), &["notes.txt", "not a valid Parquet file", "left untouched"]);
     assert_eq!(fs::read(dir.join("notes.txt")).unwrap(), b"these are my notes");
 
     let manager =
@@ -82,7 +82,8 @@ fn another_schema() {
     buffer.push(Row::from([("epoch", "first")])).unwrap();
     writer.stop(Duration::from_secs(60)).unwrap();
     let before = fs::read(&path).unwrap();
-    let refused = ["metrics.parquet", "`epoch` holds text there and 64-bit integers here"];
+    let refused =
+        ["metrics.parquet", "`epoch` holds text in the file and 64-bit integers in these rows"];
     check(start(&path, WriterSettings::default()), &refused);
     assert_eq!(fs::read(&path).unwrap(), before);
 }

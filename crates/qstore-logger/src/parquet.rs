@@ -61,7 +61,8 @@ impl<R: Record + Send + 'static> ParquetMetricsLogger<R> {
         settings: &LoggerSettings,
         writer: WriterSettings,
     ) -> Result<Self, LogError<WriteError>> {
-        let log = MetricsLog::open(output_path, writer).map_err(|error| LogError::Open(error.into()))?;
+        let log =
+            MetricsLog::open(output_path, writer).map_err(|error| LogError::Open(error.into()))?;
         Self::with_sink(log, settings)
     }
 }

@@ -204,12 +204,16 @@ pub fn check_metrics(root: &Path, name: &str, expected: &Value) {
     let log = MetricsLog::<Row>::open_in(storage, PATH, WriterSettings::default());
     match (log, recovered) {
         (Err(error), None) => {
-            assert!(matches!(error, qstore::parquet::OpenError::NotParquet { .. }), "{name}: {error}");
+            assert!(
+                matches!(error, qstore::parquet::OpenError::NotParquet { .. }),
+                "{name}: {error}"
+            );
         }
         (Ok(mut log), Some(rows)) => {
             log.append(&Row::from([("step", 1_000_i64)]), Instant::now());
             log.close().expect("it can be continued");
-            let file = MetricsFile::open_in(Arc::new(memory.clone()), PATH).expect("it can be read again");
+            let file =
+                MetricsFile::open_in(Arc::new(memory.clone()), PATH).expect("it can be read again");
             assert_eq!(file.rows(), rows + 1, "{name}");
         }
         (log, recovered) => panic!("{name}: {log:?}, not {recovered:?} rows"),

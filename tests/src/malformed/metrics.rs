@@ -59,7 +59,8 @@ fn write(memory: &MemoryFs) {
     log.append(&Row::from([("n", 0.5), ("new", 1.0)]), Instant::now());
     let accepted = Sink::<Row>::stats(&log).pending_rows as u64;
     if log.close().is_ok() {
-        let file = MetricsFile::open_in(Arc::new(memory.clone()), PATH).expect("what was closed can be opened");
+        let file = MetricsFile::open_in(Arc::new(memory.clone()), PATH)
+            .expect("what was closed can be opened");
         assert_eq!(file.rows(), before + accepted, "and has all its rows");
     }
 }
