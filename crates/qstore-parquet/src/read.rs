@@ -4,5 +4,6 @@
 //! writes and removes no file.
 
 pub(crate) mod follow;
+pub(crate) mod history;
 pub(crate) mod reader;
 pub(crate) mod validate;

@@ -3,12 +3,11 @@
 //! The two are kept apart all the way up: a file that could not be read is not a damaged one, must not
 //! be reported as one, and must never be set aside as one.
 
+use crate::error::ReadError;
 use parquet::errors::ParquetError;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-
-use crate::error::ReadError;
 
 /// A failure in a file whose path the caller knows.
 #[derive(Debug, thiserror::Error)]

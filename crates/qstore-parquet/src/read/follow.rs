@@ -2,7 +2,8 @@
 
 use crate::columns::table::Table;
 use crate::error::ReadError;
-use crate::read::reader::{History, MetricsFile};
+use crate::read::history::History;
+use crate::read::reader::MetricsFile;
 use qstore_storage::{FileSystem, LocalFs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use crate::format::footer::{Fingerprint, Sealed};
 use crate::format::published::Published;
 use crate::format::read_at::ReadAt;
 use crate::format::read_failure::{ReadFailure, contain};
+use crate::read::history::History;
 use qstore_schema::Field;
 use qstore_storage::{FileHandle, FileSystem, LocalFs};
 use std::fmt;
@@ -303,19 +304,7 @@ impl MetricsFile {
 
     /// What a later version must agree with.
     pub(crate) fn history(&self) -> History {
-        let segments = self.audit.iter().flat_map(|audit| &audit.segments);
-        History {
-            fingerprint: self.fingerprint,
-            rows: self.rows(),
-            is_closed: self.is_closed(),
-            sessions: segments
-                .map(|segment| Session {
-                    run_id: segment.run_id.clone(),
-                    first_row: segment.first_row,
-                    written: segment.written,
-                })
-                .collect(),
-        }
+        History::new(self.fingerprint, self.rows(), self.audit())
     }
 
     /// The failure to read a chunk, with the values it is about.
@@ -343,40 +332,6 @@ impl fmt::Debug for MetricsFile {
             .field("path", &self.path)
             .field("published", &self.published)
             .finish_non_exhaustive()
-    }
-}
-
-/// What is remembered of a version after it was closed.
-#[derive(Debug, Clone)]
-pub(crate) struct History {
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) rows: u64,
-    pub(crate) is_closed: bool,
-    sessions: Vec<Session>,
-}
-
-#[derive(Debug, Clone)]
-struct Session {
-    run_id: String,
-    first_row: u64,
-    written: u64,
-}
-
-impl History {
-    /// Whether the other version can have come from this one: the same sessions and perhaps more, and
-    /// no row less. Anything else is another file under the same path.
-    pub(crate) fn is_continued_by(&self, newer: &Self) -> bool {
-        let last = self.sessions.len().wrapping_sub(1);
-        newer.rows >= self.rows
-            && newer.sessions.len() >= self.sessions.len()
-            && self.sessions.iter().zip(&newer.sessions).enumerate().all(|(number, (old, new))| {
-                let is_written = if number == last {
-                    new.written >= old.written
-                } else {
-                    new.written == old.written
-                };
-                is_written && new.run_id == old.run_id && new.first_row == old.first_row
-            })
     }
 }
 
@@ -426,41 +381,5 @@ impl Batches<'_> {
             columns.push(TableColumn { field: self.file.published.fields[column].clone(), values });
         }
         Ok(Table { first_row: wanted.start, rows: inside.len(), columns })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn history(rows: u64, sessions: &[(&str, u64, u64)]) -> History {
-        let session = |(run_id, first_row, written): &(&str, u64, u64)| Session {
-            run_id: (*run_id).to_owned(),
-            first_row: *first_row,
-            written: *written,
-        };
-        let sessions = sessions.iter().map(session).collect();
-        let fingerprint = Fingerprint::default();
-        History { fingerprint, rows, is_closed: false, sessions }
-    }
-
-    #[test]
-    fn a_file_is_continued_only_by_one_with_its_sessions_and_rows() {
-        let old = history(30, &[("a", 0, 10), ("b", 10, 20)]);
-        for (rows, sessions, is_continued) in [
-            (30, &[("a", 0, 10), ("b", 10, 20)][..], true),
-            (35, &[("a", 0, 10), ("b", 10, 25)], true),
-            (40, &[("a", 0, 10), ("b", 10, 20), ("c", 30, 10)], true),
-            (25, &[("a", 0, 10), ("b", 10, 15)], false),
-            (40, &[("a", 0, 20), ("b", 20, 20)], false),
-            (40, &[("a", 0, 10), ("x", 10, 30)], false),
-            (40, &[("x", 0, 40)], false),
-            (40, &[], false),
-        ] {
-            let new = history(rows, sessions);
-            assert_eq!(old.is_continued_by(&new), is_continued, "{sessions:?}");
-        }
-        // A file of another program, which a session of ours continues.
-        assert!(history(5, &[]).is_continued_by(&history(6, &[("a", 5, 1)])));
     }
 }
