@@ -48,7 +48,7 @@ fn whole_runs<'a>(scratch: &'a Path, steps: &'a [TrainingMetrics]) -> Result<Vec
     let raw = "the same rows, ready in memory, in one pass by one thread; same encodings and row \
                groups; file synced at the end and unreadable before";
     let size = "the closed file";
-    let (gzip, zstd) = (Compression::gzip(), Compression::zstd());
+    let (gzip, zstd) = (Compression::GZIP, Compression::ZSTD);
     let (raw_gzip, raw_zstd) =
         (Codec::GZIP(GzipLevel::try_new(6)?), Codec::ZSTD(ZstdLevel::try_new(1)?));
     let ingest_gzip = Measure::ours(
@@ -88,7 +88,7 @@ fn whole_runs<'a>(scratch: &'a Path, steps: &'a [TrainingMetrics]) -> Result<Vec
         Contender::several([raw_rows_gzip, raw_bytes], move || one_pass(scratch, steps, raw_gzip)),
         Contender::new(ingest_zstd, move || Ok(ingest(scratch, steps, zstd)?[0])),
         Contender::new(raw_rows_zstd, move || Ok(one_pass(scratch, steps, raw_zstd)?[0])),
-        Contender::new(ingest_lz4, move || Ok(ingest(scratch, steps, Compression::Lz4)?[0])),
+        Contender::new(ingest_lz4, move || Ok(ingest(scratch, steps, Compression::LZ4)?[0])),
         Contender::new(raw_rows_lz4, move || Ok(one_pass(scratch, steps, Codec::LZ4_RAW)?[0])),
     ])
 }

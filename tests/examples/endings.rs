@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let stop = if ending == "signal" { Some(StopSignal::install()?) } else { None };
 
     // Only the call of `flush`, and the end, publish rows.
-    let writer = WriterSettings::default().flush_interval(1_000_000).flush_every(LONG);
+    let writer = WriterSettings::default().flush_interval(1_000_000).flush_after(LONG);
     let mut logger = AsyncMetricsLogger::open_with(file, &LoggerSettings::default(), writer)?;
     let log = |steps: std::ops::Range<i64>| {
         steps.map(|step| MetricsRow::step(0, step, 0.5)).try_for_each(|row| logger.log_step(row))

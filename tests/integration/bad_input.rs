@@ -31,10 +31,11 @@ fn a_bad_setting_is_reported_by_name_with_its_range() {
     let metrics = dir.path().join("metrics.parquet");
     let writer = WriterSettings::default;
     check(AsyncBuffer::<u8>::new(0), &["maxsize is 0", "at least one"]);
-    check(start(&metrics, writer().flush_interval(0)), &["flush_interval is 0", "at least 1"]);
-    check(start(&metrics, writer().flush_every(Duration::ZERO)), &["flush_every is 0"]);
-    check("brotli".parse::<qstore::parquet::Compression>(), &["`brotli`", "gzip, zstd, lz4"]);
-    check("gzip:11".parse::<qstore::parquet::Compression>(), &["level is 11", "0 to 9"]);
+    check(start(&metrics, writer().flush_interval(0)), &["flush_interval is 0", "1 or more"]);
+    check(start(&metrics, writer().flush_after(Duration::ZERO)), &["flush_after is 0"]);
+    check("brotli".parse::<qstore::parquet::Compression>(), &["`brotli`", "zstd, lz4, gzip"]);
+    let gzip = qstore::parquet::Compression::GZIP.level(11);
+    check(start(&metrics, writer().compression(gzip)), &["compression is gzip:11", "0 to 9"]);
     let logger = LoggerSettings::default().buffer_size(0);
     check(AsyncMetricsLogger::open_with(&metrics, &logger, writer()), &["buffer_size"]);
 
@@ -60,7 +61,7 @@ fn a_bad_path_is_reported_and_nothing_is_touched() {
     check(start(Path::new("/proc/metrics.parquet"), default()), &["/proc", "could not"]);
 
     fs::write(dir.join("notes.txt"), "these are my notes").unwrap();
-    check(at("notes.txt"), &["notes.txt", "no Parquet file", "left as it is"]);
+    check(at("notes.txt"), &["notes.txt", "not a valid Parquet file", "left untouched"]);
     assert_eq!(fs::read(dir.join("notes.txt")).unwrap(), b"these are my notes");
 
     let manager =
@@ -81,7 +82,8 @@ fn a_file_with_another_schema_is_refused() {
     buffer.push(Row::from([("epoch", "first")])).unwrap();
     writer.stop(Duration::from_secs(60)).unwrap();
     let before = fs::read(&path).unwrap();
-    let refused = ["metrics.parquet", "`epoch` holds text there and 64-bit integers here"];
+    let refused =
+        ["metrics.parquet", "`epoch` holds text in the file and 64-bit integers in these rows"];
     check(start(&path, WriterSettings::default()), &refused);
     assert_eq!(fs::read(&path).unwrap(), before);
 }

@@ -1,7 +1,7 @@
 //! The metrics file on a failing file system: at every operation, once or permanently.
 
 use qstore::buffer::Sink;
-use qstore::parquet::{Error, MetricsLog, Publishing};
+use qstore::parquet::{MetricsLog, OpenError, Publishing};
 use qstore::schema::Row;
 use qstore::storage::{FileSystem, MemoryFs, read_all};
 use qstore::{AsyncBuffer, AsyncMetricsWriter, MetricsFile, WriterSettings};
@@ -109,7 +109,7 @@ fn what_is_acknowledged_after_a_failure_survives_an_immediate_power_cut() {
             for n in 0..20_i64 {
                 log.append(&Row::from([("n", n)]), Instant::now());
                 if log.flush().is_ok() {
-                    let file = MetricsFile::open_in(&memory.power_cut(), PATH);
+                    let file = MetricsFile::open_in(Arc::new(memory.power_cut()), PATH);
                     let rows = file.map_or(0, |file| file.rows());
                     assert!(rows > n as u64, "failure at {at}: {rows} of {} rows", n + 1);
                     checks += 1;
@@ -159,7 +159,7 @@ fn a_file_that_cannot_be_read_at_the_moment_is_not_taken_for_a_damaged_one() {
         let log = MetricsLog::<Row>::open_in(failing.shared(), PATH, settings.clone());
         match &log {
             Ok(log) => assert_eq!(log.stats().recovery, None, "operation {at}"),
-            Err(error) => assert!(matches!(error, Error::Storage(_)), "{at}: {error}"),
+            Err(error) => assert!(matches!(error, OpenError::Storage(_)), "{at}: {error}"),
         }
         drop(log);
         assert_eq!(inner.list(Path::new("/")).unwrap().len(), 1, "set aside at {at}");

@@ -18,6 +18,8 @@ mod demo_run;
 mod endings;
 /// Every storage operation of a run fails, or is the last one before a power cut.
 mod faults;
+/// A second process follows a file while it is written.
+mod follow;
 /// A small file system that runs full.
 mod full_disk;
 /// Files of every version of the format, valid and damaged.

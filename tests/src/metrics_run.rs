@@ -92,8 +92,8 @@ pub fn check(dir: &Path, storage: &Arc<dyn FileSystem>, acknowledged: i64) {
     log.close().expect("what is left can be written to immediately");
     drop(log);
     let found = integers(&bytes().expect("a closed file is there"), "n");
-    assert!(found.into_iter().eq(0..=rows), "the rows have wrong values");
-    let file = MetricsFile::open_in(&**storage, &path).expect("our own reader opens it");
+    assert!(found.into_iter().eq(0..=rows), "the rows have other values");
+    let file = MetricsFile::open_in(Arc::clone(storage), &path).expect("our own reader opens it");
     let validation = file.validate().expect("it can be validated");
     assert!(validation.is_whole(), "{validation:?}");
     let is_ours = |name: &str| name.contains("metrics.parquet");

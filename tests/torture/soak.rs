@@ -32,8 +32,8 @@ pub(crate) fn run(trial: &Arc<Trial>) {
     let (long, short) = if trial.full { (600, 60) } else { (30, 10) };
     let turns = |seconds: u64| (1_000 * seconds) / TURN.as_millis() as u64;
     trial.plan((turns(long) + turns(short)) as usize + 3);
-    let samples = soak(trial, "zstd", Compression::zstd(), turns(long));
-    let others = soak(trial, "gzip", Compression::gzip(), turns(short));
+    let samples = soak(trial, "zstd", Compression::ZSTD, turns(long));
+    let others = soak(trial, "gzip", Compression::GZIP, turns(short));
     if open_files() == 0 {
         trial.skip("memory and open files", "this system has no /proc");
         return;

@@ -1,7 +1,7 @@
 //! The logger on a path: one Parquet file.
 
 use crate::{AsyncMetricsLogger, LogError, LoggerSettings, MetricsRow};
-use qstore_parquet::{Error, MetricsLog, WriterSettings};
+use qstore_parquet::{MetricsLog, WriteError, WriterSettings};
 use qstore_schema::Record;
 use std::path::Path;
 
@@ -14,7 +14,7 @@ impl ParquetMetricsLogger {
     ///
     /// # Errors
     /// [`LogError::Open`] when the file cannot be opened or continued; nothing is changed then.
-    pub fn open(output_path: impl AsRef<Path>) -> Result<Self, LogError<Error>> {
+    pub fn open(output_path: impl AsRef<Path>) -> Result<Self, LogError<WriteError>> {
         Self::open_with(output_path, &LoggerSettings::default(), WriterSettings::default())
     }
 
@@ -26,7 +26,7 @@ impl ParquetMetricsLogger {
         output_path: impl AsRef<Path>,
         settings: &LoggerSettings,
         writer: WriterSettings,
-    ) -> Result<Self, LogError<Error>> {
+    ) -> Result<Self, LogError<WriteError>> {
         Self::open_typed(output_path, settings, writer)
     }
 }
@@ -60,8 +60,9 @@ impl<R: Record + Send + 'static> ParquetMetricsLogger<R> {
         output_path: impl AsRef<Path>,
         settings: &LoggerSettings,
         writer: WriterSettings,
-    ) -> Result<Self, LogError<Error>> {
-        let log = MetricsLog::open(output_path, writer).map_err(LogError::Open)?;
+    ) -> Result<Self, LogError<WriteError>> {
+        let log =
+            MetricsLog::open(output_path, writer).map_err(|error| LogError::Open(error.into()))?;
         Self::with_sink(log, settings)
     }
 }

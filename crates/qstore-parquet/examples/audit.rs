@@ -1,4 +1,4 @@
-//! Reads back what a metrics file says about itself, and checks every byte of it.
+//! Reads what a metrics file records about its sessions, and checks every byte of it.
 //!
 //! ```sh
 //! cargo run -p qstore-parquet --example audit -- metrics.parquet

@@ -1,5 +1,5 @@
-//! A background writer at work: rows of any shape go into a ring, a file grows, and it can be read
-//! at every moment in between.
+//! A background writer: rows of any shape are pushed into a ring, and the file they are written to can
+//! be read at any moment.
 //!
 //! Run it with `cargo run -p qstore-parquet --example background_writer`.
 
@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::temp_dir().join("qstore_background_writer.parquet");
-    let settings = WriterSettings::default().flush_interval(500).compression(Compression::zstd());
+    let settings = WriterSettings::default().flush_interval(500).compression(Compression::ZSTD);
     let buffer = AsyncBuffer::new(10_000)?;
     let mut writer = AsyncMetricsWriter::start(buffer.clone(), &path, settings)?;
 
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut row = Row::from([("loss", 1.0 / (1.0 + step as f64))]);
         row.set("step", step);
         if step % 1_000 == 999 {
-            // A name that was never logged before becomes a column; earlier rows are null there.
+            // A new name becomes a column; earlier rows are null there.
             row.set("accuracy", 0.5 + step as f64 / 10_000.0);
         }
         let started = Instant::now();
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let summary = writer.stop(PATIENCE)?;
     println!("stopped:   {} rows written in {} flushes", summary.rows_written, summary.flushes);
-    println!("pushing:   {:?} a row, the disk notwithstanding", in_pushes / 5_000);
+    println!("pushing:   {:?} a row, whatever the disk does", in_pushes / 5_000);
     println!("the file:  {} ({} rows so far)", path.display(), summary.file_rows);
     println!(
         "read it:   python3 -c 'import pandas; print(pandas.read_parquet(\"{}\"))'",

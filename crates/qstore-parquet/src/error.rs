@@ -1,32 +1,20 @@
-//! What can go wrong with a metrics file: which file, what, and what to do about it.
+//! What can go wrong with a metrics file: which file, what happened, and what to do about it.
+//!
+//! Each stage has errors of its own: opening a file for writing, writing it, and reading it.
 
 use qstore_buffer::DrainError;
+use qstore_settings::SettingError;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Everything this crate refuses or fails at.
+/// Why a file could not be opened for writing. Nothing that was there has been changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
-    /// A setting that makes no sense.
-    #[error("{setting} is {value}: {advice}")]
-    Setting {
-        /// Its name.
-        setting: &'static str,
-        /// What it was set to.
-        value: String,
-        /// What it may be.
-        advice: &'static str,
-    },
-    /// A codec nobody knows.
-    #[error(
-        "`{name}` is no compression; choose gzip, zstd, lz4, snappy or none, with a level as in `zstd:3`"
-    )]
-    UnknownCompression {
-        /// What was asked for.
-        name: String,
-    },
+pub enum OpenError {
+    /// A setting has a value that cannot be used.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// The path cannot be a metrics file.
     #[error("{} cannot be a metrics file: {reason}", path.display())]
     BadPath {
@@ -36,20 +24,112 @@ pub enum Error {
         reason: &'static str,
     },
     /// Another writer has the file open.
-    #[error("{} is being written by another writer; stop that one or choose another path", path.display())]
+    #[error("{} is open in another writer; stop that writer or choose another path", path.display())]
     AlreadyOpen {
         /// The file.
         path: PathBuf,
     },
-    /// The file exists but is not a whole Parquet file.
-    #[error("{} exists but is no Parquet file: {reason}; it was left as it is, move it away or choose another path", path.display())]
+    /// The file exists but is not a valid Parquet file.
+    #[error(
+        "{} is not a valid Parquet file: {reason}; it was left untouched, move it away or choose another path",
+        path.display()
+    )]
     NotParquet {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// A file that is read is damaged.
+    /// The file exists but its columns do not match these rows.
+    #[error(
+        "{} has columns that do not match: {reason}; it was left untouched, choose another path",
+        path.display()
+    )]
+    SchemaConflict {
+        /// The file.
+        path: PathBuf,
+        /// Which column, and how it differs.
+        reason: String,
+    },
+    /// The row type declares columns that no file can have.
+    #[error("the row type cannot be stored: {0}")]
+    Schema(#[from] qstore_schema::Error),
+    /// A file operation failed.
+    #[error(transparent)]
+    Storage(#[from] qstore_storage::Error),
+    /// The first version of a new file could not be encoded.
+    #[error(transparent)]
+    FirstVersion(Box<WriteError>),
+}
+
+impl From<WriteError> for OpenError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Storage(error) => Self::Storage(error),
+            other => Self::FirstVersion(Box::new(other)),
+        }
+    }
+}
+
+/// Why rows could not be published. They stay pending: a later flush tries them again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// A file operation failed.
+    #[error(transparent)]
+    Storage(#[from] qstore_storage::Error),
+    /// The published file is damaged in a place that the next version needs: its metadata, or a
+    /// column of integers that has to become one of floats.
+    #[error(
+        "{} is damaged and cannot be continued: {reason}; what is not damaged can still be read, go on with another path",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        reason: String,
+    },
+    /// The Parquet library refused to encode the rows: a bug, here or there.
+    #[error("rows for {} could not be encoded: {source}", path.display())]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// The library's reason.
+        source: parquet::errors::ParquetError,
+    },
+    /// The thread that encodes row groups in advance panicked.
+    #[error("rows for {} could not be encoded: the encoding thread panicked", path.display())]
+    EncoderPanicked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The next part of a [`RankLog`](crate::RankLog) could not be opened.
+    #[error(transparent)]
+    NextPart(Box<OpenError>),
+}
+
+impl From<OpenError> for WriteError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Storage(error) => Self::Storage(error),
+            OpenError::FirstVersion(error) => *error,
+            other => Self::NextPart(Box::new(other)),
+        }
+    }
+}
+
+/// Why a file, or some rows of it, could not be read.
+///
+/// A disk that failed is never reported as damage: [`Storage`](Self::Storage) says that nothing is
+/// known about the bytes, [`Damaged`](Self::Damaged) that they were read and are wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// A file operation failed. Trying again may succeed.
+    #[error(transparent)]
+    Storage(#[from] qstore_storage::Error),
+    /// The bytes were read and are not what a writer wrote there.
     #[error("{} is damaged: {reason}; what is not damaged can still be read", path.display())]
     Damaged {
         /// The file.
@@ -57,47 +137,41 @@ pub enum Error {
         /// What and where.
         reason: String,
     },
-    /// A column was asked for that the file has not.
-    #[error("{} has no column `{name}`; names are kept exactly, capitals included", path.display())]
+    /// The file is a Parquet file, but not one that a metrics log could have written.
+    #[error("{} is not a metrics file: {reason}; use a general Parquet reader", path.display())]
+    NotMetrics {
+        /// The file.
+        path: PathBuf,
+        /// Which column, and what about it.
+        reason: String,
+    },
+    /// The file does not have the column.
+    #[error("{} has no column `{name}`; names are case-sensitive", path.display())]
     UnknownColumn {
         /// The file.
         path: PathBuf,
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
     },
-    /// The file exists but its columns do not go with these rows.
-    #[error("{} holds other columns: {reason}; it was left as it is, choose another path", path.display())]
-    SchemaConflict {
+    /// Another file has taken the path since the last look: its sessions are not a continuation of
+    /// those seen before.
+    #[error("{} was replaced by another file; open it again to read from its first row", path.display())]
+    Replaced {
         /// The file.
         path: PathBuf,
-        /// Which column, and how it differs.
-        reason: String,
     },
-    /// A chunk of columns that cannot become rows.
-    #[error("column `{column}` of the chunk cannot be taken: {reason}")]
-    Chunk {
-        /// Which column.
-        column: String,
-        /// Why not, and what to do.
-        reason: String,
-    },
-    /// A row type that cannot be a file.
-    #[error("the row type cannot be stored: {0}")]
-    Schema(#[from] qstore_schema::ColumnError),
-    /// The file system refused.
+}
+
+/// What an [`AsyncMetricsWriter`](crate::AsyncMetricsWriter) reports.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file could not be opened; no thread was started.
     #[error(transparent)]
-    Storage(#[from] qstore_storage::Error),
-    /// The Parquet library refused; a bug, here or there.
-    #[error("{} could not be encoded or decoded: {source}", path.display())]
-    Codec {
-        /// The file.
-        path: PathBuf,
-        /// What it said.
-        source: parquet::errors::ParquetError,
-    },
-    /// An error of the background thread, which several callers may be told of.
+    Open(#[from] OpenError),
+    /// An error of the background thread, which may be reported to several callers.
     #[error("{0}")]
-    Background(Arc<Error>),
+    Background(Arc<WriteError>),
     /// The background thread panicked; the buffer is closed and what was in it is lost. What was
     /// flushed is in the file.
     #[error("the background writer panicked: {message}")]
@@ -113,8 +187,8 @@ pub enum Error {
     },
 }
 
-impl From<DrainError<Error>> for Error {
-    fn from(error: DrainError<Error>) -> Self {
+impl From<DrainError<WriteError>> for Error {
+    fn from(error: DrainError<WriteError>) -> Self {
         match error {
             DrainError::Sink(error) => Self::Background(error),
             DrainError::Panicked { message } => Self::Panicked { message },

@@ -1,21 +1,41 @@
 //! One ordinary Parquet file that a writer keeps appending to and anybody can read at any moment.
 //!
-//! Parquet has its footer at the end, so a file that is being written is not readable and a crash
-//! leaves none at all. This crate never writes to a file that readers can see: each flush publishes a
-//! new version in one atomic step, and the version before it stays whole until then.
+//! Parquet has its footer at the end, so a file that is being written is not readable, and a crash
+//! leaves no readable file at all. This crate never writes to a file that readers can see: each flush
+//! publishes a new version in one atomic step, and the version before stays whole until then.
 //! `pandas.read_parquet(path)` works during the run, after it, and after a `kill -9`, without any
 //! recovery step.
 //!
-//! While it is written the file is kept twice, so that a flush costs what it adds, however large the
-//! file is. [`MetricsFile`] reads a file back and checks it against the checksums it carries;
-//! [`validate`] checks all of it. [`RankLog`] is for many writers whose files are one table.
+//! Two copies of the file are kept while it is written, so that a flush costs what it adds, however
+//! large the file is.
 //!
-//! What it is **not**: it is no general Parquet library (columns are flat: booleans, 64-bit integers
-//! and floats, text) and no database; one file has one writer at a time. Depend on it alone when you
-//! have a buffer and rows, and no use for the training vocabulary of `qstore-logger`.
+//! | to | use |
+//! |---|---|
+//! | write rows from a background thread | [`AsyncMetricsWriter`] |
+//! | write rows from a thread of your own | [`MetricsLog`] |
+//! | write the rows of many ranks as one table | [`RankLog`] |
+//! | read any rows, checked against their checksums | [`MetricsFile`] |
+//! | see new rows as they are published, in another process too | [`Follow`] |
+//! | check a whole file | [`validate`] |
+//! | know what became of every row | [`Audit`] |
+//!
+//! # What happens when
+//! * **the process is killed**: the file holds every flushed row. The next session continues it.
+//! * **the power fails**: the same with [`Durability::Sync`], the default; with [`Durability::Flush`]
+//!   the last version or two may be missing.
+//! * **the disk is full or fails**: the version before stays published, and the rows stay pending until
+//!   there is space.
+//! * **a row does not fit**: it alone is rejected and counted.
+//! * **a bit flips on the disk**: [`MetricsFile`] and [`validate`] report which values are damaged.
+//! * **a second writer opens the file**: it gets [`OpenError::AlreadyOpen`].
+//! * **a reader opens the file while it is written**: it sees one whole version, which never changes.
+//!
+//! What it is **not**: it is not a general Parquet library (columns are flat: booleans, 64-bit integers
+//! and floats, text) and not a database; a file has one writer at a time. Depend on it alone when you
+//! have a buffer and rows, and do not need the training vocabulary of `qstore-logger`.
 //!
 //! # Features
-//! `arrow2` (off): `arrow2_rows` takes the chunks of that crate as rows.
+//! `arrow2` (off): `arrow2_rows` turns the chunks of that crate into rows.
 //!
 //! ```
 //! use qstore_buffer::AsyncBuffer;
@@ -38,57 +58,27 @@
 
 #![forbid(unsafe_code)]
 
-mod accounts;
-#[cfg(feature = "arrow2")]
-mod arrow2_rows;
-mod audit;
-mod buffers;
-mod checksums;
-mod chunk;
 mod columns;
-mod compression;
-mod dataset;
-mod disk;
-mod entry;
 mod error;
-mod flight;
-mod footer;
-mod fresh;
-mod layout;
+mod format;
 mod log;
-mod open;
-mod pace;
-mod page_header;
-mod pages;
-mod published;
-mod read_at;
-mod reader;
-mod recovery;
-mod row_group;
-mod rows;
-mod settings;
-mod small_group;
-mod space;
-mod stack;
-mod statistics;
-mod stats;
-mod stored;
-mod table;
-mod thrift;
-mod validate;
-mod writer;
+mod publish;
+mod read;
 
+pub use columns::table::{Table, TableColumn, Values};
+pub use error::{Error, OpenError, ReadError, WriteError};
+pub use format::audit::{Audit, Segment};
 #[cfg(feature = "arrow2")]
-pub use arrow2_rows::arrow2_rows;
-pub use audit::{Audit, Segment};
-pub use compression::Compression;
-pub use dataset::RankLog;
-pub use error::Error;
-pub use log::MetricsLog;
+pub use log::arrow2_rows::{ChunkError, arrow2_rows};
+pub use log::dataset::RankLog;
+pub use log::metrics_log::MetricsLog;
+pub use log::settings::{Durability, WriterSettings};
+pub use log::stats::WriterStats;
+pub use log::writer::AsyncMetricsWriter;
+pub use publish::disk::Publishing;
+pub use publish::recovery::Recovery;
 pub use qstore_os::Priority;
-pub use reader::{Batches, MetricsFile};
-pub use settings::{Durability, WriterSettings};
-pub use stats::{Publishing, Recovery, WriterStats};
-pub use table::{Table, TableColumn, Values};
-pub use validate::{Damage, Validation, validate};
-pub use writer::AsyncMetricsWriter;
+pub use qstore_settings::{Codec, Compression, SettingError};
+pub use read::follow::Follow;
+pub use read::reader::{Batches, MetricsFile};
+pub use read::validate::{Damage, Validation, validate};

@@ -101,11 +101,11 @@ pub fn make_metrics(root: &Path) -> Map<String, Value> {
     };
     let settings = || WriterSettings::default().reuse_after(Duration::from_secs(1_000));
     let codecs = [
-        ("none", Compression::None),
-        ("gzip", Compression::gzip()),
-        ("zstd", Compression::zstd()),
-        ("lz4", Compression::Lz4),
-        ("snappy", Compression::Snappy),
+        ("none", Compression::NONE),
+        ("gzip", Compression::GZIP),
+        ("zstd", Compression::ZSTD),
+        ("lz4", Compression::LZ4),
+        ("snappy", Compression::SNAPPY),
     ];
     for (name, compression) in codecs {
         let mut run = Run::new();
@@ -178,7 +178,7 @@ pub fn check_metrics(root: &Path, name: &str, expected: &Value) {
     };
     let recovered = match read() {
         Err(error) => {
-            let error: qstore::parquet::Error = error;
+            let error: qstore::parquet::ReadError = error;
             check_refusal(name, &error, expected);
             expected["recovered_rows"].as_u64()
         }
@@ -204,12 +204,16 @@ pub fn check_metrics(root: &Path, name: &str, expected: &Value) {
     let log = MetricsLog::<Row>::open_in(storage, PATH, WriterSettings::default());
     match (log, recovered) {
         (Err(error), None) => {
-            assert!(matches!(error, qstore::parquet::Error::NotParquet { .. }), "{name}: {error}");
+            assert!(
+                matches!(error, qstore::parquet::OpenError::NotParquet { .. }),
+                "{name}: {error}"
+            );
         }
         (Ok(mut log), Some(rows)) => {
             log.append(&Row::from([("step", 1_000_i64)]), Instant::now());
             log.close().expect("it can be continued");
-            let file = MetricsFile::open_in(&memory, PATH).expect("it can be read again");
+            let file =
+                MetricsFile::open_in(Arc::new(memory.clone()), PATH).expect("it can be read again");
             assert_eq!(file.rows(), rows + 1, "{name}");
         }
         (log, recovered) => panic!("{name}: {log:?}, not {recovered:?} rows"),

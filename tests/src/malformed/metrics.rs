@@ -21,8 +21,8 @@ const OURS: &[u8] = b"qstore-parquet";
 pub(super) fn read_as_is(bytes: &[u8]) {
     let memory = MemoryFs::new();
     put(&memory, bytes);
-    if let Ok(file) = MetricsFile::open_in(&memory, PATH) {
-        let validation = file.validate().expect("damage is part of the result");
+    if let Ok(file) = MetricsFile::open_in(Arc::new(memory.clone()), PATH) {
+        let validation = file.validate().expect("damage is in what is returned");
         assert_eq!(validation.rows, file.rows());
         let mut is_whole = true;
         for field in file.fields() {
@@ -53,14 +53,15 @@ pub(super) fn read_as_is(bytes: &[u8]) {
 /// Continues the file, which sets a damaged one aside, widens one column and adds another.
 fn write(memory: &MemoryFs) {
     let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
-    let settings = WriterSettings::default().compression(Compression::None);
+    let settings = WriterSettings::default().compression(Compression::NONE);
     let Ok(mut log) = MetricsLog::<Row>::open_in(storage, PATH, settings) else { return };
     let before = Sink::<Row>::stats(&log).file_rows;
     log.append(&Row::from([("n", 0.5), ("new", 1.0)]), Instant::now());
     let accepted = Sink::<Row>::stats(&log).pending_rows as u64;
     if log.close().is_ok() {
-        let file = MetricsFile::open_in(memory, PATH).expect("what was closed can be opened");
-        assert_eq!(file.rows(), before + accepted, "a continued file has all its rows");
+        let file = MetricsFile::open_in(Arc::new(memory.clone()), PATH)
+            .expect("what was closed can be opened");
+        assert_eq!(file.rows(), before + accepted, "and has all its rows");
     }
 }
 
@@ -101,11 +102,11 @@ fn put(memory: &MemoryFs, bytes: &[u8]) {
 /// Small files with every type and codec, with one group and with several.
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let codecs = [
-        Compression::None,
-        Compression::gzip(),
-        Compression::zstd(),
-        Compression::Lz4,
-        Compression::Snappy,
+        Compression::NONE,
+        Compression::GZIP,
+        Compression::ZSTD,
+        Compression::LZ4,
+        Compression::SNAPPY,
     ];
     let file = |compression: Compression, is_plain: bool| {
         let memory = MemoryFs::new();

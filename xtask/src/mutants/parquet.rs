@@ -2,18 +2,18 @@
 
 use super::mutant::{Mutant, Tests};
 
-const DISK: &str = "crates/qstore-parquet/src/disk.rs";
-const LOG: &str = "crates/qstore-parquet/src/log.rs";
-const SPACE: &str = "crates/qstore-parquet/src/space.rs";
-const RECOVERY: &str = "crates/qstore-parquet/src/recovery.rs";
+const DISK: &str = "crates/qstore-parquet/src/publish/disk.rs";
+const LOG: &str = "crates/qstore-parquet/src/log/metrics_log.rs";
+const SPACE: &str = "crates/qstore-parquet/src/publish/space.rs";
+const RECOVERY: &str = "crates/qstore-parquet/src/publish/recovery.rs";
 
 /// Random runs with power cuts; then, where they notice nothing, every storage operation of a run fails,
 /// or is the last one before a power cut.
 const FAULTS: &[Tests] = &[
-    Tests::lib("qstore-parquet", "log::tests::every_flushed_row"),
+    Tests::lib("qstore-parquet", "log::metrics_log::tests::every_flushed_row"),
     Tests::of("qstore-tests", "integration", "faults::"),
 ];
-const AHEAD: &[Tests] = &[Tests::lib("qstore-parquet", "log::ahead")];
+const AHEAD: &[Tests] = &[Tests::lib("qstore-parquet", "log::metrics_log::ahead")];
 const DAMAGE: &[Tests] = &[Tests::of("qstore-parquet", "file", "damage::")];
 const STALE: &[Tests] = &[Tests::of("qstore-parquet", "file", "stale::")];
 const RECOVERIES: &[Tests] = &[Tests::of("qstore-parquet", "file", "recovery::")];
@@ -59,7 +59,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "retired_before_the_exchange_is_durable",
         file: DISK,
-        edits: &[("        self.sync_name()?;\n        let codec", "        let codec")],
+        edits: &[("        self.sync_name()?;\n        let space", "        let space")],
         danger: "a power cut brings the name of a file back that is being written",
         tests: FAULTS,
     },
@@ -151,7 +151,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "groups_encoded_ahead_of_a_failure_are_kept",
         file: LOG,
-        edits: &[("            self.ahead = None;\n", "")],
+        edits: &[(
+            "            drop(prepared);\n",
+            "            self.turn = prepared.map_or(Turn::Resting, Turn::Ready);\n",
+        )],
         danger: "rows behind a version that failed are published before it, and again with it",
         tests: AHEAD,
     },
@@ -159,15 +162,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "groups_encoded_ahead_begin_too_early",
         file: LOG,
         edits: &[(
-            "self.fresh(&plan, sealed + plan.written(), false)",
-            "self.fresh(&plan, sealed.min(0) + plan.written(), false)",
+            "self.encode_job(&plan, sealed + plan.written(), false)",
+            "self.encode_job(&plan, sealed.min(0) + plan.written(), false)",
         )],
         danger: "rows are written twice and others not at all",
         tests: AHEAD,
     },
     Mutant {
         name: "zero_has_a_sign_in_statistics",
-        file: "crates/qstore-parquet/src/statistics.rs",
+        file: "crates/qstore-parquet/src/format/statistics.rs",
         edits: &[("if *value == 0.0 { zero } else { *value }", "{ let _: f64 = zero; *value }")],
         danger: "a reader that compares bits skips a group that holds the zero it looks for",
         tests: &[Tests::of("qstore-parquet", "file", "reading::statistics_hold")],
@@ -177,7 +180,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: SPACE,
         edits: &[("*since + self.grace > now", "false && *since + self.grace > now")],
         danger: "a reader that opens the path twice finds other rows, or fails",
-        tests: &[STALE[0], Tests::lib("qstore-parquet", "space::")],
+        tests: &[STALE[0], Tests::lib("qstore-parquet", "space")],
     },
     Mutant {
         name: "place_used_again_as_it_was",
@@ -187,24 +190,24 @@ pub(super) const MUTANTS: &[Mutant] = &[
             "(offset..offset + SHIFT_MAX).find(|place| is_unused(place) || true)",
         )],
         danger: "a query that was planned long ago finds other rows without an error",
-        tests: &[STALE[0], Tests::lib("qstore-parquet", "space::")],
+        tests: &[STALE[0], Tests::lib("qstore-parquet", "space")],
     },
     Mutant {
         name: "beginnings_of_the_dying_forgotten",
         file: SPACE,
         edits: &[(" || self.buried.contains(&at)", "")],
         danger: "without a grace, a reader of the version before finds other rows without an error",
-        tests: &[Tests::lib("qstore-parquet", "space::")],
+        tests: &[Tests::lib("qstore-parquet", "space")],
     },
     Mutant {
         name: "nulls_of_small_groups_shifted",
-        file: "crates/qstore-parquet/src/small_group.rs",
+        file: "crates/qstore-parquet/src/format/small_group.rs",
         edits: &[(
             "levels.iter().map(|level| *level == 1)",
             "levels.iter().rev().map(|level| *level == 1)",
         )],
         danger: "values stand in other rows than they were logged in",
-        tests: &[Tests::lib("qstore-parquet", "small_group::")],
+        tests: &[Tests::lib("qstore-parquet", "small_group_tests::")],
     },
     Mutant {
         name: "rejected_row_not_counted",
@@ -215,7 +218,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "chunk_checksum_not_compared",
-        file: "crates/qstore-parquet/src/chunk.rs",
+        file: "crates/qstore-parquet/src/format/chunk.rs",
         edits: &[(
             "checksum.is_some_and(|checksum| crc32c::crc32c(&bytes) != checksum)",
             "checksum.is_some_and(|checksum| false && crc32c::crc32c(&bytes) != checksum)",
@@ -225,14 +228,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "footer_seal_not_compared",
-        file: "crates/qstore-parquet/src/checksums.rs",
+        file: "crates/qstore-parquet/src/format/checksums.rs",
         edits: &[("Some(_) => Seal::Broken,", "Some(_) => Seal::Whole,")],
         danger: "a bit that flipped in the footer is another column, or another row",
         tests: DAMAGE,
     },
     Mutant {
         name: "footer_seal_may_be_gone",
-        file: "crates/qstore-parquet/src/footer.rs",
+        file: "crates/qstore-parquet/src/format/footer.rs",
         edits: &[(
             "if seal == Seal::None && checksums.is_some() {",
             "if false && checksums.is_some() {",
@@ -244,8 +247,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "recovery_without_checksums",
         file: RECOVERY,
         edits: &[(
-            "bytes.is_ok_and(|bytes| crc32c::crc32c(&bytes) == sum)",
-            "bytes.is_ok() && sum == sum",
+            "if crc32c::crc32c(&bytes) != sum {",
+            "if false && crc32c::crc32c(&bytes) != sum {",
         )],
         danger: "a damaged file is continued from a version that is damaged, too",
         tests: RECOVERIES,
@@ -262,19 +265,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "second_writer_let_in",
-        file: "crates/qstore-parquet/src/open.rs",
+        file: "crates/qstore-parquet/src/publish/open.rs",
         edits: &[(
             "storage.try_lock(&names.lock)? else {",
             "storage.try_lock(&names.lock.with_extension(std::time::Instant::now().elapsed().as_nanos().to_string()))? else {",
         )],
         danger: "two writers write into one file",
-        tests: &[Tests::lib("qstore-parquet", "log::tests::a_second_writer")],
+        tests: &[Tests::lib("qstore-parquet", "log::metrics_log::tests::a_second_writer")],
     },
     Mutant {
         name: "page_may_claim_anything",
-        file: "crates/qstore-parquet/src/pages.rs",
+        file: "crates/qstore-parquet/src/format/pages.rs",
         edits: &[("        left.take(&header)?;\n", "        let _ = left.take(&header);\n")],
         danger: "a file of a hundred bytes ends the process that reads it",
-        tests: &[Tests::lib("qstore-parquet", "pages::")],
+        tests: &[Tests::lib("qstore-parquet", "format::pages::")],
     },
 ];

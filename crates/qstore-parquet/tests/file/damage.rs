@@ -4,6 +4,7 @@ use crate::{PATH, bits, put, row, write};
 use qstore_parquet::{Compression, MetricsFile, WriterSettings};
 use qstore_storage::{MemoryFs, read_all};
 use std::path::Path;
+use std::sync::Arc;
 
 fn small(compression: Compression) -> Vec<u8> {
     let memory = MemoryFs::new();
@@ -15,7 +16,7 @@ fn small(compression: Compression) -> Vec<u8> {
 fn is_read(bytes: &[u8]) -> bool {
     let memory = MemoryFs::new();
     put(&memory, bytes);
-    let Ok(file) = MetricsFile::open_in(&memory, PATH) else { return false };
+    let Ok(file) = MetricsFile::open_in(Arc::new(memory.clone()), PATH) else { return false };
     let is_whole = file.validate().unwrap().is_whole();
     let Ok(table) = file.read(&[], 0..u64::MAX) else {
         assert!(!is_whole);
@@ -29,7 +30,7 @@ fn is_read(bytes: &[u8]) -> bool {
 
 #[test]
 fn a_bit_that_flips_is_an_error() {
-    for compression in [Compression::None, Compression::Lz4, Compression::gzip()] {
+    for compression in [Compression::NONE, Compression::LZ4, Compression::GZIP] {
         let whole = small(compression);
         assert!(is_read(&whole));
         let mut unnoticed = 0;
@@ -46,8 +47,8 @@ fn a_bit_that_flips_is_an_error() {
 }
 
 #[test]
-fn a_file_that_is_cut_off_is_an_error() {
-    let whole = small(Compression::zstd());
+fn a_truncated_file_is_an_error() {
+    let whole = small(Compression::ZSTD);
     for length in 0..whole.len() {
         assert!(!is_read(&whole[..length]), "{length} of {} bytes", whole.len());
     }

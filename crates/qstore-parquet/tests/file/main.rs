@@ -1,8 +1,10 @@
 //! The crate from outside: what is written is read back, and damage is never a value.
 
 mod damage;
+mod following;
 #[cfg(target_os = "linux")]
 mod priority;
+mod ranks;
 mod reading;
 mod recovery;
 mod stale;
@@ -16,7 +18,7 @@ use std::time::Instant;
 
 const PATH: &str = "/metrics.parquet";
 
-/// A row with a value of every type, some left out, and floats that lesser formats bend.
+/// A row with values of every type, some left out, and floats that other formats do not preserve.
 fn row(n: i64) -> Row {
     let mut row = Row::from([("n", n)]);
     let float = match n % 5 {
@@ -36,7 +38,7 @@ fn open(memory: &MemoryFs, settings: WriterSettings) -> MetricsLog<Row> {
     MetricsLog::open_in(Arc::new(memory.clone()), PATH, settings).unwrap()
 }
 
-/// Appends rows number `from` to `to`, a flush every `flush`; closes the file if it is to.
+/// Appends rows number `from` to `to` with a flush every seven rows; then closes or flushes the file.
 fn write(memory: &MemoryFs, settings: WriterSettings, from: i64, to: i64, close: bool) {
     let mut log = open(memory, settings);
     for n in from..to {
@@ -56,7 +58,7 @@ fn put(memory: &MemoryFs, bytes: &[u8]) {
     memory.create_new(Path::new(PATH)).unwrap().write_at(0, bytes).unwrap();
 }
 
-/// A row so that floats compare by their bits.
+/// A row as text, in which floats are shown as their bits.
 fn bits(row: &Row) -> Vec<(String, String)> {
     let show = |value: &Value| match value {
         Value::Float(float) => format!("{:016x}", float.to_bits()),

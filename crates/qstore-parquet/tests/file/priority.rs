@@ -1,4 +1,4 @@
-//! The threads of a background writer do not interrupt the training; a log without one touches nobody.
+//! The threads of a background writer do not preempt the training; a log without one changes no thread.
 
 use qstore_buffer::AsyncBuffer;
 use qstore_parquet::{AsyncMetricsWriter, MetricsLog, Priority, WriterSettings};
@@ -13,7 +13,7 @@ const BATCH: i32 = 3;
 /// The scheduling policy of a thread: field 41 of its line in `/proc`.
 fn policy(task: &Path) -> i32 {
     let line = fs::read_to_string(task.join("stat")).unwrap();
-    // The second field is a name in brackets, which may have blanks in it.
+    // The second field is a name in brackets, which may contain spaces.
     let behind_name = &line[line.rfind(')').unwrap() + 2..];
     behind_name.split(' ').nth(41 - 3).unwrap().parse().unwrap()
 }
@@ -35,7 +35,7 @@ fn the_threads_of_a_writer_have_the_priority_that_was_set() {
         let path = dir.path().join(format!("{expected}.parquet"));
         let mut writer = AsyncMetricsWriter::start(buffer.clone(), path, settings).unwrap();
         buffer.push(Row::from([("n", 1)])).unwrap();
-        // Then both threads are there.
+        // After this both threads exist.
         writer.flush(Duration::from_secs(20)).unwrap();
         assert_eq!(policies_of_the_writer(), [expected, expected]);
         writer.stop(Duration::from_secs(20)).unwrap();

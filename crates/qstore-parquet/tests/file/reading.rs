@@ -1,9 +1,10 @@
 //! What was written is read back by name and by range, in pieces or at once.
 
 use crate::{PATH, bits, open, put, row, write};
-use qstore_parquet::{Compression, Durability, Error, MetricsFile, Values, WriterSettings};
+use qstore_parquet::{Compression, Durability, MetricsFile, ReadError, Values, WriterSettings};
 use qstore_schema::Row;
 use qstore_storage::MemoryFs;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn settings() -> WriterSettings {
@@ -21,7 +22,7 @@ fn rows_and_columns_are_read_by_name_and_range() {
         let settings = settings().compression(compression).plain_encoding(is_plain);
         write(&memory, settings.clone(), 0, 333, true);
         write(&memory, settings, 333, 500, close);
-        let file = MetricsFile::open_in(&memory, PATH).unwrap();
+        let file = MetricsFile::open_in(Arc::new(memory.clone()), PATH).unwrap();
         assert_eq!((file.rows(), file.fields().len()), (500, 4));
         for range in [0..500, 0..0, 49..51, 120..400, 499..u64::MAX, 600..700] {
             let table = file.read(&[], range.clone()).unwrap();
@@ -45,11 +46,11 @@ fn rows_and_columns_are_read_by_name_and_range() {
         assert_eq!(next, 460);
         assert!(file.validate().unwrap().is_whole());
         let error = file.read(&["N"], 0..1).unwrap_err();
-        assert!(matches!(&error, Error::UnknownColumn { name, .. } if name == "N"), "{error}");
+        assert!(matches!(&error, ReadError::UnknownColumn { name, .. } if name == "N"), "{error}");
     }
 }
 
-/// A version that was opened stays as it was, however far the writer goes.
+/// A version that was opened does not change, whatever the writer does.
 #[test]
 fn an_open_file_is_a_snapshot() {
     let memory = MemoryFs::new();
@@ -59,7 +60,7 @@ fn an_open_file_is_a_snapshot() {
         log.append(&row(n), Instant::now());
         log.flush().unwrap();
         if n % 9 == 0 {
-            files.push((n + 1, MetricsFile::open_in(&memory, PATH).unwrap()));
+            files.push((n + 1, MetricsFile::open_in(Arc::new(memory.clone()), PATH).unwrap()));
         }
     }
     log.close().unwrap();
@@ -83,7 +84,7 @@ fn the_accounts_of_every_session_are_read_back() {
             log.close().unwrap();
         }
     }
-    let file = MetricsFile::open_in(&memory, PATH).unwrap();
+    let file = MetricsFile::open_in(Arc::new(memory.clone()), PATH).unwrap();
     let audit = file.audit().unwrap();
     let segments: Vec<_> = audit
         .segments
@@ -101,13 +102,13 @@ fn the_accounts_of_every_session_are_read_back() {
     let expected = [("run 0", 0, 2, 1, true), ("run 1", 1, 2, 1, true), ("run 2", 2, 2, 1, false)];
     assert_eq!(segments, expected);
     assert_eq!(audit.segments[2].resumed_epoch, Some(20));
-    assert!(!audit.closed, "the last session did not end");
+    assert!(!audit.closed, "the last session has not ended");
     assert!(file.validate().unwrap().is_whole(), "{:?}", file.validate());
 }
 
-/// What old readers know: plain numbers, and text in a dictionary.
+/// Plain numbers, and text in a dictionary: what old readers support.
 #[test]
-fn a_plain_file_has_nothing_newer_in_it_and_nan_is_never_a_statistic() {
+fn a_plain_file_has_no_newer_encoding_and_nan_is_never_a_statistic() {
     use parquet::basic::Encoding;
     use parquet::file::metadata::ColumnChunkMetaData;
     use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -131,15 +132,15 @@ fn a_plain_file_has_nothing_newer_in_it_and_nan_is_never_a_statistic() {
         });
         assert_eq!(encodings.is_empty(), is_plain, "{encodings:?}");
         for column in group.columns() {
-            // Every fifth float is NaN; the numbers have all their statistics.
+            // Every fifth float is NaN; the other columns have their statistics.
             let has_nan = column.column_path().string() == "float";
             assert_eq!(column.statistics().is_none(), has_nan, "{}", column.column_path());
         }
     }
 }
 
-// The Parquet library marks floats with an order that was new in 2025, which arrow2 refuses the whole
-// file for, and finds bounds by it; readers of the older order must not be misled by either.
+// The Parquet library marks floats with an order that was new in 2025 and computes bounds by it; arrow2
+// refuses a whole file because of it. Readers of the older order must not be misled by either.
 #[test]
 fn statistics_hold_in_the_order_that_every_reader_knows() {
     use parquet::basic::ColumnOrder;
@@ -153,8 +154,7 @@ fn statistics_hold_in_the_order_that_every_reader_knows() {
     let schema = parse_message_type("message m { required double up; required double down; }");
     let mut bytes = Vec::new();
     let mut writer =
-        SerializedFileWriter::new(&mut bytes, schema.unwrap().into(), std::sync::Arc::default())
-            .unwrap();
+        SerializedFileWriter::new(&mut bytes, schema.unwrap().into(), Arc::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();
     for _ in 0..2 {
         let mut column = group.next_column().unwrap().unwrap();
@@ -187,9 +187,9 @@ fn statistics_hold_in_the_order_that_every_reader_knows() {
             other => panic!("{other:?}"),
         })
     };
-    // Both zeros lie between the bounds, also for a reader that compares bits.
+    // Both zeros are between the bounds, even for a reader that compares bits.
     assert_eq!(bounds(1, 0), Some([-0.0_f64, 4_999.0].map(f64::to_bits)));
     assert_eq!(bounds(1, 1), Some([-4_999.0, 0.0_f64].map(f64::to_bits)));
-    // What was found in another order is not said in this one.
+    // Bounds that were found in another order are dropped.
     assert_eq!((bounds(0, 0), bounds(0, 1)), (None, None));
 }

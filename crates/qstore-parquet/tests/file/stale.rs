@@ -1,5 +1,5 @@
-//! A reader that has the footer of one version and reads the data from a later one, as some readers do
-//! that open the path twice.
+//! A reader that takes the footer from one version and the data from a later one, as readers do that
+//! open the path twice.
 
 use crate::{PATH, open, row};
 use bytes::Bytes;
@@ -27,8 +27,8 @@ fn versions(settings: &WriterSettings) -> Vec<Vec<u8>> {
     versions
 }
 
-/// What one finds with the footer of `earlier` in the data of `later`, in one column or in all;
-/// `None` if it fails.
+/// The rows that the footer of `earlier` finds in the data of `later`, in one column or in all; `None`
+/// if reading fails.
 fn read(earlier: &[u8], later: &[u8], column: Option<usize>) -> Option<Vec<Record>> {
     let tail =
         u32::from_le_bytes(earlier[earlier.len() - 8..][..4].try_into().unwrap()) as usize + 8;
@@ -66,16 +66,16 @@ fn check(records: &[Record]) {
     }
 }
 
-const CODECS: [Compression; 3] = [Compression::gzip(), Compression::Lz4, Compression::None];
+const CODECS: [Compression; 3] = [Compression::GZIP, Compression::LZ4, Compression::NONE];
 
 #[test]
-fn within_the_grace_every_earlier_footer_fits_every_later_version() {
+fn within_the_grace_period_every_earlier_footer_fits_every_later_version() {
     for codec in CODECS {
         let settings = WriterSettings::default().compression(codec);
         let versions = versions(&settings.reuse_after(Duration::from_secs(1_000)));
         for (number, earlier) in versions.iter().enumerate() {
             for later in versions[number..].iter().step_by(7) {
-                let rows = read(earlier, later, None).expect("what it points to is there");
+                let rows = read(earlier, later, None).expect("what it refers to is there");
                 assert_eq!(rows.len(), 3 * (number + 1));
                 check(&rows);
             }
@@ -83,10 +83,10 @@ fn within_the_grace_every_earlier_footer_fits_every_later_version() {
     }
 }
 
-/// Without any grace the places are used again at once: such a reader fails, but what it is given is
-/// right, even though it checks nothing.
+/// Without a grace period space is reused at once: such a reader fails, or finds the right rows, even
+/// though it checks nothing.
 #[test]
-fn after_the_grace_an_earlier_footer_fails_and_never_finds_other_rows() {
+fn after_the_grace_period_an_earlier_footer_fails_and_never_finds_other_rows() {
     std::panic::set_hook(Box::new(|_| {})); // the library panics on some malformed pages
     let (mut failed, mut right) = (0, 0);
     for codec in CODECS {
@@ -94,7 +94,7 @@ fn after_the_grace_an_earlier_footer_fails_and_never_finds_other_rows() {
         let versions = versions(&settings.reuse_after(Duration::ZERO));
         for (number, earlier) in versions.iter().enumerate() {
             for later in versions[number..].iter().step_by(3) {
-                // One column alone is easier to mistake: no other one has to be there, too.
+                // A single column is easier to confuse: no other column has to match.
                 for column in [None, Some(0), Some(1), Some(2), Some(3)] {
                     match read(earlier, later, column) {
                         Some(rows) => {
@@ -110,5 +110,5 @@ fn after_the_grace_an_earlier_footer_fails_and_never_finds_other_rows() {
     }
     let _ = std::panic::take_hook();
     println!("{failed} failed, {right} were right");
-    assert!(failed > right, "places were used again");
+    assert!(failed > right, "space was reused");
 }

@@ -226,7 +226,7 @@ impl Totals {
 
 /// A dropped row is counted and shown at the end; it is no reason to stop training.
 fn tolerate_drop(
-    logged: Result<(), LogError<qstore::parquet::Error>>,
+    logged: Result<(), LogError<qstore::parquet::WriteError>>,
 ) -> Result<(), Box<dyn Error>> {
     match logged {
         Ok(()) | Err(LogError::Dropped) => Ok(()),

@@ -1,0 +1,274 @@
+//! The end of a Parquet file: encoded for its row groups, read back and checked.
+//!
+//! Reading never trusts the file: lengths and offsets are checked against its size, and a panic of the
+//! library on malformed input becomes an error.
+
+use crate::format::checksums::{self, SEAL_LEN, Seal};
+use crate::format::columns;
+use crate::format::read_at::ReadAt;
+use crate::format::read_failure::{ReadFailure, contain};
+use crate::format::stored::Stored;
+use crate::format::thrift::structure;
+use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
+use qstore_schema::Field;
+use std::sync::Arc;
+
+/// The first and the last four bytes of every Parquet file.
+pub(crate) const MAGIC: &[u8; 4] = b"PAR1";
+const CREATED_BY: &str = concat!("qstore-parquet version ", env!("CARGO_PKG_VERSION"));
+/// The footer's length and the magic bytes.
+const TAIL: u64 = 8;
+
+/// More rows than any writer puts into one group. It bounds what is read, and what is filled with nulls.
+const GROUP_ROWS_MAX: i64 = 1 << 24;
+
+/// Up to this number of rows a group is accepted whatever its length, since a column of nulls takes no
+/// more bytes for more rows. It is what pyarrow puts into one group.
+const GROUP_ROWS_FREE: u64 = 1 << 20;
+
+/// Beyond that number, a byte is required for each of this many rows: some column is not constant.
+const ROWS_PER_BYTE_MAX: u64 = 8;
+
+/// Up to this number of values a file is accepted whatever its length: two full groups of ours with the
+/// maximum number of columns.
+const VALUES_FREE: u64 = 1 << 25;
+
+/// Beyond that number, a byte is required for each of this many values: 65 536 nulls of ours take 140
+/// bytes, with their part of the footer.
+const VALUES_PER_BYTE_MAX: u64 = 512;
+
+/// The bytes at the end of a file with these columns and row groups: the seal, and the footer that it
+/// guards.
+pub(crate) fn encode(groups: &[Arc<Stored>], fields: &[Field], keys: &[KeyValue]) -> Vec<u8> {
+    let rows = groups.iter().map(|group| group.rows() as i64).sum();
+    let entries = groups.iter().map(|group| group.entry().len()).sum::<usize>();
+    let sums = KeyValue::new(checksums::KEY.into(), checksums::encode(groups));
+    let mut end = Vec::with_capacity(entries + entries / 4 + 4_096);
+    end.extend([0; SEAL_LEN as usize]);
+    structure(&mut end, |footer| {
+        footer.int(1, 2);
+        footer.written(2, columns::entries(fields).into_iter());
+        footer.long(3, rows);
+        footer.written(4, groups.iter().map(|group| group.entry()));
+        let keys: Vec<_> = keys.iter().chain([&sums]).collect();
+        footer.structures(5, &keys, |KeyValue { key, value }, pair| {
+            pair.bytes(1, key);
+            if let Some(value) = value {
+                pair.bytes(2, value);
+            }
+        });
+        footer.bytes(6, CREATED_BY);
+        // Each column is ordered as its type defines.
+        footer.structures(7, fields, |_, order| order.structure(1, |_| ()));
+    });
+    let (seal, footer) = end.split_at_mut(SEAL_LEN as usize);
+    seal.copy_from_slice(&checksums::seal(footer));
+    let len = footer.len() as u32;
+    end.extend(len.to_le_bytes());
+    end.extend(MAGIC);
+    end
+}
+
+/// A footer that was read, checked and decoded.
+pub(crate) struct Footer {
+    pub(crate) metadata: ParquetMetaData,
+    /// The checksums of each chunk of each row group; empty if there are none.
+    pub(crate) checksums: Vec<Vec<Option<u32>>>,
+    /// Where the row groups end and the footer, with its seal, begins.
+    pub(crate) start: u64,
+}
+
+/// A footer that was read and compared with its seal, but not decoded.
+pub(crate) struct Sealed {
+    bytes: Vec<u8>,
+    start: u64,
+    seal: Seal,
+    file_len: u64,
+}
+
+/// What tells one version of a file from another. The footer holds the checksum of every chunk, so
+/// files of the same length with the same footer hold the same rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Fingerprint {
+    file_len: u64,
+    footer_sum: u32,
+}
+
+/// Reads and checks the footer.
+pub(crate) fn read(file: &ReadAt) -> Result<Footer, ReadFailure> {
+    Sealed::read(file)?.decode()
+}
+
+/// As [`read`], of a file that ended at `end`, whatever follows there now.
+pub(crate) fn read_ending_at(file: &ReadAt, end: u64) -> Result<Footer, ReadFailure> {
+    read(&file.up_to(end))
+}
+
+/// The length that the footer of a file that ended at `end` claims; `None` if the file is too short
+/// for it.
+pub(crate) fn claimed_len(file: &ReadAt, end: u64) -> Result<Option<u64>, ReadFailure> {
+    let Some(tail) = end.checked_sub(TAIL) else { return Ok(None) };
+    let length = file.bytes(tail, 4)?;
+    let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]).into();
+    Ok(Some(length).filter(|length| *length <= end))
+}
+
+impl Sealed {
+    /// Reads the footer and compares it with its seal.
+    pub(crate) fn read(file: &ReadAt) -> Result<Self, ReadFailure> {
+        if file.len() < MAGIC.len() as u64 + TAIL {
+            return Err(ReadFailure::Damaged(format!("it has only {} bytes", file.len())));
+        }
+        let head = file.bytes(0, MAGIC.len())?;
+        let tail = file.bytes(file.len() - TAIL, TAIL as usize)?;
+        let (length, end) = tail.split_at(4);
+        if head != MAGIC.as_slice() || end != MAGIC {
+            return Err(ReadFailure::damaged("it does not begin and end with the letters PAR1"));
+        }
+        let length: u64 = u32::from_le_bytes([length[0], length[1], length[2], length[3]]).into();
+        let start = (file.len() - TAIL)
+            .checked_sub(length)
+            .filter(|start| *start >= MAGIC.len() as u64)
+            .ok_or_else(|| format!("its footer claims {length} bytes, more than the file has"))
+            .map_err(ReadFailure::Damaged)?;
+        let before = start.saturating_sub(SEAL_LEN).max(MAGIC.len() as u64);
+        let mut bytes = file.bytes(before, (file.len() - TAIL - before) as usize)?;
+        let footer = bytes.split_off((start - before) as usize);
+        let seal = checksums::check_seal(&bytes, &footer);
+        if seal == Seal::Broken {
+            return Err(damaged("it does not agree with its checksum"));
+        }
+        let start = if seal == Seal::Whole { before } else { start };
+        Ok(Self { bytes: footer, start, seal, file_len: file.len() })
+    }
+
+    /// Which version it ends.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint { file_len: self.file_len, footer_sum: crc32c::crc32c(&self.bytes) }
+    }
+
+    /// Decodes it, and checks that what it claims is possible.
+    pub(crate) fn decode(self) -> Result<Footer, ReadFailure> {
+        let Self { bytes, start, seal, .. } = self;
+        let metadata =
+            contain(|| Ok(ParquetMetaDataReader::decode_metadata(&bytes)?)).map_err(|failure| {
+                match failure {
+                    ReadFailure::Damaged(reason) => damaged(&reason),
+                    failure @ ReadFailure::Storage(_) => failure,
+                }
+            })?;
+        contain(|| check(&metadata, start).map_err(ReadFailure::Damaged))?;
+        // Other writers may have copied our keys together with the rows; only ours are about these
+        // chunks.
+        let by = metadata.file_metadata().created_by().unwrap_or_default();
+        let is_ours = by.starts_with(env!("CARGO_PKG_NAME"));
+        let checksums = if is_ours { read_checksums(&metadata)? } else { None };
+        // mutant: footer_seal_may_be_gone
+        if seal == Seal::None && checksums.is_some() {
+            return Err(damaged("its checksum is gone"));
+        }
+        Ok(Footer { metadata, checksums: checksums.unwrap_or_default(), start })
+    }
+}
+
+fn damaged(reason: &str) -> ReadFailure {
+    ReadFailure::Damaged(format!("its footer is damaged: {reason}"))
+}
+
+type Checksums = Vec<Vec<Option<u32>>>;
+
+fn read_checksums(metadata: &ParquetMetaData) -> Result<Option<Checksums>, ReadFailure> {
+    let info = metadata.file_metadata();
+    let keys = info.key_value_metadata().into_iter().flatten();
+    let text = keys.filter(|key| key.key == checksums::KEY).find_map(|key| key.value.as_deref());
+    let Some(text) = text else { return Ok(None) };
+    let (groups, columns) = (metadata.num_row_groups(), info.schema_descr().num_columns());
+    checksums::decode(text, groups, columns)
+        .map(Some)
+        .ok_or_else(|| ReadFailure::damaged("its checksums are malformed"))
+}
+
+/// Checks that what a footer claims is possible, before any of it is used.
+fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<(), String> {
+    let data = MAGIC.len() as u64..footer_start;
+    let (mut rows, mut bytes, mut values) = (0, 0_u64, 0_u64);
+    for (number, group) in metadata.row_groups().iter().enumerate() {
+        let group_rows = group.num_rows();
+        if !(0..=GROUP_ROWS_MAX).contains(&group_rows) {
+            return Err(format!("row group {number} claims {group_rows} rows"));
+        }
+        rows += group_rows;
+        let bytes_before = bytes;
+        for chunk in group.columns() {
+            let column = chunk.column_path();
+            if chunk.num_values() != group_rows {
+                let values = chunk.num_values();
+                return Err(format!("column {column} has {values} values in {group_rows} rows"));
+            }
+            // Some writers give no offsets for a group without rows; it is ignored anyway.
+            if group_rows == 0 {
+                continue;
+            }
+            let (start, len) = chunk.byte_range();
+            bytes = bytes.saturating_add(len);
+            let is_inside = data.contains(&start)
+                && start.checked_add(len).is_some_and(|end| end <= data.end)
+                && bytes <= data.end - data.start;
+            if !is_inside {
+                return Err(format!("column {column} of row group {number} is outside the file"));
+            }
+        }
+        let possible =
+            GROUP_ROWS_FREE.max((bytes - bytes_before).saturating_mul(ROWS_PER_BYTE_MAX));
+        if group_rows as u64 > possible {
+            return Err(format!("row group {number} claims {group_rows} rows in too few bytes"));
+        }
+        values = values.saturating_add(group_rows as u64 * group.num_columns() as u64);
+    }
+    if values > VALUES_FREE.saturating_add(footer_start.saturating_mul(VALUES_PER_BYTE_MAX)) {
+        return Err(format!("it claims {values} values in {footer_start} bytes"));
+    }
+    let claimed = metadata.file_metadata().num_rows();
+    if rows == claimed { Ok(()) } else { Err(format!("it claims {claimed} rows and has {rows}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::columns;
+    use parquet::file::metadata::{ColumnChunkMetaData, FileMetaData, RowGroupMetaData};
+    use qstore_schema::DataType;
+
+    /// A footer that claims `groups` groups of `rows` rows and `bytes` bytes each.
+    fn claim(groups: u64, rows: u64, bytes: u64) -> Result<(), String> {
+        let schema = columns::describe(&[Field::nullable("n", DataType::Float64)]).unwrap();
+        let group = |number| {
+            let chunk = ColumnChunkMetaData::builder(schema.column(0))
+                .set_num_values(rows as i64)
+                .set_data_page_offset((MAGIC.len() as u64 + number * bytes) as i64)
+                .set_total_compressed_size(bytes as i64);
+            let group = RowGroupMetaData::builder(Arc::clone(&schema)).set_num_rows(rows as i64);
+            group.set_column_metadata(vec![chunk.build().unwrap()]).build().unwrap()
+        };
+        let all = (groups * rows) as i64;
+        let file = FileMetaData::new(2, all, None, None, Arc::clone(&schema), None);
+        let metadata = ParquetMetaData::new(file, (0..groups).map(group).collect());
+        check(&metadata, MAGIC.len() as u64 + groups * bytes)
+    }
+
+    #[test]
+    fn many_rows_need_bytes_and_few_do_not() {
+        let check = |groups, rows, bytes, reason: &str| match claim(groups, rows, bytes) {
+            Ok(()) => assert_eq!(reason, "", "{groups} groups of {rows} rows, {bytes} bytes"),
+            Err(error) => assert!(!reason.is_empty() && error.contains(reason), "{error}"),
+        };
+        check(1, 65_536, 40, "");
+        check(1, 1 << 20, 40, "");
+        check(1, (1 << 20) + 1, 40, "in too few bytes");
+        check(1, 1 << 24, 2 << 20, "");
+        check(1, (1 << 24) + 1, 1 << 30, "claims 16777217 rows");
+        // A thousand groups of a million nulls each; of ours, with 65 536, as many as there are.
+        check(1_000, 1 << 20, 40, "it claims 1048576000 values in 40004 bytes");
+        check(10_000, 65_536, 140, "");
+    }
+}

@@ -1,0 +1,71 @@
+//! A published version of the file: open, immutable, and described by its metadata.
+
+use crate::format::encoded_group;
+use crate::format::footer::Footer;
+use crate::format::statistics;
+use crate::format::stored::Stored;
+use parquet::errors::Result;
+use parquet::file::metadata::KeyValue;
+use qstore_schema::Field;
+use qstore_storage::{FileHandle, Stamp};
+use std::fmt;
+use std::sync::Arc;
+
+/// A published file. It is never written; a flush replaces it.
+pub(crate) struct Published {
+    pub(crate) file: Arc<dyn FileHandle>,
+    /// The stamp of the file when it was published; unknown if it cannot be written once it is
+    /// retired.
+    pub(crate) stamp: Option<Stamp>,
+    pub(crate) fields: Vec<Field>,
+    /// Shared with the versions before and after: most of them never change.
+    pub(crate) groups: Vec<Arc<Stored>>,
+    /// Where the footer begins.
+    pub(crate) data_end: u64,
+    /// The key-value metadata of its footer.
+    pub(crate) keys: Vec<KeyValue>,
+}
+
+impl Published {
+    /// An existing file.
+    pub(crate) fn found(
+        file: Arc<dyn FileHandle>,
+        stamp: Option<Stamp>,
+        footer: Footer,
+        fields: Vec<Field>,
+    ) -> Result<Self> {
+        let Footer { metadata, checksums, start } = footer;
+        let keys = metadata.file_metadata().key_value_metadata().cloned().unwrap_or_default();
+        let mut groups = Vec::with_capacity(metadata.num_row_groups());
+        for (number, group) in metadata.row_groups().iter().enumerate() {
+            // pandas writes a group without rows for an empty table; it holds nothing to keep.
+            if group.num_rows() == 0 {
+                continue;
+            }
+            // Page indexes and filters of other writers are in bytes that will be overwritten.
+            let chunks = group.columns().iter().enumerate().map(|(number, chunk)| {
+                let chunk = encoded_group::shifted(chunk, 0)?;
+                statistics::of_found(chunk, number, metadata.file_metadata())
+            });
+            let chunks = chunks.collect::<Result<_>>()?;
+            let group = group.clone().into_builder().set_column_metadata(chunks).build()?;
+            let checksums = checksums.get(number).cloned();
+            let checksums = checksums.unwrap_or_else(|| vec![None; group.num_columns()]);
+            groups.push(Arc::new(Stored::new(&group, &checksums)));
+        }
+        Ok(Self { file, stamp, fields, data_end: start, keys, groups })
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.groups.iter().map(|group| group.rows() as u64).sum()
+    }
+}
+
+impl fmt::Debug for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Published")
+            .field("encoded_groups", &self.groups.len())
+            .field("rows", &self.rows())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,67 @@
+//! The accounts of a session: rows that the ring accepted and lost, and rows that did not fit.
+//!
+//! They are written into the footer; see [`Audit`].
+
+use crate::format::audit::{Audit, FORMAT_VERSION, Segment};
+use crate::format::published::Published;
+use crate::log::settings::WriterSettings;
+use qstore_buffer::BufferStats;
+
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    /// The sessions before this one.
+    earlier: Vec<Segment>,
+    this: Segment,
+    /// Whether there is a ring that reports what it accepted.
+    is_observed: bool,
+}
+
+impl Accounts {
+    pub(crate) fn new(published: Option<&Published>, settings: &WriterSettings) -> Self {
+        let earlier = published.and_then(|file| Audit::read(&file.keys)).unwrap_or_default();
+        let this = Segment {
+            first_row: published.map_or(0, Published::rows),
+            run_id: settings.run_id.clone().unwrap_or_else(random_id),
+            resumed_epoch: settings.resumed_epoch,
+            ..Segment::default()
+        };
+        Self { earlier: earlier.segments, this, is_observed: false }
+    }
+
+    pub(crate) fn observe(&mut self, intake: &BufferStats) {
+        self.is_observed = true;
+        self.this.accepted = intake.pushed;
+        self.this.dropped = intake.dropped;
+        self.this.refused = intake.refused;
+        self.this.evicted = intake.evicted;
+        self.this.cleared = intake.cleared;
+        self.this.lost_labels = intake.lost_first.zip(intake.lost_last);
+    }
+
+    pub(crate) fn rejected(&mut self, label: Option<i64>) {
+        self.this.rejected += 1;
+        if let Some(label) = label {
+            let (first, _) = self.this.rejected_labels.unwrap_or((label, label));
+            self.this.rejected_labels = Some((first, label));
+        }
+    }
+
+    /// What the file records when it holds `written` rows of this session.
+    pub(crate) fn audit(&self, written: u64, closed: bool) -> Audit {
+        let mut this = Segment { written, closed, ..self.this.clone() };
+        if !self.is_observed {
+            this.accepted = written + this.rejected;
+        }
+        let mut segments = self.earlier.clone();
+        segments.push(this);
+        Audit { format_version: FORMAT_VERSION.into(), closed, segments }
+    }
+}
+
+/// Sixteen hexadecimal digits that identify a session.
+fn random_id() -> String {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    // The standard library seeds each of these from the system's random numbers.
+    let number = RandomState::new().build_hasher().finish();
+    format!("{number:016x}")
+}

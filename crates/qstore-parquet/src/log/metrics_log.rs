@@ -1,0 +1,565 @@
+//! The metrics log: receives rows, decides when they are published, and keeps the accounts.
+//!
+//! It is ordinary synchronous code: it starts no thread and takes the time as an argument. A row is
+//! *received* into memory, *flushed* when a version of the file that contains it is published, and *sealed* when
+//! its row group is full, after which the log forgets it. Encoding and writing are handed out as
+//! work, with a copy of the rows they need, so that rows are received meanwhile.
+
+use crate::columns::buffers::Buffers;
+use crate::columns::rows::{COLUMNS_MAX, Rows};
+use crate::error::{OpenError, WriteError};
+use crate::format::compression::parquet_codec;
+use crate::format::encoded_group::Coding;
+use crate::format::published::Published;
+use crate::format::read_failure::ReadFailure;
+use crate::log::accounts::Accounts;
+use crate::log::encode_job::{EncodeJob, GroupRows, Source};
+use crate::log::pace::Pace;
+use crate::log::settings::{Durability, WriterSettings};
+use crate::log::stack::{Plan, Stack};
+use crate::log::stats::WriterStats;
+use crate::log::turn::{Prepared, Publication, Turn};
+use crate::publish::disk::{Disk, Done};
+use crate::publish::layout::Version;
+use crate::publish::open::{self, Opened};
+use parquet::file::metadata::KeyValue;
+use qstore_buffer::{BufferStats, Preparation, Progress, Sink};
+use qstore_schema::{DataType, Field, Record, Schema};
+use qstore_storage::{FileSystem, LocalFs};
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// One Parquet file that is appended to and can be read at any moment.
+///
+/// It is the [`Sink`] behind [`AsyncMetricsWriter`](crate::AsyncMetricsWriter). Use it directly to
+/// write from a thread of your own: [`append`](Self::append) only takes a row into memory,
+/// [`flush`](Self::flush) publishes what was appended, and [`close`](Self::close) ends the session.
+/// The last two do everything before they return.
+///
+/// What happens in each case:
+/// * A row that does not fit the columns is rejected alone and counted; the rows around it are kept.
+/// * A name that was never seen before becomes a column, and earlier rows are null there. A column of
+///   integers becomes one of floats when a float arrives, if no integer in it would change.
+/// * A flush that fails leaves the file as it was; its rows stay pending and the next flush tries
+///   them again.
+/// * A log that is dropped without `close` leaves the last flushed version, and so does a kill. Rows
+///   appended since are lost.
+///
+/// ```
+/// use qstore_parquet::{MetricsFile, MetricsLog, WriterSettings};
+/// use qstore_schema::Row;
+/// use std::time::Instant;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("metrics.parquet");
+/// let mut log = MetricsLog::<Row>::open(&path, WriterSettings::default())?;
+/// log.append(&Row::from([("loss", 0.5)]), Instant::now());
+/// log.append(&Row::from([("loss", "half")]), Instant::now());
+/// log.append(&Row::from([("accuracy", 0.8)]), Instant::now());
+/// log.flush()?;
+///
+/// let file = MetricsFile::open(&path)?;
+/// assert_eq!(file.rows(), 2, "text does not fit a column of floats");
+/// assert_eq!(file.fields().len(), 2, "accuracy has become a column");
+/// assert!(!file.is_closed());
+///
+/// log.close()?;
+/// assert!(MetricsFile::open(&path)?.is_closed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # How is this different from a Parquet writer?
+/// A Parquet writer has a readable file once it is closed, and none if the process dies before. Here
+/// every flush leaves a whole file, and a later session continues it.
+pub struct MetricsLog<R> {
+    settings: WriterSettings,
+    coding: Coding,
+    /// Locked by the work while it is under way.
+    disk: Arc<Mutex<Disk>>,
+    published: Option<Arc<Published>>,
+    /// Row groups of earlier sessions and sealed ones: they are never encoded again.
+    stored_groups: usize,
+    stack: Stack,
+    rows: Rows,
+    /// The number of held rows that are not published yet.
+    pending: usize,
+    oldest_pending: Option<Instant>,
+    pace: Pace,
+    turn: Turn,
+    buffers: Buffers,
+    /// The number of rows that a flush under way still waits for.
+    flushing: Option<usize>,
+    is_closed: bool,
+    stats: WriterStats,
+    accounts: Accounts,
+    /// The largest integers of published columns, as far as they were needed.
+    largest: HashMap<usize, Result<i64, String>>,
+    record: PhantomData<fn(R)>,
+}
+
+impl<R: Record> MetricsLog<R> {
+    /// Opens or creates the file at `path` on the machine's file system.
+    ///
+    /// An existing file is continued, whichever program wrote it, if its columns match `R`: they have
+    /// types that this crate writes, are equal where both declare them, and nullable where only the
+    /// file has them. A file whose end is damaged is continued from the last whole version in it; the
+    /// damaged one is set aside and reported in [`WriterStats::recovery`].
+    ///
+    /// ```
+    /// use qstore_parquet::{MetricsLog, OpenError, WriterSettings};
+    /// use qstore_schema::Row;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("metrics.parquet");
+    /// let first = MetricsLog::<Row>::open(&path, WriterSettings::default())?;
+    /// let second = MetricsLog::<Row>::open(&path, WriterSettings::default());
+    /// assert!(matches!(second, Err(OpenError::AlreadyOpen { .. })), "a file has one writer");
+    ///
+    /// std::fs::write(dir.path().join("notes.txt"), "not a Parquet file")?;
+    /// let notes = MetricsLog::<Row>::open(dir.path().join("notes.txt"), WriterSettings::default());
+    /// assert!(matches!(notes, Err(OpenError::NotParquet { .. })), "and is left untouched");
+    /// # drop(first);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An [`OpenError`] when a setting cannot be used, when the path cannot be a file or its directory
+    /// does not exist, and when the file is open in another writer, is not a Parquet file, or has
+    /// columns that do not match. Nothing has changed then.
+    pub fn open(path: impl AsRef<Path>, settings: WriterSettings) -> Result<Self, OpenError> {
+        Self::open_in(Arc::new(LocalFs::new()), path, settings)
+    }
+
+    /// As [`open`](Self::open), on any file system.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_in(
+        storage: Arc<dyn FileSystem>,
+        path: impl AsRef<Path>,
+        settings: WriterSettings,
+    ) -> Result<Self, OpenError> {
+        Self::open_with(storage, path.as_ref(), settings, &[])
+    }
+
+    /// As [`open`](Self::open), with columns that the file is to have in addition to the declared ones.
+    pub(crate) fn open_with(
+        storage: Arc<dyn FileSystem>,
+        path: &Path,
+        settings: WriterSettings,
+        more: &[Field],
+    ) -> Result<Self, OpenError> {
+        settings.validate()?;
+        Schema::new(R::DECLARED.to_vec())?;
+        let coding = Coding {
+            compression: parquet_codec(settings.compression)?,
+            is_plain: settings.plain_encoding,
+            is_passing: false,
+        };
+        let opened = open::open(&storage, path, R::DECLARED)?;
+        let Opened { names, lock, published, recovery } = opened;
+        let published = published.map(Arc::new);
+        let mut fields = open::merged(published.as_deref(), R::DECLARED);
+        for field in more {
+            if !fields.iter().any(|known| known.name == field.name) {
+                fields.push(Field { nullable: true, ..field.clone() });
+            }
+        }
+        let file_rows = published.as_deref().map_or(0, Published::rows);
+        let mut stats = WriterStats::new(&names.public, file_rows);
+        stats.recovery = recovery;
+        let disk = Disk::new(storage, names, lock, published.clone(), settings.policy());
+        let mut log = Self {
+            stored_groups: published.as_deref().map_or(0, |published| published.groups.len()),
+            stats,
+            accounts: Accounts::new(published.as_deref(), &settings),
+            rows: Rows::new(&fields, R::DECLARED),
+            settings,
+            coding,
+            disk: Arc::new(Mutex::new(disk)),
+            published,
+            stack: Stack::default(),
+            pending: 0,
+            oldest_pending: None,
+            pace: Pace::default(),
+            turn: Turn::Resting,
+            buffers: Buffers::default(),
+            flushing: None,
+            is_closed: false,
+            largest: HashMap::new(),
+            record: PhantomData,
+        };
+        // Readers find a table from the start, and a directory that is not writable is noticed now.
+        // Rows without declared columns have no table to show yet.
+        if log.published.is_none() && !fields.is_empty() {
+            log.publish(false).run()?;
+            log.settle();
+        }
+        Ok(log)
+    }
+
+    /// Adds one row to the pending ones. A row that does not fit is rejected alone: it is counted, and
+    /// the reason is kept in [`WriterStats::last_rejection`].
+    pub fn append(&mut self, record: &R, now: Instant) {
+        let Self { published, largest, .. } = self;
+        let mut largest_stored = |column| {
+            // Read once for each version of the file, however many rows need it.
+            if let Some(known) = largest.get(&column) {
+                return known.clone();
+            }
+            match largest_integer(published.as_deref(), column) {
+                // The disk may answer the next time.
+                Err(ReadFailure::Storage(error)) => Err(error.to_string()),
+                found => {
+                    let found = found.map_err(|failure| failure.to_string());
+                    largest.insert(column, found.clone());
+                    found
+                }
+            }
+        };
+        let rejected_before = self.rows.columns_rejected();
+        match self.rows.push(record, &mut largest_stored) {
+            Ok(()) => {
+                self.pending += 1;
+                self.oldest_pending.get_or_insert(now);
+            }
+            Err(rejection) => {
+                self.stats.rejected_rows += 1;
+                self.stats.last_rejection = Some(rejection.to_string().into());
+                // mutant: rejected_row_not_counted
+                self.accounts.rejected(record.label());
+            }
+        }
+        self.stats.columns_rejected = self.rows.columns_rejected();
+        if self.stats.columns_rejected > rejected_before {
+            let reason = format!(
+                "the file has {COLUMNS_MAX} columns, the maximum; values of new names are left out"
+            );
+            self.stats.last_rejection = Some(reason.into());
+        }
+        self.stats.pending_rows = self.pending;
+    }
+
+    /// The columns of the file: the stored ones first, then those that were added.
+    pub fn fields(&self) -> Vec<Field> {
+        self.rows.fields()
+    }
+
+    /// The number of bytes of the published row groups.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.published.as_ref().map_or(0, |published| published.data_end)
+    }
+
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The work of publishing what was encoded ahead, or else everything that is held now.
+    fn publish(&mut self, closes: bool) -> Progress<WriteError> {
+        let prepared = if let Turn::Ready(prepared) = mem::take(&mut self.turn) {
+            prepared
+        } else {
+            let plan = self.plan(closes);
+            let job = self.encode_job(&plan, self.rows.len(), closes);
+            let fields = job.fields.clone();
+            Prepared { plan, pending: self.pending, fields, source: Source::Here(job) }
+        };
+        let Prepared { plan, pending, fields, source } = prepared;
+        let version = Version {
+            kept: self.stored_groups + plan.kept,
+            fields: fields.clone(),
+            keys: self.keys(pending, closes),
+            coding: self.coding,
+            closes,
+        };
+        let done = Arc::new(Mutex::new(None));
+        let publication = Publication { plan, pending, fields, closes, done: Arc::clone(&done) };
+        self.turn = Turn::Publishing(publication);
+        let (disk, durability) = (Arc::clone(&self.disk), self.settings.durability);
+        Progress::Work(Box::new(move || {
+            let encoded = source.get()?;
+            let mut disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
+            let published = disk.publish(&version, &encoded)?;
+            *done.lock().unwrap_or_else(PoisonError::into_inner) = Some(published);
+            match durability {
+                // mutant: acknowledged_before_the_name_is_durable
+                Durability::Sync => disk.sync_name(),
+                Durability::Flush => Ok(()),
+            }
+        }))
+    }
+
+    /// The rows that a plan encodes, which end before row number `end` of those that are held.
+    fn encode_job(&self, plan: &Plan, end: usize, closes: bool) -> EncodeJob {
+        let mut start = end - plan.written();
+        let sealed = start + plan.sealed;
+        let mut groups = Vec::with_capacity(plan.rows.len());
+        for &rows in &plan.rows {
+            let columns = self.rows.copy(&(start..start + rows), self.buffers.take_columns());
+            start += rows;
+            let is_sealed = closes || start <= sealed;
+            let coding = if is_sealed { self.coding } else { self.coding.passing() };
+            groups.push(GroupRows { rows, columns, coding });
+        }
+        let path = self.stats.output_path.to_path_buf();
+        EncodeJob { fields: self.rows.fields(), groups, buffers: self.buffers.clone(), path }
+    }
+
+    /// The work of encoding full groups while a version is being published, if there are any.
+    fn encode_ahead(&mut self) -> Option<Preparation> {
+        let publication = match mem::take(&mut self.turn) {
+            Turn::Publishing(publication) => publication,
+            other => {
+                self.turn = other;
+                return None;
+            }
+        };
+        let Some((plan, pending)) = self.look_ahead(&publication) else {
+            self.turn = Turn::Publishing(publication);
+            return None;
+        };
+        // Rows that the version under way seals are held until it is published.
+        let sealed = publication.plan.sealed;
+        // mutant: groups_encoded_ahead_begin_too_early
+        let job = self.encode_job(&plan, sealed + plan.written(), false);
+        let fields = job.fields.clone();
+        let (source, encode) = Source::elsewhere(job);
+        let prepared = Prepared { plan, pending, fields, source };
+        self.turn = Turn::PublishingAhead(publication, prepared);
+        Some(Box::new(encode))
+    }
+
+    /// Full groups that can be encoded before this version is published, and the number of rows in
+    /// them that are pending: they come next if it succeeds.
+    fn look_ahead(&self, publication: &Publication) -> Option<(Plan, usize)> {
+        if publication.closes {
+            return None;
+        }
+        let mut stack = self.stack.clone();
+        stack.apply(&publication.plan);
+        let full = self.settings.row_group_rows_max;
+        let held = stack.rows() + (self.pending - publication.pending);
+        // A column that was added meanwhile would change the groups before, too.
+        if held < full || self.rows.fields() != publication.fields {
+            return None;
+        }
+        let pending = (held / full * full).saturating_sub(stack.rows());
+        Some((stack.plan_seal(pending, full, false), pending))
+    }
+
+    /// The work of making what is published survive a power cut.
+    fn sync(&self) -> Progress<WriteError> {
+        let disk = Arc::clone(&self.disk);
+        Progress::Work(Box::new(move || {
+            disk.lock().unwrap_or_else(PoisonError::into_inner).sync_name()
+        }))
+    }
+
+    fn plan(&self, closes: bool) -> Plan {
+        let rows_max = self.settings.row_group_rows_max;
+        if self.pending == 0 && self.stack.len() <= 1 {
+            // Nothing to add and nothing to merge, as in the first version and in some last ones.
+            Plan { kept: self.stack.len(), rows: Vec::new(), sealed: 0 }
+        } else if closes || self.rows.len() >= rows_max {
+            self.stack.plan_seal(self.pending, rows_max, closes)
+        } else {
+            self.stack.plan(self.pending, rows_max)
+        }
+    }
+
+    /// Records how the work that was handed out last has ended.
+    fn settle(&mut self) {
+        let (publication, prepared) = match mem::take(&mut self.turn) {
+            Turn::Publishing(publication) => (publication, None),
+            Turn::PublishingAhead(publication, prepared) => (publication, Some(prepared)),
+            settled @ (Turn::Resting | Turn::Ready(_)) => {
+                self.turn = settled;
+                return;
+            }
+        };
+        let Publication { plan, pending, closes, done, .. } = publication;
+        let done = done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Done { published, took, publishing, bytes_written, full_copies }) = done else {
+            self.stats.errors += 1;
+            self.flushing = None;
+            // What was encoded ahead would come after rows that are not in the file.
+            // mutant: groups_encoded_ahead_of_a_failure_are_kept
+            drop(prepared);
+            return;
+        };
+        self.turn = prepared.map_or(Turn::Resting, Turn::Ready);
+        // mutant: acknowledged_before_the_name_is_durable
+        if self.settings.durability == Durability::Sync && !self.disk().is_durable() {
+            self.stats.errors += 1;
+            self.flushing = None;
+        }
+        let groups = published.groups.len();
+        self.published = Some(published);
+        self.largest.clear();
+        self.pace.published(took, Instant::now());
+        self.stack.apply(&plan);
+        if plan.sealed > 0 {
+            self.rows.forget(plan.sealed);
+        }
+        if closes {
+            self.rows.forget(self.stack.rows());
+            self.stack.clear();
+        }
+        self.stored_groups = groups - self.stack.len();
+        self.is_closed = closes;
+        self.stats.rows_written += pending as u64;
+        self.stats.file_rows += pending as u64;
+        self.stats.flushes += u64::from(pending > 0);
+        self.stats.publishing = publishing;
+        self.stats.bytes_written = bytes_written;
+        self.stats.full_copies = full_copies;
+        self.pending -= pending;
+        self.stats.pending_rows = self.pending;
+        self.flushing = self.flushing.map(|rows| rows.saturating_sub(pending));
+        // Rows that arrived meanwhile have waited no longer than the work took.
+        self.oldest_pending = (self.pending > 0).then(Instant::now);
+    }
+
+    /// The key-value metadata of the footer: `qstore.*`, and what another writer left there, except
+    /// for its own description of the columns, which may no longer be true.
+    fn keys(&self, pending: usize, closed: bool) -> Vec<KeyValue> {
+        let stored = self.published.iter().flat_map(|published| &published.keys);
+        let kept = stored.filter(|key| {
+            !key.key.starts_with("qstore.") && key.key != "ARROW:schema" && key.key != "pandas"
+        });
+        let mut keys: Vec<_> = kept.cloned().collect();
+        let rows_written = self.stats.rows_written + pending as u64;
+        keys.extend(self.accounts.audit(rows_written, closed).keys());
+        keys
+    }
+}
+
+impl<R: Record + Send + 'static> MetricsLog<R> {
+    /// Publishes every row appended so far before it returns.
+    ///
+    /// # Errors
+    /// When the rows could not be published; they stay pending.
+    pub fn flush(&mut self) -> Result<(), WriteError> {
+        while Sink::flush(self)?.run()? {}
+        Ok(())
+    }
+
+    /// Publishes every row and ends the session: the file is packed and recorded as closed. Nothing
+    /// may be appended afterwards.
+    ///
+    /// # Errors
+    /// When the last version could not be published; `close` can be called again.
+    pub fn close(&mut self) -> Result<(), WriteError> {
+        while Sink::close(self)?.run()? {}
+        Ok(())
+    }
+}
+
+impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
+    type Error = WriteError;
+    type Stats = WriterStats;
+
+    fn begin(&mut self) {
+        self.settings.priority.apply();
+    }
+
+    fn capacity(&self) -> usize {
+        self.settings.pending_rows_max.saturating_sub(self.pending)
+    }
+
+    fn receive(&mut self, batch: &mut Vec<R>, now: Instant) -> Result<(), WriteError> {
+        for record in batch.drain(..) {
+            self.append(&record, now);
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, intake: &BufferStats) {
+        self.accounts.observe(intake);
+    }
+
+    fn tick(&mut self, now: Instant) -> Result<Progress<WriteError>, WriteError> {
+        self.settle();
+        let Self { pending, oldest_pending, .. } = *self;
+        let is_due = self.pace.is_due(pending, oldest_pending, now, &self.settings);
+        if is_due || self.turn.is_prepared() {
+            return Ok(self.publish(false));
+        }
+        // With `Durability::Flush` the name is synced here, when nobody waits for it.
+        Ok(if self.disk().is_durable() { Progress::Idle } else { self.sync() })
+    }
+
+    fn prepare(&mut self) -> Option<Preparation> {
+        self.encode_ahead()
+    }
+
+    fn flush(&mut self) -> Result<Progress<WriteError>, WriteError> {
+        self.settle();
+        if *self.flushing.get_or_insert(self.pending) > 0 {
+            return Ok(self.publish(false));
+        }
+        // mutant: acknowledged_before_the_name_is_durable
+        let is_durable = self.settings.durability == Durability::Flush || self.disk().is_durable();
+        if !is_durable {
+            return Ok(self.sync());
+        }
+        self.flushing = None;
+        Ok(Progress::Idle)
+    }
+
+    fn close(&mut self) -> Result<Progress<WriteError>, WriteError> {
+        self.settle();
+        // A session that wrote nothing leaves the file as it was.
+        let is_new = self.published.as_ref().is_none_or(|published| published.groups.is_empty());
+        let is_touched = self.pending > 0 || self.stats.rows_written > 0 || is_new;
+        let has_columns = !self.rows.columns().is_empty();
+        if self.turn.is_prepared() {
+            return Ok(self.publish(false));
+        }
+        if is_touched && has_columns && !self.is_closed {
+            return Ok(self.publish(true));
+        }
+        // A clean end is durable, whatever the setting.
+        Ok(if self.disk().is_durable() { Progress::Idle } else { self.sync() })
+    }
+
+    fn stats(&self) -> WriterStats {
+        self.stats.clone()
+    }
+}
+
+impl<R> fmt::Debug for MetricsLog<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetricsLog")
+            .field("path", &self.stats.output_path)
+            .field("published", &self.published)
+            .field("pending", &self.pending)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The stored integer of the largest magnitude in a column.
+fn largest_integer(published: Option<&Published>, column: usize) -> Result<i64, ReadFailure> {
+    let Some(published) = published else { return Ok(0) };
+    // The column is not in the file yet, or an earlier row has widened it.
+    let Some(DataType::Int64) = published.fields.get(column).map(|field| field.data_type) else {
+        return Ok(0);
+    };
+    let mut largest = 0_i64;
+    for group in 0..published.groups.len() {
+        let (values, _) = published.integers(group, column)?;
+        let all = values.into_iter().chain([largest]);
+        largest = all.max_by_key(|value| value.unsigned_abs()).unwrap_or(0);
+    }
+    Ok(largest)
+}
+
+#[cfg(test)]
+mod ahead_tests;
+#[cfg(test)]
+mod tests;

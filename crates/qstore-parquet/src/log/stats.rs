@@ -1,0 +1,59 @@
+//! The counters of a writer.
+
+use crate::publish::disk::Publishing;
+use crate::publish::recovery::Recovery;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A writer's counters, as of its last round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WriterStats {
+    /// Rows published by this writer.
+    pub rows_written: u64,
+    /// Rows in the published file, including those of earlier writers.
+    pub file_rows: u64,
+    /// Versions of the file published with new rows.
+    pub flushes: u64,
+    /// Publications that failed; their rows stayed pending.
+    pub errors: u64,
+    /// Rows received but not published yet.
+    pub pending_rows: usize,
+    /// Rows rejected because one of their values did not fit its column.
+    pub rejected_rows: u64,
+    /// Why the latest row or value was rejected.
+    pub last_rejection: Option<Arc<str>>,
+    /// Values left out because their column would have been one more than a file may have (256).
+    pub columns_rejected: u64,
+    /// How the file is published now.
+    pub publishing: Publishing,
+    /// Bytes that this writer has written so far, including copies and footers.
+    pub bytes_written: u64,
+    /// How often the whole file was copied: while it is small, once to make its second copy, when a
+    /// reader kept the retired copy open for too long, and always where it is published by copies.
+    pub full_copies: u64,
+    /// What was damaged when the file was opened, and what was done about it.
+    pub recovery: Option<Arc<Recovery>>,
+    /// The file.
+    pub output_path: Arc<Path>,
+}
+
+impl WriterStats {
+    pub(crate) fn new(output_path: &Path, file_rows: u64) -> Self {
+        Self {
+            rows_written: 0,
+            file_rows,
+            flushes: 0,
+            errors: 0,
+            pending_rows: 0,
+            rejected_rows: 0,
+            last_rejection: None,
+            columns_rejected: 0,
+            publishing: Publishing::SmallFile,
+            bytes_written: 0,
+            full_copies: 0,
+            recovery: None,
+            output_path: output_path.into(),
+        }
+    }
+}

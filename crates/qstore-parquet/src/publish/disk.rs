@@ -1,0 +1,456 @@
+//! Publishes versions of the file; what readers see is a whole file at every moment.
+//!
+//! Two inodes hold the same log. Readers see one; the other, the *retired* one or *twin*, has only a
+//! hidden name. A flush brings the twin up to date, syncs it, and exchanges the names of the two. So
+//! what is new is written twice, and nothing else, however large the file is. Four invariants hold:
+//!
+//! * **I1** The published inode is never written.
+//! * **I2** A retired inode is written only after the exchange that retired it is durable: before
+//!   that, a power cut would restore its public name.
+//! * **I3** Before it is written it is unchanged since it was retired: the hidden name leads to it, it
+//!   has no other name, and its length and its time of change are the same.
+//! * **I4** Before it is written nobody else has it open, and nobody can open it meanwhile.
+//!
+//! Where one of them does not hold or cannot be checked, and while the file is small, a version is a
+//! copy that takes the public name by rename. Either way, the bytes that a footer refers to stay in
+//! place for a while: see [`Space`].
+
+use crate::error::WriteError;
+use crate::format::encoded_group::EncodedGroups;
+use crate::format::footer;
+use crate::format::published::Published;
+use crate::format::read_failure::{ReadFailure, contain};
+use crate::publish::layout::{Layout, LayoutError, Move, Version};
+use crate::publish::names::Names;
+use crate::publish::space::Space;
+use qstore_storage::{Claim, Exclusive, FileHandle, FileSystem, Lock, Stamp, parent_of};
+use std::collections::HashSet;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The number of bytes that are copied at a time.
+const BLOCK: u64 = 1 << 20;
+
+/// The speed that is assumed for a copy of the file. Readers of the retired inode are waited for as long
+/// as a copy would take, so that waiting never costs more than twice the better choice.
+const COPY_BYTES_PER_S: f64 = 256e6;
+
+/// How a version of the file is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Publishing {
+    /// As a copy that is renamed into place, because the file is small.
+    SmallFile,
+    /// Two copies of the file are kept and exchange their names: the cost hardly depends on its size.
+    Twin,
+    /// As a copy that is renamed into place: the cost grows with the file, and so does the pause between
+    /// two publications.
+    Copies {
+        /// Why two copies cannot be kept.
+        reason: &'static str,
+    },
+}
+
+/// The settings of a log that concern publishing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Policy {
+    /// The longest wait for readers of the retired inode.
+    pub(crate) patience: Duration,
+    pub(crate) publish_by_copy: bool,
+    /// Files that are smaller are copied.
+    pub(crate) twin_bytes_min: u64,
+    /// How long bytes that a version no longer refers to stay in place.
+    pub(crate) reuse_after: Duration,
+}
+
+/// The file and its twin.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    storage: Arc<dyn FileSystem>,
+    names: Names,
+    published: Option<Arc<Published>>,
+    /// The retired inode, under the hidden name.
+    twin: Option<Twin>,
+    space: Space,
+    publishing: Publishing,
+    /// The longest wait for readers of the retired inode.
+    patience: Duration,
+    /// Files that are smaller are copied.
+    twin_bytes_min: u64,
+    /// Whether the public name would survive a power cut.
+    is_durable: bool,
+    bytes_written: u64,
+    full_copies: u64,
+    /// A buffer for copies from one inode to the other.
+    block: Vec<u8>,
+    /// Keeps other writers out; released last.
+    _lock: Box<dyn Lock>,
+}
+
+#[derive(Debug)]
+struct Twin {
+    file: Arc<dyn FileHandle>,
+    /// Its stamp when it was retired.
+    stamp: Stamp,
+    /// The ranges of the published version that it lacks.
+    missing: Vec<Range<u64>>,
+}
+
+/// A version that was published.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) published: Arc<Published>,
+    /// The duration, without the encoding.
+    pub(crate) took: Duration,
+    pub(crate) publishing: Publishing,
+    pub(crate) bytes_written: u64,
+    pub(crate) full_copies: u64,
+}
+
+/// The file that the next version is written into.
+enum Target {
+    Twin(Twin, Box<dyn Claim>),
+    Fresh(Arc<dyn FileHandle>),
+}
+
+impl Disk {
+    pub(crate) fn new(
+        storage: Arc<dyn FileSystem>,
+        names: Names,
+        lock: Box<dyn Lock>,
+        published: Option<Arc<Published>>,
+        policy: Policy,
+    ) -> Self {
+        let (groups, data_end) =
+            published.as_ref().map_or((&[][..], 0), |old| (&old.groups, old.data_end));
+        let space = Space::new(policy.reuse_after, groups, data_end, Instant::now());
+        let publishing = if policy.publish_by_copy {
+            Publishing::Copies { reason: "publish_by_copy is set" }
+        } else {
+            Publishing::SmallFile
+        };
+        Self {
+            storage,
+            names,
+            published,
+            twin: None,
+            space,
+            publishing,
+            patience: policy.patience,
+            twin_bytes_min: policy.twin_bytes_min,
+            is_durable: true,
+            bytes_written: 0,
+            full_copies: 0,
+            block: Vec::new(),
+            _lock: lock,
+        }
+    }
+
+    /// Whether what is published would survive a power cut.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.is_durable
+    }
+
+    /// Makes the public name survive a power cut, unless it already would.
+    pub(crate) fn sync_name(&mut self) -> Result<(), WriteError> {
+        if self.is_durable {
+            return Ok(());
+        }
+        // mutant: version_name_never_synced
+        let synced = self.storage.sync_dir(parent_of(&self.names.public));
+        if synced.is_err() {
+            // It is unknown which name would survive; it might be that of the retired inode.
+            // mutant: failed_directory_sync_forgotten
+            self.discard_twin();
+        }
+        synced?;
+        self.is_durable = true;
+        Ok(())
+    }
+
+    /// Publishes the version with its new groups: from then on, a reader that opens the file sees it.
+    /// After an error readers see the version before.
+    pub(crate) fn publish(
+        &mut self,
+        version: &Version,
+        encoded: &EncodedGroups,
+    ) -> Result<Done, WriteError> {
+        let old = self.published.clone();
+        // The metadata of an existing file may be malformed in a way that makes the library panic.
+        let patches =
+            contain(|| version.patches(old.as_deref())).map_err(|error| self.refused(error))?;
+
+        let started = Instant::now();
+        // I2, for the inode that was retired last.
+        // mutant: retired_before_the_exchange_is_durable
+        self.sync_name()?;
+        let space = (&self.space, started);
+        let has_twin = self.twin.is_some();
+        let layout =
+            contain(|| version.lay_out(old.as_deref(), encoded, &patches, space, has_twin))
+                .map_err(|error| self.refused(error))?;
+        let published = self.write(version, layout, old.as_deref())?;
+
+        let published = Arc::new(published);
+        if let Some(old) = old {
+            let chunks = |file: &Published| -> Vec<Range<u64>> {
+                file.groups.iter().flat_map(|group| group.ranges()).collect()
+            };
+            let mentioned: HashSet<u64> =
+                chunks(&published).into_iter().map(|chunk| chunk.start).collect();
+            let chunks = chunks(&old).into_iter();
+            let gone = chunks.filter(|chunk| !mentioned.contains(&chunk.start));
+            self.space.bury(gone.collect(), Instant::now());
+        }
+        self.published = Some(Arc::clone(&published));
+        let Self { publishing, bytes_written, full_copies, .. } = *self;
+        Ok(Done { published, took: started.elapsed(), publishing, bytes_written, full_copies })
+    }
+
+    /// Writes the version and gives it the public name.
+    fn write(
+        &mut self,
+        version: &Version,
+        layout: Layout,
+        old: Option<&Published>,
+    ) -> Result<Published, WriteError> {
+        let end = footer::encode(&layout.groups, &version.fields, &version.keys);
+        let len = layout.data_end + end.len() as u64;
+        let wants_twin = !layout.is_packed && self.wants_twin(len);
+        let target = self.target(old, wants_twin || layout.is_packed)?;
+        let (file, claim) = match target {
+            Target::Twin(mut twin, claim) => {
+                let moves = layout.moves_into_twin(&twin.missing);
+                if let Err(error) = self.fill(&*twin.file, old, &moves, &layout, &end) {
+                    // On a full disk the part that it shares with the published file is kept.
+                    let kept = old.filter(|_| !layout.is_packed).map(|old| old.data_end);
+                    // mutant: failed_write_forgets_what_is_missing
+                    if self.keep_or_discard(&mut twin, kept) {
+                        self.twin = Some(twin);
+                    }
+                    return Err(error);
+                }
+                (twin.file, Some(claim))
+            }
+            Target::Fresh(file) => {
+                self.full_copies += u64::from(old.is_some());
+                if let Err(error) = self.fill(&*file, old, &layout.moves, &layout, &end) {
+                    let _ = self.storage.remove_file(&self.names.hidden);
+                    return Err(error);
+                }
+                (file, None)
+            }
+        };
+        // A private file stays private. Best effort, since not every file system has modes.
+        if old.is_some() {
+            let _ = self.storage.copy_mode(&self.names.public, &self.names.hidden);
+        }
+        // mutant: version_not_synced, version_shown_before_its_sync, failed_sync_forgotten
+        if let Err(error) = file.sync().and_then(|()| self.show(wants_twin)) {
+            // After a failed sync the bytes cannot be trusted.
+            let _ = self.storage.remove_file(&self.names.hidden);
+            return Err(error.into());
+        }
+        drop(claim);
+        self.is_durable = false;
+        self.retire(old, &layout);
+        Ok(Published {
+            stamp: file.stamp().ok(),
+            file,
+            fields: version.fields.clone(),
+            groups: layout.groups,
+            data_end: layout.data_end,
+            keys: version.keys.clone(),
+        })
+    }
+
+    fn wants_twin(&mut self, len: u64) -> bool {
+        let is_large = len >= self.twin_bytes_min;
+        match self.publishing {
+            Publishing::Copies { .. } => false,
+            Publishing::SmallFile | Publishing::Twin => {
+                self.publishing = if is_large { Publishing::Twin } else { Publishing::SmallFile };
+                is_large
+            }
+        }
+    }
+
+    /// The retired inode if it may be written, otherwise a new file; either has the hidden name.
+    fn target(&mut self, old: Option<&Published>, uses_twin: bool) -> Result<Target, WriteError> {
+        if let Some(twin) = self.twin.take().filter(|_| uses_twin) {
+            let bytes = old.map_or(0, |old| old.data_end);
+            let patience = Duration::from_secs_f64(bytes as f64 / COPY_BYTES_PER_S);
+            if let Some(claim) = self.claim(&twin, patience.min(self.patience))? {
+                return Ok(Target::Twin(twin, claim));
+            }
+        }
+        // What has the hidden name is not needed: since the lock is held, it is ours or a leftover.
+        match self.storage.remove_file(&self.names.hidden) {
+            Err(error) if error.is_not_found() => {}
+            removed => removed?,
+        }
+        let file: Arc<dyn FileHandle> = self.storage.create_new(&self.names.hidden)?.into();
+        if self.publishing == Publishing::Twin
+            && (matches!(file.claim(), Ok(Exclusive::Unknown)) || file.stamp().is_err())
+        {
+            let reason = "the file system cannot tell whether a file is open elsewhere";
+            self.publishing = Publishing::Copies { reason };
+        }
+        Ok(Target::Fresh(file))
+    }
+
+    /// I3 and I4: a claim on the retired inode, if it may be written.
+    fn claim(
+        &mut self,
+        twin: &Twin,
+        patience: Duration,
+    ) -> Result<Option<Box<dyn Claim>>, WriteError> {
+        let started = Instant::now();
+        let claim = loop {
+            match twin.file.claim()? {
+                Exclusive::Held(claim) => break claim,
+                Exclusive::Unknown => return Ok(None),
+                // mutant: claim_not_asked_for
+                Exclusive::Busy if started.elapsed() >= patience => return Ok(None),
+                // mutant: claim_not_asked_for
+                Exclusive::Busy => thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        let Names { hidden, public, .. } = &self.names;
+        // mutant: stamp_not_compared
+        let is_untouched = twin.file.stamp()? == twin.stamp
+            && self.storage.stamp(hidden)? == Some(twin.stamp)
+            && twin.stamp.names() == 1;
+        // I1, in case another program has changed the names.
+        let is_public =
+            self.storage.stamp(public)?.is_some_and(|public| public.is_same_file(&twin.stamp));
+        Ok((is_untouched && !is_public).then_some(claim))
+    }
+
+    /// Brings the file up to date: stored bytes, new ones, the footer, and nothing after it.
+    fn fill(
+        &mut self,
+        file: &dyn FileHandle,
+        old: Option<&Published>,
+        moves: &[Move],
+        layout: &Layout,
+        end: &[u8],
+    ) -> Result<(), WriteError> {
+        if let Some(old) = old {
+            for one in moves {
+                self.bytes_written += one.from.end - one.from.start;
+                copy(&*old.file, file, one, &mut self.block)?;
+            }
+        }
+        let end = [(layout.data_end, end)];
+        let writes = layout.writes.iter().map(|(offset, bytes)| (*offset, &bytes[..]));
+        for (offset, bytes) in writes.chain(end) {
+            self.bytes_written += bytes.len() as u64;
+            file.write_at(offset, bytes)?;
+        }
+        let len = layout.data_end + end[0].1.len() as u64;
+        // mutant: file_not_cut_behind_the_footer
+        if file.len()? != len {
+            file.set_len(len)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the file with the hidden name the public name.
+    fn show(&mut self, wants_twin: bool) -> qstore_storage::Result<()> {
+        let Names { hidden, public, .. } = &self.names;
+        if wants_twin && self.publishing == Publishing::Twin && self.published.is_some() {
+            // mutant: version_deletes_then_renames
+            match self.storage.exchange(hidden, public) {
+                Err(error) => match error.source.kind() {
+                    // Another program has removed the file; renaming restores it.
+                    ErrorKind::NotFound => {}
+                    ErrorKind::Unsupported | ErrorKind::InvalidInput => {
+                        let reason = "the file system cannot exchange names";
+                        self.publishing = Publishing::Copies { reason };
+                    }
+                    _ => return Err(error),
+                },
+                exchanged => return exchanged,
+            }
+        }
+        self.storage.rename(hidden, public)
+    }
+
+    /// The file that now has the hidden name becomes the twin, if possible.
+    fn retire(&mut self, old: Option<&Published>, layout: &Layout) {
+        let Some(old) = old.filter(|_| self.publishing == Publishing::Twin) else { return };
+        let is_there = matches!(self.storage.stamp(&self.names.hidden), Ok(Some(_)));
+        if let (Some(stamp), true) = (old.stamp, is_there) {
+            let (file, missing) = (Arc::clone(&old.file), layout.written());
+            self.twin = Some(Twin { file, stamp, missing });
+        } else if is_there {
+            // It could not be opened for writing, so it cannot be a twin.
+            let _ = self.storage.remove_file(&self.names.hidden);
+        }
+    }
+
+    /// After a failed write: cuts the retired inode to the part it shares with the published one.
+    fn keep_or_discard(&mut self, twin: &mut Twin, kept: Option<u64>) -> bool {
+        if let Some(Ok(stamp)) = kept.map(|kept| cut(&*twin.file, kept)) {
+            twin.stamp = stamp;
+            return true;
+        }
+        let _ = self.storage.remove_file(&self.names.hidden);
+        false
+    }
+
+    fn discard_twin(&mut self) {
+        if self.twin.take().is_some() {
+            let _ = self.storage.remove_file(&self.names.hidden);
+        }
+    }
+
+    fn refused(&self, error: LayoutError) -> WriteError {
+        let path = self.names.public.clone();
+        match error {
+            LayoutError::Read(ReadFailure::Storage(error)) => WriteError::Storage(error),
+            LayoutError::Read(ReadFailure::Damaged(reason)) => WriteError::Damaged { path, reason },
+            LayoutError::Encode(source) => WriteError::Encode { path, source },
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // After a kill the file is left over, and the next writer removes it.
+        self.discard_twin();
+    }
+}
+
+/// Cuts the file to that length, if it is longer; returns its new stamp.
+fn cut(file: &dyn FileHandle, len: u64) -> qstore_storage::Result<Stamp> {
+    if file.len()? > len {
+        file.set_len(len)?;
+    }
+    file.stamp()
+}
+
+fn copy(
+    from: &dyn FileHandle,
+    to: &dyn FileHandle,
+    Move { from: range, to: start }: &Move,
+    block: &mut Vec<u8>,
+) -> qstore_storage::Result<()> {
+    let len = range.end - range.start;
+    if (block.len() as u64) < len.min(BLOCK) {
+        block.resize(len.min(BLOCK) as usize, 0);
+    }
+    let mut done = 0;
+    while done < len {
+        let count = (len - done).min(BLOCK);
+        let block = &mut block[..count as usize];
+        from.read_at(range.start + done, block)?;
+        to.write_at(start + done, block)?;
+        done += count;
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! Which bytes of the file may be written, and which must stay as they are.
+//!
+//! Some readers open the path twice for one read, first for the footer and then for the data. So the
+//! chunks that a footer refers to must still be there in later versions, until no reader of that footer
+//! can be left. Chunks that a version no longer refers to are *dying* for a grace period; their space is
+//! free only after it.
+//!
+//! A reader that comes even later, such as a query that was planned long ago, must not take new bytes
+//! for those it looks for. So no chunk begins where an earlier one began: such a reader finds the middle
+//! of another chunk and fails.
+
+use crate::format::footer::MAGIC;
+use crate::format::stored::Stored;
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The number of chunk offsets that are remembered: about a megabyte, enough for days of flushes.
+const STARTS_MAX: usize = 1 << 16;
+
+/// The maximum distance that a group is shifted to find an offset where no chunk began.
+const SHIFT_MAX: u64 = 1 << 10;
+
+/// Chunks that are dying, and the offsets of those that died.
+#[derive(Debug)]
+pub(crate) struct Space {
+    grace: Duration,
+    /// In the order in which they were dropped.
+    dying: VecDeque<(Range<u64>, Instant)>,
+    /// The offsets of chunks that are no longer referred to, the oldest first, and the same as a set.
+    starts: VecDeque<u64>,
+    is_start: BTreeSet<u64>,
+}
+
+/// The free space at one moment.
+#[derive(Debug)]
+pub(crate) struct Free<'a> {
+    space: &'a Space,
+    /// The ranges that must stay: sorted, and no two adjacent.
+    pub(crate) kept: Vec<Range<u64>>,
+    /// The offsets of the chunks that this version is the first not to refer to.
+    buried: BTreeSet<u64>,
+    gaps: Vec<Range<u64>>,
+    end: u64,
+}
+
+impl Space {
+    /// The space of an existing file: what it does not refer to has just begun to die.
+    pub(crate) fn new(
+        grace: Duration,
+        groups: &[Arc<Stored>],
+        data_end: u64,
+        now: Instant,
+    ) -> Self {
+        let (starts, is_start) = (VecDeque::new(), BTreeSet::new());
+        let mut space = Self { grace, dying: VecDeque::new(), starts, is_start };
+        let start = MAGIC.len() as u64;
+        let free = space.free(groups, &[], now);
+        let (gaps, end) = (free.gaps, free.end);
+        let tail = end.max(start)..data_end;
+        for gap in gaps.into_iter().chain([tail]).filter(|gap| !gap.is_empty()) {
+            space.dying.push_back((gap, now));
+        }
+        space
+    }
+
+    /// The free space of a version that keeps `groups` and no longer refers to `buried`.
+    pub(crate) fn free(
+        &self,
+        groups: &[Arc<Stored>],
+        buried: &[Arc<Stored>],
+        now: Instant,
+    ) -> Free<'_> {
+        let start = MAGIC.len() as u64;
+        let mut kept: Vec<_> = groups.iter().flat_map(|group| group.ranges()).collect();
+        kept.push(0..start);
+        kept.extend(self.dying(now).cloned());
+        if !self.grace.is_zero() {
+            kept.extend(buried.iter().flat_map(|group| group.ranges()));
+        }
+        let kept = merged(kept);
+        let gaps = kept.windows(2).map(|pair| pair[0].end..pair[1].start).collect();
+        let end = kept.last().map_or(start, |last| last.end);
+        let buried = buried.iter().flat_map(|group| group.ranges()).map(|range| range.start);
+        Free { space: self, kept, buried: buried.collect(), gaps, end }
+    }
+
+    /// Records that a version was published that no longer refers to these chunks.
+    pub(crate) fn bury(&mut self, chunks: Vec<Range<u64>>, now: Instant) {
+        while self.dying.front().is_some_and(|(_, since)| *since + self.grace <= now) {
+            self.dying.pop_front();
+        }
+        for chunk in &chunks {
+            if self.is_start.insert(chunk.start) {
+                self.starts.push_back(chunk.start);
+            }
+        }
+        self.dying.extend(merged(chunks).into_iter().map(|range| (range, now)));
+        while self.starts.len() > STARTS_MAX {
+            if let Some(oldest) = self.starts.pop_front() {
+                self.is_start.remove(&oldest);
+            }
+        }
+    }
+
+    fn dying(&self, now: Instant) -> impl Iterator<Item = &Range<u64>> {
+        // mutant: grace_ignored
+        let is_dying = move |(_, since): &&(Range<u64>, Instant)| *since + self.grace > now;
+        self.dying.iter().filter(is_dying).map(|(range, _)| range)
+    }
+}
+
+impl Free<'_> {
+    /// An offset for `len` bytes in which chunks begin at the relative offsets `starts`.
+    pub(crate) fn take(&mut self, len: u64, starts: &[u64]) -> u64 {
+        // The smallest gap that is large enough: large gaps are saved for large groups.
+        let large_enough = self.gaps.iter().enumerate().filter_map(|(index, gap)| {
+            let place = self.unused(gap.start, starts);
+            (place + len <= gap.end).then_some((gap.end - gap.start, place, index))
+        });
+        if let Some((_, place, index)) = large_enough.min() {
+            // What a shift leaves unused is free again when the next version is laid out.
+            self.gaps[index].start = place + len;
+            return place;
+        }
+        let place = self.unused(self.end, starts);
+        self.end = place + len;
+        place
+    }
+
+    /// The end of everything that is kept or was taken.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The first offset from `offset` on where no chunk begins that a stale reader could look for.
+    fn unused(&self, offset: u64, starts: &[u64]) -> u64 {
+        // mutant: beginnings_of_the_dying_forgotten
+        let began = |at: u64| self.space.is_start.contains(&at) || self.buried.contains(&at);
+        let is_unused = |place: &u64| !starts.iter().any(|start| began(place + start));
+        // mutant: place_used_again_as_it_was
+        (offset..offset + SHIFT_MAX).find(is_unused).unwrap_or(offset)
+    }
+}
+
+/// The same bytes as sorted ranges, no two adjacent.
+pub(crate) fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut merged: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,64 @@
+//! The space by itself: bytes in use are never given away.
+
+use super::*;
+use crate::format::{columns, encoded_group};
+use qstore_schema::{DataType, Field};
+
+/// A group of one column in that place.
+pub(crate) fn stored(range: &Range<u64>) -> Arc<Stored> {
+    use parquet::file::metadata::ColumnChunkMetaData;
+    let schema = columns::describe(&[Field::required("n", DataType::Int64)]).unwrap();
+    let chunk = ColumnChunkMetaData::builder(schema.column(0))
+        .set_data_page_offset(range.start as i64)
+        .set_total_compressed_size((range.end - range.start) as i64)
+        .build()
+        .unwrap();
+    let metadata = encoded_group::assemble(vec![chunk], 1, &schema).unwrap();
+    Arc::new(Stored::new(&metadata, &[None]))
+}
+
+pub(crate) fn ranges(groups: &[Arc<Stored>]) -> Vec<Range<u64>> {
+    groups.iter().flat_map(|group| group.ranges()).collect()
+}
+
+#[test]
+fn space_is_free_after_the_grace_period_and_no_chunk_begins_where_another_began() {
+    let start = Instant::now();
+    let grace = Duration::from_secs(1);
+    let mut space = Space::new(grace, &[], 4, start);
+    let groups = [stored(&(4..104)), stored(&(104..204))];
+    let mut free = space.free(&groups, &[], start);
+    assert_eq!((free.take(50, &[0]), free.end()), (204, 254), "nothing is free but the end");
+    space.bury(ranges(&groups[..1]), start);
+
+    let mut free = space.free(&groups[1..], &[], start + grace / 2);
+    assert_eq!(free.take(50, &[0]), 204, "the first group may still be looked for");
+    let mut free = space.free(&groups[1..], &[], start + grace);
+    assert_eq!(free.take(50, &[0]), 5, "one further: a chunk began at 4");
+    assert_eq!(free.take(50, &[0]), 204, "45 bytes are left of it");
+    let mut free = space.free(&[], &groups[1..], start + grace);
+    assert_eq!(free.take(300, &[0]), 204, "what dies with this version is not free in it");
+}
+
+#[test]
+fn without_a_grace_period_space_is_free_at_once_but_no_chunk_begins_where_another_began() {
+    let now = Instant::now();
+    let space = Space::new(Duration::ZERO, &[], 4, now);
+    let dying = [stored(&(4..104))];
+    let mut free = space.free(&[], &dying, now);
+    assert_eq!(
+        (free.take(50, &[0]), free.end()),
+        (5, 55),
+        "one further: a chunk dies that began at 4"
+    );
+}
+
+#[test]
+fn what_an_existing_file_does_not_refer_to_is_not_free_at_once() {
+    let now = Instant::now();
+    let groups = [stored(&(100..200))];
+    let space = Space::new(Duration::from_secs(1), &groups, 300, now);
+    assert_eq!(space.free(&groups, &[], now).take(10, &[0]), 300);
+    let mut later = space.free(&groups, &[], now + Duration::from_secs(1));
+    assert_eq!((later.take(10, &[0]), later.end()), (4, 200));
+}

@@ -1,0 +1,385 @@
+//! A reader of metrics files for Rust programs, which checks what it reads.
+//!
+//! It opens the path once and keeps that version, while a writer may go on; `refresh` moves it to the
+//! newest version. What it returns has agreed with its checksum, if the file has any: damage is an
+//! error, never a wrong value. It takes no lock and writes nothing.
+
+use crate::columns::table::{Table, TableColumn, Values};
+use crate::error::ReadError;
+use crate::format::audit::Audit;
+use crate::format::columns;
+use crate::format::footer::{Fingerprint, Sealed};
+use crate::format::published::Published;
+use crate::format::read_at::ReadAt;
+use crate::format::read_failure::{ReadFailure, contain};
+use crate::read::history::History;
+use qstore_schema::Field;
+use qstore_storage::{FileHandle, FileSystem, LocalFs};
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// One version of a metrics file, open for reading.
+///
+/// What it shows never changes, whatever the writer does, until [`refresh`](Self::refresh) moves it to
+/// the newest version. Reading takes no lock and never makes a logging call wait. A writer that finds
+/// this version still open when it wants to reuse that copy of the file waits no longer than copying
+/// the file would take, and then copies it once; so close what you no longer read, or use
+/// [`follow`](Self::follow), which keeps nothing open while there is nothing new.
+///
+/// ```
+/// use qstore_parquet::{MetricsFile, MetricsLog, Values, WriterSettings};
+/// use qstore_schema::Row;
+/// use std::time::Instant;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("metrics.parquet");
+/// let mut log = MetricsLog::<Row>::open(&path, WriterSettings::default())?;
+/// for step in 0..100_i64 {
+///     log.append(&Row::from([("step", step)]), Instant::now());
+/// }
+/// log.close()?;
+///
+/// let file = MetricsFile::open(&path)?;
+/// let table = file.read(&["step"], 10..13)?;
+/// assert_eq!(table.column("step"), Some(&Values::Int(vec![Some(10), Some(11), Some(12)])));
+/// assert!(file.audit().is_some_and(|audit| audit.closed && audit.segments[0].written == 100));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # How is this different from a general Parquet reader?
+/// Any Parquet reader can read the file. This one also compares every chunk with the checksum in the
+/// footer, so that a bit that flipped on the disk is an error; it allocates nothing that a malformed
+/// file merely claims; and it knows what the writer recorded about its sessions ([`Audit`]).
+pub struct MetricsFile {
+    storage: Arc<dyn FileSystem>,
+    path: PathBuf,
+    pub(crate) published: Published,
+    audit: Option<Audit>,
+    len: u64,
+    fingerprint: Fingerprint,
+}
+
+impl MetricsFile {
+    /// Opens a file on the machine's file system.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`] when there is none or it cannot be read, [`ReadError::Damaged`] when it
+    /// is not a valid Parquet file, [`ReadError::NotMetrics`] when it has columns that a metrics file
+    /// never has.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError> {
+        Self::open_in(Arc::new(LocalFs::new()), path)
+    }
+
+    /// As [`open`](Self::open), on any file system.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_in(
+        storage: Arc<dyn FileSystem>,
+        path: impl AsRef<Path>,
+    ) -> Result<Self, ReadError> {
+        let path = path.as_ref();
+        let (reader, file) = open(&*storage, path)?;
+        let footer = Sealed::read(&reader).map_err(|failure| failure.of_file(path))?;
+        Self::of(storage, path, &reader, file, footer)
+    }
+
+    /// The newest version of the file at `path`, if its fingerprint is not the one that is `known`.
+    pub(crate) fn open_newer(
+        storage: &Arc<dyn FileSystem>,
+        path: &Path,
+        known: Option<Fingerprint>,
+    ) -> Result<Option<Self>, ReadError> {
+        let (reader, file) = open(&**storage, path)?;
+        let footer = Sealed::read(&reader).map_err(|failure| failure.of_file(path))?;
+        if Some(footer.fingerprint()) == known {
+            return Ok(None);
+        }
+        Self::of(Arc::clone(storage), path, &reader, file, footer).map(Some)
+    }
+
+    fn of(
+        storage: Arc<dyn FileSystem>,
+        path: &Path,
+        reader: &ReadAt,
+        file: Arc<dyn FileHandle>,
+        footer: Sealed,
+    ) -> Result<Self, ReadError> {
+        let fingerprint = footer.fingerprint();
+        let footer = footer.decode().map_err(|failure| failure.of_file(path))?;
+        let fields = columns::read(footer.metadata.file_metadata().schema_descr())
+            .map_err(|reason| ReadError::NotMetrics { path: path.to_path_buf(), reason })?;
+        let published = contain(|| Ok(Published::found(file, None, footer, fields)?))
+            .map_err(|failure: ReadFailure| failure.of_file(path))?;
+        let audit = Audit::read(&published.keys);
+        let path = path.to_path_buf();
+        Ok(Self { storage, path, published, audit, len: reader.len(), fingerprint })
+    }
+
+    /// Moves to the newest version of the file. `None` if this still is the newest; otherwise the rows
+    /// that were not in the version before, which is an empty range when the writer has only merged
+    /// row groups or closed the file.
+    ///
+    /// Only the footer is read, and it is decoded only if it has changed. The rows seen so far keep
+    /// their numbers and their values (a column of integers may have become one of floats). Row groups
+    /// may have been merged, and the file may be another inode: both are invisible here.
+    ///
+    /// ```
+    /// use qstore_parquet::{MetricsFile, MetricsLog, WriterSettings};
+    /// use qstore_schema::Row;
+    /// use std::time::Instant;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("metrics.parquet");
+    /// let mut log = MetricsLog::<Row>::open(&path, WriterSettings::default())?;
+    /// log.append(&Row::from([("loss", 0.5)]), Instant::now());
+    /// log.flush()?;
+    ///
+    /// let mut file = MetricsFile::open(&path)?;
+    /// assert_eq!(file.refresh()?, None, "this is the newest version");
+    ///
+    /// log.append(&Row::from([("loss", 0.4)]), Instant::now());
+    /// log.flush()?;
+    /// assert_eq!(file.rows(), 1, "an open version does not change by itself");
+    /// assert_eq!(file.refresh()?, Some(1..2));
+    /// assert_eq!(file.rows(), 2);
+    ///
+    /// log.close()?;
+    /// assert_eq!(file.refresh()?, Some(2..2), "no new row, but the session has ended");
+    /// assert!(file.is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`ReadError::Replaced`] when another file has taken the path. This
+    /// version stays open then and can be read further.
+    pub fn refresh(&mut self) -> Result<Option<Range<u64>>, ReadError> {
+        let newer = Self::open_newer(&self.storage, &self.path, Some(self.fingerprint))?;
+        let Some(newer) = newer else { return Ok(None) };
+        if !self.history().is_continued_by(&newer.history()) {
+            return Err(ReadError::Replaced { path: self.path.clone() });
+        }
+        let rows = self.rows()..newer.rows();
+        *self = newer;
+        Ok(Some(rows))
+    }
+
+    /// The columns, in file order.
+    pub fn fields(&self) -> &[Field] {
+        &self.published.fields
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> u64 {
+        self.published.rows()
+    }
+
+    /// The number of row groups they are in.
+    pub fn row_groups(&self) -> usize {
+        self.published.groups.len()
+    }
+
+    /// The length of the file in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether the file has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows() == 0
+    }
+
+    /// Whether the last session ended cleanly. `false` while a writer has the file open, after a
+    /// writer was killed, and for a file of another program. A later session opens it again.
+    pub fn is_closed(&self) -> bool {
+        self.audit.as_ref().is_some_and(|audit| audit.closed)
+    }
+
+    /// What the file records about the sessions that wrote it; `None` if another program wrote it.
+    pub fn audit(&self) -> Option<&Audit> {
+        self.audit.as_ref()
+    }
+
+    /// Reads some columns of some rows. Rows beyond the last are left out; no names mean all columns.
+    ///
+    /// ```
+    /// use qstore_parquet::{MetricsFile, MetricsLog, WriterSettings};
+    /// use qstore_schema::Row;
+    /// use std::time::Instant;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("metrics.parquet");
+    /// # let mut log = MetricsLog::<Row>::open(&path, WriterSettings::default())?;
+    /// # for step in 0..10_i64 {
+    /// #     log.append(&Row::from([("loss", step as f64)]), Instant::now());
+    /// # }
+    /// # log.close()?;
+    /// let file = MetricsFile::open(&path)?;
+    /// let last = file.read(&["loss"], file.rows().saturating_sub(3)..u64::MAX)?;
+    /// assert_eq!((last.first_row, last.rows), (7, 3));
+    /// assert!(file.read(&["Loss"], 0..1).is_err(), "names are case-sensitive");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ReadError::UnknownColumn`]; [`ReadError::Damaged`] with the column and the rows;
+    /// [`ReadError::Storage`] when the disk fails.
+    pub fn read(&self, names: &[&str], rows: Range<u64>) -> Result<Table, ReadError> {
+        let batches = self.batches(names, rows)?;
+        let columns = batches.columns.iter().map(|column| {
+            let field = self.published.fields[*column].clone();
+            let values = Values::empty(field.data_type);
+            TableColumn { field, values }
+        });
+        let mut all = Table { first_row: batches.rows.start, rows: 0, columns: columns.collect() };
+        for batch in batches {
+            all.append(batch?);
+        }
+        Ok(all)
+    }
+
+    /// The same rows in pieces of a row group or less, so that no more than that is in memory.
+    ///
+    /// ```
+    /// use qstore_parquet::{MetricsFile, MetricsLog, WriterSettings};
+    /// use qstore_schema::Row;
+    /// use std::time::Instant;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("metrics.parquet");
+    /// let settings = WriterSettings::default().row_group_rows_max(40);
+    /// let mut log = MetricsLog::<Row>::open(&path, settings)?;
+    /// for step in 0..100_i64 {
+    ///     log.append(&Row::from([("step", step)]), Instant::now());
+    /// }
+    /// log.close()?;
+    ///
+    /// let file = MetricsFile::open(&path)?;
+    /// let sizes: Result<Vec<_>, _> =
+    ///     file.batches(&["step"], 0..90)?.map(|batch| batch.map(|table| table.rows)).collect();
+    /// assert_eq!(sizes?, [40, 40, 10]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ReadError::UnknownColumn`]; damage and failures of the disk come with the piece they are in.
+    pub fn batches(&self, names: &[&str], rows: Range<u64>) -> Result<Batches<'_>, ReadError> {
+        let fields = &self.published.fields;
+        if names.is_empty() {
+            return Ok(self.batches_of((0..fields.len()).collect(), rows));
+        }
+        let mut columns = Vec::with_capacity(names.len());
+        for name in names {
+            let Some(column) = fields.iter().position(|field| field.name == *name) else {
+                let name = (*name).to_owned();
+                return Err(ReadError::UnknownColumn { path: self.path.clone(), name });
+            };
+            columns.push(column);
+        }
+        Ok(self.batches_of(columns, rows))
+    }
+
+    /// The rows from number `row` on, in pieces, with all columns: what is new to a reader that has
+    /// seen the rows before it.
+    pub fn rows_since(&self, row: u64) -> Batches<'_> {
+        self.batches_of((0..self.published.fields.len()).collect(), row..u64::MAX)
+    }
+
+    /// As [`batches`](Self::batches), of columns by their numbers.
+    pub(crate) fn batches_of(&self, columns: Vec<usize>, rows: Range<u64>) -> Batches<'_> {
+        let end = rows.end.min(self.rows());
+        let rows = rows.start.min(end)..end;
+        Batches { file: self, columns, rows, group: 0, group_start: 0 }
+    }
+
+    pub(crate) fn storage(&self) -> &Arc<dyn FileSystem> {
+        &self.storage
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What a later version must agree with.
+    pub(crate) fn history(&self) -> History {
+        History::new(self.fingerprint, self.rows(), self.audit())
+    }
+
+    /// The failure to read a chunk, with the values it is about.
+    fn failed(&self, group: usize, start: u64, column: usize, failure: ReadFailure) -> ReadError {
+        match failure {
+            ReadFailure::Storage(error) => ReadError::Storage(error),
+            ReadFailure::Damaged(what) => {
+                let end = start + self.published.groups[group].rows() as u64;
+                let name = &self.published.fields[column].name;
+                let reason = format!("column `{name}` of rows {start} to {end}: {what}");
+                ReadError::Damaged { path: self.path.clone(), reason }
+            }
+        }
+    }
+}
+
+fn open(storage: &dyn FileSystem, path: &Path) -> Result<(ReadAt, Arc<dyn FileHandle>), ReadError> {
+    let file: Arc<dyn FileHandle> = storage.open(path)?.into();
+    Ok((ReadAt::new(Arc::clone(&file))?, file))
+}
+
+impl fmt::Debug for MetricsFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetricsFile")
+            .field("path", &self.path)
+            .field("published", &self.published)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Rows in pieces; see [`MetricsFile::batches`].
+#[derive(Debug)]
+pub struct Batches<'a> {
+    file: &'a MetricsFile,
+    columns: Vec<usize>,
+    /// What is left to read.
+    rows: Range<u64>,
+    /// The next row group and the number of its first row.
+    group: usize,
+    group_start: u64,
+}
+
+impl Iterator for Batches<'_> {
+    type Item = Result<Table, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while let Some(stored) = self.file.published.groups.get(self.group) {
+            if self.rows.is_empty() {
+                return None;
+            }
+            let (group, start) = (self.group, self.group_start);
+            let end = start + stored.rows() as u64;
+            self.group += 1;
+            self.group_start = end;
+            if end > self.rows.start {
+                let wanted = self.rows.start..self.rows.end.min(end);
+                self.rows.start = wanted.end;
+                return Some(self.read(group, start, &wanted));
+            }
+        }
+        None
+    }
+}
+
+impl Batches<'_> {
+    fn read(&self, group: usize, start: u64, wanted: &Range<u64>) -> Result<Table, ReadError> {
+        let inside = (wanted.start - start) as usize..(wanted.end - start) as usize;
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for &column in &self.columns {
+            let values = self.file.published.values(group, column);
+            let mut values =
+                values.map_err(|failure| self.file.failed(group, start, column, failure))?;
+            values.cut(&inside);
+            columns.push(TableColumn { field: self.file.published.fields[column].clone(), values });
+        }
+        Ok(Table { first_row: wanted.start, rows: inside.len(), columns })
+    }
+}

@@ -1,0 +1,136 @@
+//! Reads a whole file and reports what is damaged in it.
+
+use crate::error::ReadError;
+use crate::format::audit::Audit;
+use crate::format::read_failure::ReadFailure;
+use crate::read::reader::MetricsFile;
+use std::ops::Range;
+use std::path::Path;
+
+/// The result of validating a metrics file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Validation {
+    /// The number of rows in the file.
+    pub rows: u64,
+    /// The number of column chunks in the file.
+    pub chunks: usize,
+    /// The number of chunks without a checksum, which another program wrote: they could be decoded, but
+    /// a flipped bit in one may have become a wrong value.
+    pub unguarded_chunks: usize,
+    /// The damaged chunks.
+    pub damage: Vec<Damage>,
+    /// What the file records about its sessions.
+    pub audit: Option<Audit>,
+    /// How those records contradict the rows in the file; `None` if they agree.
+    pub contradiction: Option<String>,
+}
+
+/// Values that cannot be trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Damage {
+    /// The column.
+    pub column: String,
+    /// The rows, counted from 0.
+    pub rows: Range<u64>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl Validation {
+    /// Whether nothing is damaged, as far as the file has checksums.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.damage.is_empty() && self.contradiction.is_none()
+    }
+}
+
+/// Reads the whole file at `path` and checks everything that can be checked: the footer and every chunk
+/// against their checksums, that every value decodes, and that the accounts of the sessions add up.
+///
+/// Damage in a chunk is a result, not an error: the rest of the file can still be read. The file is not
+/// changed, and a writer may have it open.
+///
+/// ```
+/// use qstore_parquet::{MetricsLog, WriterSettings, validate};
+/// use qstore_schema::Row;
+/// use std::time::Instant;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("metrics.parquet");
+/// let mut log = MetricsLog::<Row>::open(&path, WriterSettings::default())?;
+/// for step in 0..100_i64 {
+///     log.append(&Row::from([("step", step)]), Instant::now());
+/// }
+/// log.close()?;
+/// assert!(validate(&path)?.is_whole());
+///
+/// // One bit flips on the disk.
+/// let mut bytes = std::fs::read(&path)?;
+/// bytes[50] ^= 0b0001_0000;
+/// std::fs::write(&path, bytes)?;
+///
+/// let validation = validate(&path)?;
+/// assert!(!validation.is_whole());
+/// assert_eq!((&*validation.damage[0].column, validation.damage[0].rows.clone()), ("step", 0..100));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`ReadError::Storage`] when the file cannot be opened or read to its end;
+/// [`ReadError::Damaged`] when its footer is damaged, since nothing in the file can be found then.
+pub fn validate(path: impl AsRef<Path>) -> Result<Validation, ReadError> {
+    MetricsFile::open(path)?.validate()
+}
+
+impl MetricsFile {
+    /// As [`validate`], of an open file.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`] when the file cannot be read to its end. Damage is not an error here: it is
+    /// in the result.
+    pub fn validate(&self) -> Result<Validation, ReadError> {
+        let mut validation = Validation {
+            rows: self.rows(),
+            chunks: 0,
+            unguarded_chunks: 0,
+            damage: Vec::new(),
+            audit: self.audit().cloned(),
+            contradiction: None,
+        };
+        let mut start = 0;
+        for (number, group) in self.published.groups.iter().enumerate() {
+            let rows = start..start + group.rows() as u64;
+            start = rows.end;
+            for (index, field) in self.fields().iter().enumerate() {
+                validation.chunks += 1;
+                let is_guarded = group.checksums().nth(index).flatten().is_some();
+                validation.unguarded_chunks += usize::from(!is_guarded);
+                match self.published.values(number, index) {
+                    Ok(_) => {}
+                    Err(ReadFailure::Storage(error)) => return Err(error.into()),
+                    Err(ReadFailure::Damaged(reason)) => {
+                        let column = field.name.to_string();
+                        validation.damage.push(Damage { column, rows: rows.clone(), reason });
+                    }
+                }
+            }
+        }
+        validation.contradiction = self.audit().and_then(|audit| contradiction(audit, self.rows()));
+        Ok(validation)
+    }
+}
+
+/// How the accounts contradict the number of rows.
+fn contradiction(audit: &Audit, rows: u64) -> Option<String> {
+    let mut next = audit.segments.first().map_or(rows, |first| first.first_row);
+    for (number, segment) in audit.segments.iter().enumerate() {
+        if segment.first_row != next {
+            let found = segment.first_row;
+            return Some(format!("session {number} begins at row {found}, not at {next}"));
+        }
+        next = segment.first_row.saturating_add(segment.written);
+    }
+    (next != rows).then(|| format!("the sessions wrote {next} rows, but the file has {rows}"))
+}
