@@ -30,13 +30,16 @@ fn settings() {
     let dir = tempfile::tempdir().unwrap();
     let metrics = dir.path().join("metrics.parquet");
     let writer = WriterSettings::default;
-    check(AsyncBuffer::<u8>::new(0), &["maxsize is 0", "at least one"]);
+    check(AsyncBuffer::<u8>::new(0), &["maxsize is 0", "1 or more"]);
     check(start(&metrics, writer().flush_interval(0)), &["flush_interval is 0", "at least 1"]);
     check(start(&metrics, writer().flush_every(Duration::ZERO)), &["flush_every is 0"]);
     check("brotli".parse::<qstore::parquet::Compression>(), &["`brotli`", "gzip, zstd, lz4"]);
     check("gzip:11".parse::<qstore::parquet::Compression>(), &["level is 11", "0 to 9"]);
     let logger = LoggerSettings::default().buffer_size(0);
-    check(AsyncMetricsLogger::open_with(&metrics, &logger, writer()), &["buffer_size"]);
+    check(
+        AsyncMetricsLogger::open_with(&metrics, logger, writer()),
+        &["buffer_size is 0", "1 or more", "default 1000"],
+    );
 
     let checkpoints = dir.path().join("checkpoints");
     let manager = |settings| CheckpointManager::open(&checkpoints, settings);

@@ -19,11 +19,13 @@
 //!
 //! What it does not do: wake anybody, count losses, choose what to do when it is full.
 
-use crate::cell::Cell;
 use crate::order::{Place, weakened};
+use crate::ring::cell::Cell;
 use crate::sync::{AtomicU64, spin_loop, yield_now};
 use std::ops::Deref;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+
+mod cell;
 
 /// How many items are taken out under one change of the head. Their slots are not free before all of
 /// them are taken, which for this many is a microsecond.

@@ -1,6 +1,7 @@
 //! How the metrics of an epoch become one row.
 
-use crate::{LogError, MetricsRow};
+use crate::error::LogError;
+use crate::row::MetricsRow;
 use qstore_schema::{Name, Row, SmolStr, TrainingMetrics, Value};
 
 /// The step of a row that sums up an epoch.
@@ -12,7 +13,7 @@ const RESERVED: [&str; 3] = ["epoch", "step", "timestamp"];
 /// One row with step −1. Of `train`, `loss` is `train_loss` and `circuit_time_ms` is
 /// `circuit_execution_time_ms`; of `val`, every name gets the prefix `val_` unless it has it. What
 /// then is a fixed column is set, everything else is kept as an extra metric.
-pub(crate) fn row<E>(epoch: i64, train: &Row, val: &Row) -> Result<MetricsRow, LogError<E>> {
+pub(crate) fn row(epoch: i64, train: &Row, val: &Row) -> Result<MetricsRow, LogError> {
     let metrics = TrainingMetrics { epoch, step: EPOCH_STEP, ..TrainingMetrics::default() };
     let mut row = MetricsRow::from(metrics);
     let mut taken: Vec<SmolStr> = Vec::new();
@@ -31,7 +32,7 @@ pub(crate) fn row<E>(epoch: i64, train: &Row, val: &Row) -> Result<MetricsRow, L
     Ok(row)
 }
 
-fn set<E>(row: &mut MetricsRow, name: &str, value: &Value) -> Result<(), LogError<E>> {
+fn set(row: &mut MetricsRow, name: &str, value: &Value) -> Result<(), LogError> {
     if !row.metrics.set(name, value)? {
         row.set(Name::new(name)?, value.clone());
     }
@@ -54,9 +55,8 @@ fn val_column(name: &SmolStr) -> SmolStr {
 mod tests {
     use super::*;
     use qstore_schema::ValueRef;
-    use std::convert::Infallible;
 
-    fn row(train: &Row, val: &Row) -> Result<MetricsRow, LogError<Infallible>> {
+    fn row(train: &Row, val: &Row) -> Result<MetricsRow, LogError> {
         super::row(3, train, val)
     }
 

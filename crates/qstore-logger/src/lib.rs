@@ -40,10 +40,14 @@ mod logger;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod row;
+mod settings;
 
-pub use error::LogError;
+pub use error::{LogError, OpenError};
 pub use handle::{LogHandle, NamedRow};
-pub use logger::{AsyncMetricsLogger, LoggerSettings, LoggerStats};
+pub use logger::{AsyncMetricsLogger, LoggerStats};
 #[cfg(feature = "parquet")]
 pub use parquet::ParquetMetricsLogger;
+pub use qstore_buffer::DrainError;
+pub use qstore_schema::Logged;
 pub use row::MetricsRow;
+pub use settings::LoggerSettings;

@@ -13,7 +13,7 @@
 //!
 //! Labels become part of the name: `latency_ms{backend=ion_trap}_mean`. No report touches one of the
 //! fixed columns, and there is an end to the columns; what has none is
-//! [counted](MetricsRecorder::left_out).
+//! [counted](MetricsRecorder::unmapped).
 //!
 //! What it is **not**: it logs nothing by itself, has no thread and no interval, and keeps no
 //! distribution. Reporting takes a lock for a moment, as every facade recorder's registration does;

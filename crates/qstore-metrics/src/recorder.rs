@@ -24,7 +24,7 @@ struct Known {
     /// In the order they were first reported, which is the order of the columns.
     metrics: Vec<Metric>,
     columns: usize,
-    left_out: u64,
+    unmapped: u64,
 }
 
 /// Two metrics of different kinds may share a key.
@@ -84,8 +84,8 @@ impl MetricsRecorder {
     /// fixed columns (a gauge `step` would overwrite every row's step), or there are
     /// [too many](Self::COLUMNS_MAX), as when a label is different each time.
     #[must_use]
-    pub fn left_out(&self) -> u64 {
-        self.lock().left_out
+    pub fn unmapped(&self) -> u64 {
+        self.lock().unmapped
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -105,7 +105,7 @@ impl Known {
         let index = known.or_else(|| {
             let has_room = self.columns + kind.columns() <= MetricsRecorder::COLUMNS_MAX;
             let Some(metric) = has_room.then(|| make(key)).flatten() else {
-                self.left_out += 1;
+                self.unmapped += 1;
                 return None;
             };
             self.columns += kind.columns();
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(values(&first), expected(&all));
         let second = recorder.onto(Row::at(0.0));
         assert_eq!(values(&second), expected(&[circuits, depth]));
-        assert_eq!(recorder.left_out(), 0);
+        assert_eq!(recorder.unmapped(), 0);
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
             gauge!("steps").set(1.0);
         });
         assert_eq!(values(&recorder.onto(Row::at(0.0))), expected(&[("steps", Value::Float(1.0))]));
-        assert_eq!(recorder.left_out(), 2);
+        assert_eq!(recorder.unmapped(), 2);
     }
 
     /// Six thousand of them used up the names of the whole process.
@@ -296,7 +296,7 @@ mod tests {
         });
         let row = recorder.onto(Row::at(0.0));
         assert_eq!(row.len(), 1 + MetricsRecorder::COLUMNS_MAX);
-        assert_eq!(recorder.left_out(), 6_000 - MetricsRecorder::COLUMNS_MAX as u64 + 1);
+        assert_eq!(recorder.unmapped(), 6_000 - MetricsRecorder::COLUMNS_MAX as u64 + 1);
     }
 
     /// A row that reports how often it was written to.

@@ -15,7 +15,7 @@
 //! that differ: read them one by one and `concat(…, how="diagonal")` them.
 
 use crate::{Error, MetricsLog, WriterSettings, WriterStats};
-use qstore_buffer::{BufferStats, Preparation, Progress, Sink};
+use qstore_buffer::{BufferStats, Progress, Round, Sink};
 use qstore_schema::Record;
 use qstore_storage::{FileSystem, LocalFs, Lock, create_dir_all};
 use std::fmt;
@@ -168,16 +168,12 @@ impl<R: Record + Send + 'static> Sink<R> for RankLog<R> {
     type Error = Error;
     type Stats = WriterStats;
 
-    fn begin(&mut self) {
-        self.log.begin();
-    }
-
     fn capacity(&self) -> usize {
         if self.is_rolling { 0 } else { self.log.capacity() }
     }
 
-    fn receive(&mut self, batch: &mut Vec<R>, now: Instant) -> Result<(), Error> {
-        self.log.receive(batch, now)
+    fn receive(&mut self, batch: &mut Vec<R>, round: &mut Round<'_>) -> Result<(), Error> {
+        self.log.receive(batch, round)
     }
 
     fn observe(&mut self, intake: &BufferStats) {
@@ -194,10 +190,6 @@ impl<R: Record + Send + 'static> Sink<R> for RankLog<R> {
             }
         }
         self.keep_rolling()
-    }
-
-    fn prepare(&mut self) -> Option<Preparation> {
-        self.log.prepare()
     }
 
     fn flush(&mut self) -> Result<Progress<Error>, Error> {

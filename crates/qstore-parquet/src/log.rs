@@ -20,7 +20,7 @@ use crate::stack::{Plan, Stack};
 use crate::stats::WriterStats;
 use crate::{Durability, Error, WriterSettings};
 use parquet::file::metadata::KeyValue;
-use qstore_buffer::{BufferStats, Preparation, Progress, Sink};
+use qstore_buffer::{BufferStats, Progress, Round, Sink};
 use qstore_schema::{DataType, Field, Record, Schema};
 use qstore_storage::{FileSystem, LocalFs};
 use std::collections::HashMap;
@@ -253,6 +253,20 @@ impl<R: Record> MetricsLog<R> {
         is_ready.then(|| (stack.plan_seal(pending, full, false), pending))
     }
 
+    /// The work of encoding full groups for the version after the one that is under way, if there are
+    /// any.
+    fn encode_ahead(&mut self) -> Option<impl FnOnce() + Send + use<R>> {
+        let (plan, pending) = self.look_ahead().filter(|_| self.ahead.is_none())?;
+        // The rows that the version under way seals are held until it is published.
+        let sealed = self.flight.as_ref().map_or(0, |flight| flight.plan.sealed);
+        // mutant: groups_encoded_ahead_begin_too_early
+        let fresh = self.fresh(&plan, sealed + plan.written(), false);
+        let fields = fresh.fields.clone();
+        let (source, encode) = Source::elsewhere(fresh);
+        self.ahead = Some(Ahead { plan, pending, fields, source });
+        Some(encode)
+    }
+
     /// The work of making what is published survive a power cut.
     fn sync(&self) -> Progress<Error> {
         let disk = Arc::clone(&self.disk);
@@ -356,17 +370,18 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
     type Error = Error;
     type Stats = WriterStats;
 
-    fn begin(&mut self) {
-        self.settings.priority.apply();
-    }
-
     fn capacity(&self) -> usize {
         self.settings.pending_rows_max.saturating_sub(self.pending)
     }
 
-    fn receive(&mut self, batch: &mut Vec<R>, now: Instant) -> Result<(), Error> {
+    fn receive(&mut self, batch: &mut Vec<R>, round: &mut Round<'_>) -> Result<(), Error> {
         for record in batch.drain(..) {
-            self.append(&record, now);
+            self.append(&record, round.now());
+        }
+        if let Some(place) = round.lookahead()
+            && let Some(encode) = self.encode_ahead()
+        {
+            place.run(encode);
         }
         Ok(())
     }
@@ -384,18 +399,6 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
         }
         // In the durability `Flush` it is done when nobody waits for it.
         Ok(if self.disk().is_durable() { Progress::Idle } else { self.sync() })
-    }
-
-    fn prepare(&mut self) -> Option<Preparation> {
-        let (plan, pending) = self.look_ahead().filter(|_| self.ahead.is_none())?;
-        // The rows that the version under way seals are held until it is published.
-        let sealed = self.flight.as_ref().map_or(0, |flight| flight.plan.sealed);
-        // mutant: groups_encoded_ahead_begin_too_early
-        let fresh = self.fresh(&plan, sealed + plan.written(), false);
-        let fields = fresh.fields.clone();
-        let (source, encode) = Source::elsewhere(fresh);
-        self.ahead = Some(Ahead { plan, pending, fields, source });
-        Some(Box::new(encode))
     }
 
     fn flush(&mut self) -> Result<Progress<Error>, Error> {

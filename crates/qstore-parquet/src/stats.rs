@@ -66,6 +66,13 @@ pub struct Recovery {
     pub bytes_lost: u64,
 }
 
+/// The statistics of a writer that has no file yet.
+impl Default for WriterStats {
+    fn default() -> Self {
+        Self::new(Path::new(""), 0)
+    }
+}
+
 impl WriterStats {
     pub(crate) fn new(output_path: &Path, file_rows: u64) -> Self {
         Self {

@@ -39,6 +39,7 @@ compile_error!("Q-Store keeps tensor bytes in native order and its formats are l
 mod dtype;
 mod error;
 mod field;
+mod logged;
 mod metrics;
 mod name;
 mod record;
@@ -50,6 +51,7 @@ mod value;
 pub use dtype::{Dtype, Element};
 pub use error::Error;
 pub use field::{DataType, Field, Schema};
+pub use logged::Logged;
 pub use metrics::{QuantumMetrics, TrainingMetrics};
 pub use name::Name;
 pub use record::{Cell, FieldVisitor, Record};

@@ -8,11 +8,10 @@ use crate::directory::CheckpointDir;
 use crate::save::{Snapshot, save_checkpoint};
 use crate::ticket::{Completion, Failure, Outcome, SaveTicket, ticket};
 use crate::{Busy, CheckpointSettings, Error};
-use qstore_buffer::{AsyncBuffer, Progress, PushError, Sink};
+use qstore_buffer::{AsyncBuffer, Progress, PushError, Round, Sink};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 /// A save that is asked for.
 pub(crate) struct Job {
@@ -145,7 +144,7 @@ impl Intake {
             };
             if busy == Busy::CoalesceLatest {
                 // Nothing if the background thread was quicker; then there is room as well.
-                superseded.extend(self.ring.pop(Some(Duration::ZERO)));
+                superseded.extend(self.ring.try_pop());
             } else if !may_wait {
                 return Ok(Pushed::Full(Box::new(job.snapshot)));
             } else {
@@ -217,7 +216,7 @@ impl Sink<Job> for SaveSink {
         1
     }
 
-    fn receive(&mut self, batch: &mut Vec<Job>, _: Instant) -> Result<(), Error> {
+    fn receive(&mut self, batch: &mut Vec<Job>, _: &mut Round<'_>) -> Result<(), Error> {
         self.intake.gate.make_room();
         let mut outcome = Ok(());
         for job in batch.drain(..) {
@@ -226,19 +225,9 @@ impl Sink<Job> for SaveSink {
         outcome
     }
 
-    fn begin(&mut self) {
-        self.settings.priority.apply();
-    }
-
     fn flush(&mut self) -> Result<Progress<Error>, Error> {
         Ok(Progress::Idle) // what was received is durable already
     }
-
-    fn close(&mut self) -> Result<Progress<Error>, Error> {
-        Ok(Progress::Idle)
-    }
-
-    fn stats(&self) {}
 }
 
 impl Drop for SaveSink {

@@ -69,10 +69,12 @@ impl CheckpointManager {
         staging::collect(&dir);
         let intake = Intake::new();
         let sink = SaveSink::new(dir.clone(), settings.clone(), intake.clone());
+        let priority = settings.priority;
         let how = DrainSettings::default()
             .thread_name("qstore-checkpoints")
-            .drop_timeout(settings.drop_timeout);
-        let drain = match Drain::spawn(intake.ring().clone(), sink, &how) {
+            .drop_timeout(settings.drop_timeout)
+            .on_start(move || priority.apply());
+        let drain = match Drain::spawn(intake.ring().clone(), sink, how) {
             Ok(drain) => drain,
             Err(DrainError::Spawn(source)) => return Err(Error::Spawn { source }),
             Err(error) => return Err(Error::Closed { reason: error.to_string() }),

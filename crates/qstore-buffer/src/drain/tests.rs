@@ -1,8 +1,13 @@
 //! The drain with sinks that succeed, fail, refuse, hang and panic.
 
 use super::*;
-use crate::Progress;
-use std::sync::mpsc;
+use crate::buffer::stats::BufferStats;
+use crate::drain::sink::{Progress, Round};
+use std::sync::{Condvar, Mutex, MutexGuard, mpsc};
+
+mod accounting;
+mod lookahead;
+mod reports;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -42,14 +47,12 @@ impl Sink<u64> for Recorder {
     type Error = OnFire;
     type Stats = ();
 
-    fn stats(&self) {}
-
     fn capacity(&self) -> usize {
         let log = self.log();
         self.room.map_or(usize::MAX, |room| room - (log.received.len() - log.published))
     }
 
-    fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
+    fn receive(&mut self, batch: &mut Vec<u64>, _: &mut Round<'_>) -> Result<(), OnFire> {
         assert!(batch.len() <= self.capacity());
         self.log().received.append(batch);
         Ok(())
@@ -73,7 +76,7 @@ impl Sink<u64> for Recorder {
 }
 
 fn spawn<S: Sink<u64>>(buffer: &AsyncBuffer<u64>, sink: S) -> Drain<u64, S> {
-    Drain::spawn(buffer.clone(), sink, &DrainSettings::default()).unwrap()
+    Drain::spawn(buffer.clone(), sink, DrainSettings::default()).unwrap()
 }
 
 #[test]
@@ -116,7 +119,7 @@ fn a_failing_sink_is_asked_again_and_the_first_error_stays_visible() {
     assert!(matches!(drain.flush(LONG), Err(DrainError::Sink(error)) if *error == OnFire));
     drain.stop(LONG).unwrap();
     assert_eq!((recorder.log().published, drain.errors()), (1, 2));
-    assert!(drain.take_news().is_some() && drain.take_news().is_none(), "told once");
+    assert!(drain.take_new_error().is_some() && drain.take_new_error().is_none(), "reported once");
     assert!(matches!(drain.first_error(), Some(DrainError::Sink(_))));
 }
 
@@ -182,17 +185,11 @@ impl Sink<u64> for Panics {
     type Error = OnFire;
     type Stats = ();
 
-    fn stats(&self) {}
-
-    fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
+    fn receive(&mut self, batch: &mut Vec<u64>, _: &mut Round<'_>) -> Result<(), OnFire> {
         panic!("cannot stand {batch:?}");
     }
 
     fn flush(&mut self) -> Result<Progress<OnFire>, OnFire> {
-        Ok(Progress::Idle)
-    }
-
-    fn close(&mut self) -> Result<Progress<OnFire>, OnFire> {
         Ok(Progress::Idle)
     }
 }
@@ -217,9 +214,7 @@ impl Sink<u64> for Fountain {
     type Error = OnFire;
     type Stats = ();
 
-    fn stats(&self) {}
-
-    fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
+    fn receive(&mut self, batch: &mut Vec<u64>, _: &mut Round<'_>) -> Result<(), OnFire> {
         for item in batch.drain(..) {
             let _ = self.0.push(item);
         }
@@ -232,10 +227,6 @@ impl Sink<u64> for Fountain {
     }
 
     fn flush(&mut self) -> Result<Progress<OnFire>, OnFire> {
-        Ok(Progress::Idle)
-    }
-
-    fn close(&mut self) -> Result<Progress<OnFire>, OnFire> {
         Ok(Progress::Idle)
     }
 }
@@ -260,19 +251,13 @@ impl Sink<u64> for Stuck {
     type Error = OnFire;
     type Stats = ();
 
-    fn stats(&self) {}
-
-    fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
+    fn receive(&mut self, batch: &mut Vec<u64>, _: &mut Round<'_>) -> Result<(), OnFire> {
         let _ = self.0.recv();
         batch.clear();
         Ok(())
     }
 
     fn flush(&mut self) -> Result<Progress<OnFire>, OnFire> {
-        Ok(Progress::Idle)
-    }
-
-    fn close(&mut self) -> Result<Progress<OnFire>, OnFire> {
         Ok(Progress::Idle)
     }
 }
@@ -282,7 +267,7 @@ fn a_hanging_sink_stops_nobody_else() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let (release, gate) = mpsc::channel();
     let settings = DrainSettings::default().drop_timeout(Duration::from_millis(10));
-    let mut drain = Drain::spawn(buffer.clone(), Stuck(gate), &settings).unwrap();
+    let mut drain = Drain::spawn(buffer.clone(), Stuck(gate), settings).unwrap();
     let mut dropped = 0;
     for item in 0..1_000 {
         dropped += u64::from(buffer.push(item).is_err());
@@ -346,7 +331,7 @@ impl Sink<u64> for Slow {
         self.log.lock().unwrap().published
     }
 
-    fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
+    fn receive(&mut self, batch: &mut Vec<u64>, _: &mut Round<'_>) -> Result<(), OnFire> {
         self.log.lock().unwrap().received.append(batch);
         self.changed.notify_all();
         Ok(())
@@ -384,10 +369,6 @@ impl Sink<u64> for Slow {
             }
             Ok(())
         })))
-    }
-
-    fn close(&mut self) -> Result<Progress<OnFire>, OnFire> {
-        self.flush()
     }
 }
 
@@ -464,7 +445,7 @@ fn work_that_hangs_stops_nobody_else() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let sink = Slow { due: true, ..Slow::default() };
     let settings = DrainSettings::default().drop_timeout(Duration::from_millis(10));
-    let mut drain = Drain::spawn(buffer.clone(), sink.clone(), &settings).unwrap();
+    let mut drain = Drain::spawn(buffer.clone(), sink.clone(), settings).unwrap();
     for item in 0..100 {
         buffer.push(item).unwrap();
         drop(sink.until(|log| log.received.len() as u64 == item + 1));
@@ -482,16 +463,16 @@ fn work_that_hangs_stops_nobody_else() {
 #[test]
 fn a_flush_that_succeeded_is_not_told_of_a_later_ones_failure() {
     let drain = spawn(&AsyncBuffer::new(8).unwrap(), Recorder::default());
-    let answers = || {
+    let results = || {
         let state = drain.control.lock();
-        [1, 2, 3].map(|number| state.answer_of(number).map(|answer| answer.is_ok()))
+        [1, 2, 3].map(|number| state.result_of(number).map(|result| result.is_ok()))
     };
-    assert_eq!(answers(), [None, None, None]);
-    drain.control.tell_flushes(1, Ok(()));
-    drain.control.tell_flushes(2, Err(DrainError::NoRoom { left: 1 }));
-    assert_eq!(answers(), [Some(true), Some(false), None]);
-    drain.control.tell_flushes(3, Ok(()));
-    assert_eq!(answers(), [Some(true), Some(true), Some(true)]);
+    assert_eq!(results(), [None, None, None]);
+    drain.control.complete_flushes(1, Ok(()));
+    drain.control.complete_flushes(2, Err(DrainError::NoRoom { left: 1 }));
+    assert_eq!(results(), [Some(true), Some(false), None]);
+    drain.control.complete_flushes(3, Ok(()));
+    assert_eq!(results(), [Some(true), Some(true), Some(true)]);
 }
 
 /// A buffer closed by hand, a sink that fails: who asked for a flush got "timed out" for an answer.

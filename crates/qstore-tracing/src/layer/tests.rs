@@ -1,12 +1,12 @@
 //! Events in, rows out, by a sink that remembers.
 
 use super::*;
-use qstore_buffer::{Progress, Sink};
+use qstore_buffer::{Progress, Round, Sink};
 use qstore_logger::{AsyncMetricsLogger, LoggerSettings};
 use qstore_schema::{Row, Value};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tracing::subscriber::with_default;
 use tracing::{Span, info, info_span, trace};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -19,7 +19,7 @@ impl<R: Send + 'static> Sink<R> for Memory<R> {
     type Error = Infallible;
     type Stats = ();
 
-    fn receive(&mut self, batch: &mut Vec<R>, _: Instant) -> Result<(), Infallible> {
+    fn receive(&mut self, batch: &mut Vec<R>, _: &mut Round<'_>) -> Result<(), Infallible> {
         self.0.lock().unwrap().append(batch);
         Ok(())
     }
@@ -27,12 +27,6 @@ impl<R: Send + 'static> Sink<R> for Memory<R> {
     fn flush(&mut self) -> Result<Progress<Infallible>, Infallible> {
         Ok(Progress::Idle)
     }
-
-    fn close(&mut self) -> Result<Progress<Infallible>, Infallible> {
-        Ok(Progress::Idle)
-    }
-
-    fn stats(&self) {}
 }
 
 /// The rows that come of what happens under the layer.
@@ -40,7 +34,7 @@ fn rows(events: impl FnOnce()) -> Vec<Row> {
     let memory = Arc::new(Mutex::new(Vec::new()));
     let sink = Memory(Arc::clone(&memory));
     let mut logger =
-        AsyncMetricsLogger::<_, Row>::with_sink(sink, &LoggerSettings::default()).unwrap();
+        AsyncMetricsLogger::<_, Row>::with_sink(sink, LoggerSettings::default()).unwrap();
     let layer = MetricsLayer::new(logger.handle(), "run");
     with_default(tracing_subscriber::registry().with(layer), events);
     logger.stop(LONG).unwrap();
@@ -119,7 +113,7 @@ fn spans_say_once_what_belongs_to_all_their_events() {
 fn a_row_with_fixed_columns_is_filled_by_their_names() {
     let memory = Arc::new(Mutex::new(Vec::new()));
     let sink = Memory(Arc::clone(&memory));
-    let mut logger = AsyncMetricsLogger::with_sink(sink, &LoggerSettings::default()).unwrap();
+    let mut logger = AsyncMetricsLogger::with_sink(sink, LoggerSettings::default()).unwrap();
     let layer = MetricsLayer::<MetricsRow>::new(logger.handle(), "run");
     with_default(tracing_subscriber::registry().with(layer), || {
         info!(target: "run", epoch = 1, step = 2, train_loss = 0.25, accuracy = 0.5);
@@ -137,10 +131,9 @@ fn a_row_with_fixed_columns_is_filled_by_their_names() {
 #[test]
 fn two_layers_in_one_subscriber_do_not_see_each_others_spans() {
     let memories = [Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new()))];
-    let settings = LoggerSettings::default();
-    let mut loggers = memories
-        .clone()
-        .map(|memory| AsyncMetricsLogger::<_, Row>::with_sink(Memory(memory), &settings).unwrap());
+    let mut loggers = memories.clone().map(|memory| {
+        AsyncMetricsLogger::<_, Row>::with_sink(Memory(memory), LoggerSettings::default()).unwrap()
+    });
     let layers = (
         MetricsLayer::new(loggers[0].handle(), "run"),
         MetricsLayer::new(loggers[1].handle(), "run::eval"),

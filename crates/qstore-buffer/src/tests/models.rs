@@ -8,9 +8,9 @@
 //! The last tests take away one order of accesses at a time and expect the very same models to
 //! notice: a model that nothing can break proves nothing.
 
-use crate::pop::executor::block_on;
 use crate::ring::{Ring, Taken};
-use crate::wake::Wakeup;
+use crate::tests::executor::block_on;
+use crate::wait::wake::Wakeup;
 use crate::{AsyncBuffer, BufferSettings, Overflow, PushError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ fn wakes_for_one(producers: u64) {
         let buffer = buffer.clone();
         thread::spawn(move || buffer.push(item).unwrap());
     }
-    let mut taken: Vec<_> = (0..producers).map(|_| buffer.pop(None).unwrap()).collect();
+    let mut taken: Vec<_> = (0..producers).map(|_| buffer.pop().unwrap()).collect();
     taken.sort_unstable();
     assert!(taken.into_iter().eq(0..producers));
 }
@@ -108,7 +108,7 @@ fn closes(producers: u64) {
     };
     let consumer = {
         let buffer = buffer.clone();
-        thread::spawn(move || std::iter::from_fn(|| buffer.pop(None)).count())
+        thread::spawn(move || std::iter::from_fn(|| buffer.pop()).count())
     };
     closer.join().unwrap();
     let accepted = threads.into_iter().filter_map(|thread| thread.join().unwrap().then_some(()));
@@ -149,9 +149,9 @@ fn makes_room() {
         let buffer = buffer.clone();
         thread::spawn(move || buffer.push(2).unwrap())
     };
-    assert_eq!(buffer.pop(Some(Duration::ZERO)), Some(1));
+    assert_eq!(buffer.try_pop(), Some(1));
     producer.join().unwrap();
-    assert_eq!(buffer.pop(Some(Duration::ZERO)), Some(2));
+    assert_eq!(buffer.try_pop(), Some(2));
 }
 
 #[test]
@@ -253,7 +253,7 @@ mod shuttle_only {
             let consumers: Vec<_> = (0..4)
                 .map(|_| {
                     let buffer = buffer.clone();
-                    thread::spawn(move || buffer.pop(None).unwrap())
+                    thread::spawn(move || buffer.pop().unwrap())
                 })
                 .collect();
             for item in 0..4 {
@@ -277,7 +277,7 @@ mod shuttle_only {
             let consumers: Vec<_> = (0..2)
                 .map(|_| {
                     let buffer = buffer.clone();
-                    thread::spawn(move || std::iter::from_fn(|| buffer.pop(None)).count())
+                    thread::spawn(move || std::iter::from_fn(|| buffer.pop()).count())
                 })
                 .collect();
             for item in 0..2 {
@@ -304,7 +304,7 @@ mod shuttle_only {
             };
             let thread = {
                 let buffer = buffer.clone();
-                thread::spawn(move || buffer.pop(None))
+                thread::spawn(move || buffer.pop())
             };
             let producer = {
                 let buffer = buffer.clone();
@@ -329,8 +329,7 @@ mod shuttle_only {
                     thread::spawn(move || (0..2).filter(|_| buffer.push(item).is_ok()).count())
                 })
                 .collect();
-            let taken =
-                (0..2).filter(|_| buffer.pop(Some(Duration::ZERO)).is_some()).count() as u64;
+            let taken = (0..2).filter(|_| buffer.try_pop().is_some()).count() as u64;
             for producer in producers {
                 producer.join().unwrap();
             }

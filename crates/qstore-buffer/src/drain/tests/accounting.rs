@@ -5,7 +5,7 @@
 //! names its seed, and `QSTORE_CASE` repeats it alone.
 
 use super::*;
-use crate::{BufferSettings, Overflow, Progress, PushError};
+use crate::{BufferSettings, Overflow, PushError};
 use fastrand::Rng;
 use std::env;
 
@@ -52,7 +52,7 @@ impl Sink<Item> for Moody {
         self.room - (fate.kept.len() - fate.published)
     }
 
-    fn receive(&mut self, batch: &mut Vec<Item>, _: Instant) -> Result<(), Fails> {
+    fn receive(&mut self, batch: &mut Vec<Item>, _: &mut Round<'_>) -> Result<(), Fails> {
         let mut fate = self.fate.lock().unwrap();
         for item in batch.drain(..) {
             let into = if self.random.u8(..) < 16 { &mut fate.rejected } else { &mut fate.kept };
@@ -87,10 +87,6 @@ impl Sink<Item> for Moody {
             return Ok(Progress::Work(Box::new(publish)));
         }
         publish().map(|()| Progress::Idle)
-    }
-
-    fn close(&mut self) -> Result<Progress<Fails>, Fails> {
-        self.flush()
     }
 
     fn stats(&self) -> usize {
@@ -141,7 +137,9 @@ fn run(seed: u64) {
         works_elsewhere: random.bool(),
         random: random.fork(),
     };
-    let mut drain = Drain::spawn(buffer.clone(), sink, &DrainSettings::default()).unwrap();
+    let mut settings = DrainSettings::default();
+    settings.flush_every = random.bool().then(|| Duration::from_micros(random.u64(..2_000)));
+    let mut drain = Drain::spawn(buffer.clone(), sink, settings).unwrap();
     let ends_early = random.bool();
     let told: Vec<Told> = thread::scope(|scope| {
         let producers: Vec<_> = (0..random.usize(1..4))

@@ -1,7 +1,7 @@
 //! Tasks that wait.
 
-use super::executor::block_on;
 use super::*;
+use crate::tests::executor::block_on;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ fn no_wake_up_of_a_task_is_lost() {
         });
         for item in 0..20_000 {
             there.push(item).unwrap();
-            assert_eq!(back.pop(None), Some(item));
+            assert_eq!(back.pop(), Some(item));
         }
         there.close();
     });
@@ -80,7 +80,7 @@ fn a_task_is_woken_once_for_an_item_and_not_at_all_by_the_next() {
     buffer.push('b').unwrap();
     assert_eq!(bell.0.load(SeqCst), 1);
     assert_eq!(pop.as_mut().poll(&mut context), Poll::Ready(Some('a')));
-    assert_eq!(buffer.pop(None), Some('b'));
+    assert_eq!(buffer.pop(), Some('b'));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn tasks_and_threads_share_the_items() {
                     sum
                 })
             }));
-            consumers.push(scope.spawn(|| std::iter::from_fn(|| buffer.pop(None)).sum::<u64>()));
+            consumers.push(scope.spawn(|| std::iter::from_fn(|| buffer.pop()).sum::<u64>()));
         }
         for item in 0..ITEMS {
             while buffer.push(item).is_err() {
@@ -139,7 +139,7 @@ fn a_future_that_is_kept_and_not_polled_keeps_nobody_else_waiting() {
     let mut kept = pin!(buffer.pop_async());
     assert!(kept.as_mut().poll(&mut Context::from_waker(&bell)).is_pending());
     thread::scope(|scope| {
-        let consumers: Vec<_> = (0..3).map(|_| scope.spawn(|| buffer.pop(None))).collect();
+        let consumers: Vec<_> = (0..3).map(|_| scope.spawn(|| buffer.pop())).collect();
         (0..2).for_each(|item| buffer.push(item).unwrap());
         buffer.close();
         let taken = consumers.into_iter().map(|consumer| consumer.join().unwrap());
