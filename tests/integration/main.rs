@@ -28,6 +28,8 @@ mod hot_path;
 mod kill;
 /// The same for a program that does nothing but write metrics.
 mod kill_log;
+/// The loss window that the pages promise.
+mod loss_window;
 /// Bytes that nobody vouches for, given to everything that reads.
 mod malformed_input;
 /// What readers that are not ours find in our files.
@@ -36,3 +38,5 @@ mod readers;
 mod recorded;
 /// Nothing that was pushed is lost by stopping.
 mod stop;
+/// Logging faster than the writer writes, with `?`.
+mod tight_loop;

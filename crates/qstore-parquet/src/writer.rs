@@ -88,8 +88,8 @@ impl<R: Record + Send + 'static> AsyncMetricsWriter<R> {
     /// # Errors
     /// [`Error::Stopped`] after the writer was stopped.
     #[inline]
-    pub fn log(&self, row: impl Into<R>) -> Result<Logged, Error> {
-        match self.drain.buffer().push(row.into()) {
+    pub fn log(&self, row: R) -> Result<Logged, Error> {
+        match self.drain.buffer().push(row) {
             Ok(()) => Ok(Logged::Accepted),
             Err(PushError::Full(_)) => Ok(Logged::Dropped),
             Err(PushError::Closed(_)) => Err(Error::Stopped),

@@ -1,4 +1,4 @@
-//! The ring against a model, and under the races that closing invites.
+//! The ring against a model, and under races with a close.
 
 use super::*;
 use proptest::prelude::*;
@@ -49,7 +49,7 @@ fn policies() -> impl Strategy<Value = Overflow> {
     prop_oneof![Just(Overflow::DropNewest), Just(Overflow::DropOldest), Just(at_once)]
 }
 
-/// What the buffer is to be: a queue, and where every item went.
+/// The expected behavior: a queue, and what became of every item.
 #[derive(Default)]
 struct Model {
     inside: VecDeque<u64>,
@@ -181,7 +181,7 @@ fn a_waiting_pop_gets_the_item_that_is_pushed_later() {
 }
 
 #[test]
-fn closing_wakes_everybody_who_waits() {
+fn closing_wakes_every_waiter() {
     let buffer = AsyncBuffer::<u8>::new(4).unwrap();
     thread::scope(|scope| {
         let consumers: Vec<_> = (0..3).map(|_| scope.spawn(|| buffer.pop())).collect();
@@ -200,7 +200,7 @@ fn a_pop_gives_up_at_its_deadline() {
     assert!(started.elapsed() >= wait);
 }
 
-/// Ping-pong over two one-slot rings: one lost wake-up and it hangs for ever.
+/// Ping-pong over two rings with one slot: a lost wake-up makes it hang.
 #[test]
 fn no_wake_up_is_lost() {
     let (there, back) = (AsyncBuffer::new(1).unwrap(), AsyncBuffer::new(1).unwrap());
@@ -218,9 +218,9 @@ fn no_wake_up_is_lost() {
     });
 }
 
-/// Producers race a close: whatever was accepted comes out, whatever was not is handed back, and the
-/// two add up. With a closed flag beside the ring, instead of in its tail, a push can be accepted after
-/// the last pop: that was seen in one of every few dozen rounds.
+/// Producers race a close: what was accepted comes out, what was not is handed back, and the two add up.
+/// With a closed flag beside the ring instead of in its tail, a push can be accepted after the last pop;
+/// that happened in one of every few dozen rounds.
 #[test]
 fn an_accepted_item_is_never_left_behind_by_a_close() {
     const PRODUCERS: usize = 3;
@@ -273,7 +273,7 @@ fn an_accepted_item_is_never_left_behind_by_a_close() {
     }
 }
 
-/// The same with consumers that pop once and leave, while a batch consumer empties the ring.
+/// The same with a consumer that pops without waiting, while a batch consumer empties the ring.
 #[test]
 fn consumers_that_come_and_go_leave_nothing_behind_either() {
     for round in 0..300 {
@@ -325,7 +325,7 @@ fn consumers_that_come_and_go_leave_nothing_behind_either() {
 }
 
 #[test]
-fn what_was_pushed_never_becomes_less() {
+fn the_count_of_pushed_items_never_decreases() {
     let buffer = AsyncBuffer::new(64).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -387,7 +387,7 @@ fn items_left_inside_are_dropped_with_the_buffer() {
 }
 
 #[test]
-fn a_push_that_may_wait_gets_the_room_a_consumer_makes() {
+fn a_push_that_may_wait_gets_the_room_that_a_consumer_makes() {
     let settings = BufferSettings::default().maxsize(1).overflow(Overflow::BlockFor(Duration::MAX));
     let buffer = AsyncBuffer::with_settings(settings).unwrap();
     thread::scope(|scope| {
@@ -407,7 +407,7 @@ fn a_push_that_may_wait_gets_the_room_a_consumer_makes() {
 }
 
 #[test]
-fn a_push_that_may_wait_waits_no_longer_than_that_and_no_longer_than_the_buffer_is_open() {
+fn a_push_that_may_wait_ends_at_its_deadline_and_at_a_close() {
     let patience = Duration::from_millis(20);
     let open = |overflow| {
         let settings = BufferSettings::default().maxsize(1).overflow(overflow);
@@ -430,7 +430,7 @@ fn a_push_that_may_wait_waits_no_longer_than_that_and_no_longer_than_the_buffer_
 }
 
 #[test]
-fn the_latest_items_stay_where_the_oldest_may_go_and_every_item_ends_somewhere() {
+fn the_latest_items_stay_where_the_oldest_are_discarded_and_every_item_is_counted() {
     const ITEMS: u64 = 20_000;
     let settings = BufferSettings::default().maxsize(8).overflow(Overflow::DropOldest);
     let buffer = AsyncBuffer::with_settings(settings).unwrap();
@@ -455,8 +455,8 @@ fn the_latest_items_stay_where_the_oldest_may_go_and_every_item_ends_somewhere()
     assert_eq!(stats.pushed, stats.evicted + taken.len() as u64);
 }
 
-/// A push found "full" behind a consumer that had claimed 32 slots and lost its core, threw out item
-/// after item from behind these, which made no room, and was dropped itself: four ringfuls in 8 s.
+/// Regression: behind a consumer that had claimed 32 slots and was preempted, a push discarded item after
+/// item, which made no room, and was dropped itself: four times the capacity in 8 s.
 #[test]
 fn a_slot_that_is_being_emptied_costs_no_other_item() {
     let settings = BufferSettings::default().maxsize(4).overflow(Overflow::DropOldest);
@@ -468,9 +468,9 @@ fn a_slot_that_is_being_emptied_costs_no_other_item() {
     assert_eq!((stats.evicted, stats.dropped, stats.size), (0, 1, 2));
 }
 
-/// With producers fast enough one call went on for ever, and its vector with it.
+/// Regression: with fast producers one call never ended, and its vector grew without limit.
 #[test]
-fn taking_everything_out_has_an_end() {
+fn pop_into_ends_although_items_are_pushed() {
     let (buffer, is_over) =
         (AsyncBuffer::new(100).unwrap(), std::sync::atomic::AtomicBool::new(false));
     thread::scope(|scope| {

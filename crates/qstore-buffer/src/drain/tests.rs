@@ -111,7 +111,7 @@ fn flush_covers_everything_pushed_before_even_where_the_sink_takes_little() {
 }
 
 #[test]
-fn a_failing_sink_is_asked_again_and_the_first_error_stays_visible() {
+fn a_failing_sink_is_retried_and_the_first_error_stays_visible() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let recorder = Recorder::failing(2);
     let mut drain = spawn(&buffer, recorder.clone());
@@ -135,7 +135,7 @@ fn a_stop_without_a_limit_waits_for_the_sink_to_recover() {
 }
 
 #[test]
-fn a_sink_without_room_is_an_error_and_no_silent_loss() {
+fn a_sink_without_room_is_an_error_and_not_a_silent_loss() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let mut drain = spawn(&buffer, Recorder { room: Some(0), ..Recorder::default() });
     buffer.push(1).unwrap();
@@ -155,7 +155,7 @@ fn a_sink_that_never_recovers_ends_the_stop_with_its_error() {
 }
 
 #[test]
-fn a_buffer_closed_by_hand_waits_for_the_sink_to_recover() {
+fn a_buffer_closed_by_the_user_waits_for_the_sink_to_recover() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let recorder = Recorder::failing(4);
     let mut drain = spawn(&buffer, recorder.clone());
@@ -207,7 +207,7 @@ fn a_panicking_sink_poisons_the_drain_and_closes_the_buffer() {
     assert!(buffer.is_closed());
 }
 
-/// Pushes itself one more item for each it receives, as a producer that is faster than the sink.
+/// Pushes one more item for each it receives, like a producer that is faster than the sink.
 struct Fountain(AsyncBuffer<u64>, Arc<Mutex<u64>>);
 
 impl Sink<u64> for Fountain {
@@ -232,7 +232,7 @@ impl Sink<u64> for Fountain {
 }
 
 #[test]
-fn what_is_due_is_done_although_the_ring_is_never_empty() {
+fn the_sink_is_ticked_although_the_ring_is_never_empty() {
     let buffer = AsyncBuffer::new(4).unwrap();
     let ticks = Arc::new(Mutex::new(0));
     buffer.push(1).unwrap();
@@ -244,7 +244,7 @@ fn what_is_due_is_done_although_the_ring_is_never_empty() {
     drain.stop(LONG).unwrap();
 }
 
-/// A sink that stands still until the test lets it go.
+/// A sink that blocks until the test releases it.
 struct Stuck(mpsc::Receiver<()>);
 
 impl Sink<u64> for Stuck {
@@ -263,7 +263,7 @@ impl Sink<u64> for Stuck {
 }
 
 #[test]
-fn a_hanging_sink_stops_nobody_else() {
+fn a_sink_that_hangs_blocks_no_producer() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let (release, gate) = mpsc::channel();
     let settings = DrainSettings::default().drop_timeout(Duration::from_millis(10));
@@ -292,11 +292,11 @@ struct Slow {
 #[derive(Default)]
 struct SlowLog {
     received: Vec<u64>,
-    /// How many of them are handed to work, and published by it.
+    /// How many of them were handed to work, and how many it has published.
     handed: usize,
     published: usize,
     under_way: usize,
-    /// How much work may still end, and how the next ends.
+    /// How many pieces of work may end, and how the next ones end.
     may_end: usize,
     endings: Vec<Ending>,
     intake: Option<BufferStats>,
@@ -379,7 +379,7 @@ fn items_are_received_while_the_sink_is_at_work() {
     let mut drain = spawn(&buffer, sink.clone());
     buffer.push(0).unwrap();
     drop(sink.until(|log| log.under_way == 1));
-    // Many ringfuls, and none is dropped because somebody waits for the work.
+    // Many times the capacity, and none is dropped although the work is still under way.
     for item in 1..100_u64 {
         buffer.push(item).unwrap();
         drop(sink.until(|log| log.received.len() as u64 == item + 1));
@@ -394,7 +394,7 @@ fn items_are_received_while_the_sink_is_at_work() {
 }
 
 #[test]
-fn a_flush_covers_what_came_before_it_and_not_only_what_was_at_work() {
+fn a_flush_covers_everything_pushed_before_it_and_not_only_the_work_under_way() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let sink = Slow { due: true, ..Slow::default() };
     let drain = spawn(&buffer, sink.clone());
@@ -408,7 +408,7 @@ fn a_flush_covers_what_came_before_it_and_not_only_what_was_at_work() {
 }
 
 #[test]
-fn failing_work_fails_its_own_flush_and_no_other() {
+fn failing_work_fails_only_its_own_flush() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let sink = Slow::default();
     let mut drain = spawn(&buffer, sink.clone());
@@ -441,7 +441,7 @@ fn panicking_work_poisons_the_drain() {
 }
 
 #[test]
-fn work_that_hangs_stops_nobody_else() {
+fn work_that_hangs_blocks_no_producer() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let sink = Slow { due: true, ..Slow::default() };
     let settings = DrainSettings::default().drop_timeout(Duration::from_millis(10));
@@ -458,10 +458,10 @@ fn work_that_hangs_stops_nobody_else() {
     assert_eq!(sink.log.lock().unwrap().published, 100);
 }
 
-/// There was one answer for all flushes, and a later failure became the answer to an earlier success
-/// whose caller had not looked yet.
+/// Regression: there was one result for all flushes, and a later failure replaced an earlier success whose
+/// caller had not read it yet.
 #[test]
-fn a_flush_that_succeeded_is_not_told_of_a_later_ones_failure() {
+fn a_flush_that_succeeded_does_not_report_the_failure_of_a_later_one() {
     let drain = spawn(&AsyncBuffer::new(8).unwrap(), Recorder::default());
     let results = || {
         let state = drain.control.lock();
@@ -475,9 +475,9 @@ fn a_flush_that_succeeded_is_not_told_of_a_later_ones_failure() {
     assert_eq!(results(), [Some(true), Some(true), Some(true)]);
 }
 
-/// A buffer closed by hand, a sink that fails: who asked for a flush got "timed out" for an answer.
+/// Regression: with a buffer closed by the user and a sink that fails, a flush reported "timed out".
 #[test]
-fn a_flush_is_told_the_sinks_error_also_while_the_close_is_tried_again() {
+fn a_flush_reports_the_sinks_error_also_while_the_close_is_retried() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let mut drain = spawn(&buffer, Recorder::failing(u32::MAX));
     buffer.push(1).unwrap();
