@@ -1,4 +1,4 @@
-//! A program that already logs through `tracing` gets its numbers as columns, without a second call.
+//! The numbers of a program that already uses `tracing` become columns, without a second call.
 
 use qstore_logger::{LoggerSettings, ParquetMetricsLogger};
 use qstore_parquet::WriterSettings;

@@ -1,4 +1,4 @@
-//! The logger on a sink that remembers, fails or stands still.
+//! The logger with a sink that keeps rows, fails or blocks.
 
 use super::*;
 use qstore_buffer::{Progress, Round};
@@ -92,7 +92,7 @@ fn a_ring_without_room_is_refused() {
 }
 
 #[test]
-fn a_handle_logs_to_the_same_place_and_is_told_when_that_is_over() {
+fn a_handle_logs_to_the_same_place_and_is_refused_after_the_stop() {
     let memory = Memory::default();
     let mut logger = logger(&memory);
     let handle = logger.handle();
@@ -109,7 +109,7 @@ fn a_handle_logs_to_the_same_place_and_is_told_when_that_is_over() {
 }
 
 #[test]
-fn lost_rows_are_called_by_their_steps_and_shown_to_the_hook() {
+fn lost_rows_are_labeled_by_their_steps_and_passed_to_the_hook() {
     let (gate, lost) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(Vec::new())));
     let (seen, held) = (Arc::clone(&lost), gate.lock().unwrap());
     let hooks = Hooks::default().on_drop(move |row: &MetricsRow, loss| {
@@ -118,14 +118,18 @@ fn lost_rows_are_called_by_their_steps_and_shown_to_the_hook() {
     let settings = LoggerSettings::default().buffer_size(4);
     let mut logger =
         AsyncMetricsLogger::with_hooks(Gated(Arc::clone(&gate)), settings, hooks).unwrap();
-    let told: Vec<_> =
+    let lost_steps: Vec<_> =
         (0..100).filter(|&step| logger.log_step((0, step, 0.5)) == Ok(Logged::Dropped)).collect();
-    assert!(told.len() >= 100 - 2 * 4, "at most a ringful was taken out");
+    assert!(lost_steps.len() >= 100 - 2 * 4, "at most one ring was taken out");
     drop(held);
     let stats = logger.stop(LONG).unwrap().buffer;
-    assert_eq!((stats.lost_first, stats.lost_last), (told.first().copied(), told.last().copied()));
-    let told: Vec<_> = told.into_iter().map(|step| (step, qstore_buffer::Loss::Dropped)).collect();
-    assert_eq!((*lost.lock().unwrap()).as_slice(), told);
+    assert_eq!(
+        (stats.lost_first, stats.lost_last),
+        (lost_steps.first().copied(), lost_steps.last().copied())
+    );
+    let lost_steps: Vec<_> =
+        lost_steps.into_iter().map(|step| (step, qstore_buffer::Loss::Dropped)).collect();
+    assert_eq!((*lost.lock().unwrap()).as_slice(), lost_steps);
 }
 
 /// Takes nothing while the test holds the lock.

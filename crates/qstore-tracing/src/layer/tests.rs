@@ -1,4 +1,4 @@
-//! Events in, rows out, by a sink that remembers.
+//! Events in, rows out, with a sink that keeps them.
 
 use super::*;
 use qstore_buffer::{Progress, Round, Sink};
