@@ -1,4 +1,4 @@
-//! What happens when a buffer is full: nothing waits, and every dropped item is counted.
+//! What happens when a buffer is full: no push waits, and every dropped item is counted.
 //!
 //! Run it with `cargo run -p qstore-buffer --example overflow`.
 

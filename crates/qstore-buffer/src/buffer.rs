@@ -85,7 +85,7 @@ impl<T> AsyncBuffer<T> {
     /// items back when it is full.
     ///
     /// # Errors
-    /// When `maxsize` is 0, or when there is not enough memory for so many items.
+    /// When `maxsize` is 0, or when there is not enough memory for that many items.
     pub fn new(maxsize: usize) -> Result<Self, SettingError> {
         Self::with_settings(BufferSettings::default().maxsize(maxsize))
     }

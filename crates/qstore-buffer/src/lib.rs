@@ -5,7 +5,7 @@
 //!
 //! | the ring is | `push` | `try_pop` | `pop` |
 //! |---|---|---|---|
-//! | neither full nor empty | stores the item | takes the oldest item | takes the oldest item |
+//! | partly filled | stores the item | takes the oldest item | takes the oldest item |
 //! | full | hands the item back and counts it as dropped; other [policies](Overflow) by choice | takes the oldest item | takes the oldest item |
 //! | empty | stores the item | `None` | waits for an item |
 //! | closed | hands the item back and counts it as refused | what is left, then `None` | what is left, then `None` |
@@ -40,7 +40,7 @@
 //! # How it differs from other queues
 //! | | compared with this crate |
 //! |---|---|
-//! | `crossbeam`'s `ArrayQueue` | The same algorithm, due to Dmitry Vyukov. It cannot be closed, nobody can wait for an item, and it counts nothing. |
+//! | `crossbeam`'s `ArrayQueue` | The same algorithm, due to Dmitry Vyukov. It cannot be closed, has no way to wait for an item, and counts nothing. |
 //! | `crossbeam` and `std` bounded channels | A full channel blocks the sender, or hands the item back from `try_send` without counting it. A receiver that waits is woken by every send; a [`Drain`] is woken once per half a ring, because a wake-up costs the sender more than the push. |
 //! | `rtrb` | One producer and one consumer, and faster for these. This ring takes any number of both. |
 //! | `tokio::sync::mpsc` | Waits for room as a future, inside a runtime. This ring needs no runtime and still has [`pop_async`](AsyncBuffer::pop_async). |

@@ -1,7 +1,7 @@
 //! The ring of slots: items go in at the tail and come out at the head, each once, in order.
 //!
-//! A *position* names a slot and the lap of the ring it is used in. Each slot carries a *stamp* that
-//! says for which position it is free or filled:
+//! A *position* identifies a slot and the lap of the ring in which it is used. Each slot carries a *stamp* that
+//! records for which position it is free or filled:
 //!
 //! | stamp | the slot |
 //! |---|---|

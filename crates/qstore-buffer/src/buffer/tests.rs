@@ -462,7 +462,7 @@ fn a_slot_that_is_being_emptied_costs_no_other_item() {
     let settings = BufferSettings::default().maxsize(4).overflow(Overflow::DropOldest);
     let buffer = AsyncBuffer::with_settings(settings).unwrap();
     (0..4).for_each(|item| buffer.push(item).unwrap());
-    let _stands_still = buffer.shared.ring.claim(2);
+    let _claimed = buffer.shared.ring.claim(2);
     assert_eq!(buffer.push(4), Err(PushError::Full(4)));
     let stats = buffer.stats();
     assert_eq!((stats.evicted, stats.dropped, stats.size), (0, 1, 2));

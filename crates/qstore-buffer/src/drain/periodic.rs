@@ -1,4 +1,4 @@
-//! When a flush is due that nobody requested.
+//! When a flush is due that was not requested by a call.
 
 use std::time::{Duration, Instant};
 

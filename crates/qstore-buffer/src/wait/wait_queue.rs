@@ -20,7 +20,7 @@ use std::task::Waker;
 #[derive(Debug)]
 pub(crate) struct WaitQueue {
     state: Mutex<State>,
-    /// Length of the queue: a push that wakes somebody takes the lock only if it is not 0.
+    /// Length of the queue: a push that wakes a consumer takes the lock only if it is not 0.
     queued: AtomicUsize,
 }
 

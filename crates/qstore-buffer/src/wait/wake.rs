@@ -1,4 +1,4 @@
-//! How a push wakes a waiting consumer without paying for it when nobody waits.
+//! How a push wakes a waiting consumer, at no cost when none waits.
 //!
 //! `wake_at` is 0 while no consumer waits, and n while one wants to be woken as soon as n items are in
 //! the ring. A push therefore reads one word; only when it completes the n does it swap the word to 0

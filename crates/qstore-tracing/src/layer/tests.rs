@@ -29,7 +29,7 @@ impl<R: Send + 'static> Sink<R> for Memory<R> {
     }
 }
 
-/// The rows that come of what happens under the layer.
+/// The rows of the events that occur under the layer.
 fn rows(events: impl FnOnce()) -> Vec<Row> {
     let memory = Arc::new(Mutex::new(Vec::new()));
     let sink = Memory(Arc::clone(&memory));
@@ -84,7 +84,7 @@ fn only_events_of_the_target_and_with_a_number_are_taken() {
 }
 
 #[test]
-fn spans_say_once_what_belongs_to_all_their_events() {
+fn fields_of_a_span_are_in_the_rows_of_all_its_events() {
     let rows = rows(|| {
         let epoch = info_span!(target: "run", "epoch", epoch = 3, lr = tracing::field::Empty);
         let _epoch = epoch.clone().entered();
@@ -127,7 +127,8 @@ fn a_row_with_fixed_columns_is_filled_by_their_names() {
     assert_eq!(*rows, [expected]);
 }
 
-/// Both kept their fields under one type, and the second one's span was a panic in the training loop.
+/// Regression: both kept their fields under one type, and a span of the second one was a panic in the training
+/// loop.
 #[test]
 fn two_layers_in_one_subscriber_do_not_see_each_others_spans() {
     let memories = [Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new()))];
@@ -153,9 +154,9 @@ fn two_layers_in_one_subscriber_do_not_see_each_others_spans() {
     assert_eq!(names, [vec!["seed", "fold", "loss"], vec!["fold", "loss"]]);
 }
 
-/// Each record was one more entry in the span, and every later event copied them all.
+/// Regression: each record was one more entry in the span, and every later event copied them all.
 #[test]
-fn a_field_that_is_recorded_again_and_again_stands_once_in_a_row() {
+fn a_field_that_is_recorded_repeatedly_is_in_the_row_once() {
     let rows = rows(|| {
         let run = info_span!(target: "run", "run", step = 0);
         let _run = run.enter();

@@ -189,7 +189,7 @@ fn run(seed: u64) {
         if intake.evicted == 0 {
             assert_eq!(all, pushed.accepted, "each accepted item ends in one place");
         } else {
-            assert!(all.is_sorted_by(|a, b| a < b), "no item twice");
+            assert!(all.is_sorted_by(|a, b| a < b), "no duplicate item");
             assert!(all.iter().all(|item| pushed.accepted.contains(item)));
         }
     }
