@@ -138,8 +138,8 @@ fn run(seed: u64) {
         works_elsewhere: random.bool(),
         random: random.fork(),
     };
-    let mut settings = DrainSettings::default();
-    settings.flush_every = random.bool().then(|| Duration::from_micros(random.u64(..2_000)));
+    let flush_every = random.bool().then(|| Duration::from_micros(random.u64(..2_000)));
+    let settings = DrainSettings { flush_every, ..DrainSettings::default() };
     let mut drain = Drain::spawn(buffer.clone(), sink, settings).unwrap();
     let ends_early = random.bool();
     let pushed: Vec<Pushed> = thread::scope(|scope| {

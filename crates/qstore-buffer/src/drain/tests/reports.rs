@@ -100,6 +100,5 @@ fn the_first_loss_of_each_kind_is_reported_at_once_and_later_ones_after_an_inter
     assert_eq!(dropped_and_evicted_after(3, 5, 1), (1, 1), "the first of its kind");
     assert_eq!(dropped_and_evicted_after(11, 5, 1), (2, 1));
     assert_eq!(dropped_and_evicted_after(30, 5, 1), (2, 1), "nothing was lost since");
-    drop(dropped_and_evicted_after);
     assert_eq!((events.count("lost=1 "), events.count("lost=4 ")), (2, 1));
 }
