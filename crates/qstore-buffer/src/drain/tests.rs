@@ -111,6 +111,23 @@ fn flush_covers_everything_pushed_before_even_where_the_sink_takes_little() {
 }
 
 #[test]
+fn a_sink_is_flushed_periodically_without_a_call() {
+    for room in [None, Some(2)] {
+        let buffer = AsyncBuffer::new(8).unwrap();
+        let recorder = Recorder { room, ..Recorder::failing(1) };
+        let settings = DrainSettings::default().flush_every(Duration::from_millis(1));
+        let _drain = Drain::spawn(buffer.clone(), recorder.clone(), settings).unwrap();
+        // Also what is received after the first flush, and after one that failed.
+        for item in 0..5 {
+            buffer.push(item).unwrap();
+            while recorder.log().published as u64 <= item {
+                thread::yield_now();
+            }
+        }
+    }
+}
+
+#[test]
 fn a_failing_sink_is_retried_and_the_first_error_stays_visible() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let recorder = Recorder::failing(2);

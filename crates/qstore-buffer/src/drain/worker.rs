@@ -237,7 +237,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             let drained = self.drain(usize::try_from(owed).unwrap_or(usize::MAX));
             // mutant: flush_before_the_rows
             let is_covered = self.buffer.taken() >= upto;
-            self.complete(Sink::flush)?;
+            self.complete_flush()?;
             if is_covered {
                 return Ok(());
             }
@@ -272,13 +272,19 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         if !self.periodic.is_under_way() {
             return Ok(());
         }
-        let outcome = self.complete(Sink::flush);
-        self.periodic.end(outcome.is_ok(), Instant::now());
-        match outcome {
+        match self.complete_flush() {
             Err(error @ DrainError::Panicked { .. }) => Err(error),
             // Latched; what was to be flushed is part of the flush that follows.
             _ => Ok(()),
         }
+    }
+
+    /// Flushes what was received before this call.
+    fn complete_flush(&mut self) -> Result<(), DrainError<S::Error>> {
+        self.periodic.begin();
+        let outcome = self.complete(Sink::flush);
+        self.periodic.end(outcome.is_ok(), Instant::now());
+        outcome
     }
 
     /// Calls until nothing is left to do.
