@@ -41,13 +41,12 @@ pub struct LogHandle<R = MetricsRow> {
     clock: Arc<Clock>,
 }
 
-/// Pushes a row into the ring of a logger.
+/// The outcome for a row that the ring handed back.
 #[inline]
-pub(crate) fn push<R>(buffer: &AsyncBuffer<R>, row: R) -> Result<Logged, LogError> {
-    match buffer.push(row) {
-        Ok(()) => Ok(Logged::Accepted),
-        Err(PushError::Full(_)) => Ok(Logged::Dropped),
-        Err(PushError::Closed(_)) => Err(LogError::Stopped),
+pub(crate) fn not_stored<R>(error: &PushError<R>) -> Result<Logged, LogError> {
+    match error {
+        PushError::Full(_) => Ok(Logged::Dropped),
+        PushError::Closed(_) => Err(LogError::Stopped),
     }
 }
 
@@ -62,7 +61,10 @@ impl<R> LogHandle<R> {
     /// [`LogError::Stopped`] after the logger was stopped. A full ring is not an error.
     #[inline]
     pub fn log(&self, row: impl Into<R>) -> Result<Logged, LogError> {
-        push(&self.buffer, row.into())
+        match self.buffer.push(row.into()) {
+            Ok(()) => Ok(Logged::Accepted),
+            Err(error) => not_stored(&error),
+        }
     }
 
     /// The time as the logger stamps it, in seconds since 1970-01-01 UTC.

@@ -219,7 +219,10 @@ impl<S: Sink<R>, R: Send + 'static> AsyncMetricsLogger<S, R> {
     /// [`LogError::Stopped`] after the logger was stopped. A full ring is not an error.
     #[inline]
     pub fn log(&self, row: impl Into<R>) -> Result<Logged, LogError> {
-        handle::push(self.drain.buffer(), row.into())
+        match self.drain.buffer().push(row.into()) {
+            Ok(()) => Ok(Logged::Accepted),
+            Err(error) => handle::not_stored(&error),
+        }
     }
 
     /// A handle that logs to the same place and can be cloned and sent to other threads. The logger
