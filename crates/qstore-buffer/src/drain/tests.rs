@@ -224,6 +224,35 @@ fn a_panicking_sink_poisons_the_drain_and_closes_the_buffer() {
     assert!(buffer.is_closed());
 }
 
+/// Cannot take an item.
+struct Refuses;
+
+impl Sink<u64> for Refuses {
+    type Error = OnFire;
+    type Stats = ();
+
+    fn receive(&mut self, batch: &mut Vec<u64>, _: &mut Round<'_>) -> Result<(), OnFire> {
+        batch.clear();
+        Err(OnFire)
+    }
+
+    fn flush(&mut self) -> Result<Progress<OnFire>, OnFire> {
+        Ok(Progress::Idle)
+    }
+}
+
+#[test]
+fn an_error_of_receiving_is_kept_and_counted() {
+    let buffer = AsyncBuffer::new(8).unwrap();
+    let mut drain = spawn(&buffer, Refuses);
+    assert!(drain.is_healthy());
+    buffer.push(1).unwrap();
+    drain.flush(LONG).unwrap();
+    assert!(!drain.is_healthy());
+    assert!(matches!(drain.first_error(), Some(DrainError::Sink(error)) if *error == OnFire));
+    assert_eq!(drain.stop(LONG).unwrap().errors, 1);
+}
+
 /// Pushes one more item for each it receives, like a producer that is faster than the sink.
 struct Fountain(AsyncBuffer<u64>, Arc<Mutex<u64>>);
 
