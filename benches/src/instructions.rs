@@ -16,7 +16,7 @@ use crate::workload::steps;
 use crate::{Result, Run, logger};
 use crossbeam_queue::ArrayQueue;
 use parquet::basic::{Compression as Codec, GzipLevel};
-use qstore_buffer::{AsyncBuffer, Progress, Sink};
+use qstore_buffer::{AsyncBuffer, Progress, Round, Sink};
 use qstore_logger::{AsyncMetricsLogger, LoggerSettings, MetricsRow};
 use qstore_parquet::{MetricsLog, WriterSettings};
 use qstore_schema::TrainingMetrics;
@@ -182,9 +182,10 @@ fn log_step(count: usize) -> Result {
     let steps = steps::random(logger::KNOWN_STEPS);
     // The ring is never half full: no call wakes the thread that empties it.
     let settings = LoggerSettings::default().buffer_size(4 * count);
-    let logger = AsyncMetricsLogger::with_sink(Discard, &settings)?;
+    let logger = AsyncMetricsLogger::with_sink(Discard, settings)?;
     callgrind_counts_here(count, |number| {
-        Ok(logger.log_step(logger::row(&steps[number % steps.len()], number))?)
+        logger.log_step(logger::row(&steps[number % steps.len()], number))?;
+        Ok(())
     })
 }
 
@@ -226,7 +227,11 @@ impl Sink<MetricsRow> for Discard {
     type Error = Infallible;
     type Stats = ();
 
-    fn receive(&mut self, batch: &mut Vec<MetricsRow>, _: Instant) -> Result<(), Infallible> {
+    fn receive(
+        &mut self,
+        batch: &mut Vec<MetricsRow>,
+        _: &mut Round<'_>,
+    ) -> Result<(), Infallible> {
         batch.clear();
         Ok(())
     }
@@ -234,12 +239,6 @@ impl Sink<MetricsRow> for Discard {
     fn flush(&mut self) -> Result<Progress<Infallible>, Infallible> {
         Ok(Progress::Idle)
     }
-
-    fn close(&mut self) -> Result<Progress<Infallible>, Infallible> {
-        Ok(Progress::Idle)
-    }
-
-    fn stats(&self) {}
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::harness::statistics::Summary;
 use crate::logger::step_rivals::{Csv, Rival, UnboundedChannel};
 use crate::workload::steps;
 use crate::{Result, Run};
-use qstore_logger::{LogError, LoggerSettings, MetricsRow, ParquetMetricsLogger};
+use qstore_logger::{Logged, LoggerSettings, MetricsRow, ParquetMetricsLogger};
 use qstore_parquet::WriterSettings;
 use qstore_schema::TrainingMetrics;
 use std::cell::Cell;
@@ -51,19 +51,14 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
     let parquet = scratch.join("logged.parquet");
     let settings = LoggerSettings::default().buffer_size(MAXSIZE);
     let mut logger =
-        ParquetMetricsLogger::open_with(&parquet, &settings, WriterSettings::default())?;
+        ParquetMetricsLogger::open_with(&parquet, settings, WriterSettings::default())?;
     let (dropped, attempts) = (Cell::new(0_u64), Cell::new(0_u64));
     let ours = || {
         turn(|step| {
             attempts.set(attempts.get() + 1);
-            match logger.log_step(row(&steps[step % KNOWN_STEPS], step)) {
-                Ok(()) => Ok(()),
-                Err(LogError::Dropped) => {
-                    dropped.set(dropped.get() + 1);
-                    Ok(())
-                }
-                Err(error) => Err(error.into()),
-            }
+            let logged = logger.log_step(row(&steps[step % KNOWN_STEPS], step))?;
+            dropped.set(dropped.get() + u64::from(logged == Logged::Dropped));
+            Ok(())
         })
     };
     let mut contenders = vec![Contender::several(ours_measures(), ours)];

@@ -30,14 +30,17 @@ fn a_bad_setting_is_reported_by_name_with_its_range() {
     let dir = tempfile::tempdir().unwrap();
     let metrics = dir.path().join("metrics.parquet");
     let writer = WriterSettings::default;
-    check(AsyncBuffer::<u8>::new(0), &["maxsize is 0", "at least one"]);
+    check(AsyncBuffer::<u8>::new(0), &["maxsize is 0", "1 or more"]);
     check(start(&metrics, writer().flush_interval(0)), &["flush_interval is 0", "1 or more"]);
     check(start(&metrics, writer().flush_after(Duration::ZERO)), &["flush_after is 0"]);
     check("brotli".parse::<qstore::parquet::Compression>(), &["`brotli`", "zstd, lz4, gzip"]);
     let gzip = qstore::parquet::Compression::GZIP.level(11);
     check(start(&metrics, writer().compression(gzip)), &["compression is gzip:11", "0 to 9"]);
     let logger = LoggerSettings::default().buffer_size(0);
-    check(AsyncMetricsLogger::open_with(&metrics, &logger, writer()), &["buffer_size"]);
+    check(
+        AsyncMetricsLogger::open_with(&metrics, logger, writer()),
+        &["buffer_size is 0", "1 or more", "default 1000"],
+    );
 
     let checkpoints = dir.path().join("checkpoints");
     let manager = |settings| CheckpointManager::open(&checkpoints, settings);

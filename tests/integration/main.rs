@@ -30,6 +30,8 @@ mod hot_path;
 mod kill;
 /// `kill -9` of a program that only writes metrics.
 mod kill_log;
+/// The loss window that the pages promise.
+mod loss_window;
 /// Untrusted bytes, passed to everything that reads.
 mod malformed_input;
 /// What third-party readers find in our files.
@@ -38,3 +40,5 @@ mod readers;
 mod recorded;
 /// Stopping loses no accepted row.
 mod stop;
+/// Logging faster than the writer writes, with `?`.
+mod tight_loop;

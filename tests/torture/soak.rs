@@ -55,7 +55,7 @@ fn soak(trial: &Trial, name: &str, compression: Compression, turns: u64) -> Vec<
     let writer = WriterSettings::default().compression(compression).row_group_rows_max(5_000);
     let logger = LoggerSettings::default().buffer_size(2_000);
     let mut logger =
-        AsyncMetricsLogger::open_with(&file, &logger, writer).expect("a file can be created");
+        AsyncMetricsLogger::open_with(&file, logger, writer).expect("a file can be created");
     let settings = CheckpointSettings::default().keep_last(3).layout(Layout::Directory);
     let mut manager = CheckpointManager::open(dir.path().join("checkpoints"), settings)
         .expect("a directory can be created");

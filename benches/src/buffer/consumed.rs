@@ -2,7 +2,7 @@
 
 use super::queue::{LINGER, Queue, Row200};
 use crate::Result;
-use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Progress, Sink};
+use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Progress, Round, Sink};
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Drained {
     pub(super) fn start() -> Result<Self> {
         let buffer = AsyncBuffer::open();
         let settings = DrainSettings::default().linger(LINGER);
-        Ok(Self { drain: Drain::spawn(buffer.clone(), Discard, &settings)?, buffer })
+        Ok(Self { drain: Drain::spawn(buffer.clone(), Discard, settings)?, buffer })
     }
 }
 
@@ -62,7 +62,7 @@ impl Sink<Row200> for Discard {
     type Error = Infallible;
     type Stats = ();
 
-    fn receive(&mut self, batch: &mut Vec<Row200>, _: Instant) -> Result<(), Infallible> {
+    fn receive(&mut self, batch: &mut Vec<Row200>, _: &mut Round<'_>) -> Result<(), Infallible> {
         black_box(batch).clear();
         Ok(())
     }
@@ -70,12 +70,6 @@ impl Sink<Row200> for Discard {
     fn flush(&mut self) -> Result<Progress<Infallible>, Infallible> {
         Ok(Progress::Idle)
     }
-
-    fn close(&mut self) -> Result<Progress<Infallible>, Infallible> {
-        Ok(Progress::Idle)
-    }
-
-    fn stats(&self) {}
 }
 
 /// A rival: a queue with a thread that sleeps in its `wait`.

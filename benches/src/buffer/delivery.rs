@@ -6,7 +6,7 @@
 use crate::Result;
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
-use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Progress, Sink};
+use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Progress, Round, Sink};
 use std::convert::Infallible;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
@@ -25,14 +25,14 @@ pub(crate) fn measure(set: &'static str) -> Result<Vec<Row>> {
     let consumer = {
         let buffer = buffer.clone();
         thread::spawn(move || {
-            while let Some(pushed) = buffer.pop(None) {
+            while let Some(pushed) = buffer.pop() {
                 let _ = popped.send(pushed.elapsed());
             }
         })
     };
     let (drained, drained_at) = channel();
     let drain_buffer = AsyncBuffer::new(16)?;
-    let drain = Drain::spawn(drain_buffer.clone(), Reports(drained), &DrainSettings::default())?;
+    let drain = Drain::spawn(drain_buffer.clone(), Reports(drained), DrainSettings::default())?;
     let (peer, inbox) = sync_channel::<Instant>(16);
     let (received, received_at) = channel();
     let peers_thread = thread::spawn(move || {
@@ -93,7 +93,7 @@ impl Sink<Instant> for Reports {
     type Error = Infallible;
     type Stats = ();
 
-    fn receive(&mut self, batch: &mut Vec<Instant>, _: Instant) -> Result<(), Infallible> {
+    fn receive(&mut self, batch: &mut Vec<Instant>, _: &mut Round<'_>) -> Result<(), Infallible> {
         for pushed in batch.drain(..) {
             let _ = self.0.send(pushed.elapsed());
         }
@@ -103,10 +103,4 @@ impl Sink<Instant> for Reports {
     fn flush(&mut self) -> Result<Progress<Infallible>, Infallible> {
         Ok(Progress::Idle)
     }
-
-    fn close(&mut self) -> Result<Progress<Infallible>, Infallible> {
-        Ok(Progress::Idle)
-    }
-
-    fn stats(&self) {}
 }

@@ -43,11 +43,11 @@ impl Queue for AsyncBuffer<Row200> {
     }
 
     fn pop(&self) -> Option<Row200> {
-        AsyncBuffer::pop(self, Some(Duration::ZERO))
+        self.try_pop()
     }
 
     fn wait(&self) -> Option<Row200> {
-        AsyncBuffer::pop(self, Some(LINGER))
+        self.pop_timeout(LINGER)
     }
 }
 

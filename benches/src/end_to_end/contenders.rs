@@ -5,7 +5,7 @@ use crate::checkpoint::save_safetensors;
 use crate::logger::step_rivals::{Csv, Rival};
 use crate::workload::model;
 use crate::{Result, Run};
-use qstore_logger::{LogError, LoggerSettings, MetricsRow, ParquetMetricsLogger};
+use qstore_logger::{LoggerSettings, MetricsRow, ParquetMetricsLogger};
 use qstore_parquet::{MetricsFile, WriterSettings};
 use qstore_schema::{StateDict, TrainingMetrics};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, StagingArena};
@@ -181,7 +181,7 @@ struct Ours {
 impl Ours {
     fn open(plan: &Plan, path: &Path, model: &StateDict) -> Result<Self> {
         let settings = LoggerSettings::default().buffer_size(10_000);
-        let logger = ParquetMetricsLogger::open_with(path, &settings, WriterSettings::default())?;
+        let logger = ParquetMetricsLogger::open_with(path, settings, WriterSettings::default())?;
         let dir = plan.checkpoints_dir();
         let checkpoints = CheckpointManager::open(dir, CheckpointSettings::default())?;
         let arena = StagingArena::new(2 * model.tensor_bytes());
@@ -194,11 +194,9 @@ impl Ours {
 impl Storage for Ours {
     fn log(&mut self, known: &TrainingMetrics, step: i64) -> Result {
         let metrics = TrainingMetrics { step, ..known.clone() };
-        match self.logger.log_step(MetricsRow::from(metrics)) {
-            // Counted: the row will be missing in the file.
-            Ok(()) | Err(LogError::Dropped) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        // A dropped row is counted.
+        self.logger.log_step(MetricsRow::from(metrics))?;
+        Ok(())
     }
 
     fn save(&mut self, epoch: u64, model: &StateDict) -> Result {

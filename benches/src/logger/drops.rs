@@ -39,15 +39,12 @@ pub(crate) fn measure(scratch: &Path, steps: &[TrainingMetrics]) -> Result<Vec<R
 fn one_minute(name: &'static str, scratch: &Path, steps: &[TrainingMetrics]) -> Result<Row> {
     let path = scratch.join(format!("{name}.parquet"));
     let settings = LoggerSettings::default().buffer_size(MAXSIZE);
-    let mut logger = ParquetMetricsLogger::open_with(&path, &settings, WriterSettings::default())?;
+    let mut logger = ParquetMetricsLogger::open_with(&path, settings, WriterSettings::default())?;
     let bursts = pace::keep(EVERY, MINUTE, Between::Sleeps, |number| {
         for step in number * BURST..(number + 1) * BURST {
-            match logger.log_step(row(&steps[step % KNOWN_STEPS], step)) {
-                Ok(()) | Err(LogError::Dropped) => {}
-                Err(error) => return Err(error),
-            }
+            logger.log_step(row(&steps[step % KNOWN_STEPS], step))?;
         }
-        Ok(())
+        Ok::<_, LogError>(())
     })?;
     let summary = logger.stop(Duration::from_mins(1))?;
     std::fs::remove_file(path)?;

@@ -1,11 +1,10 @@
-//! What happens when a buffer is full: nothing waits, and every dropped item is counted.
+//! What happens when a buffer is full: no push waits, and every dropped item is counted.
 //!
 //! Run it with `cargo run -p qstore-buffer --example overflow`.
 
-use qstore_buffer::{AsyncBuffer, Error, PushError};
-use std::time::Duration;
+use qstore_buffer::{AsyncBuffer, PushError, SettingError};
 
-fn main() -> Result<(), Error> {
+fn main() -> Result<(), SettingError> {
     let buffer = AsyncBuffer::with_name(5, "overflow")?;
 
     for step in 0..8 {
@@ -16,14 +15,14 @@ fn main() -> Result<(), Error> {
         }
     }
 
-    let oldest = buffer.pop(Some(Duration::ZERO));
+    let oldest = buffer.try_pop();
     println!("\ntaken out: {oldest:?}; now there is room again");
     println!("step 8: {:?}", buffer.push(8));
 
     buffer.close();
     println!("step 9, after the close: {:?}", buffer.push(9));
     print!("still inside:");
-    while let Some(step) = buffer.pop(None) {
+    while let Some(step) = buffer.pop() {
         print!(" {step}");
     }
     println!("\n\n{:#?}", buffer.stats());

@@ -2,9 +2,9 @@
 //!
 //! Run it with `cargo run -p qstore-buffer --example own_sink`.
 
-use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Progress, Sink};
+use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Progress, Round, Sink};
 use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Adds up what it is given; a real sink would write it somewhere.
 #[derive(Default)]
@@ -17,9 +17,7 @@ impl Sink<u64> for Sum {
     type Error = Infallible;
     type Stats = ();
 
-    fn stats(&self) {}
-
-    fn receive(&mut self, batch: &mut Vec<u64>, _now: Instant) -> Result<(), Infallible> {
+    fn receive(&mut self, batch: &mut Vec<u64>, _: &mut Round<'_>) -> Result<(), Infallible> {
         self.count += batch.len() as u64;
         self.total += batch.drain(..).sum::<u64>();
         Ok(())
@@ -38,7 +36,7 @@ impl Sink<u64> for Sum {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let buffer = AsyncBuffer::new(1_000)?;
-    let mut drain = Drain::spawn(buffer.clone(), Sum::default(), &DrainSettings::default())?;
+    let mut drain = Drain::spawn(buffer.clone(), Sum::default(), DrainSettings::default())?;
     for item in 1..=100 {
         buffer.push(item)?;
     }

@@ -1,22 +1,68 @@
-//! The buffer as its users see it: a ring, what happens when it is full, a way to wait, and counters.
+//! The buffer as its users see it: a ring, a policy for when it is full, a way to wait, and counters.
 
-use crate::counters::Counters;
-use crate::pop::{Items, Pop};
+use crate::buffer::counters::Counters;
+use crate::buffer::hooks::{Hooks, Loss};
+use crate::buffer::settings::{BufferSettings, Overflow};
+use crate::buffer::stats::BufferStats;
+use crate::error::PushError;
 use crate::ring::{Refused, Ring, Taken};
-use crate::room::Room;
-use crate::seat::Ticket;
-use crate::settings::{BufferSettings, Hooks, Loss, Overflow};
 use crate::sync::spin_loop;
-use crate::wake::Wakeup;
-use crate::{BufferStats, Error, PushError};
+use crate::wait::room::Room;
+use crate::wait::wait_queue::Waiter;
+use crate::wait::wake::Wakeup;
+use qstore_settings::SettingError;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// A bounded ring shared by any number of producers and consumers; clones are handles to the same
-/// ring.
+mod counters;
+pub(crate) mod hooks;
+pub(crate) mod settings;
+pub(crate) mod stats;
+pub(crate) mod tasks;
+
+/// A bounded queue shared by any number of producers and consumers. Clones are handles to the same
+/// queue.
+///
+/// * [`push`](Self::push) stores an item. When the buffer is full, the [`Overflow`] policy decides;
+///   by default the item is handed back in [`PushError::Full`] and counted as dropped. When the buffer
+///   is closed, it is handed back in [`PushError::Closed`] and counted as refused.
+/// * [`pop`](Self::pop) takes the oldest item and waits for one while the buffer is empty.
+///   [`try_pop`](Self::try_pop) does not wait, [`pop_timeout`](Self::pop_timeout) waits for a limited
+///   time, and [`pop_async`](Self::pop_async) waits as a future. Once the buffer is closed and empty,
+///   each of them returns `None`.
+/// * [`close`](Self::close) ends the intake. What is in the buffer can still be taken out; closing
+///   discards nothing.
+/// * Dropping the last handle drops the items that are left. Dropping a handle while others exist
+///   does nothing, so a producer that ends does not close the buffer.
+///
+/// Items of one producer come out in the order in which it pushed them. Between producers there is no
+/// order.
+///
+/// ```
+/// use qstore_buffer::AsyncBuffer;
+/// use std::thread;
+///
+/// let buffer = AsyncBuffer::new(1_000)?;
+/// let sum: u64 = thread::scope(|scope| {
+///     let consumer = scope.spawn(|| {
+///         let mut sum = 0;
+///         while let Some(item) = buffer.pop() {
+///             sum += item;
+///         }
+///         sum
+///     });
+///     for item in 1..=100 {
+///         buffer.push(item).unwrap();
+///     }
+///     buffer.close(); // the consumer takes what is left, and ends
+///     consumer.join().unwrap()
+/// });
+/// assert_eq!(sum, 5_050);
+/// # Ok::<(), qstore_buffer::SettingError>(())
+/// ```
 pub struct AsyncBuffer<T> {
     shared: Arc<Shared<T>>,
 }
@@ -32,46 +78,42 @@ struct Shared<T> {
 }
 
 impl<T> AsyncBuffer<T> {
-    /// The capacity that suits most training loops.
-    pub const DEFAULT_MAXSIZE: usize = 10_000;
+    /// The default capacity, which suits most training loops.
+    pub const DEFAULT_MAXSIZE: usize = BufferSettings::MAXSIZE;
 
     /// A buffer for `maxsize` items, allocated at once, with the name `async_buffer`, which hands new
     /// items back when it is full.
     ///
     /// # Errors
-    /// [`Error::ZeroMaxsize`], [`Error::TooLarge`].
-    pub fn new(maxsize: usize) -> Result<Self, Error> {
+    /// When `maxsize` is 0, or when there is not enough memory for that many items.
+    pub fn new(maxsize: usize) -> Result<Self, SettingError> {
         Self::with_settings(BufferSettings::default().maxsize(maxsize))
     }
 
-    /// As [`new`](Self::new), with a name of its own, which appears in [`stats`](Self::stats).
+    /// Like [`new`](Self::new), with a name, which appears in [`stats`](Self::stats) and in warnings.
     ///
     /// # Errors
-    /// [`Error::ZeroMaxsize`], [`Error::TooLarge`].
-    pub fn with_name(maxsize: usize, name: impl Into<String>) -> Result<Self, Error> {
+    /// As [`new`](Self::new).
+    pub fn with_name(maxsize: usize, name: impl Into<String>) -> Result<Self, SettingError> {
         Self::with_settings(BufferSettings::default().maxsize(maxsize).name(name))
     }
 
     /// A buffer with settings.
     ///
     /// # Errors
-    /// [`Error::ZeroMaxsize`], [`Error::TooLarge`].
-    pub fn with_settings(settings: BufferSettings) -> Result<Self, Error> {
+    /// As [`new`](Self::new).
+    pub fn with_settings(settings: BufferSettings) -> Result<Self, SettingError> {
         Self::with_hooks(settings, Hooks::default())
     }
 
-    /// A buffer with settings that tells what it loses.
+    /// A buffer with settings, and with callbacks for the items it loses.
     ///
     /// # Errors
-    /// [`Error::ZeroMaxsize`], [`Error::TooLarge`].
-    pub fn with_hooks(settings: BufferSettings, hooks: Hooks<T>) -> Result<Self, Error> {
-        if settings.maxsize == 0 {
-            return Err(Error::ZeroMaxsize);
-        }
-        let ring =
-            Ring::new(settings.maxsize).ok_or(Error::TooLarge { maxsize: settings.maxsize })?;
+    /// As [`new`](Self::new).
+    pub fn with_hooks(settings: BufferSettings, hooks: Hooks<T>) -> Result<Self, SettingError> {
+        settings.validate()?;
         let shared = Shared {
-            ring,
+            ring: Ring::new(settings.maxsize).ok_or_else(|| settings.too_large())?,
             wake: Wakeup::new(),
             room: Room::new(),
             counters: Counters::new(),
@@ -82,12 +124,25 @@ impl<T> AsyncBuffer<T> {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Stores an item; a full buffer does what its [`Overflow`] says. Never allocates, and never
-    /// waits but under [`Overflow::BlockFor`].
+    /// Stores an item. A full buffer does what its [`Overflow`] says. Never allocates, and waits only
+    /// under [`Overflow::BlockFor`].
+    ///
+    /// ```
+    /// use qstore_buffer::{AsyncBuffer, PushError};
+    ///
+    /// let buffer = AsyncBuffer::new(1)?;
+    /// buffer.push('a').unwrap();
+    /// // The item comes back: log it elsewhere, try again, or let it go.
+    /// assert_eq!(buffer.push('b').unwrap_err().into_inner(), 'b');
+    /// buffer.close();
+    /// assert_eq!(buffer.push('c'), Err(PushError::Closed('c')));
+    /// # Ok::<(), qstore_buffer::SettingError>(())
+    /// ```
     ///
     /// # Errors
-    /// [`PushError::Full`] when there is no room: the item counts as dropped.
-    /// [`PushError::Closed`] after [`close`](Self::close): the item counts as refused.
+    /// [`PushError::Full`] when there is no room; the item is handed back and counts as dropped.
+    /// [`PushError::Closed`] after [`close`](Self::close); the item is handed back and counts as
+    /// refused.
     #[inline]
     pub fn push(&self, item: T) -> Result<(), PushError<T>> {
         let shared = &*self.shared;
@@ -100,48 +155,69 @@ impl<T> AsyncBuffer<T> {
         }
     }
 
-    /// Takes the oldest item out, waiting for one if there is none.
-    ///
-    /// `None` waits for ever, zero not at all. The result is `None` when the time is up, or when
-    /// the buffer is closed and nothing is left in it.
+    /// Takes the oldest item. Waits for one while the buffer is empty, without a limit. `None` once
+    /// the buffer is closed and empty.
     #[must_use = "the item is taken out of the buffer"]
-    pub fn pop(&self, timeout: Option<Duration>) -> Option<T> {
+    pub fn pop(&self) -> Option<T> {
+        self.pop_before(None)
+    }
+
+    /// Takes the oldest item if there is one; never waits.
+    #[must_use = "the item is taken out of the buffer"]
+    pub fn try_pop(&self) -> Option<T> {
+        match self.shared.take() {
+            Taken::One(item) => Some(item),
+            Taken::Empty | Taken::Ended => None,
+        }
+    }
+
+    /// Takes the oldest item. Waits up to `timeout` for one while the buffer is empty. `None` when the
+    /// time is up, and at once when the buffer is closed and empty.
+    ///
+    /// ```
+    /// use qstore_buffer::AsyncBuffer;
+    /// use std::time::Duration;
+    ///
+    /// let buffer = AsyncBuffer::<u8>::new(4)?;
+    /// assert_eq!(buffer.pop_timeout(Duration::from_millis(5)), None);
+    /// buffer.close();
+    /// assert_eq!(buffer.pop_timeout(Duration::MAX), None); // does not wait
+    /// # Ok::<(), qstore_buffer::SettingError>(())
+    /// ```
+    #[must_use = "the item is taken out of the buffer"]
+    pub fn pop_timeout(&self, timeout: Duration) -> Option<T> {
+        // Only an empty buffer makes it worth asking for the time.
+        self.try_pop().or_else(|| self.pop_before(Some(later(Instant::now(), timeout))))
+    }
+
+    fn pop_before(&self, deadline: Option<Instant>) -> Option<T> {
         let shared = &*self.shared;
-        let mut deadline = None;
         loop {
             match shared.take() {
                 Taken::One(item) => return Some(item),
                 Taken::Ended => return None,
                 Taken::Empty => {}
             }
-            if let Some(timeout) = timeout {
-                let now = Instant::now();
-                let end = *deadline.get_or_insert_with(|| later(now, timeout));
-                if now >= end {
-                    return None;
-                }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return None;
             }
-            shared.wake.wait(1, deadline, || shared.is_worth_a_look());
+            shared.wake.wait(1, deadline, || shared.may_have_changed());
         }
     }
 
-    /// As [`pop`](Self::pop) without a limit, for a task: `buffer.pop_async().await`. Runs on any
-    /// executor; dropping the future before it is done takes nothing out.
+    /// Moves up to `max` of the oldest items to the end of `batch` and returns how many; never waits.
+    /// Items that are pushed during the call stay in the buffer, so the call always ends.
     ///
-    /// Any number of threads and tasks can wait; one is woken for an item. A buffer that a
-    /// [`Drain`](crate::Drain) empties is best left to it: whoever waits beside it gets an item now and
-    /// then, and either may sleep for a linger while the other is awake.
-    pub fn pop_async(&self) -> Pop<'_, T> {
-        Pop::new(self)
-    }
-
-    /// The items as a stream, which ends when the buffer is closed and empty.
-    pub fn items(&self) -> Items<T> {
-        Items::new(self.clone())
-    }
-
-    /// Moves up to `max` of the oldest items to the end of `batch`, without waiting for one; returns
-    /// how many. What is pushed meanwhile stays inside, so that there is an end to it.
+    /// ```
+    /// use qstore_buffer::AsyncBuffer;
+    ///
+    /// let buffer = AsyncBuffer::new(8)?;
+    /// (0..5).for_each(|item| buffer.push(item).unwrap());
+    /// let mut batch = Vec::new();
+    /// assert_eq!(buffer.pop_into(&mut batch, 3), 3);
+    /// assert_eq!(batch, [0, 1, 2]);
+    /// # Ok::<(), qstore_buffer::SettingError>(())
+    /// ```
     pub fn pop_into(&self, batch: &mut Vec<T>, max: usize) -> usize {
         let count = self.shared.ring.pop_into(batch, max);
         self.shared.counters.popped.fetch_add(count as u64, Release);
@@ -149,28 +225,29 @@ impl<T> AsyncBuffer<T> {
         count
     }
 
-    /// Throws all items away and returns how many; the other counters stay. Items that are pushed
-    /// meanwhile may stay.
+    /// Discards all items and returns how many. They count as cleared; the other counters stay. Items
+    /// that are pushed during the call may remain.
     pub fn clear(&self) -> usize {
         const AT_ONCE: usize = 1_024;
         let shared = &*self.shared;
-        let (mut thrown, mut left, mut cleared) = (Vec::new(), self.maxsize(), 0);
-        while left > 0 {
-            // Dropped outside the ring: what an item does when it is dropped delays nobody.
-            let count = shared.ring.pop_into(&mut thrown, left.min(AT_ONCE));
+        let mut discarded = Vec::new();
+        let mut cleared = 0;
+        while cleared < self.maxsize() {
+            // Dropped outside the ring, so that an item with a slow destructor delays nobody.
+            let count = shared.ring.pop_into(&mut discarded, AT_ONCE.min(self.maxsize() - cleared));
             shared.counters.cleared.fetch_add(count as u64, Release);
             shared.made_room(count);
-            thrown.clear();
+            discarded.clear();
             if count == 0 {
                 break;
             }
-            (left, cleared) = (left - count, cleared + count);
+            cleared += count;
         }
         cleared
     }
 
-    /// Ends the intake: every later push is refused; what is inside can still be taken out. Closing
-    /// again does nothing.
+    /// Ends the intake. Every later push is refused; what is in the buffer can still be taken out.
+    /// Consumers and producers that wait are woken. Closing again has no effect.
     pub fn close(&self) {
         self.shared.ring.close();
         self.shared.wake.wake();
@@ -183,35 +260,49 @@ impl<T> AsyncBuffer<T> {
         self.shared.ring.is_closed()
     }
 
-    /// How many items are inside.
+    /// Number of items in the buffer.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.ring.len()
     }
 
-    /// Whether no item is inside.
+    /// Whether the buffer is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether there is no room.
+    /// Whether the buffer is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.len() == self.maxsize()
     }
 
-    /// How many items fit.
+    /// The capacity in items.
     #[must_use]
     pub fn maxsize(&self) -> usize {
         self.shared.ring.capacity()
     }
 
     /// The counters at this moment.
+    ///
+    /// ```
+    /// use qstore_buffer::AsyncBuffer;
+    ///
+    /// let buffer = AsyncBuffer::with_name(3, "readings")?;
+    /// for reading in 0..5 {
+    ///     let _ = buffer.push(reading);
+    /// }
+    /// let stats = buffer.stats();
+    /// assert_eq!((stats.name.as_str(), stats.size, stats.maxsize), ("readings", 3, 3));
+    /// assert_eq!((stats.pushed, stats.dropped), (3, 2));
+    /// assert_eq!((stats.drop_rate, stats.utilization), (0.4, 1.0));
+    /// # Ok::<(), qstore_buffer::SettingError>(())
+    /// ```
     #[must_use]
     pub fn stats(&self) -> BufferStats {
         let Shared { ring, counters, settings, started, .. } = &*self.shared;
-        // What went out is read before what came in, which then is not less.
+        // What went out is read before what came in, so that it is never the larger of the two.
         let (popped, cleared) = (counters.popped.load(Acquire), counters.cleared.load(Acquire));
         let (evicted, dropped) = (counters.evicted.load(Acquire), counters.dropped.load(Acquire));
         let (size, maxsize, pushed) = (ring.len(), ring.capacity(), ring.pushed());
@@ -235,56 +326,61 @@ impl<T> AsyncBuffer<T> {
         }
     }
 
-    /// How many items were ever stored; a push that has returned is among them.
+    /// The buffer's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.settings.name
+    }
+
+    /// Number of items ever stored, including that of every push that has returned.
     pub(crate) fn pushed(&self) -> u64 {
         self.shared.ring.pushed()
     }
 
-    /// How many items were ever taken out, whatever for.
+    /// Number of items ever taken out, for whatever reason.
     pub(crate) fn taken(&self) -> u64 {
         self.shared.ring.taken()
     }
 
-    /// Waits until `wanted` items are inside, the buffer is closed, [`wake`](Self::wake) was called
-    /// or the time is up; may return early.
+    /// Waits until `wanted` items are in the buffer, the buffer is closed, [`wake`](Self::wake) is
+    /// called, `is_ready` holds, or the time is up. May return early.
     pub(crate) fn wait(&self, wanted: usize, linger: Duration, is_ready: impl Fn() -> bool) {
         let deadline = later(Instant::now(), linger);
         let is_ready = || self.is_closed() || self.len() >= wanted || is_ready();
         self.shared.wake.wait(wanted, Some(deadline), is_ready);
     }
 
-    /// Wakes the thread that waits.
+    /// Wakes the current waiter.
     pub(crate) fn wake(&self) {
         self.shared.wake.wake();
     }
 
-    /// Looks for an item; when there is none, the task is woken at the next.
+    /// Takes an item if there is one; if not, the task is woken for the next one.
     pub(crate) fn poll_pop(
         &self,
-        ticket: &mut Option<Ticket>,
+        waiter: &mut Option<Waiter>,
         context: &Context<'_>,
     ) -> Poll<Option<T>> {
         let shared = &*self.shared;
         loop {
-            let answer = match shared.take() {
+            let item = match shared.take() {
                 Taken::One(item) => Some(item),
                 Taken::Ended => None,
                 Taken::Empty => {
-                    match shared.wake.poll(ticket, context, || shared.is_worth_a_look()) {
+                    match shared.wake.poll(waiter, context, || shared.may_have_changed()) {
                         Poll::Ready(()) => continue,
                         Poll::Pending => return Poll::Pending,
                     }
                 }
             };
-            self.give_up(ticket);
-            return Poll::Ready(answer);
+            self.stop_waiting(waiter);
+            return Poll::Ready(item);
         }
     }
 
-    /// The task waits no longer.
-    pub(crate) fn give_up(&self, ticket: &mut Option<Ticket>) {
-        if let Some(ticket) = ticket.take() {
-            self.shared.wake.leave(ticket);
+    /// The task no longer waits.
+    pub(crate) fn stop_waiting(&self, waiter: &mut Option<Waiter>) {
+        if let Some(waiter) = waiter.take() {
+            self.shared.wake.leave(waiter);
         }
     }
 }
@@ -299,7 +395,8 @@ impl<T> Shared<T> {
         taken
     }
 
-    fn is_worth_a_look(&self) -> bool {
+    /// Whether a consumer that found nothing should look again.
+    fn may_have_changed(&self) -> bool {
         self.ring.len() > 0 || self.ring.is_closed()
     }
 
@@ -309,7 +406,7 @@ impl<T> Shared<T> {
         }
     }
 
-    /// What becomes of an item that found no room.
+    /// Handles a push that found the ring full or closed.
     #[cold]
     fn overflow(&self, refused: Refused<T>) -> Result<(), PushError<T>> {
         let mut refused = match (refused, self.settings.overflow) {
@@ -318,8 +415,8 @@ impl<T> Shared<T> {
             (refused, _) => Err(refused),
         };
         if let Err(Refused::Full(item)) = refused {
-            // The oldest could not be thrown out, or nobody made room: the newest goes instead. A
-            // close in the meantime is the better reason.
+            // The oldest could not be discarded, or nobody made room: the new item is dropped instead.
+            // If the buffer was closed meanwhile, that is the more useful reason.
             refused = Err(if self.ring.is_closed() {
                 Refused::Closed(item)
             } else {
@@ -342,8 +439,8 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Gives up when what is in the way is a slot that a consumer is emptying, for as long as this
-    /// takes: to throw other items out would make no room there.
+    /// Gives up when the next slot is one that a consumer is still emptying: discarding other items
+    /// would not make room there.
     fn push_over_the_oldest(&self, mut item: T) -> Result<(), Refused<T>> {
         const TRIES: usize = 64;
         for _ in 0..TRIES {
@@ -374,15 +471,15 @@ impl<T> Shared<T> {
         match (stored, item) {
             (Some(stored), _) => stored,
             (None, Some(item)) => Err(Refused::Full(item)),
-            (None, None) => unreachable!("a full ring hands back what it was given"),
+            (None, None) => unreachable!("a full ring hands the item back"),
         }
     }
 }
 
-/// A moment so far away that it overflows the clock is as good as for ever.
+/// `now + timeout`, or a year from now where that overflows the clock.
 pub(crate) fn later(now: Instant, timeout: Duration) -> Instant {
-    const FOR_EVER: Duration = Duration::from_hours(24 * 365);
-    now.checked_add(timeout).unwrap_or_else(|| now + FOR_EVER)
+    const YEAR: Duration = Duration::from_hours(24 * 365);
+    now.checked_add(timeout).unwrap_or_else(|| now + YEAR)
 }
 
 impl<T> Clone for AsyncBuffer<T> {

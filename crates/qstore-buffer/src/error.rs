@@ -1,33 +1,16 @@
-//! What a buffer and its drain can refuse or fail at.
+//! Why an item was not stored, and what went wrong in the background.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A setting that makes no sense.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// A ring without room.
-    #[error("maxsize is 0: a buffer must hold at least one item; the default is 10 000")]
-    ZeroMaxsize,
-    /// A ring that does not fit into memory.
-    #[error(
-        "maxsize is {maxsize}: there is not the memory for so many items; the default is 10 000"
-    )]
-    TooLarge {
-        /// What was asked for.
-        maxsize: usize,
-    },
-}
-
-/// An item that was not stored, handed back.
+/// An item that was not stored, handed back. It is counted in the buffer's statistics either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PushError<T> {
-    /// The ring is full; the item counts as dropped.
-    #[error("the buffer is full: the item was dropped and counted")]
+    /// The ring is full. The item counts as dropped. Pushing it again later may succeed.
+    #[error("the buffer is full: the item was handed back and counted as dropped")]
     Full(T),
-    /// The buffer was closed; the item counts as refused.
-    #[error("the buffer is closed: nothing more is taken")]
+    /// The buffer was closed. The item counts as refused. No later push succeeds.
+    #[error("the buffer is closed: the item was handed back and counted as refused")]
     Closed(T),
 }
 
@@ -40,37 +23,40 @@ impl<T> PushError<T> {
     }
 }
 
-/// Why the background thread did not do what was asked of it.
+/// Why the background thread did not do what was requested; `E` is the sink's own error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DrainError<E> {
-    /// The sink failed.
+    /// The sink failed. Its items are still held, and it is tried again.
     #[error("the background writer failed: {0}")]
     Sink(Arc<E>),
-    /// The sink panicked; what was in the buffer is lost and the buffer is closed.
-    #[error("the background writer panicked: {message}")]
+    /// The sink panicked. The buffer is closed, and what was in it is lost.
+    #[error("the background writer panicked: {message}; the buffer is closed")]
     Panicked {
-        /// What it said.
+        /// The panic's message.
         message: String,
     },
-    /// The time allowed was not enough; the thread goes on by itself.
-    #[error("the background writer was not done after {waited:?}; it goes on by itself")]
+    /// The time limit was too short. The thread continues in the background.
+    #[error("the background writer did not finish within {waited:?}; it continues, wait longer")]
     TimedOut {
-        /// The time that was allowed.
+        /// The time limit.
         waited: Duration,
     },
-    /// The sink says that it flushed, and takes nothing all the same: a mistake in the sink.
-    #[error("the sink has no room after a flush that succeeded; {left} items stay in the buffer")]
+    /// The sink flushed successfully and still accepts nothing, which is a bug in the sink.
+    #[error(
+        "the sink has no capacity after a successful flush; {left} items remain in the buffer. \
+         `Sink::capacity` must return more than 0 then"
+    )]
     NoRoom {
-        /// Items it did not take.
+        /// Items the sink did not take.
         left: usize,
     },
-    /// The system would not start the thread.
+    /// The system did not start the thread.
     #[error("the background thread could not be started: {0}")]
     Spawn(Arc<std::io::Error>),
 }
 
-// Written out because a derive would ask for `E: Clone`.
+// Written out because a derive would require `E: Clone`.
 impl<E> Clone for DrainError<E> {
     fn clone(&self) -> Self {
         match self {

@@ -1,66 +1,69 @@
 //! A bounded ring whose push never waits, and the one thread that empties it.
 //!
-//! [`AsyncBuffer`] takes items from any number of threads. A push stores the item or, when the ring
-//! is full, hands it back and counts it: it never blocks, never allocates and takes no lock. (One that
-//! wakes a consumer while several wait takes the lock of their line, for a few instructions.)
-//! [`Drain`] is the background thread that passes the items on, in order, to whatever implements
-//! [`Sink`].
+//! [`AsyncBuffer`] takes items from any number of threads, and [`Drain`] is the background thread that
+//! passes them on, in order, to whatever implements [`Sink`].
 //!
-//! What it is **not**: it is lock-free, not wait-free (a push tries again when another one was faster,
-//! a pop waits for a push that has its place and is about to fill it); it keeps no item across a
-//! crash; it knows nothing of rows, files or formats. Depend on it alone when you have a sink of your
-//! own.
+//! | the ring is | `push` | `try_pop` | `pop` |
+//! |---|---|---|---|
+//! | partly filled | stores the item | takes the oldest item | takes the oldest item |
+//! | full | hands the item back and counts it as dropped; other [policies](Overflow) by choice | takes the oldest item | takes the oldest item |
+//! | empty | stores the item | `None` | waits for an item |
+//! | closed | hands the item back and counts it as refused | what is left, then `None` | what is left, then `None` |
 //!
-//! Full buffers can also throw the oldest item away or wait a while ([`Overflow`]), and tell of every
-//! lost item ([`Hooks`]). Consumers may be threads ([`AsyncBuffer::pop`]) or tasks of any executor
-//! ([`AsyncBuffer::pop_async`], [`AsyncBuffer::items`]).
+//! A push never blocks, never allocates and takes no lock. (A push that wakes a consumer while several
+//! wait takes the lock of their queue for a few instructions.) Every item that goes in comes out once,
+//! or is counted as lost.
+//!
+//! What it is **not**: it is lock-free, not wait-free (a push retries when another producer was
+//! faster, and a pop waits for a push that has claimed its slot and is about to fill it). It keeps no
+//! item across a crash. It knows nothing about rows, files or formats. Depend on it alone when you
+//! have a sink of your own.
 //!
 //! ```
 //! use qstore_buffer::{AsyncBuffer, PushError};
-//! use std::time::Duration;
 //!
 //! let buffer = AsyncBuffer::new(2)?;
 //! buffer.push("first").unwrap();
 //! buffer.push("second").unwrap();
 //! assert_eq!(buffer.push("third"), Err(PushError::Full("third")));
 //!
-//! assert_eq!(buffer.pop(Some(Duration::ZERO)), Some("first"));
+//! assert_eq!(buffer.try_pop(), Some("first"));
 //! let stats = buffer.stats();
 //! assert_eq!((stats.pushed, stats.popped, stats.dropped), (2, 1, 1));
-//! # Ok::<(), qstore_buffer::Error>(())
+//! # Ok::<(), qstore_buffer::SettingError>(())
 //! ```
 //!
 //! # Accounting
-//! Whenever no call is in progress, `pushed == popped + evicted + cleared + size` and
-//! `pushed + dropped + refused ==` the number of pushes, closing included.
+//! Whenever no call is in progress, `pushed == popped + evicted + cleared + size`, and
+//! `pushed + dropped + refused` is the number of pushes, closing included.
+//!
+//! # How it differs from other queues
+//! | | compared with this crate |
+//! |---|---|
+//! | `crossbeam`'s `ArrayQueue` | The same algorithm, due to Dmitry Vyukov. It cannot be closed, has no way to wait for an item, and counts nothing. |
+//! | `crossbeam` and `std` bounded channels | A full channel blocks the sender, or hands the item back from `try_send` without counting it. A receiver that waits is woken by every send; a [`Drain`] is woken once per half a ring, because a wake-up costs the sender more than the push. |
+//! | `rtrb` | One producer and one consumer, and faster for these. This ring takes any number of both. |
+//! | `tokio::sync::mpsc` | Waits for room as a future, inside a runtime. This ring needs no runtime and still has [`pop_async`](AsyncBuffer::pop_async). |
 
 mod buffer;
-#[expect(unsafe_code, reason = "what is in a cell only its user knows")]
-mod cell;
-mod companion;
-mod counters;
 mod drain;
 mod error;
-mod losses;
-#[cfg(all(test, any(loom, shuttle)))]
-mod models;
 mod order;
-mod pop;
-#[expect(unsafe_code, reason = "items are moved in and out of slots that only the stamps guard")]
+#[expect(unsafe_code, reason = "items move in and out of slots that only the stamps guard")]
 mod ring;
-mod room;
-mod seat;
-mod settings;
-mod sink;
-mod stats;
 mod sync;
-mod wake;
-mod worker;
+#[cfg(test)]
+mod tests;
+mod wait;
 
 pub use buffer::AsyncBuffer;
-pub use drain::{Drain, DrainSettings, DrainSummary};
-pub use error::{DrainError, Error, PushError};
-pub use pop::{Items, Pop};
-pub use settings::{BufferSettings, Hooks, Loss, Overflow};
-pub use sink::{Preparation, Progress, Sink, Work};
-pub use stats::BufferStats;
+pub use buffer::hooks::{Hooks, Loss};
+pub use buffer::settings::{BufferSettings, Overflow};
+pub use buffer::stats::BufferStats;
+pub use buffer::tasks::{Items, Pop};
+pub use drain::Drain;
+pub use drain::settings::{DrainSettings, RING_LINGER, StartHook};
+pub use drain::sink::{Lookahead, Progress, Round, Sink, Work};
+pub use drain::summary::DrainSummary;
+pub use error::{DrainError, PushError};
+pub use qstore_settings::SettingError;

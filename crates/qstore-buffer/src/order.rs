@@ -1,32 +1,32 @@
-//! The orders of accesses that everything rests on, each with a name.
+//! The memory orderings that the ring and the wake-up rely on, each with a name.
 //!
-//! They are named so that a model test can take one away and see itself fail: `weakened::at`. In a
-//! real build nothing can, and what is asked here is answered by the compiler.
+//! They are named so that a model test can remove one and check that it fails then: `weakened::at`. In
+//! a real build none can be removed, and the compiler evaluates every check here.
 
 use crate::sync::fence;
 use std::sync::atomic::Ordering::SeqCst;
 
-/// Where an order of accesses matters.
+/// A place where the order of accesses matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// A push: between taking a place in the ring and looking at who waits.
+    /// A push: between claiming a position and reading whether a consumer waits.
     Push,
-    /// A consumer: between saying that it waits and looking at the ring.
+    /// A consumer: between announcing that it waits and reading the ring.
     Wait,
-    /// Every change of who waits is a read-modify-write.
+    /// Every change of `wake_at` is a read-modify-write.
     Change,
-    /// The item is in its slot before the stamp says so.
+    /// The item is in its slot before its stamp is set.
     Stamp,
-    /// A consumer that made room: between that and looking at who waits for room.
+    /// A consumer: between making room and reading whether a producer waits for it.
     MadeRoom,
-    /// A producer: between saying that it waits for room and looking for it.
+    /// A producer: between announcing that it waits for room and looking for it.
     WantRoom,
 }
 
-/// Makes the sequentially consistent access before it one for loom, too.
+/// Makes the preceding `SeqCst` access sequentially consistent under loom, too.
 ///
-/// loom takes `SeqCst` for `AcqRel`, except on fences; so where the code relies on the one order of
-/// all `SeqCst` accesses, the model needs a fence, and the real thing needs nothing.
+/// loom treats `SeqCst` as `AcqRel`, except on fences. Where the code relies on the single order of all
+/// `SeqCst` accesses, the model needs a fence and a real build needs nothing.
 #[inline]
 pub(crate) fn fence_for_loom(place: Place) {
     if cfg!(loom) {
@@ -34,7 +34,7 @@ pub(crate) fn fence_for_loom(place: Place) {
     }
 }
 
-/// A fence between what was done before and what is looked at after.
+/// A fence between earlier writes and later reads.
 #[inline]
 pub(crate) fn full_fence(place: Place) {
     if !weakened::is(place) {
@@ -44,14 +44,14 @@ pub(crate) fn full_fence(place: Place) {
 
 #[cfg(not(all(loom, test)))]
 pub(crate) mod weakened {
-    /// Nothing is.
+    /// Always `false`.
     #[inline]
     pub(crate) fn is(_: super::Place) -> bool {
         false
     }
 }
 
-/// What the model test at hand takes away. loom's threads all run on the test's own.
+/// The ordering that the current model test removes. All of loom's threads run on the test's own.
 #[cfg(all(loom, test))]
 pub(crate) mod weakened {
     use super::Place;
@@ -65,7 +65,7 @@ pub(crate) mod weakened {
         PLACE.get() == Some(place)
     }
 
-    /// Runs a test without that order of accesses.
+    /// Runs a test without this ordering.
     pub(crate) fn at(place: Place, test: impl FnOnce()) {
         PLACE.set(Some(place));
         test();

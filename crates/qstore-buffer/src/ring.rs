@@ -1,7 +1,7 @@
 //! The ring of slots: items go in at the tail and come out at the head, each once, in order.
 //!
-//! A *position* names a slot and the lap of the ring it is used in. Each slot carries a *stamp* that
-//! says for which position it is free or filled:
+//! A *position* identifies a slot and the lap of the ring in which it is used. Each slot carries a *stamp* that
+//! records for which position it is free or filled:
 //!
 //! | stamp | the slot |
 //! |---|---|
@@ -9,39 +9,41 @@
 //! | `position + 1` | holds the item of `position` |
 //! | `position + lap` | was emptied, and is free one lap later |
 //!
-//! A push takes the tail position by compare-and-swap, writes the item, and sets the stamp; a pop
-//! does the same at the head. So neither ever waits for a lock, and a full ring is told from the stamp
-//! alone, without a look at the head, which the consumer keeps changing. (The scheme is Dmitry
-//! Vyukov's bounded queue.)
+//! A push claims the tail position by compare-and-swap, writes the item, and sets the stamp; a pop does
+//! the same at the head. So neither ever waits for a lock, and a full ring is recognized by the stamp
+//! alone, without reading the head, which the consumer keeps changing. (This is Dmitry Vyukov's bounded
+//! queue; docs/decisions/0010-own-ring.md.)
 //!
-//! Closing sets a bit *in the tail*: a push that took its place before is inside, and every later one
-//! fails its compare-and-swap. Nothing can be accepted and then left behind.
+//! Closing sets a bit *in the tail*: a push that claimed its position before is in the ring, and every
+//! later one fails its compare-and-swap. Nothing can be accepted and then left behind.
 //!
-//! What it does not do: wake anybody, count losses, choose what to do when it is full.
+//! The ring wakes nobody, counts no losses, and does not decide what happens when it is full.
 
-use crate::cell::Cell;
 use crate::order::{Place, weakened};
+use crate::ring::cell::Cell;
 use crate::sync::{AtomicU64, spin_loop, yield_now};
 use std::ops::Deref;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-/// How many items are taken out under one change of the head. Their slots are not free before all of
-/// them are taken, which for this many is a microsecond.
+mod cell;
+
+/// How many items are taken out under one change of the head. Their slots become free only when all of
+/// them are read, which for this many takes a microsecond.
 const CLAIM_MAX: usize = 32;
 
 pub(crate) struct Ring<T> {
-    /// Where the next push goes, and whether there may be one.
-    tail: Line<AtomicU64>,
-    /// Where the oldest item is.
-    head: Line<AtomicU64>,
+    /// Position of the next push, and whether the ring is closed.
+    tail: CacheLine<AtomicU64>,
+    /// Position of the oldest item.
+    head: CacheLine<AtomicU64>,
     slots: Box<[Slot<T>]>,
-    /// The bit of the tail that says closed; the bits below it are a position's index.
+    /// The bit of the tail that marks the ring as closed. The bits below it are a position's index.
     closed: u64,
 }
 
-/// Alone on its cache lines: producers and consumers do not slow each other down.
+/// Alone on its cache lines, so that producers and consumers do not slow each other down.
 #[repr(align(128))]
-struct Line<V>(V);
+struct CacheLine<V>(V);
 
 struct Slot<T> {
     stamp: AtomicU64,
@@ -54,44 +56,45 @@ pub(crate) enum Refused<T> {
     Closed(T),
 }
 
-/// What was found at the head.
+/// The result of a pop.
 pub(crate) enum Taken<T> {
     One(T),
-    /// Nothing now.
+    /// The ring is empty.
     Empty,
-    /// Nothing, and nothing will come.
+    /// The ring is empty and closed.
     Ended,
 }
 
-// SAFETY: an item is written by the thread that took its position and read by the one that took it
-// out, with a release and an acquire of the stamp in between; so items only move between threads.
+// SAFETY: an item is written by the thread that claimed its position and read by the one that claimed it
+// for a pop, with a release and an acquire of the stamp in between; so items only move between threads.
 unsafe impl<T: Send> Send for Ring<T> {}
 // SAFETY: as above; no reference to an item is ever shared.
 unsafe impl<T: Send> Sync for Ring<T> {}
 
 impl<T> Ring<T> {
-    /// A ring for `capacity` items, which is more than none; `None` if there is not the memory for it.
+    /// A ring for `capacity` items, at least 1; `None` if there is not enough memory.
     pub(crate) fn new(capacity: usize) -> Option<Self> {
-        assert!(capacity > 0, "the buffer refuses a ring without slots");
+        assert!(capacity > 0, "the settings of a buffer refuse a ring without slots");
         let mut slots = Vec::new();
         slots.try_reserve_exact(capacity).ok()?;
         let slot = |index| Slot { stamp: AtomicU64::new(index as u64), item: Cell::empty() };
         slots.extend((0..capacity).map(slot));
         Some(Self {
-            tail: Line(AtomicU64::new(0)),
-            head: Line(AtomicU64::new(0)),
+            tail: CacheLine(AtomicU64::new(0)),
+            head: CacheLine(AtomicU64::new(0)),
             slots: slots.into_boxed_slice(),
-            // Larger than every index plus one: a filled last slot's stamp does not look closed.
+            // Larger than every index plus one, so that the stamp of a filled last slot does not look
+            // closed.
             closed: (capacity as u64 + 1).next_power_of_two(),
         })
     }
 
-    /// Stores an item at the tail, or hands it back. Waits for nobody: a slot whose item is being
-    /// taken out at this moment counts as full.
+    /// Stores an item at the tail, or hands it back. Never waits: a slot whose item is being read at this
+    /// moment counts as full.
     #[inline]
     pub(crate) fn push(&self, item: T) -> Result<(), Refused<T>> {
         let mut tail = self.tail.load(Relaxed);
-        let mut crowd = Crowd::default();
+        let mut backoff = Backoff::default();
         loop {
             if tail & self.closed != 0 {
                 return Err(Refused::Closed(item));
@@ -99,17 +102,17 @@ impl<T> Ring<T> {
             let slot = self.slot(tail);
             // mutant: ring_push_without_acquire
             if slot.stamp.load(Acquire) == tail {
-                // `SeqCst` is for the wake-up: whoever waits sees this, or is seen (`wake.rs`).
+                // `SeqCst` is for the wake-up: a waiter sees this, or is seen (`wake.rs`).
                 match self.tail.compare_exchange_weak(tail, self.next(tail), SeqCst, Relaxed) {
                     Ok(_) => {
-                        // SAFETY: the position is ours alone, and its slot is free.
+                        // SAFETY: this call alone has claimed the position, and its slot is free.
                         unsafe { slot.item.write(item) };
                         let is_weak = weakened::is(Place::Stamp);
                         // mutant: ring_stamp_without_release
                         slot.stamp.store(tail + 1, if is_weak { Relaxed } else { Release });
                         return Ok(());
                     }
-                    Err(_) => crowd.step_back(),
+                    Err(_) => backoff.pause(),
                 }
             } else if self.tail.load(Relaxed) == tail {
                 return Err(Refused::Full(item));
@@ -129,11 +132,11 @@ impl<T> Ring<T> {
 
     /// Moves up to `max` of the oldest items to the end of `batch`; returns how many.
     pub(crate) fn pop_into(&self, batch: &mut Vec<T>, max: usize) -> usize {
-        // What is pushed meanwhile is not followed, or this need not end.
+        // Items that are pushed meanwhile are left alone, or this might never end.
         let (mut count, max) = (0, max.min(self.len()));
         while count < max {
             let wanted = (max - count).min(CLAIM_MAX);
-            // What is claimed must come out: nothing may panic between the claim and the last slot.
+            // What is claimed must be read: nothing may panic between the claim and the last slot.
             batch.reserve(wanted);
             let Claim::Some { mut head, len } = self.claim(wanted) else { break };
             for _ in 0..len {
@@ -159,28 +162,30 @@ impl<T> Ring<T> {
         self.slots.len()
     }
 
-    /// How many items are inside, those of pushes that are just being done included.
+    /// Number of items in the ring, including those of pushes that have claimed a position and not yet
+    /// written it.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        // In this order the difference is never negative. It may be too large, by what came and went.
+        // In this order the difference is never negative. It may be too large, by items that came and
+        // went in between.
         let taken = self.taken();
         ((self.pushed() - taken) as usize).min(self.capacity())
     }
 
-    /// How many items were ever stored.
+    /// Number of items ever stored.
     pub(crate) fn pushed(&self) -> u64 {
         self.count(self.tail.load(SeqCst))
     }
 
-    /// How many items were ever taken out.
+    /// Number of items ever taken out.
     pub(crate) fn taken(&self) -> u64 {
         self.count(self.head.load(SeqCst))
     }
 
-    /// Takes up to `max` positions at the head that hold items.
+    /// Claims up to `max` positions at the head that hold items.
     pub(crate) fn claim(&self, max: usize) -> Claim {
         let mut head = self.head.load(Relaxed);
-        let mut patience = Patience::default();
+        let mut spin = SpinWait::default();
         loop {
             let (mut end, mut len) = (head, 0);
             // mutant: ring_claim_without_acquire
@@ -202,16 +207,16 @@ impl<T> Ring<T> {
             if tail == head | self.closed {
                 return Claim::Ended;
             }
-            // A push has the place and is about to fill it, or another consumer was faster.
-            patience.wait();
+            // A push has claimed the position and is about to fill it, or another consumer was faster.
+            spin.wait();
             head = self.head.load(Relaxed);
         }
     }
 
-    /// Takes the item of a claimed position out and frees its slot.
+    /// Reads the item of a claimed position and frees its slot.
     fn take(&self, head: u64) -> T {
         let slot = self.slot(head);
-        // SAFETY: the position is ours alone, and its stamp said that the item is there.
+        // SAFETY: this call alone has claimed the position, and its stamp says that it holds an item.
         let item = unsafe { slot.item.read() };
         // mutant: ring_take_without_release
         slot.stamp.store(head + self.lap(), Release);
@@ -237,7 +242,7 @@ impl<T> Ring<T> {
         }
     }
 
-    /// How many positions there are before this one.
+    /// Number of positions before this one.
     #[inline]
     fn count(&self, position: u64) -> u64 {
         let laps = position >> self.lap().trailing_zeros();
@@ -245,7 +250,7 @@ impl<T> Ring<T> {
     }
 }
 
-/// Positions whose items are to be taken out.
+/// The result of claiming positions for a pop.
 pub(crate) enum Claim {
     Some { head: u64, len: usize },
     Empty,
@@ -254,14 +259,14 @@ pub(crate) enum Claim {
 
 impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
-        // Nobody else is here any more, so every position that was taken is filled.
+        // No other thread uses the ring any more, so every claimed position is filled.
         while let Taken::One(item) = self.pop() {
             drop(item);
         }
     }
 }
 
-impl<V> Deref for Line<V> {
+impl<V> Deref for CacheLine<V> {
     type Target = V;
 
     fn deref(&self) -> &V {
@@ -269,15 +274,16 @@ impl<V> Deref for Line<V> {
     }
 }
 
-/// Keeps producers from fighting over the tail: after each time another one was faster, twice as long
-/// out of its way. The lengths are those at which two producers were as fast as with the bare queue of
-/// crossbeam (`push_row200_two_producers` of the benches); without any they took three times as long.
+/// Keeps producers from competing for the tail: each time another one was faster, a producer pauses
+/// twice as long as before. With these lengths two producers are as fast as with the bare queue of
+/// crossbeam (`push_row200_two_producers`, docs/benchmarks.md); without a pause they took three times
+/// as long.
 #[derive(Default)]
-struct Crowd(u32);
+struct Backoff(u32);
 
-impl Crowd {
+impl Backoff {
     #[inline]
-    fn step_back(&mut self) {
+    fn pause(&mut self) {
         const DOUBLINGS: u32 = 5;
         if cfg!(not(any(loom, shuttle))) {
             (0..4 << self.0.min(DOUBLINGS)).for_each(|_| spin_loop());
@@ -286,11 +292,11 @@ impl Crowd {
     }
 }
 
-/// For a wait that lasts a few instructions of another thread, unless that thread lost its core.
+/// For a wait that lasts a few instructions of another thread, unless that thread was preempted.
 #[derive(Default)]
-struct Patience(u32);
+struct SpinWait(u32);
 
-impl Patience {
+impl SpinWait {
     fn wait(&mut self) {
         const SPINS: u32 = 16;
         self.0 += 1;
@@ -314,7 +320,7 @@ mod tests {
             let mut position = 0;
             for count in 0..200 {
                 assert_eq!(ring.count(position), count);
-                assert_eq!(ring.count(position | ring.closed), count, "closing moves nothing");
+                assert_eq!(ring.count(position | ring.closed), count, "closing changes no count");
                 position = ring.next(position);
             }
         }
@@ -353,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_inside_is_dropped_with_the_ring() {
+    fn items_left_in_the_ring_are_dropped_with_it() {
         let item = Arc::new(());
         let ring = Ring::new(4).unwrap();
         for _ in 0..3 {

@@ -1,8 +1,9 @@
 //! The atomics, locks and threads that the ring and the wake-up are built on.
 //!
-//! Normally these are the standard library's. Built with `--cfg loom` or `--cfg shuttle` they are
-//! those of a model checker, which runs a test under every order of steps, or very many of them; see
-//! `models.rs`, and `order.rs` for what such a test can take away. Plain counters are not part of any protocol and stay the standard library's always.
+//! Normally these are the standard library's. Built with `--cfg loom` or `--cfg shuttle` they are those of
+//! a model checker, which runs a test under every interleaving, or under very many of them; see
+//! `tests/models.rs`, and `order.rs` for what such a test can remove. Plain counters are not part of any
+//! protocol and are always the standard library's.
 
 #[cfg(not(any(loom, shuttle)))]
 mod primitives {
@@ -20,7 +21,7 @@ mod primitives {
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use loom::thread::{Thread, current, park, yield_now};
 
-    /// loom's, with the real one's interface.
+    /// loom's waker, with the interface of the real one.
     pub(crate) struct AtomicWaker(loom::future::AtomicWaker);
 
     impl std::fmt::Debug for AtomicWaker {
@@ -47,7 +48,7 @@ mod primitives {
         }
     }
 
-    /// A model has no clock: what a test waits for with a deadline, it waits for as without.
+    /// A model has no clock, so a wait with a deadline is one without.
     pub(crate) fn park_timeout(_: std::time::Duration) {
         park();
     }
@@ -61,7 +62,7 @@ mod primitives {
     pub(crate) use shuttle::thread::{Thread, current, park, park_timeout, yield_now};
     use std::task::Waker;
 
-    /// Stands in for the lock-free one, which the model checker cannot look into.
+    /// Replaces the lock-free waker, which the model checker cannot inspect.
     #[derive(Debug, Default)]
     pub(crate) struct AtomicWaker(Mutex<Option<Waker>>);
 

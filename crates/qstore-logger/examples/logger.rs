@@ -1,4 +1,4 @@
-//! The logger alone: steps, an epoch, a metric that nobody declared, and a summary.
+//! The logger alone: steps, an epoch, a metric that was not declared, and a summary.
 //!
 //! Run it with `cargo run -p qstore-logger --example logger`.
 
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 qubits_used: 4,
                 ..TrainingMetrics::default()
             };
-            // `learning_rate` is no column of TrainingMetrics; it becomes one.
+            // `learning_rate` is not a column of TrainingMetrics; it becomes a column of its own.
             logger.log_step(MetricsRow::from(metrics).with("learning_rate", 0.01))?;
         }
         logger.log_epoch(

@@ -1,24 +1,24 @@
-//! The time of day, read in a third of what the system's own clock costs.
+//! The time of day, at a third of the cost of the system clock (docs/benchmarks.md).
 //!
-//! The processor's cycle counter says how much time has passed, the system's clock, asked once a
-//! second, what time it was. Where there is no cycle counter that can be trusted, the library behind
-//! it falls back on the system's monotonic clock.
+//! The processor's cycle counter gives the time that has passed, and the system clock, read once a second,
+//! the time of day it started from. If there is no reliable cycle counter, the library falls back to the
+//! system's monotonic clock.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How often the system's clock is asked, in nanoseconds.
+/// How often the system clock is read, in nanoseconds.
 const ANCHOR_EVERY: u64 = 1_000_000_000;
 
-/// Within some microseconds of the system's clock; follows its steps within a second.
+/// Within some microseconds of the system clock; follows its steps within a second.
 pub(crate) struct Clock {
     counter: quanta::Clock,
-    /// What the counter said at the beginning.
+    /// The counter at the start.
     zero: u64,
-    /// The time of day at the beginning as it looks now, in nanoseconds since 1970.
+    /// The time of day at the start, by the latest reading, in nanoseconds since 1970.
     epoch: AtomicU64,
-    /// When the system's clock was asked last, in nanoseconds since the beginning.
+    /// The latest reading of the system clock, in nanoseconds since the start.
     anchored: AtomicU64,
 }
 
@@ -38,7 +38,7 @@ impl Clock {
         if passed.saturating_sub(self.anchored.load(Relaxed)) > ANCHOR_EVERY {
             self.anchor();
         }
-        // The two need not be of one moment: each is right to within the clock's accuracy.
+        // The two need not belong to the same reading: each is right to within the clock's accuracy.
         self.epoch.load(Relaxed).wrapping_add(passed) as f64 * 1e-9
     }
 
@@ -63,15 +63,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_lies_between_two_looks_at_the_system_clock() {
+    fn it_is_between_two_readings_of_the_system_clock() {
         let system = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
         let clock = Clock::new();
-        // Far more than the accuracy: this is to find a wrong unit or epoch.
+        // Far more than the accuracy: this finds a wrong unit or epoch.
         let tolerance = 0.1;
         for round in 0..3 {
             let (before, now, after) = (system(), clock.now(), system());
             assert!(before - tolerance < now && now < after + tolerance, "{before} {now} {after}");
-            // As if the last look were long ago, and the system's clock had been set since.
+            // As if the last reading were long ago, and the system clock had been set since.
             clock.epoch.fetch_add(round * 3_600 * ANCHOR_EVERY, Relaxed);
             clock.anchored.store(0, Relaxed);
             if round > 0 && clock.passed() <= ANCHOR_EVERY {

@@ -1,37 +1,38 @@
-//! How the metrics of an epoch become one row.
+//! One row from the metrics of an epoch.
 
-use crate::{LogError, MetricsRow};
+use crate::error::LogError;
+use crate::row::MetricsRow;
 use qstore_schema::{Name, Row, SmolStr, TrainingMetrics, Value};
 
 /// The step of a row that sums up an epoch.
 const EPOCH_STEP: i64 = -1;
 
-/// Columns that say which row it is, and no metric may say otherwise.
+/// Columns that identify the row, which no metric may set.
 const RESERVED: [&str; 3] = ["epoch", "step", "timestamp"];
 
-/// One row with step −1. Of `train`, `loss` is `train_loss` and `circuit_time_ms` is
-/// `circuit_execution_time_ms`; of `val`, every name gets the prefix `val_` unless it has it. What
-/// then is a fixed column is set, everything else is kept as an extra metric.
-pub(crate) fn row<E>(epoch: i64, train: &Row, val: &Row) -> Result<MetricsRow, LogError<E>> {
+/// One row with step −1. In `train`, `loss` becomes `train_loss` and `circuit_time_ms` becomes
+/// `circuit_execution_time_ms`; in `val`, every name gets the prefix `val_` unless it has one. A name
+/// that then is a fixed column sets it; every other metric is kept as an extra column.
+pub(crate) fn row(epoch: i64, train: &Row, val: &Row) -> Result<MetricsRow, LogError> {
     let metrics = TrainingMetrics { epoch, step: EPOCH_STEP, ..TrainingMetrics::default() };
     let mut row = MetricsRow::from(metrics);
-    let mut taken: Vec<SmolStr> = Vec::new();
+    let mut seen: Vec<SmolStr> = Vec::new();
     let named = train.iter().map(|(name, value)| (train_column(name), value));
     let named = named.chain(val.iter().map(|(name, value)| (val_column(name), value)));
     for (name, value) in named {
         if RESERVED.contains(&name.as_str()) {
             return Err(LogError::Reserved { name });
         }
-        if taken.contains(&name) {
+        if seen.contains(&name) {
             return Err(LogError::Duplicate { name });
         }
         set(&mut row, &name, value)?;
-        taken.push(name);
+        seen.push(name);
     }
     Ok(row)
 }
 
-fn set<E>(row: &mut MetricsRow, name: &str, value: &Value) -> Result<(), LogError<E>> {
+fn set(row: &mut MetricsRow, name: &str, value: &Value) -> Result<(), LogError> {
     if !row.metrics.set(name, value)? {
         row.set(Name::new(name), value.clone());
     }
@@ -54,14 +55,13 @@ fn val_column(name: &SmolStr) -> SmolStr {
 mod tests {
     use super::*;
     use qstore_schema::ValueRef;
-    use std::convert::Infallible;
 
-    fn row(train: &Row, val: &Row) -> Result<MetricsRow, LogError<Infallible>> {
+    fn row(train: &Row, val: &Row) -> Result<MetricsRow, LogError> {
         super::row(3, train, val)
     }
 
     #[test]
-    fn every_key_is_kept() {
+    fn every_metric_is_kept() {
         let mut train = Row::from([("loss", 0.5), ("accuracy", 0.8), ("circuit_time_ms", 12.0)]);
         train.set("qubits_used", 4_i64).set("backend", "ion_trap").set("note", "warm");
         let val = Row::from([("loss", 0.6), ("accuracy", 0.7), ("val_f1", 0.65)]);
@@ -81,9 +81,9 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_kept_is_an_error() {
-        let twice = row(&Row::from([("val_f1", 0.1)]), &Row::from([("f1", 0.2)]));
-        assert!(matches!(twice, Err(LogError::Duplicate { name }) if name == "val_f1"));
+    fn a_metric_that_cannot_be_kept_is_an_error() {
+        let duplicate = row(&Row::from([("val_f1", 0.1)]), &Row::from([("f1", 0.2)]));
+        assert!(matches!(duplicate, Err(LogError::Duplicate { name }) if name == "val_f1"));
         let reserved = row(&Row::from([("step", 7_i64)]), &Row::new());
         assert!(matches!(reserved, Err(LogError::Reserved { name }) if name == "step"));
         let clash = row(&Row::from([("loss", "low")]), &Row::new());

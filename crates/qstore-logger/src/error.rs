@@ -1,41 +1,33 @@
-//! Why a row was not logged, or what went wrong behind the scenes.
+//! Why a logger could not be opened, and why a row was not logged.
 
-use qstore_buffer::DrainError;
 use qstore_schema::SmolStr;
+use qstore_settings::SettingError;
+use std::sync::Arc;
 
-/// What a logging call can report; `E` is the sink's own error.
-#[derive(Debug, thiserror::Error)]
+/// Why a row was not logged. Nothing was taken, and nothing was written.
+///
+/// A row that was dropped because the ring was full is not an error but
+/// [`Logged::Dropped`](qstore_schema::Logged::Dropped). A failure of the background thread is not one
+/// either: the row was taken, and the failure is in
+/// [`health`](crate::AsyncMetricsLogger::health) and in the result of
+/// [`stop`](crate::AsyncMetricsLogger::stop).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum LogError<E> {
-    /// The ring was full and the row was dropped and counted. Training goes on; if it happens often,
-    /// make the buffer larger or log less often.
-    #[error(
-        "the buffer is full: the row was dropped and counted; make buffer_size larger or log less often"
-    )]
-    Dropped,
-    /// The logger was stopped; the row was refused and counted.
-    #[error("the logger has been stopped: the row was refused and counted")]
+pub enum LogError {
+    /// The logger was stopped, or its background thread panicked, which
+    /// [`health`](crate::AsyncMetricsLogger::health) reports. The row counts as refused.
+    #[error("the logger has stopped: the row was not logged and counts as refused")]
     Stopped,
-    /// The background writer failed for the first time since the start. The row of this call was
-    /// taken all the same; the writer goes on trying.
-    #[error(transparent)]
-    Background(DrainError<E>),
-    /// The sink could not be opened.
-    #[error(transparent)]
-    Open(E),
-    /// A setting of the buffer makes no sense.
-    #[error("buffer_size: {0}")]
-    Buffer(#[from] qstore_buffer::Error),
-    /// A metric does not fit its fixed column; nothing was logged.
+    /// A metric of `log_epoch` does not fit its fixed column.
     #[error(transparent)]
     Metric(#[from] qstore_schema::ColumnError),
-    /// The row of an epoch has this column by itself; nothing was logged.
-    #[error("`{name}` is set by log_epoch itself; rename that metric")]
+    /// `log_epoch` sets this column itself.
+    #[error("`{name}` is set by log_epoch itself; rename this metric")]
     Reserved {
         /// The column.
         name: SmolStr,
     },
-    /// Two metrics of one epoch would share a column; nothing was logged.
+    /// Two metrics of one epoch would be the same column.
     #[error("two metrics of this epoch would be column `{name}`; rename one of them")]
     Duplicate {
         /// The column.
@@ -43,8 +35,17 @@ pub enum LogError<E> {
     },
 }
 
-impl<E> From<DrainError<E>> for LogError<E> {
-    fn from(error: DrainError<E>) -> Self {
-        Self::Background(error)
-    }
+/// Why a logger could not be opened; `E` is the sink's own error. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError<E> {
+    /// The sink could not be opened, for example because the file belongs to another writer.
+    #[error(transparent)]
+    Sink(E),
+    /// A setting of the logger has a value that cannot be used.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// The system did not start the background thread.
+    #[error("the background thread could not be started: {0}")]
+    Spawn(Arc<std::io::Error>),
 }

@@ -1,22 +1,53 @@
-//! Logging from elsewhere: a handle that can be cloned, and rows that are filled by name.
+//! Logging from elsewhere: a handle that can be cloned, and rows that are filled by column name.
 //!
-//! What it does not do: stop anything, or tell of the writer's errors; these are the logger's.
+//! A handle cannot stop the logger, and does not report errors of the writer; both belong to the
+//! logger.
 
 use crate::clock::Clock;
-use crate::{LogError, MetricsRow};
+use crate::error::LogError;
+use crate::row::MetricsRow;
 use qstore_buffer::{AsyncBuffer, PushError};
-use qstore_schema::{Name, Row, Value};
-use std::convert::Infallible;
+use qstore_schema::{Logged, Name, Row, Value};
 use std::fmt;
 use std::sync::Arc;
 
-/// Logs rows for as long as the logger it came from runs; clones log to the same place.
+/// Logs rows for as long as its logger runs. Clones log to the same place.
 ///
-/// For other threads, and for whatever lives longer than the training loop, such as a `tracing`
-/// subscriber: after the logger was stopped, rows are refused and counted.
+/// It is meant for other threads, and for what outlives the training loop, such as a `tracing`
+/// subscriber. After the logger was stopped, rows are refused and counted.
+///
+#[cfg_attr(feature = "parquet", doc = "```")]
+#[cfg_attr(not(feature = "parquet"), doc = "```ignore")]
+/// use qstore_logger::{AsyncMetricsLogger, LogError};
+/// use std::thread;
+/// use std::time::Duration;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("metrics.parquet");
+/// let mut logger = AsyncMetricsLogger::open(&path)?;
+/// thread::scope(|scope| {
+///     for worker in 0..4 {
+///         let handle = logger.handle();
+///         scope.spawn(move || handle.log_step((0, worker, 0.5)));
+///     }
+/// });
+/// let handle = logger.handle();
+/// assert_eq!(logger.stop(Duration::from_secs(10))?.writer.rows_written, 4);
+/// assert_eq!(handle.log_step((0, 4, 0.5)), Err(LogError::Stopped));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct LogHandle<R = MetricsRow> {
     buffer: AsyncBuffer<R>,
     clock: Arc<Clock>,
+}
+
+/// The outcome for a row that the ring handed back.
+#[inline]
+pub(crate) fn not_stored<R>(error: &PushError<R>) -> Result<Logged, LogError> {
+    match error {
+        PushError::Full(_) => Ok(Logged::Dropped),
+        PushError::Closed(_) => Err(LogError::Stopped),
+    }
 }
 
 impl<R> LogHandle<R> {
@@ -24,16 +55,16 @@ impl<R> LogHandle<R> {
         Self { buffer, clock }
     }
 
-    /// Logs a whole row as it is, its own timestamp included.
+    /// Logs a whole row as it is, with its own timestamp.
     ///
     /// # Errors
-    /// [`LogError::Dropped`] and [`LogError::Stopped`] when the row was not taken.
+    /// [`LogError::Stopped`] after the logger was stopped. A full ring is not an error.
     #[inline]
-    pub fn log(&self, row: impl Into<R>) -> Result<(), LogError<Infallible>> {
-        self.buffer.push(row.into()).map_err(|error| match error {
-            PushError::Full(_) => LogError::Dropped,
-            PushError::Closed(_) => LogError::Stopped,
-        })
+    pub fn log(&self, row: impl Into<R>) -> Result<Logged, LogError> {
+        match self.buffer.push(row.into()) {
+            Ok(()) => Ok(Logged::Accepted),
+            Err(error) => not_stored(&error),
+        }
     }
 
     /// The time as the logger stamps it, in seconds since 1970-01-01 UTC.
@@ -50,7 +81,7 @@ impl LogHandle {
     /// # Errors
     /// As [`log`](Self::log).
     #[inline]
-    pub fn log_step(&self, row: impl Into<MetricsRow>) -> Result<(), LogError<Infallible>> {
+    pub fn log_step(&self, row: impl Into<MetricsRow>) -> Result<Logged, LogError> {
         let mut row = row.into();
         row.metrics.timestamp = self.now();
         self.log(row)
@@ -69,16 +100,16 @@ impl<R> fmt::Debug for LogHandle<R> {
     }
 }
 
-/// A row that takes any column by name: what adapters fill that do not know the columns beforehand.
+/// A row that takes any column by name, for adapters that do not know the columns beforehand.
 pub trait NamedRow: Send + 'static {
-    /// A row with nothing but its time, in seconds since 1970-01-01 UTC.
+    /// A row with nothing but its timestamp, in seconds since 1970-01-01 UTC.
     fn at(timestamp: f64) -> Self;
 
-    /// Sets a column; the last value of a name counts.
+    /// Sets a column. The last value of a name counts.
     fn put(&mut self, name: Name, value: Value);
 }
 
-/// The fixed columns have their defaults where nothing is put into them.
+/// Fixed columns that are not set have their defaults.
 impl NamedRow for MetricsRow {
     fn at(timestamp: f64) -> Self {
         let mut row = Self::default();
@@ -91,7 +122,7 @@ impl NamedRow for MetricsRow {
     }
 }
 
-/// Only what is put into it, and the column `timestamp`.
+/// Only the columns that are set, and `timestamp`.
 impl NamedRow for Row {
     fn at(timestamp: f64) -> Self {
         Self::from([("timestamp", timestamp)])

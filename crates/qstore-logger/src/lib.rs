@@ -1,11 +1,20 @@
 //! Training metrics, logged in one line and written in the background.
 //!
 //! [`AsyncMetricsLogger`] stamps the time, puts the row into a ring and returns; a background thread
-//! does the rest. The 18 columns of [`TrainingMetrics`](qstore_schema::TrainingMetrics) are always
-//! there, and any other metric you log becomes a column of its own.
+//! does the rest. The 18 columns of [`TrainingMetrics`](qstore_schema::TrainingMetrics) always exist, and
+//! any other metric you log becomes a column of its own.
+//!
+//! | | is |
+//! |---|---|
+//! | a row that was stored in the ring | `Ok(Logged::Accepted)` |
+//! | a row that found the ring full, and was dropped by the default policy | `Ok(Logged::Dropped)`, counted, and reported as a `tracing` warning the first time |
+//! | a row after the logger was stopped | `Err(LogError::Stopped)` |
+//! | a full disk, or any other error of the writer | not an error of the call: the row was stored. It is in [`health`](AsyncMetricsLogger::health), in the result of [`stop`](AsyncMetricsLogger::stop), and a `tracing` warning the first time |
+//!
+//! So `logger.log_step(row)?` ends a run only when logging has ended.
 //!
 //! What it is **not**: it draws nothing, keeps no history in memory and talks to no server. It is
-//! generic over the sink and names no file format in its core; the feature `parquet` adds
+//! generic over the sink and depends on no file format; the feature `parquet` adds
 //! `AsyncMetricsLogger::open`, which takes a path.
 //!
 #![cfg_attr(feature = "parquet", doc = "```")]
@@ -40,10 +49,14 @@ mod logger;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod row;
+mod settings;
 
-pub use error::LogError;
+pub use error::{LogError, OpenError};
 pub use handle::{LogHandle, NamedRow};
-pub use logger::{AsyncMetricsLogger, LoggerSettings, LoggerStats};
+pub use logger::{AsyncMetricsLogger, LoggerStats};
 #[cfg(feature = "parquet")]
 pub use parquet::ParquetMetricsLogger;
+pub use qstore_buffer::DrainError;
+pub use qstore_schema::Logged;
 pub use row::MetricsRow;
+pub use settings::LoggerSettings;

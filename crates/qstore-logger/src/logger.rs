@@ -1,73 +1,73 @@
 //! The logger: a ring, a drain and a clock.
 
 use crate::clock::Clock;
-use crate::{LogError, LogHandle, MetricsRow, epoch};
-use qstore_buffer::{
-    AsyncBuffer, BufferSettings, BufferStats, Drain, DrainError, DrainSettings, Hooks, Overflow,
-    PushError, Sink,
-};
-use qstore_schema::{Record, Row};
+use crate::error::{LogError, OpenError};
+use crate::handle::LogHandle;
+use crate::row::MetricsRow;
+use crate::settings::LoggerSettings;
+use crate::{epoch, handle};
+use qstore_buffer::{AsyncBuffer, BufferStats, Drain, DrainError, Hooks, Sink};
+use qstore_schema::{Logged, Record, Row};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a row waits in a ring that is not half full. Files are flushed less often, and looking for
-/// rows fifty times a second costs next to nothing.
-const LINGER: Duration = Duration::from_millis(20);
-
-/// How a logger behaves.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct LoggerSettings {
-    /// Rows the ring holds, at least 1. Default 1 000.
-    pub buffer_size: usize,
-    /// What becomes of a row that finds the ring full. Default [`Overflow::DropNewest`].
-    pub overflow: Overflow,
-}
-
-impl Default for LoggerSettings {
-    fn default() -> Self {
-        Self { buffer_size: 1_000, overflow: Overflow::DropNewest }
-    }
-}
-
-impl LoggerSettings {
-    /// Rows the ring holds.
-    #[must_use]
-    pub fn buffer_size(mut self, rows: usize) -> Self {
-        self.buffer_size = rows;
-        self
-    }
-
-    /// What becomes of a row that finds the ring full.
-    #[must_use]
-    pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.overflow = overflow;
-        self
-    }
-}
-
-/// What a logger has taken and passed on; `C` are the sink's own counters.
+/// What a logger has taken and written; `C` is the sink's own statistics.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LoggerStats<C> {
-    /// The ring: rows accepted are `pushed`, rows that found it full are `dropped`, and
-    /// `lost_first` and `lost_last` are the steps of the first and the last that was lost.
+    /// The ring. `pushed` counts the rows that were accepted, `dropped` those that found the ring full,
+    /// `evicted` those discarded for newer ones, and `refused` those logged after the stop.
+    /// `lost_first` and `lost_last` are the steps of the first and the last row that was lost.
     pub buffer: BufferStats,
-    /// The sink.
+    /// The sink's own statistics.
     pub writer: C,
-    /// Errors of the background thread.
+    /// Number of errors of the background thread.
     pub errors: u64,
-    /// The first of them, in words.
+    /// The first of them, as text.
     pub first_error: Option<String>,
 }
 
-/// Logs rows from any thread; a background thread hands them to the sink.
+/// Logs rows from any thread; a background thread hands them to a sink, such as a Parquet file.
 ///
-/// The rows are [`MetricsRow`]s unless you say otherwise: any [`Record`](qstore_schema::Record) does,
-/// and then [`log`](Self::log) takes that. No call waits for the sink: a row that finds the ring full
-/// is dropped, counted and reported, unless [`LoggerSettings::overflow`] says otherwise. [`stop`](Self::stop) is the logger's real ending; dropping it
-/// does the same within 5 s and tells nobody.
+/// The rows are [`MetricsRow`]s by default; any [`Record`](qstore_schema::Record) works, with
+/// [`log`](Self::log).
+///
+/// What happens in each case:
+///
+/// * *There is room in the ring.* The row is stored, and the call returns
+///   [`Logged::Accepted`](qstore_schema::Logged::Accepted). It takes about 50 ns, allocates nothing and
+///   never waits for the sink.
+/// * *The ring is full.* The [`Overflow`](qstore_buffer::Overflow) policy of the settings decides. By
+///   default the new row is dropped: the call returns `Ok(Logged::Dropped)`, so `log_step(row)?` does
+///   not end the run. Drops are counted in [`stats`](Self::stats), in the result of
+///   [`stop`](Self::stop) and in the file itself, and the first is reported as a `tracing` warning.
+/// * *The sink fails*, for example because the disk is full. Rows are kept and the sink is retried;
+///   logging continues. The first error is reported as a `tracing` warning, and stays in
+///   [`health`](Self::health) and in the result of `stop`.
+/// * *The logger was stopped*, or its background thread panicked. The call returns
+///   [`LogError::Stopped`].
+///
+/// Call [`stop`](Self::stop) to shut down cleanly. Dropping the logger does the same with a limit of
+/// 5 s and discards errors.
+///
+#[cfg_attr(feature = "parquet", doc = "```")]
+#[cfg_attr(not(feature = "parquet"), doc = "```ignore")]
+/// use qstore_logger::AsyncMetricsLogger;
+/// use std::time::Duration;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("metrics.parquet");
+/// let mut logger = AsyncMetricsLogger::open(&path)?;
+/// for step in 0..100_000 {
+///     // No training between the rows: the ring of 1 000 may overflow, and the loop ends all the same.
+///     logger.log_step((0, step, 0.5))?;
+/// }
+/// let summary = logger.stop(Duration::from_secs(60))?;
+/// assert_eq!(summary.buffer.pushed + summary.buffer.dropped, 100_000);
+/// assert_eq!(summary.writer.rows_written, summary.buffer.pushed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "dropping a logger stops it"]
 pub struct AsyncMetricsLogger<S: Sink<R>, R = MetricsRow> {
     drain: Drain<R, S>,
@@ -77,29 +77,62 @@ pub struct AsyncMetricsLogger<S: Sink<R>, R = MetricsRow> {
 impl<S: Sink<MetricsRow>> AsyncMetricsLogger<S> {
     /// Logs one step, stamped with the time of this call.
     ///
+    #[cfg_attr(feature = "parquet", doc = "```")]
+    #[cfg_attr(not(feature = "parquet"), doc = "```ignore")]
+    /// use qstore_logger::{AsyncMetricsLogger, Logged, MetricsRow};
+    /// use std::time::Duration;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("metrics.parquet");
+    /// let mut logger = AsyncMetricsLogger::open(&path)?;
+    /// logger.log_step((0, 1, 0.5))?; // epoch, step and training loss
+    /// let logged = logger.log_step(MetricsRow::step(0, 2, 0.4).with("accuracy", 0.9))?;
+    /// assert_eq!(logged, Logged::Accepted);
+    /// # logger.stop(Duration::from_secs(10))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// [`LogError::Dropped`] and [`LogError::Stopped`] when the row was not taken;
-    /// [`LogError::Background`], once, when it was taken but the writer has failed since the start.
+    /// [`LogError::Stopped`] after the logger was stopped. A full ring is not an error.
     #[inline]
-    pub fn log_step(&self, row: impl Into<MetricsRow>) -> Result<(), LogError<S::Error>> {
+    pub fn log_step(&self, row: impl Into<MetricsRow>) -> Result<Logged, LogError> {
         let mut row = row.into();
         row.metrics.timestamp = self.now();
         self.log(row)
     }
 
-    /// Logs one row that sums up an epoch: its step is −1, `loss` becomes `train_loss` and
-    /// `val_loss`, fixed columns are set by name, and every other metric becomes a column, those of
-    /// the validation with the prefix `val_`.
+    /// Logs one row that sums up an epoch. Its step is −1, `loss` becomes `train_loss` and `val_loss`,
+    /// fixed columns are set by name, and every other metric becomes a column of its own, those of the
+    /// validation with the prefix `val_`.
+    ///
+    #[cfg_attr(feature = "parquet", doc = "```")]
+    #[cfg_attr(not(feature = "parquet"), doc = "```ignore")]
+    /// use qstore_logger::{AsyncMetricsLogger, LogError};
+    /// use std::time::Duration;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("metrics.parquet");
+    /// let mut logger = AsyncMetricsLogger::open(&path)?;
+    /// let train = [("loss", 0.4), ("accuracy", 0.90)];
+    /// let val = [("loss", 0.5), ("accuracy", 0.85)];
+    /// logger.log_epoch(0, train, val)?; // train_loss, accuracy, val_loss, val_accuracy
+    ///
+    /// // The columns `epoch`, `step` and `timestamp` are set by the call itself.
+    /// let error = logger.log_epoch(1, [("step", 7.0)], [("loss", 0.5)]).unwrap_err();
+    /// assert!(matches!(error, LogError::Reserved { .. }));
+    /// # logger.stop(Duration::from_secs(10))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`LogError::Metric`], [`LogError::Reserved`] and [`LogError::Duplicate`] when a metric cannot be
-    /// kept, in which case nothing is logged; otherwise as [`log_step`](Self::log_step).
+    /// kept; nothing is logged then. [`LogError::Stopped`] as [`log_step`](Self::log_step).
     pub fn log_epoch(
         &self,
         epoch: i64,
         train_metrics: impl Into<Row>,
         val_metrics: impl Into<Row>,
-    ) -> Result<(), LogError<S::Error>> {
+    ) -> Result<Logged, LogError> {
         self.log_step(epoch::row(epoch, &train_metrics.into(), &val_metrics.into())?)
     }
 }
@@ -107,77 +140,118 @@ impl<S: Sink<MetricsRow>> AsyncMetricsLogger<S> {
 impl<S: Sink<R>, R: Record + Send + 'static> AsyncMetricsLogger<S, R> {
     /// A logger that writes to this sink.
     ///
+    /// ```
+    /// use qstore_buffer::{Progress, Round, Sink};
+    /// use qstore_logger::{AsyncMetricsLogger, LoggerSettings, MetricsRow};
+    /// use std::convert::Infallible;
+    /// use std::time::Duration;
+    ///
+    /// /// Prints every hundredth loss.
+    /// struct Print;
+    ///
+    /// impl Sink<MetricsRow> for Print {
+    ///     type Error = Infallible;
+    ///     type Stats = ();
+    ///
+    ///     fn receive(
+    ///         &mut self,
+    ///         batch: &mut Vec<MetricsRow>,
+    ///         _: &mut Round<'_>,
+    ///     ) -> Result<(), Infallible> {
+    ///         for row in batch.drain(..).filter(|row| row.metrics.step % 100 == 0) {
+    ///             println!("{}: {}", row.metrics.step, row.metrics.train_loss);
+    ///         }
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn flush(&mut self) -> Result<Progress<Infallible>, Infallible> {
+    ///         Ok(Progress::Idle)
+    ///     }
+    /// }
+    ///
+    /// let settings = LoggerSettings::default().buffer_size(10_000);
+    /// let mut logger = AsyncMetricsLogger::with_sink(Print, settings)?;
+    /// logger.log_step((0, 100, 0.5))?;
+    /// logger.stop(Duration::from_secs(10))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// [`LogError::Buffer`] for a `buffer_size` of 0, [`LogError::Background`] when no thread can be
-    /// started.
-    pub fn with_sink(sink: S, settings: &LoggerSettings) -> Result<Self, LogError<S::Error>> {
+    /// [`OpenError::Setting`] for a `buffer_size` that cannot be used, and [`OpenError::Spawn`] when the
+    /// system cannot start a thread.
+    pub fn with_sink(sink: S, settings: LoggerSettings) -> Result<Self, OpenError<S::Error>> {
         Self::with_hooks(sink, settings, Hooks::default())
     }
 
-    /// As [`with_sink`](Self::with_sink), and tells what it loses. Where the hooks name no label, lost
-    /// rows are called by the record's own, such as its step.
+    /// Like [`with_sink`](Self::with_sink), with callbacks for the rows that the ring loses. If the
+    /// hooks set no label, reports identify lost rows by the record's own label, such as its step.
     ///
     /// # Errors
     /// As [`with_sink`](Self::with_sink).
     pub fn with_hooks(
         sink: S,
-        settings: &LoggerSettings,
+        settings: LoggerSettings,
         hooks: Hooks<R>,
-    ) -> Result<Self, LogError<S::Error>> {
-        let ring = BufferSettings::default().name("metrics");
-        let ring = ring.maxsize(settings.buffer_size).overflow(settings.overflow);
-        let buffer = AsyncBuffer::with_hooks(ring, hooks.label_or(R::label))?;
-        let settings = DrainSettings::default().thread_name("qstore-metrics").linger(LINGER);
-        Ok(Self { drain: Drain::spawn(buffer, sink, &settings)?, clock: Arc::new(Clock::new()) })
+    ) -> Result<Self, OpenError<S::Error>> {
+        let (ring, drain) = settings.split();
+        let buffer = AsyncBuffer::with_hooks(ring, hooks.label_or(R::label))
+            .map_err(LoggerSettings::own_error)?;
+        let drain = Drain::spawn(buffer, sink, drain).map_err(|error| match error {
+            DrainError::Spawn(error) => OpenError::Spawn(error),
+            other => unreachable!("a drain that was not started reported: {other}"),
+        })?;
+        Ok(Self { drain, clock: Arc::new(Clock::new()) })
     }
 }
 
 impl<S: Sink<R>, R: Send + 'static> AsyncMetricsLogger<S, R> {
     /// The time as this logger stamps it, in seconds since 1970-01-01 UTC: within some microseconds
-    /// of the system's clock, whose steps it follows within a second, at a third of the cost.
+    /// of the system clock, whose steps it follows within a second, at a third of the cost
+    /// (docs/benchmarks.md).
     #[inline]
     pub fn now(&self) -> f64 {
         self.clock.now()
     }
 
-    /// Logs a whole row as it is, its own timestamp included.
+    /// Logs a whole row as it is, with its own timestamp.
     ///
     /// # Errors
-    /// As [`log_step`](Self::log_step).
+    /// [`LogError::Stopped`] after the logger was stopped. A full ring is not an error.
     #[inline]
-    pub fn log(&self, row: impl Into<R>) -> Result<(), LogError<S::Error>> {
+    pub fn log(&self, row: impl Into<R>) -> Result<Logged, LogError> {
         match self.drain.buffer().push(row.into()) {
-            Ok(()) => self.drain.take_news().map_or(Ok(()), |error| Err(error.into())),
-            Err(PushError::Full(_)) => Err(LogError::Dropped),
-            // After a panic the buffer is closed, too, and the panic is the better answer.
-            Err(PushError::Closed(_)) => {
-                Err(self.drain.take_news().map_or(LogError::Stopped, Into::into))
-            }
+            Ok(()) => Ok(Logged::Accepted),
+            Err(error) => handle::not_stored(&error),
         }
     }
 
-    /// Something to log with that can be cloned and given away, while the logger itself stays with
-    /// whoever is to [`stop`](Self::stop) it.
+    /// A handle that logs to the same place and can be cloned and sent to other threads. The logger
+    /// itself stays with the owner that [stops](Self::stop) it.
     #[must_use]
     pub fn handle(&self) -> LogHandle<R> {
         LogHandle::new(self.drain.buffer().clone(), Arc::clone(&self.clock))
     }
 
-    /// Waits until every row this thread logged before is published: readable, and safe from a crash
-    /// of the process.
+    /// Waits until every row that this thread logged before is published: readable, and safe from a
+    /// crash of the process.
     ///
     /// # Errors
-    /// When it could not be published, or not in time.
-    pub fn flush(&self, timeout: Duration) -> Result<(), LogError<S::Error>> {
-        Ok(self.drain.flush(timeout)?)
+    /// [`DrainError::Sink`] when they could not be published; they are kept and retried.
+    /// [`DrainError::TimedOut`] when the time limit was too short; the flush continues.
+    pub fn flush(&self, timeout: Duration) -> Result<(), DrainError<S::Error>> {
+        self.drain.flush(timeout)
     }
 
-    /// Refuses further rows, writes those there are, closes the sink, ends the thread, and tells
-    /// what was written.
+    /// Refuses further rows, writes those that were accepted, closes the sink, ends the thread, and
+    /// reports what was written, what was lost, and the first error on the way.
     ///
     /// # Errors
-    /// When rows could not be written, or not in time.
-    pub fn stop(&mut self, timeout: Duration) -> Result<LoggerStats<S::Stats>, LogError<S::Error>> {
+    /// When rows could not be written within the time limit. After [`DrainError::TimedOut`] the thread
+    /// continues in the background, and `stop` can be called again.
+    pub fn stop(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<LoggerStats<S::Stats>, DrainError<S::Error>> {
         self.drain.stop(timeout)?;
         Ok(self.stats())
     }
@@ -192,12 +266,22 @@ impl<S: Sink<R>, R: Send + 'static> AsyncMetricsLogger<S, R> {
         }
     }
 
-    /// Whether the background thread has been well since the start.
+    /// The first error of the background thread since the start, if there was one. It stays even when
+    /// a later try succeeded. Rows that were dropped because the ring was full are not errors; they are
+    /// in [`stats`](Self::stats).
     ///
     /// # Errors
-    /// Its first error, even when a later try succeeded.
+    /// That error.
     pub fn health(&self) -> Result<(), DrainError<S::Error>> {
         self.drain.first_error().map_or(Ok(()), Err)
+    }
+
+    /// Whether [`health`](Self::health) is `Ok`, at the cost of one load, so that a training loop can
+    /// check it after every step.
+    #[inline]
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.drain.is_healthy()
     }
 }
 

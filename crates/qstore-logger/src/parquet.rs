@@ -1,9 +1,14 @@
 //! The logger on a path: one Parquet file.
 
-use crate::{AsyncMetricsLogger, LogError, LoggerSettings, MetricsRow};
+use crate::error::OpenError;
+use crate::logger::AsyncMetricsLogger;
+use crate::row::MetricsRow;
+use crate::settings::LoggerSettings;
 use qstore_parquet::{MetricsLog, WriteError, WriterSettings};
 use qstore_schema::Record;
+use qstore_storage::{FileSystem, LocalFs};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A logger whose rows go into one Parquet file.
 pub type ParquetMetricsLogger<R = MetricsRow> = AsyncMetricsLogger<MetricsLog<R>, R>;
@@ -13,30 +18,46 @@ impl ParquetMetricsLogger {
     /// a flush every 100 rows or 10 s, gzip.
     ///
     /// # Errors
-    /// [`LogError::Open`] when the file cannot be opened or continued; nothing is changed then.
-    pub fn open(output_path: impl AsRef<Path>) -> Result<Self, LogError<WriteError>> {
-        Self::open_with(output_path, &LoggerSettings::default(), WriterSettings::default())
+    /// [`OpenError::Sink`] when the file cannot be opened or continued; nothing is changed then.
+    pub fn open(output_path: impl AsRef<Path>) -> Result<Self, OpenError<WriteError>> {
+        Self::open_with(output_path, LoggerSettings::default(), WriterSettings::default())
     }
 
-    /// As [`open`](Self::open), with settings.
+    /// Like [`open`](Self::open), with settings.
+    ///
+    /// ```
+    /// use qstore_logger::{AsyncMetricsLogger, LoggerSettings};
+    /// use qstore_parquet::WriterSettings;
+    /// use std::time::Duration;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("metrics.parquet");
+    /// let settings = LoggerSettings::default().buffer_size(10_000);
+    /// let writer = WriterSettings::default().flush_interval(500);
+    /// let mut logger = AsyncMetricsLogger::open_with(&path, settings, writer)?;
+    /// logger.log_step((0, 1, 0.5))?;
+    /// assert_eq!(logger.stop(Duration::from_secs(10))?.buffer.maxsize, 10_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`open`](Self::open), and for settings that make no sense.
+    /// As [`open`](Self::open), and for settings that cannot be used.
     pub fn open_with(
         output_path: impl AsRef<Path>,
-        settings: &LoggerSettings,
+        settings: LoggerSettings,
         writer: WriterSettings,
-    ) -> Result<Self, LogError<WriteError>> {
+    ) -> Result<Self, OpenError<WriteError>> {
         Self::open_typed(output_path, settings, writer)
     }
 }
 
 impl<R: Record + Send + 'static> ParquetMetricsLogger<R> {
-    /// As [`open_with`](ParquetMetricsLogger::open_with), for rows of your own type, which
+    /// Like [`open_with`](ParquetMetricsLogger::open_with), for rows of your own type, which
     /// [`record!`](qstore_schema::record!) defines.
     ///
     /// ```
     /// use qstore_logger::{LoggerSettings, ParquetMetricsLogger};
+    /// use qstore_parquet::WriterSettings;
     /// use qstore_schema::record;
     /// use std::time::Duration;
     ///
@@ -47,8 +68,11 @@ impl<R: Record + Send + 'static> ParquetMetricsLogger<R> {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("shots.parquet");
-    /// let (logger, writer) = (LoggerSettings::default(), Default::default());
-    /// let mut shots = ParquetMetricsLogger::<Shot>::open_typed(&path, &logger, writer)?;
+    /// let mut shots = ParquetMetricsLogger::<Shot>::open_typed(
+    ///     &path,
+    ///     LoggerSettings::default(),
+    ///     WriterSettings::default(),
+    /// )?;
     /// shots.log(Shot { number: 0, fidelity: 0.98 })?;
     /// assert_eq!(shots.stop(Duration::from_secs(10))?.writer.rows_written, 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -58,11 +82,51 @@ impl<R: Record + Send + 'static> ParquetMetricsLogger<R> {
     /// As [`open_with`](ParquetMetricsLogger::open_with).
     pub fn open_typed(
         output_path: impl AsRef<Path>,
-        settings: &LoggerSettings,
+        settings: LoggerSettings,
         writer: WriterSettings,
-    ) -> Result<Self, LogError<WriteError>> {
-        let log =
-            MetricsLog::open(output_path, writer).map_err(|error| LogError::Open(error.into()))?;
-        Self::with_sink(log, settings)
+    ) -> Result<Self, OpenError<WriteError>> {
+        Self::open_in(Arc::new(LocalFs::new()), output_path, settings, writer)
+    }
+
+    /// Like [`open_typed`](Self::open_typed), on any file system, for example one in memory.
+    ///
+    /// ```
+    /// use qstore_logger::{LoggerSettings, ParquetMetricsLogger};
+    /// use qstore_parquet::WriterSettings;
+    /// use qstore_storage::{FileSystem, MemoryFs};
+    /// use std::path::Path;
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let memory = MemoryFs::new();
+    /// let mut logger: ParquetMetricsLogger = ParquetMetricsLogger::open_in(
+    ///     Arc::new(memory.clone()),
+    ///     "/metrics.parquet",
+    ///     LoggerSettings::default(),
+    ///     WriterSettings::default(),
+    /// )?;
+    /// logger.log_step((0, 1, 0.5))?;
+    /// logger.stop(Duration::from_secs(10))?;
+    /// assert!(!qstore_storage::read_all(&memory, Path::new("/metrics.parquet"))?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open_with`](ParquetMetricsLogger::open_with).
+    pub fn open_in(
+        file_system: Arc<dyn FileSystem>,
+        output_path: impl AsRef<Path>,
+        settings: LoggerSettings,
+        writer: WriterSettings,
+    ) -> Result<Self, OpenError<WriteError>> {
+        let (priority, on_start) = (writer.priority, settings.on_start.clone());
+        let log = MetricsLog::open_in(file_system, output_path, writer).map_err(|error| OpenError::Sink(error.into()))?;
+        Self::with_sink(
+            log,
+            settings.on_start(move || {
+                priority.apply();
+                on_start.run();
+            }),
+        )
     }
 }

@@ -1,19 +1,26 @@
-//! What is logged: the fixed columns, and whatever else there is to say.
+//! The row that is logged: the fixed columns, and any other metric by name.
 
 use qstore_schema::{Field, FieldVisitor, Name, Record, SmolStr, TrainingMetrics, Value, ValueRef};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
-/// Extra metrics that fit without heap memory.
+/// Number of extra metrics that fit without heap memory.
 const INLINE: usize = 4;
 
-/// One row: [`TrainingMetrics`] and further metrics by name.
+/// One row: [`TrainingMetrics`], and further metrics by name.
+///
+/// * A name that is one of the fixed columns sets that column.
+/// * Any other name becomes a column of its own. Rows that do not set it are null there, including rows
+///   logged before.
+/// * If a name is set several times, the last value counts.
+/// * A value that does not fit its column, such as a text in a column of numbers, makes the sink reject
+///   this row, and count it.
 ///
 /// ```
 /// use qstore_logger::MetricsRow;
 /// use qstore_schema::TrainingMetrics;
 ///
-/// // In one line, or with all fields by name.
+/// // In one line, or with every field by name.
 /// let short = MetricsRow::step(0, 17, 0.42).with("accuracy", 0.9);
 /// let long = MetricsRow::from(TrainingMetrics {
 ///     epoch: 0,
@@ -26,10 +33,10 @@ const INLINE: usize = 4;
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MetricsRow {
-    /// The fixed columns, before [`with`](Self::with) and [`set`](Self::set) have their say.
+    /// The fixed columns. Values set with [`with`](Self::with) and [`set`](Self::set) override them.
     pub metrics: TrainingMetrics,
-    /// In the order they were set; a name may stand more than once, and may be a fixed column's.
-    /// That is sorted out in the background, where a comparison of names delays nobody.
+    /// In the order in which they were set. A name may occur several times, and may be a fixed column's.
+    /// The background thread resolves that, where comparing names delays no training step.
     set: SmallVec<[(Name, Extra); INLINE]>,
 }
 
@@ -39,7 +46,7 @@ enum Extra {
     Float(f64),
     Int(i64),
     Bool(bool),
-    /// A text or a null; rare enough to live on the heap.
+    /// A text or a null; rare enough to be on the heap.
     Other(Box<Value>),
 }
 
@@ -51,9 +58,17 @@ impl MetricsRow {
         TrainingMetrics { epoch, step, train_loss, ..TrainingMetrics::default() }.into()
     }
 
-    /// Adds a metric, or sets the fixed column of that name; the last value of a name counts. The
-    /// first four numbers and flags take no heap memory; a text does. A value that does not fit its
-    /// column makes the sink reject the row and count it.
+    /// Adds a metric, or sets the fixed column of that name. The first four numbers and flags need no heap
+    /// memory; a text does.
+    ///
+    /// ```
+    /// use qstore_logger::MetricsRow;
+    ///
+    /// let row = MetricsRow::step(0, 17, 0.42)
+    ///     .with("accuracy", 0.9) // a column of its own
+    ///     .with("backend", "ion_trap"); // a fixed column
+    /// assert_eq!(row.extra().count(), 1);
+    /// ```
     #[inline]
     #[must_use]
     pub fn with(mut self, name: impl Into<Name>, value: impl Into<Value>) -> Self {
@@ -61,14 +76,24 @@ impl MetricsRow {
         self
     }
 
-    /// As [`with`](Self::with), in place.
+    /// Like [`with`](Self::with), in place.
+    ///
+    /// ```
+    /// use qstore_logger::MetricsRow;
+    ///
+    /// let mut row = MetricsRow::step(0, 17, 0.42);
+    /// for (layer, norm) in [("grad_norm_0", 0.5), ("grad_norm_1", 0.25)] {
+    ///     row.set(layer, norm);
+    /// }
+    /// assert_eq!(row.extra().count(), 2);
+    /// ```
     #[inline]
     pub fn set(&mut self, name: impl Into<Name>, value: impl Into<Value>) -> &mut Self {
         self.set.push((name.into(), value.into().into()));
         self
     }
 
-    /// The metrics beside the fixed columns, in the order they were added.
+    /// The metrics that are not fixed columns, in the order in which they were set.
     pub fn extra(&self) -> impl Iterator<Item = (Name, ValueRef<'_>)> {
         self.last_values().filter(|(name, _)| !TrainingMetrics::has_column(name))
     }
@@ -146,13 +171,13 @@ impl Record for MetricsRow {
 mod tests {
     use super::*;
 
-    // A ring of rows is an array of them: a larger row is a longer copy in every push.
+    // The ring is an array of rows: a larger row is a longer copy in every push.
     #[test]
-    fn a_row_has_its_known_size() {
+    fn the_size_of_a_row_is_known() {
         assert_eq!((size_of::<TrainingMetrics>(), size_of::<MetricsRow>()), (192, 336));
     }
 
-    /// What a sink is shown, as text.
+    /// What a sink receives, as text.
     struct Shown(Vec<String>);
 
     impl FieldVisitor for Shown {
@@ -176,7 +201,11 @@ mod tests {
         let mut shown = Shown(Vec::new());
         row.visit(&mut shown);
         let Shown(shown) = shown;
-        assert_eq!(shown.len(), 18 + 2, "no column twice, but for the one that is to be rejected");
+        assert_eq!(
+            shown.len(),
+            18 + 2,
+            "no duplicate column, except the one that is to be rejected"
+        );
         for line in [
             "step Int(2)",
             "grad_norm Float(3.0)",
@@ -189,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_value_comes_back_as_it_was() {
+    fn every_kind_of_value_is_kept() {
         let mut row = MetricsRow::step(0, 0, 0.0);
         row.set("a", f64::NEG_INFINITY).set("b", i64::MIN).set("c", true).set("d", Value::Null);
         row.set("e", "text").set("f", -0.0);

@@ -1,11 +1,11 @@
-//! A library reports through the `metrics` facade; its figures stand beside the loss of each step.
+//! A library reports through the `metrics` facade; its values are in the row of each step.
 
 use qstore_logger::{AsyncMetricsLogger, MetricsRow};
 use qstore_metrics::MetricsRecorder;
 use std::error::Error;
 use std::time::Duration;
 
-/// Stands for a library that knows nothing of Q-Store.
+/// Stands for a library that does not know Q-Store.
 fn run_circuit(shots: u64) {
     metrics::counter!("shots").increment(shots);
     metrics::histogram!("circuit_ms").record(shots as f64 / 100.0);

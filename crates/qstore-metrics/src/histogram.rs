@@ -1,13 +1,13 @@
-//! What is kept of a histogram's values between two rows.
+//! The summary of a histogram's values between two rows.
 
 use metrics::HistogramFn;
 use std::sync::{Mutex, PoisonError};
 
-/// Collects values until somebody takes the summary.
+/// Collects values until the summary is taken.
 #[derive(Debug, Default)]
 pub(crate) struct Histogram(Mutex<Summary>);
 
-/// Of the values since the last row.
+/// A summary of the values since the last row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Summary {
     pub(crate) count: i64,
@@ -23,14 +23,14 @@ impl Default for Summary {
 }
 
 impl Summary {
-    /// A NaN among the values makes it NaN, as it should; `min` and `max` pass it over.
+    /// NaN if one of the values is; `min` and `max` ignore such a value.
     pub(crate) fn mean(&self) -> f64 {
         self.sum / self.count as f64
     }
 }
 
 impl Histogram {
-    /// The summary, and begins anew; `None` if no value came since.
+    /// Takes the summary and starts again from an empty one; `None` if there was no value.
     pub(crate) fn take(&self) -> Option<Summary> {
         let summary = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         (summary.count > 0).then_some(summary)

@@ -1,23 +1,28 @@
-//! What code reports through the `metrics` facade, as columns of a training log.
+//! Values reported through the `metrics` facade become columns of a training log.
 //!
 //! Libraries count requests, measure durations and set gauges through the macros of the
-//! [`metrics`](https://docs.rs/metrics) crate and leave it to the program what becomes of them.
-//! [`MetricsRecorder`] keeps the present values and adds them to a row when the loop logs one, so that
-//! they stand beside the loss of the same step.
+//! [`metrics`](https://docs.rs/metrics) crate, and the program decides what to do with them.
+//! [`MetricsRecorder`] keeps the current values and adds them to a row when the training loop logs one, so
+//! that they are in the same row as the loss.
+//!
+//! This crate is an adapter for that facade. The log itself is `qstore-logger`.
 //!
 //! | reported as | columns | type |
 //! |---|---|---|
 //! | `counter!("circuits")` | `circuits`: the total since the start | integer |
-//! | `gauge!("queue_depth")` | `queue_depth`: the value now | float |
-//! | `histogram!("latency_ms")` | `latency_ms_count`, `_mean`, `_min`, `_max`: of the values since the last row; null where there was none | integer, floats |
+//! | `gauge!("queue_depth")` | `queue_depth`: the current value | float |
+//! | `histogram!("latency_ms")` | `latency_ms_count`, `_mean`, `_min`, `_max`: of the values since the last row; null if there was none | integer, floats |
 //!
-//! Labels become part of the name: `latency_ms{backend=ion_trap}_mean`. No report touches one of the
-//! fixed columns, and there is an end to the columns; what has none is
-//! [counted](MetricsRecorder::left_out).
+//! Labels become part of the name: `latency_ms{backend=ion_trap}_mean`. A report never changes a fixed
+//! column, and the number of columns is limited; reports without a column are
+//! [counted](MetricsRecorder::unmapped).
 //!
 //! What it is **not**: it logs nothing by itself, has no thread and no interval, and keeps no
-//! distribution. Reporting takes a lock for a moment, as every facade recorder's registration does;
-//! it never waits for a disk.
+//! distribution. Reporting takes a lock for a moment, as the registration of every recorder does; it
+//! never waits for a disk.
+//!
+//! How it differs from an exporter, such as one for Prometheus: there is no endpoint and no scrape
+//! interval. Values are read once per row, so they belong to a training step.
 //!
 //! ```
 //! use qstore_logger::{AsyncMetricsLogger, MetricsRow};

@@ -1,4 +1,4 @@
-//! The recorder: every metric's present value, and how these become columns.
+//! The recorder: the current value of every metric, and its column.
 
 use crate::histogram::Histogram;
 use metrics::{
@@ -12,7 +12,29 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Keeps what was reported until a row takes it along. Clones share everything.
+/// Keeps the reported values until a row takes them. Clones share everything.
+///
+/// ```
+/// use qstore_metrics::MetricsRecorder;
+/// use qstore_logger::NamedRow as _;
+/// use qstore_schema::{Row, Value};
+///
+/// let recorder = MetricsRecorder::new();
+/// // `install` makes it the recorder of the process; here it is that of one closure.
+/// metrics::with_local_recorder(&recorder, || {
+///     metrics::counter!("circuits").increment(3);
+///     metrics::gauge!("queue_depth", "backend" => "ion_trap").set(2.5);
+///     metrics::histogram!("latency_ms").record(1.0);
+///     metrics::histogram!("latency_ms").record(2.0);
+/// });
+/// let row = recorder.onto(Row::at(0.0));
+/// assert_eq!(row.get("circuits"), Some(&Value::Int(3)));
+/// assert_eq!(row.get("queue_depth{backend=ion_trap}"), Some(&Value::Float(2.5)));
+/// assert_eq!(row.get("latency_ms_mean"), Some(&Value::Float(1.5)));
+///
+/// // A histogram starts again with every row.
+/// assert_eq!(recorder.onto(Row::at(1.0)).get("latency_ms_mean"), None);
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct MetricsRecorder {
     known: Arc<Mutex<Known>>,
@@ -21,10 +43,10 @@ pub struct MetricsRecorder {
 #[derive(Debug, Default)]
 struct Known {
     by_key: HashMap<(Kind, Key), usize>,
-    /// In the order they were first reported, which is the order of the columns.
+    /// In the order of their first reports, which is the order of the columns.
     metrics: Vec<Metric>,
     columns: usize,
-    left_out: u64,
+    unmapped: u64,
 }
 
 /// Two metrics of different kinds may share a key.
@@ -44,28 +66,28 @@ enum Metric {
 }
 
 impl MetricsRecorder {
-    /// How many columns metrics can take; a histogram takes four.
+    /// The most columns that metrics can have; a histogram has four.
     pub const COLUMNS_MAX: usize = 200;
 
-    /// A recorder that nobody reports to yet.
+    /// A recorder that is not installed.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Makes a recorder the process's own, the one that the macros report to.
+    /// Installs a new recorder as that of the process, to which the macros report.
     ///
     /// # Errors
-    /// When the process has one already.
+    /// When the process already has one.
     pub fn install() -> Result<Self, SetRecorderError<Self>> {
         let recorder = Self::new();
         metrics::set_global_recorder(recorder.clone())?;
         Ok(recorder)
     }
 
-    /// Adds the present values to a row.
+    /// Adds the current values to a row.
     pub fn add_to(&self, row: &mut impl NamedRow) {
-        // Collected first: what a row does with a value may report something itself.
+        // Collected first, because setting a column may report a metric itself.
         let mut values = Vec::new();
         self.lock().metrics.iter().for_each(|metric| metric.read(&mut values));
         for (name, value) in values {
@@ -73,19 +95,27 @@ impl MetricsRecorder {
         }
     }
 
-    /// The row with the present values added: `logger.log_step(recorder.onto(row))`.
+    /// The row with the current values added: `logger.log_step(recorder.onto(row))`.
     #[must_use]
     pub fn onto<R: NamedRow>(&self, mut row: R) -> R {
         self.add_to(&mut row);
         row
     }
 
-    /// How many reports went nowhere because their metric has no column: it is called as one of the
-    /// fixed columns (a gauge `step` would overwrite every row's step), or there are
-    /// [too many](Self::COLUMNS_MAX), as when a label is different each time.
+    /// Number of reports without a column. Their metric has the name of a fixed column (a gauge `step` would
+    /// overwrite the step of every row), or there are [too many](Self::COLUMNS_MAX) columns, for example
+    /// because a label has a different value each time.
+    ///
+    /// ```
+    /// use qstore_metrics::MetricsRecorder;
+    ///
+    /// let recorder = MetricsRecorder::new();
+    /// metrics::with_local_recorder(&recorder, || metrics::gauge!("step").set(7.5));
+    /// assert_eq!(recorder.unmapped(), 1);
+    /// ```
     #[must_use]
-    pub fn left_out(&self) -> u64 {
-        self.lock().left_out
+    pub fn unmapped(&self) -> u64 {
+        self.lock().unmapped
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -94,7 +124,7 @@ impl MetricsRecorder {
 }
 
 impl Known {
-    /// The metric of that kind and key, made at its first report; `None` if it has no column.
+    /// The metric of this kind and key, created at its first report; `None` if it has no column.
     fn register(
         &mut self,
         kind: Kind,
@@ -105,7 +135,7 @@ impl Known {
         let index = known.or_else(|| {
             let has_room = self.columns + kind.columns() <= MetricsRecorder::COLUMNS_MAX;
             let Some(metric) = has_room.then(|| make(key)).flatten() else {
-                self.left_out += 1;
+                self.unmapped += 1;
                 return None;
             };
             self.columns += kind.columns();
@@ -130,7 +160,7 @@ impl Metric {
     fn read(&self, values: &mut Vec<(Name, Value)>) {
         match self {
             Self::Counter(name, value) => {
-                // Beyond 9 × 10^18 a counter stands still rather than turn negative.
+                // Beyond 9 × 10^18 a counter stays there instead of turning negative.
                 let value = i64::try_from(value.load(Relaxed)).unwrap_or(i64::MAX);
                 values.push((*name, value.into()));
             }
@@ -185,7 +215,7 @@ impl Recorder for MetricsRecorder {
     }
 }
 
-/// What a metric's column is called; `None` if that is a fixed column, which no report may overwrite.
+/// The name of a metric's column; `None` if it is a fixed column, which no report may overwrite.
 fn column(key: &Key, suffix: &str) -> Option<Name> {
     let mut name = String::from(key.name());
     for (index, label) in key.labels().enumerate() {
@@ -218,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_becomes_its_columns_and_a_histogram_begins_anew_after_each_row() {
+    fn each_kind_becomes_its_columns_and_a_histogram_starts_again_after_each_row() {
         let recorder = MetricsRecorder::new();
         with_local_recorder(&recorder, || {
             for _ in 0..2 {
@@ -241,11 +271,11 @@ mod tests {
         assert_eq!(values(&first), expected(&all));
         let second = recorder.onto(Row::at(0.0));
         assert_eq!(values(&second), expected(&[circuits, depth]));
-        assert_eq!(recorder.left_out(), 0);
+        assert_eq!(recorder.unmapped(), 0);
     }
 
     #[test]
-    fn a_name_may_be_of_two_kinds_and_the_last_one_is_the_columns() {
+    fn a_name_may_have_two_kinds_and_the_last_one_sets_the_column() {
         let recorder = MetricsRecorder::new();
         with_local_recorder(&recorder, || {
             counter!("same").absolute(7);
@@ -255,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_no_numbers_come_through() {
+    fn nan_is_kept() {
         let recorder = MetricsRecorder::new();
         with_local_recorder(&recorder, || {
             gauge!("gauge").set(f64::NAN);
@@ -271,9 +301,9 @@ mod tests {
         assert_eq!((float("values_min"), float("values_max")), (1.0, 1.0));
     }
 
-    /// A gauge `step` overwrote the step of every row, or made the sink reject them all.
+    /// Regression: a gauge `step` overwrote the step of every row, or made the sink reject them all.
     #[test]
-    fn no_report_touches_a_fixed_column() {
+    fn no_report_changes_a_fixed_column() {
         let recorder = MetricsRecorder::new();
         with_local_recorder(&recorder, || {
             gauge!("step").set(7.5);
@@ -281,12 +311,12 @@ mod tests {
             gauge!("steps").set(1.0);
         });
         assert_eq!(values(&recorder.onto(Row::at(0.0))), expected(&[("steps", Value::Float(1.0))]));
-        assert_eq!(recorder.left_out(), 2);
+        assert_eq!(recorder.unmapped(), 2);
     }
 
-    /// Six thousand of them used up the names of the whole process.
+    /// Regression: six thousand of them used up the names of the whole process.
     #[test]
-    fn a_label_that_is_always_different_does_not_take_every_name() {
+    fn a_label_that_is_always_different_does_not_use_up_the_columns_of_others() {
         let recorder = MetricsRecorder::new();
         with_local_recorder(&recorder, || {
             for id in 0..6_000 {
@@ -296,10 +326,10 @@ mod tests {
         });
         let row = recorder.onto(Row::at(0.0));
         assert_eq!(row.len(), 1 + MetricsRecorder::COLUMNS_MAX);
-        assert_eq!(recorder.left_out(), 6_000 - MetricsRecorder::COLUMNS_MAX as u64 + 1);
+        assert_eq!(recorder.unmapped(), 6_000 - MetricsRecorder::COLUMNS_MAX as u64 + 1);
     }
 
-    /// A row that reports how often it was written to.
+    /// A row that reports each column it is given.
     struct Reports(MetricsRecorder);
 
     impl NamedRow for Reports {
@@ -321,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_of_many_threads_add_up() {
+    fn reports_from_several_threads_add_up() {
         let recorder = MetricsRecorder::new();
         std::thread::scope(|scope| {
             for _ in 0..4 {

@@ -185,6 +185,18 @@ pub enum Error {
         /// The time that was allowed.
         waited: Duration,
     },
+    /// The system did not start the background thread.
+    #[error("the background thread could not be started: {0}")]
+    Spawn(Arc<std::io::Error>),
+    /// The log was flushed and accepts nothing all the same; a bug in this crate.
+    #[error("the writer has no room after a successful flush; {left} rows remain in the buffer")]
+    NoRoom {
+        /// Rows that were not taken.
+        left: usize,
+    },
+    /// The writer was stopped, so the row was not taken; it counts as refused.
+    #[error("the writer has stopped: the row was not logged and counts as refused")]
+    Stopped,
 }
 
 impl From<DrainError<WriteError>> for Error {
@@ -193,6 +205,9 @@ impl From<DrainError<WriteError>> for Error {
             DrainError::Sink(error) => Self::Background(error),
             DrainError::Panicked { message } => Self::Panicked { message },
             DrainError::TimedOut { waited } => Self::TimedOut { waited },
+            DrainError::Spawn(error) => Self::Spawn(error),
+            DrainError::NoRoom { left } => Self::NoRoom { left },
+            // A kind that a later version of the drain may add.
             other => Self::Panicked { message: other.to_string() },
         }
     }

@@ -1,4 +1,4 @@
-//! A loop that ends cleanly when it is asked to: press Ctrl-C.
+//! A loop that ends cleanly on a signal: press Ctrl-C.
 
 use qstore_signal::StopSignal;
 use std::thread;
@@ -11,7 +11,7 @@ fn main() -> std::io::Result<()> {
         // sleep: stands for a step of training
         thread::sleep(Duration::from_millis(100));
         if stop.is_set() {
-            println!("asked to stop after step {step}: what was logged would be written now");
+            println!("stopping after step {step}: the logger would be stopped now");
             return Ok(());
         }
     }

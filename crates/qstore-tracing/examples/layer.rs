@@ -1,4 +1,4 @@
-//! A program that already logs through `tracing` gets its numbers as columns, without a second call.
+//! The numbers of a program that already uses `tracing` become columns, without a second call.
 
 use qstore_logger::{LoggerSettings, ParquetMetricsLogger};
 use qstore_parquet::WriterSettings;
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::temp_dir().join(format!("layer_{}.parquet", std::process::id()));
     // Only the columns that the events name.
     let (settings, writer) = (LoggerSettings::default(), WriterSettings::default());
-    let mut logger = ParquetMetricsLogger::<Row>::open_typed(&path, &settings, writer)?;
+    let mut logger = ParquetMetricsLogger::<Row>::open_typed(&path, settings, writer)?;
     let layer = MetricsLayer::new(logger.handle(), env!("CARGO_CRATE_NAME"));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), train);
     let summary = logger.stop(Duration::from_secs(30))?;

@@ -1,4 +1,4 @@
-//! The fields of a span or an event that can be columns.
+//! The fields of a span or an event that become columns.
 
 use qstore_schema::{Name, Value};
 use smallvec::SmallVec;
@@ -6,10 +6,10 @@ use std::fmt;
 use tracing_core::Field;
 use tracing_core::field::Visit;
 
-/// Most events carry no more, and then need no heap memory.
+/// Number of fields that need no heap memory; most events have no more.
 const INLINE: usize = 8;
 
-/// Names and values in the order they were recorded.
+/// Names and values, in the order in which they were recorded.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     pub(crate) values: SmallVec<[(Name, Value); INLINE]>,
@@ -24,7 +24,7 @@ impl Fields {
     }
 
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        // A field's name is a literal of the program: nothing is interned.
+        // The name of a field is a literal of the program, so nothing is interned.
         let name = Name::from_static(field.name());
         match self.values.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = value.into(),
@@ -45,7 +45,7 @@ impl Visit for Fields {
     fn record_u64(&mut self, field: &Field, value: u64) {
         match i64::try_from(value) {
             Ok(value) => self.number(field, value),
-            // Beyond what a column of integers holds. As a float it would not fit that column either.
+            // Too large for a column of integers; as a float it would not fit that column either.
             Err(_) => self.put(field, value.to_string()),
         }
     }
@@ -74,6 +74,6 @@ impl Visit for Fields {
         }
     }
 
-    /// The message, and what is recorded by `%` or `?`: for people, not for columns.
+    /// The message, and values recorded with `%` or `?`: they are for people, not for columns.
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }

@@ -1,4 +1,4 @@
-//! The layer: which events are taken, and what goes into their rows.
+//! The layer: which events become rows, and which fields belong to a row.
 
 use crate::fields::Fields;
 use qstore_logger::{LogHandle, MetricsRow, NamedRow};
@@ -13,15 +13,41 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
-/// Turns events with numbers in them into rows. See the [crate's page](crate).
+/// Turns events that carry numbers into rows. See the [crate's page](crate).
+///
+/// ```
+/// use qstore_logger::{LoggerSettings, ParquetMetricsLogger};
+/// use qstore_parquet::{MetricsFile, WriterSettings};
+/// use qstore_schema::Row;
+/// use qstore_tracing::MetricsLayer;
+/// use std::time::Duration;
+/// use tracing_subscriber::layer::SubscriberExt as _;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("events.parquet");
+/// // With `Row`, the file has only the columns that events name.
+/// let settings = (LoggerSettings::default(), WriterSettings::default());
+/// let mut logger = ParquetMetricsLogger::<Row>::open_typed(&path, settings.0, settings.1)?;
+/// let layer = MetricsLayer::new(logger.handle(), "app");
+/// tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+///     tracing::info!(target: "app::train", step = 1, loss = 0.5, "done"); // below `app`
+///     tracing::info!(target: "app", "only a message"); // no number, no row
+///     tracing::info!(target: "other", step = 2); // another target
+/// });
+/// assert_eq!(logger.stop(Duration::from_secs(10))?.writer.rows_written, 1);
+/// let fields = MetricsFile::open(&path)?;
+/// let names: Vec<_> = fields.fields().iter().map(|field| field.name.as_str()).collect();
+/// assert_eq!(names, ["timestamp", "step", "loss"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct MetricsLayer<R = MetricsRow> {
     handle: LogHandle<R>,
     target: String,
-    /// Tells this layer's fields in a span from another layer's.
+    /// Distinguishes this layer's fields in a span from another layer's.
     id: u64,
 }
 
-/// What each layer keeps with a span; extensions are by type, and two layers have the same.
+/// What each layer keeps with a span. Extensions are found by type, and two layers have the same type.
 struct Kept(SmallVec<[(u64, Fields); 1]>);
 
 impl Kept {
@@ -35,7 +61,7 @@ impl Kept {
 }
 
 thread_local! {
-    /// Whether this thread is logging a row: what is said meanwhile makes no row.
+    /// Whether this thread is logging a row; events during that time make no row.
     static IS_INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -54,10 +80,10 @@ impl Drop for Inside {
 }
 
 impl<R: NamedRow> MetricsLayer<R> {
-    /// Takes the events whose target is this one or below it (`training` takes `training::epoch`,
-    /// too). A target is the module an event stands in, unless it names another.
+    /// A layer that takes the events whose target is this one or below it: `training` takes
+    /// `training::epoch`, too. The target of an event is its module, unless the event names another.
     ///
-    /// Once the logger behind the handle is stopped, rows are refused and counted.
+    /// After the logger of the handle was stopped, rows are refused and counted.
     #[must_use]
     pub fn new(handle: LogHandle<R>, target: impl Into<String>) -> Self {
         static LAYERS: AtomicU64 = AtomicU64::new(0);
@@ -109,7 +135,7 @@ where
         }
         let Some(_inside) = Inside::enter() else { return };
         let mut row = R::at(self.handle.now());
-        // From the outermost span to the event: of a name that stands twice the last one counts.
+        // From the outermost span to the event: if a name occurs several times, the last value counts.
         for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
             if let Some(fields) = span.extensions().get::<Kept>().and_then(|kept| kept.of(self.id))
             {
@@ -119,7 +145,7 @@ where
         for (name, value) in own.values {
             row.put(name, value);
         }
-        // An event has nobody to tell; the buffer has counted a row it could not take.
+        // An event has no caller to report to. The buffer counts a row that it did not take.
         let _ = self.handle.log(row);
     }
 }

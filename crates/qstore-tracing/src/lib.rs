@@ -1,17 +1,25 @@
-//! Events of [`tracing`](https://docs.rs/tracing) that carry numbers, as rows of metrics.
+//! Events of [`tracing`](https://docs.rs/tracing) that carry numbers become rows of metrics.
 //!
-//! Code that already says `tracing::info!(step, loss, "step done")` needs no second call:
-//! [`MetricsLayer`] turns each event with a number in it into a row. Numbers and flags become
-//! columns, and so do texts beside them; the message and `%`/`?` fields do not. Fields of the spans
-//! around an event belong to its row, so that an epoch is said once; the innermost value counts.
+//! Code that already calls `tracing::info!(step, loss, "step done")` needs no second call.
 //!
-//! Only events of one target are taken, with everything below it: other people's libraries put
-//! numbers into their events, too. A row that finds the ring full is dropped and counted like any
-//! other.
+//! | in an event | in its row |
+//! |---|---|
+//! | a number or a flag | a column |
+//! | a text beside a number | a column |
+//! | the message, and fields recorded with `%` or `?` | nothing |
+//! | a field of a span around the event | a column; the innermost value counts, and the event's own before all |
+//! | an unsigned number beyond 2^63 | a text |
+//! | no number and no flag | there is no row |
 //!
-//! What it is **not**: it prints nothing, filters no levels (use `with_filter`), and waits for nothing
-//! unless the logger's `Overflow` does. What is said while a row is being logged, by a hook for lost
-//! rows say, makes no row itself.
+//! Only events of one target and those below it are taken, because other libraries put numbers into
+//! their events, too. A row that finds the ring full is dropped and counted like any other.
+//!
+//! What it is **not**: it prints nothing, filters no levels (use `with_filter`), and never waits unless
+//! the logger's `Overflow` policy does. Events that occur while a row is being logged, for example in a
+//! hook for lost rows, make no row themselves.
+//!
+//! How it differs from a layer that writes JSON lines: the result is one typed table with a column per
+//! field, in the same file as `log_step`, and writing happens in the background.
 //!
 //! ```
 //! use qstore_logger::{AsyncMetricsLogger, MetricsRow};
@@ -35,9 +43,9 @@
 //! ```
 //!
 //! # Which row
-//! `MetricsLayer<MetricsRow>` fills the fixed columns by their names and writes into the same file as
-//! `log_step`; columns that an event does not name have their defaults. `MetricsLayer<Row>` has only
-//! the columns that events name, and `timestamp`: better for a file of its own.
+//! `MetricsLayer<MetricsRow>` fills the fixed columns by name and writes to the same file as `log_step`;
+//! columns that an event does not name have their defaults. `MetricsLayer<Row>` has only the columns that
+//! events name, and `timestamp`, which suits a file of its own.
 
 #![forbid(unsafe_code)]
 

@@ -111,10 +111,12 @@ impl CheckpointManager {
         catalog.repository.collect_leftovers();
         let intake = Intake::new();
         let sink = SaveSink::new(catalog.clone(), settings.clone(), intake.clone());
+        let priority = settings.priority;
         let how = DrainSettings::default()
             .thread_name("qstore-checkpoints")
-            .drop_timeout(settings.drop_timeout);
-        let drain = match Drain::spawn(intake.ring().clone(), sink, &how) {
+            .drop_timeout(settings.drop_timeout)
+            .on_start(move || priority.apply());
+        let drain = match Drain::spawn(intake.ring().clone(), sink, how) {
             Ok(drain) => drain,
             Err(DrainError::Spawn(source)) => return Err(OpenError::Spawn { source }),
             Err(error) => {

@@ -57,7 +57,7 @@ pub use qstore_buffer::{
     AsyncBuffer, BufferSettings, BufferStats, Hooks, Loss, Overflow, PushError,
 };
 pub use qstore_schema::{
-    Dtype, QuantumMetrics, Record, Row, State, StateDict, Tensor, TrainingMetrics, Value,
+    Dtype, Logged, QuantumMetrics, Record, Row, State, StateDict, Tensor, TrainingMetrics, Value,
 };
 pub use qstore_signal::StopSignal;
 

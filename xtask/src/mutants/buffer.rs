@@ -3,11 +3,11 @@
 use super::mutant::{Mutant, Tests};
 
 const RING: &str = "crates/qstore-buffer/src/ring.rs";
-const WAKE: &str = "crates/qstore-buffer/src/wake.rs";
-const ROOM: &str = "crates/qstore-buffer/src/room.rs";
-const DRAIN: &str = "crates/qstore-buffer/src/drain.rs";
-const WORKER: &str = "crates/qstore-buffer/src/worker.rs";
-const COUNTERS: &str = "crates/qstore-buffer/src/counters.rs";
+const WAKE: &str = "crates/qstore-buffer/src/wait/wake.rs";
+const ROOM: &str = "crates/qstore-buffer/src/wait/room.rs";
+const CONTROL: &str = "crates/qstore-buffer/src/drain/control.rs";
+const WORKER: &str = "crates/qstore-buffer/src/drain/worker.rs";
+const COUNTERS: &str = "crates/qstore-buffer/src/buffer/counters.rs";
 
 /// The models, which try every order of steps.
 const MODELS: &[Tests] = &[Tests::loom("models::")];
@@ -119,42 +119,45 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "first_error_not_kept",
-        file: DRAIN,
+        file: CONTROL,
         edits: &[("            state.first_error = Some(error.clone());\n", "")],
         danger: "health() says that all is well",
         tests: OF_THE_DRAIN,
     },
     Mutant {
         name: "error_is_no_news",
-        file: DRAIN,
+        file: CONTROL,
         edits: &[(
-            "            self.has_news.store(true, Release);\n",
+            "            self.has_new_error.store(true, Release);\n",
             "            let _ = Release;\n",
         )],
-        danger: "a training loop goes on logging and never hears that nothing is written",
-        tests: &[Tests::lib("qstore-buffer", "drain::"), Tests::lib("qstore-logger", "")],
+        danger: "a program that asks for new errors never hears that nothing is written",
+        tests: OF_THE_DRAIN,
     },
     Mutant {
         name: "error_of_the_companion_ignored",
         file: WORKER,
-        edits: &[("Some(Ok(outcome)) => Ok(self.note(outcome)),", "Some(Ok(_)) => Ok(Ok(())),")],
+        edits: &[(
+            "Some(Outcome::Failed(error)) => Ok(Some(self.fail(error))),",
+            "Some(Outcome::Failed(_)) => Ok(None),",
+        )],
         danger: "a flush that failed is acknowledged",
         tests: OF_THE_DRAIN,
     },
     Mutant {
         name: "panic_of_the_companion_ignored",
         file: WORKER,
-        edits: &[("Some(Err(panic)) => Err(panicked(&*panic)),", "Some(Err(_)) => Ok(Ok(())),")],
+        edits: &[(
+            "Some(Outcome::Panicked(panic)) => Err(panicked(&*panic)),",
+            "Some(Outcome::Panicked(_)) => Ok(None),",
+        )],
         danger: "a flush whose thread died is acknowledged",
         tests: OF_THE_DRAIN,
     },
     Mutant {
         name: "error_of_receiving_ignored",
         file: WORKER,
-        edits: &[(
-            "                self.control.latch(error);\n",
-            "                drop(error);\n",
-        )],
+        edits: &[("                self.latch(error);\n", "                drop(error);\n")],
         danger: "a sink that could not take rows says so to nobody",
         tests: OF_THE_DRAIN,
     },

@@ -1,4 +1,4 @@
-//! The ring against a model, and under the races that closing invites.
+//! The ring against a model, and under races with a close.
 
 use super::*;
 use proptest::prelude::*;
@@ -6,22 +6,21 @@ use std::collections::VecDeque;
 use std::sync::{Barrier, Mutex};
 use std::thread;
 
-const NOW: Option<Duration> = Some(Duration::ZERO);
-
 #[test]
 fn a_buffer_without_room_is_refused() {
     let error = AsyncBuffer::<u8>::new(0).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "maxsize is 0: a buffer must hold at least one item; the default is 10 000"
-    );
+    assert_eq!(error.to_string(), "maxsize is 0; choose 1 or more (default 10000)");
 }
 
 #[test]
 fn a_buffer_that_does_not_fit_into_memory_is_refused() {
     for maxsize in [usize::MAX, usize::MAX / 16] {
         let error = AsyncBuffer::<[u8; 64]>::new(maxsize).unwrap_err();
-        assert_eq!(error, Error::TooLarge { maxsize });
+        let expected = format!(
+            "maxsize is {maxsize}; choose fewer items: there is not enough memory for that many \
+             (default 10000)"
+        );
+        assert_eq!(error.to_string(), expected);
     }
 }
 
@@ -50,7 +49,7 @@ fn policies() -> impl Strategy<Value = Overflow> {
     prop_oneof![Just(Overflow::DropNewest), Just(Overflow::DropOldest), Just(at_once)]
 }
 
-/// What the buffer is to be: a queue, and where every item went.
+/// The expected behavior: a queue, and what became of every item.
 #[derive(Default)]
 struct Model {
     inside: VecDeque<u64>,
@@ -114,7 +113,7 @@ proptest! {
                 Call::Pop => {
                     let expected = model.inside.pop_front();
                     model.popped += u64::from(expected.is_some());
-                    prop_assert_eq!(buffer.pop(NOW), expected);
+                    prop_assert_eq!(buffer.try_pop(), expected);
                 }
                 Call::PopInto(max) => {
                     let expected: Vec<_> = model.inside.drain(..max.min(model.inside.len())).collect();
@@ -171,7 +170,7 @@ fn rates_are_shares_and_never_nan() {
 fn a_waiting_pop_gets_the_item_that_is_pushed_later() {
     let buffer = AsyncBuffer::new(4).unwrap();
     thread::scope(|scope| {
-        let consumers: Vec<_> = (0..3).map(|_| scope.spawn(|| buffer.pop(None))).collect();
+        let consumers: Vec<_> = (0..3).map(|_| scope.spawn(|| buffer.pop())).collect();
         for item in 0..3 {
             buffer.push(item).unwrap();
         }
@@ -182,10 +181,10 @@ fn a_waiting_pop_gets_the_item_that_is_pushed_later() {
 }
 
 #[test]
-fn closing_wakes_everybody_who_waits() {
+fn closing_wakes_every_waiter() {
     let buffer = AsyncBuffer::<u8>::new(4).unwrap();
     thread::scope(|scope| {
-        let consumers: Vec<_> = (0..3).map(|_| scope.spawn(|| buffer.pop(None))).collect();
+        let consumers: Vec<_> = (0..3).map(|_| scope.spawn(|| buffer.pop())).collect();
         buffer.close();
         for consumer in consumers {
             assert_eq!(consumer.join().unwrap(), None);
@@ -197,31 +196,31 @@ fn closing_wakes_everybody_who_waits() {
 fn a_pop_gives_up_at_its_deadline() {
     let buffer = AsyncBuffer::<u8>::new(4).unwrap();
     let (started, wait) = (Instant::now(), Duration::from_millis(20));
-    assert_eq!(buffer.pop(Some(wait)), None);
+    assert_eq!(buffer.pop_timeout(wait), None);
     assert!(started.elapsed() >= wait);
 }
 
-/// Ping-pong over two one-slot rings: one lost wake-up and it hangs for ever.
+/// Ping-pong over two rings with one slot: a lost wake-up makes it hang.
 #[test]
 fn no_wake_up_is_lost() {
     let (there, back) = (AsyncBuffer::new(1).unwrap(), AsyncBuffer::new(1).unwrap());
     thread::scope(|scope| {
         scope.spawn(|| {
-            while let Some(item) = there.pop(None) {
+            while let Some(item) = there.pop() {
                 back.push(item).unwrap();
             }
         });
         for item in 0..20_000 {
             there.push(item).unwrap();
-            assert_eq!(back.pop(None), Some(item));
+            assert_eq!(back.pop(), Some(item));
         }
         there.close();
     });
 }
 
-/// Producers race a close: whatever was accepted comes out, whatever was not is handed back, and the
-/// two add up. With a closed flag beside the ring, instead of in its tail, a push can be accepted after
-/// the last pop: that was seen in one of every few dozen rounds.
+/// Producers race a close: what was accepted comes out, what was not is handed back, and the two add up.
+/// With a closed flag beside the ring instead of in its tail, a push can be accepted after the last pop;
+/// that happened in one of every few dozen rounds.
 #[test]
 fn an_accepted_item_is_never_left_behind_by_a_close() {
     const PRODUCERS: usize = 3;
@@ -248,7 +247,7 @@ fn an_accepted_item_is_never_left_behind_by_a_close() {
             let consumer = scope.spawn(|| {
                 start.wait();
                 let mut taken = 0_u64;
-                while buffer.pop(None).is_some() {
+                while buffer.pop().is_some() {
                     taken += 1;
                 }
                 taken
@@ -274,7 +273,7 @@ fn an_accepted_item_is_never_left_behind_by_a_close() {
     }
 }
 
-/// The same with consumers that pop once and leave, while a batch consumer empties the ring.
+/// The same with a consumer that pops without waiting, while a batch consumer empties the ring.
 #[test]
 fn consumers_that_come_and_go_leave_nothing_behind_either() {
     for round in 0..300 {
@@ -300,7 +299,7 @@ fn consumers_that_come_and_go_leave_nothing_behind_either() {
                 start.wait();
                 let mut taken = 0;
                 while !buffer.is_closed() {
-                    taken += u64::from(buffer.pop(NOW).is_some());
+                    taken += u64::from(buffer.try_pop().is_some());
                 }
                 taken
             });
@@ -326,7 +325,7 @@ fn consumers_that_come_and_go_leave_nothing_behind_either() {
 }
 
 #[test]
-fn what_was_pushed_never_becomes_less() {
+fn the_count_of_pushed_items_never_decreases() {
     let buffer = AsyncBuffer::new(64).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -368,7 +367,7 @@ fn each_producers_items_come_out_in_its_order() {
         }
         let mut next = [0; PRODUCERS];
         for _ in 0..PRODUCERS * ITEMS {
-            let (producer, item) = buffer.pop(None).unwrap();
+            let (producer, item) = buffer.pop().unwrap();
             assert_eq!(item, next[producer]);
             next[producer] += 1;
         }
@@ -382,13 +381,13 @@ fn items_left_inside_are_dropped_with_the_buffer() {
     buffer.push(Arc::clone(&item)).unwrap();
     buffer.push(Arc::clone(&item)).unwrap();
     buffer.close();
-    assert!(buffer.pop(NOW).is_some());
+    assert!(buffer.try_pop().is_some());
     drop(buffer);
     assert_eq!(Arc::strong_count(&item), 1);
 }
 
 #[test]
-fn a_push_that_may_wait_gets_the_room_a_consumer_makes() {
+fn a_push_that_may_wait_gets_the_room_that_a_consumer_makes() {
     let settings = BufferSettings::default().maxsize(1).overflow(Overflow::BlockFor(Duration::MAX));
     let buffer = AsyncBuffer::with_settings(settings).unwrap();
     thread::scope(|scope| {
@@ -398,7 +397,7 @@ fn a_push_that_may_wait_gets_the_room_a_consumer_makes() {
         }
         let mut next = [0; 3];
         for _ in 0..6_000 {
-            let (producer, item) = buffer.pop(None).unwrap();
+            let (producer, item) = buffer.pop().unwrap();
             assert_eq!(item, next[producer]);
             next[producer] += 1;
         }
@@ -408,7 +407,7 @@ fn a_push_that_may_wait_gets_the_room_a_consumer_makes() {
 }
 
 #[test]
-fn a_push_that_may_wait_waits_no_longer_than_that_and_no_longer_than_the_buffer_is_open() {
+fn a_push_that_may_wait_ends_at_its_deadline_and_at_a_close() {
     let patience = Duration::from_millis(20);
     let open = |overflow| {
         let settings = BufferSettings::default().maxsize(1).overflow(overflow);
@@ -431,7 +430,7 @@ fn a_push_that_may_wait_waits_no_longer_than_that_and_no_longer_than_the_buffer_
 }
 
 #[test]
-fn the_latest_items_stay_where_the_oldest_may_go_and_every_item_ends_somewhere() {
+fn the_latest_items_stay_where_the_oldest_are_discarded_and_every_item_is_counted() {
     const ITEMS: u64 = 20_000;
     let settings = BufferSettings::default().maxsize(8).overflow(Overflow::DropOldest);
     let buffer = AsyncBuffer::with_settings(settings).unwrap();
@@ -456,22 +455,22 @@ fn the_latest_items_stay_where_the_oldest_may_go_and_every_item_ends_somewhere()
     assert_eq!(stats.pushed, stats.evicted + taken.len() as u64);
 }
 
-/// A push found "full" behind a consumer that had claimed 32 slots and lost its core, threw out item
-/// after item from behind these, which made no room, and was dropped itself: four ringfuls in 8 s.
+/// Regression: behind a consumer that had claimed 32 slots and was preempted, a push discarded item after
+/// item, which made no room, and was dropped itself: four times the capacity in 8 s.
 #[test]
 fn a_slot_that_is_being_emptied_costs_no_other_item() {
     let settings = BufferSettings::default().maxsize(4).overflow(Overflow::DropOldest);
     let buffer = AsyncBuffer::with_settings(settings).unwrap();
     (0..4).for_each(|item| buffer.push(item).unwrap());
-    let _stands_still = buffer.shared.ring.claim(2);
+    let _claimed = buffer.shared.ring.claim(2);
     assert_eq!(buffer.push(4), Err(PushError::Full(4)));
     let stats = buffer.stats();
     assert_eq!((stats.evicted, stats.dropped, stats.size), (0, 1, 2));
 }
 
-/// With producers fast enough one call went on for ever, and its vector with it.
+/// Regression: with fast producers one call never ended, and its vector grew without limit.
 #[test]
-fn taking_everything_out_has_an_end() {
+fn pop_into_ends_although_items_are_pushed() {
     let (buffer, is_over) =
         (AsyncBuffer::new(100).unwrap(), std::sync::atomic::AtomicBool::new(false));
     thread::scope(|scope| {

@@ -1,8 +1,13 @@
 //! The drain with sinks that succeed, fail, refuse, hang and panic.
 
 use super::*;
-use crate::Progress;
-use std::sync::mpsc;
+use crate::buffer::stats::BufferStats;
+use crate::drain::sink::{Progress, Round};
+use std::sync::{Condvar, Mutex, MutexGuard, mpsc};
+
+mod accounting;
+mod lookahead;
+mod reports;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -42,14 +47,12 @@ impl Sink<u64> for Recorder {
     type Error = OnFire;
     type Stats = ();
 
-    fn stats(&self) {}
-
     fn capacity(&self) -> usize {
         let log = self.log();
         self.room.map_or(usize::MAX, |room| room - (log.received.len() - log.published))
     }
 
-    fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
+    fn receive(&mut self, batch: &mut Vec<u64>, _: &mut Round<'_>) -> Result<(), OnFire> {
         assert!(batch.len() <= self.capacity());
         self.log().received.append(batch);
         Ok(())
@@ -73,7 +76,7 @@ impl Sink<u64> for Recorder {
 }
 
 fn spawn<S: Sink<u64>>(buffer: &AsyncBuffer<u64>, sink: S) -> Drain<u64, S> {
-    Drain::spawn(buffer.clone(), sink, &DrainSettings::default()).unwrap()
+    Drain::spawn(buffer.clone(), sink, DrainSettings::default()).unwrap()
 }
 
 #[test]
@@ -108,7 +111,24 @@ fn flush_covers_everything_pushed_before_even_where_the_sink_takes_little() {
 }
 
 #[test]
-fn a_failing_sink_is_asked_again_and_the_first_error_stays_visible() {
+fn a_sink_is_flushed_periodically_without_a_call() {
+    for room in [None, Some(2)] {
+        let buffer = AsyncBuffer::new(8).unwrap();
+        let recorder = Recorder { room, ..Recorder::failing(1) };
+        let settings = DrainSettings::default().flush_every(Duration::from_millis(1));
+        let _drain = Drain::spawn(buffer.clone(), recorder.clone(), settings).unwrap();
+        // Also what is received after the first flush, and after one that failed.
+        for item in 0..5 {
+            buffer.push(item).unwrap();
+            while recorder.log().published as u64 <= item {
+                thread::yield_now();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_failing_sink_is_retried_and_the_first_error_stays_visible() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let recorder = Recorder::failing(2);
     let mut drain = spawn(&buffer, recorder.clone());
@@ -116,7 +136,7 @@ fn a_failing_sink_is_asked_again_and_the_first_error_stays_visible() {
     assert!(matches!(drain.flush(LONG), Err(DrainError::Sink(error)) if *error == OnFire));
     drain.stop(LONG).unwrap();
     assert_eq!((recorder.log().published, drain.errors()), (1, 2));
-    assert!(drain.take_news().is_some() && drain.take_news().is_none(), "told once");
+    assert!(drain.take_new_error().is_some() && drain.take_new_error().is_none(), "reported once");
     assert!(matches!(drain.first_error(), Some(DrainError::Sink(_))));
 }
 
@@ -132,7 +152,7 @@ fn a_stop_without_a_limit_waits_for_the_sink_to_recover() {
 }
 
 #[test]
-fn a_sink_without_room_is_an_error_and_no_silent_loss() {
+fn a_sink_without_room_is_an_error_and_not_a_silent_loss() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let mut drain = spawn(&buffer, Recorder { room: Some(0), ..Recorder::default() });
     buffer.push(1).unwrap();
@@ -152,7 +172,7 @@ fn a_sink_that_never_recovers_ends_the_stop_with_its_error() {
 }
 
 #[test]
-fn a_buffer_closed_by_hand_waits_for_the_sink_to_recover() {
+fn a_buffer_closed_by_the_user_waits_for_the_sink_to_recover() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let recorder = Recorder::failing(4);
     let mut drain = spawn(&buffer, recorder.clone());
@@ -182,17 +202,11 @@ impl Sink<u64> for Panics {
     type Error = OnFire;
     type Stats = ();
 
-    fn stats(&self) {}
-
-    fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
+    fn receive(&mut self, batch: &mut Vec<u64>, _: &mut Round<'_>) -> Result<(), OnFire> {
         panic!("cannot stand {batch:?}");
     }
 
     fn flush(&mut self) -> Result<Progress<OnFire>, OnFire> {
-        Ok(Progress::Idle)
-    }
-
-    fn close(&mut self) -> Result<Progress<OnFire>, OnFire> {
         Ok(Progress::Idle)
     }
 }
@@ -210,16 +224,43 @@ fn a_panicking_sink_poisons_the_drain_and_closes_the_buffer() {
     assert!(buffer.is_closed());
 }
 
-/// Pushes itself one more item for each it receives, as a producer that is faster than the sink.
+/// Cannot take an item.
+struct Refuses;
+
+impl Sink<u64> for Refuses {
+    type Error = OnFire;
+    type Stats = ();
+
+    fn receive(&mut self, batch: &mut Vec<u64>, _: &mut Round<'_>) -> Result<(), OnFire> {
+        batch.clear();
+        Err(OnFire)
+    }
+
+    fn flush(&mut self) -> Result<Progress<OnFire>, OnFire> {
+        Ok(Progress::Idle)
+    }
+}
+
+#[test]
+fn an_error_of_receiving_is_kept_and_counted() {
+    let buffer = AsyncBuffer::new(8).unwrap();
+    let mut drain = spawn(&buffer, Refuses);
+    assert!(drain.is_healthy());
+    buffer.push(1).unwrap();
+    drain.flush(LONG).unwrap();
+    assert!(!drain.is_healthy());
+    assert!(matches!(drain.first_error(), Some(DrainError::Sink(error)) if *error == OnFire));
+    assert_eq!(drain.stop(LONG).unwrap().errors, 1);
+}
+
+/// Pushes one more item for each it receives, like a producer that is faster than the sink.
 struct Fountain(AsyncBuffer<u64>, Arc<Mutex<u64>>);
 
 impl Sink<u64> for Fountain {
     type Error = OnFire;
     type Stats = ();
 
-    fn stats(&self) {}
-
-    fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
+    fn receive(&mut self, batch: &mut Vec<u64>, _: &mut Round<'_>) -> Result<(), OnFire> {
         for item in batch.drain(..) {
             let _ = self.0.push(item);
         }
@@ -234,14 +275,10 @@ impl Sink<u64> for Fountain {
     fn flush(&mut self) -> Result<Progress<OnFire>, OnFire> {
         Ok(Progress::Idle)
     }
-
-    fn close(&mut self) -> Result<Progress<OnFire>, OnFire> {
-        Ok(Progress::Idle)
-    }
 }
 
 #[test]
-fn what_is_due_is_done_although_the_ring_is_never_empty() {
+fn the_sink_is_ticked_although_the_ring_is_never_empty() {
     let buffer = AsyncBuffer::new(4).unwrap();
     let ticks = Arc::new(Mutex::new(0));
     buffer.push(1).unwrap();
@@ -253,16 +290,14 @@ fn what_is_due_is_done_although_the_ring_is_never_empty() {
     drain.stop(LONG).unwrap();
 }
 
-/// A sink that stands still until the test lets it go.
+/// A sink that blocks until the test releases it.
 struct Stuck(mpsc::Receiver<()>);
 
 impl Sink<u64> for Stuck {
     type Error = OnFire;
     type Stats = ();
 
-    fn stats(&self) {}
-
-    fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
+    fn receive(&mut self, batch: &mut Vec<u64>, _: &mut Round<'_>) -> Result<(), OnFire> {
         let _ = self.0.recv();
         batch.clear();
         Ok(())
@@ -271,18 +306,14 @@ impl Sink<u64> for Stuck {
     fn flush(&mut self) -> Result<Progress<OnFire>, OnFire> {
         Ok(Progress::Idle)
     }
-
-    fn close(&mut self) -> Result<Progress<OnFire>, OnFire> {
-        Ok(Progress::Idle)
-    }
 }
 
 #[test]
-fn a_hanging_sink_stops_nobody_else() {
+fn a_sink_that_hangs_blocks_no_producer() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let (release, gate) = mpsc::channel();
     let settings = DrainSettings::default().drop_timeout(Duration::from_millis(10));
-    let mut drain = Drain::spawn(buffer.clone(), Stuck(gate), &settings).unwrap();
+    let mut drain = Drain::spawn(buffer.clone(), Stuck(gate), settings).unwrap();
     let mut dropped = 0;
     for item in 0..1_000 {
         dropped += u64::from(buffer.push(item).is_err());
@@ -307,11 +338,11 @@ struct Slow {
 #[derive(Default)]
 struct SlowLog {
     received: Vec<u64>,
-    /// How many of them are handed to work, and published by it.
+    /// How many of them were handed to work, and how many it has published.
     handed: usize,
     published: usize,
     under_way: usize,
-    /// How much work may still end, and how the next ends.
+    /// How many pieces of work may end, and how the next ones end.
     may_end: usize,
     endings: Vec<Ending>,
     intake: Option<BufferStats>,
@@ -346,7 +377,7 @@ impl Sink<u64> for Slow {
         self.log.lock().unwrap().published
     }
 
-    fn receive(&mut self, batch: &mut Vec<u64>, _: Instant) -> Result<(), OnFire> {
+    fn receive(&mut self, batch: &mut Vec<u64>, _: &mut Round<'_>) -> Result<(), OnFire> {
         self.log.lock().unwrap().received.append(batch);
         self.changed.notify_all();
         Ok(())
@@ -385,10 +416,6 @@ impl Sink<u64> for Slow {
             Ok(())
         })))
     }
-
-    fn close(&mut self) -> Result<Progress<OnFire>, OnFire> {
-        self.flush()
-    }
 }
 
 #[test]
@@ -398,7 +425,7 @@ fn items_are_received_while_the_sink_is_at_work() {
     let mut drain = spawn(&buffer, sink.clone());
     buffer.push(0).unwrap();
     drop(sink.until(|log| log.under_way == 1));
-    // Many ringfuls, and none is dropped because somebody waits for the work.
+    // Many times the capacity, and none is dropped although the work is still under way.
     for item in 1..100_u64 {
         buffer.push(item).unwrap();
         drop(sink.until(|log| log.received.len() as u64 == item + 1));
@@ -413,7 +440,7 @@ fn items_are_received_while_the_sink_is_at_work() {
 }
 
 #[test]
-fn a_flush_covers_what_came_before_it_and_not_only_what_was_at_work() {
+fn a_flush_covers_everything_pushed_before_it_and_not_only_the_work_under_way() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let sink = Slow { due: true, ..Slow::default() };
     let drain = spawn(&buffer, sink.clone());
@@ -427,7 +454,7 @@ fn a_flush_covers_what_came_before_it_and_not_only_what_was_at_work() {
 }
 
 #[test]
-fn failing_work_fails_its_own_flush_and_no_other() {
+fn failing_work_fails_only_its_own_flush() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let sink = Slow::default();
     let mut drain = spawn(&buffer, sink.clone());
@@ -460,11 +487,11 @@ fn panicking_work_poisons_the_drain() {
 }
 
 #[test]
-fn work_that_hangs_stops_nobody_else() {
+fn work_that_hangs_blocks_no_producer() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let sink = Slow { due: true, ..Slow::default() };
     let settings = DrainSettings::default().drop_timeout(Duration::from_millis(10));
-    let mut drain = Drain::spawn(buffer.clone(), sink.clone(), &settings).unwrap();
+    let mut drain = Drain::spawn(buffer.clone(), sink.clone(), settings).unwrap();
     for item in 0..100 {
         buffer.push(item).unwrap();
         drop(sink.until(|log| log.received.len() as u64 == item + 1));
@@ -477,26 +504,26 @@ fn work_that_hangs_stops_nobody_else() {
     assert_eq!(sink.log.lock().unwrap().published, 100);
 }
 
-/// There was one answer for all flushes, and a later failure became the answer to an earlier success
-/// whose caller had not looked yet.
+/// Regression: there was one result for all flushes, and a later failure replaced an earlier success whose
+/// caller had not read it yet.
 #[test]
-fn a_flush_that_succeeded_is_not_told_of_a_later_ones_failure() {
+fn a_flush_that_succeeded_does_not_report_the_failure_of_a_later_one() {
     let drain = spawn(&AsyncBuffer::new(8).unwrap(), Recorder::default());
-    let answers = || {
+    let results = || {
         let state = drain.control.lock();
-        [1, 2, 3].map(|number| state.answer_of(number).map(|answer| answer.is_ok()))
+        [1, 2, 3].map(|number| state.result_of(number).map(|result| result.is_ok()))
     };
-    assert_eq!(answers(), [None, None, None]);
-    drain.control.tell_flushes(1, Ok(()));
-    drain.control.tell_flushes(2, Err(DrainError::NoRoom { left: 1 }));
-    assert_eq!(answers(), [Some(true), Some(false), None]);
-    drain.control.tell_flushes(3, Ok(()));
-    assert_eq!(answers(), [Some(true), Some(true), Some(true)]);
+    assert_eq!(results(), [None, None, None]);
+    drain.control.complete_flushes(1, Ok(()));
+    drain.control.complete_flushes(2, Err(DrainError::NoRoom { left: 1 }));
+    assert_eq!(results(), [Some(true), Some(false), None]);
+    drain.control.complete_flushes(3, Ok(()));
+    assert_eq!(results(), [Some(true), Some(true), Some(true)]);
 }
 
-/// A buffer closed by hand, a sink that fails: who asked for a flush got "timed out" for an answer.
+/// Regression: with a buffer closed by the user and a sink that fails, a flush reported "timed out".
 #[test]
-fn a_flush_is_told_the_sinks_error_also_while_the_close_is_tried_again() {
+fn a_flush_reports_the_sinks_error_also_while_the_close_is_retried() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let mut drain = spawn(&buffer, Recorder::failing(u32::MAX));
     buffer.push(1).unwrap();

@@ -1,10 +1,9 @@
-//! The logger on a sink that remembers, fails or stands still.
+//! The logger with a sink that keeps rows, fails or blocks.
 
 use super::*;
-use qstore_buffer::Progress;
+use qstore_buffer::{Progress, Round};
 use qstore_schema::TrainingMetrics;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -22,7 +21,7 @@ impl Sink<MetricsRow> for Memory {
     type Error = NoSpace;
     type Stats = usize;
 
-    fn receive(&mut self, batch: &mut Vec<MetricsRow>, _: Instant) -> Result<(), NoSpace> {
+    fn receive(&mut self, batch: &mut Vec<MetricsRow>, _: &mut Round<'_>) -> Result<(), NoSpace> {
         self.rows.lock().unwrap().append(batch);
         Ok(())
     }
@@ -33,17 +32,13 @@ impl Sink<MetricsRow> for Memory {
         if *left > 0 { Err(NoSpace) } else { Ok(Progress::Idle) }
     }
 
-    fn close(&mut self) -> Result<Progress<NoSpace>, NoSpace> {
-        self.flush()
-    }
-
     fn stats(&self) -> usize {
         self.rows.lock().unwrap().len()
     }
 }
 
 fn logger(memory: &Memory) -> AsyncMetricsLogger<Memory> {
-    AsyncMetricsLogger::with_sink(memory.clone(), &LoggerSettings::default()).unwrap()
+    AsyncMetricsLogger::with_sink(memory.clone(), LoggerSettings::default()).unwrap()
 }
 
 #[test]
@@ -74,29 +69,30 @@ fn a_row_after_the_stop_is_refused_and_counted() {
 }
 
 #[test]
-fn the_next_call_tells_the_first_background_error_once() {
+fn a_background_error_is_in_the_health_and_in_the_summary_and_no_call_reports_it() {
     let memory = Memory::default();
     *memory.failures_left.lock().unwrap() = 2;
     let mut logger = logger(&memory);
     logger.log_step((0, 1, 0.5)).unwrap();
+    assert!(logger.is_healthy());
     assert!(logger.flush(LONG).is_err());
-    assert!(matches!(logger.log_step((0, 2, 0.5)), Err(LogError::Background(_))));
-    logger.log_step((0, 3, 0.5)).unwrap();
-    assert!(logger.health().is_err());
+    assert_eq!(logger.log_step((0, 2, 0.5)), Ok(Logged::Accepted));
+    assert_eq!(logger.log_step((0, 3, 0.5)), Ok(Logged::Accepted));
+    assert!(logger.health().is_err() && !logger.is_healthy());
     let summary = logger.stop(LONG).unwrap();
     assert_eq!(summary.first_error.as_deref(), Some("the background writer failed: no space left"));
-    assert_eq!(summary.writer, 3, "the row that brought the news was taken, too");
+    assert_eq!((summary.writer, summary.errors), (3, 1), "every row was taken");
 }
 
 #[test]
 fn a_ring_without_room_is_refused() {
     let settings = LoggerSettings::default().buffer_size(0);
-    let error = AsyncMetricsLogger::with_sink(Memory::default(), &settings).unwrap_err();
-    assert!(error.to_string().starts_with("buffer_size: maxsize is 0"), "{error}");
+    let error = AsyncMetricsLogger::with_sink(Memory::default(), settings).unwrap_err();
+    assert_eq!(error.to_string(), "buffer_size is 0; choose 1 or more (default 1000)");
 }
 
 #[test]
-fn a_handle_logs_to_the_same_place_and_is_told_when_that_is_over() {
+fn a_handle_logs_to_the_same_place_and_is_refused_after_the_stop() {
     let memory = Memory::default();
     let mut logger = logger(&memory);
     let handle = logger.handle();
@@ -113,7 +109,7 @@ fn a_handle_logs_to_the_same_place_and_is_told_when_that_is_over() {
 }
 
 #[test]
-fn lost_rows_are_called_by_their_steps_and_shown_to_the_hook() {
+fn lost_rows_are_labeled_by_their_steps_and_passed_to_the_hook() {
     let (gate, lost) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(Vec::new())));
     let (seen, held) = (Arc::clone(&lost), gate.lock().unwrap());
     let hooks = Hooks::default().on_drop(move |row: &MetricsRow, loss| {
@@ -121,14 +117,19 @@ fn lost_rows_are_called_by_their_steps_and_shown_to_the_hook() {
     });
     let settings = LoggerSettings::default().buffer_size(4);
     let mut logger =
-        AsyncMetricsLogger::with_hooks(Gated(Arc::clone(&gate)), &settings, hooks).unwrap();
-    let told: Vec<_> = (0..100).filter(|&step| logger.log_step((0, step, 0.5)).is_err()).collect();
-    assert!(told.len() >= 100 - 2 * 4, "at most a ringful was taken out");
+        AsyncMetricsLogger::with_hooks(Gated(Arc::clone(&gate)), settings, hooks).unwrap();
+    let lost_steps: Vec<_> =
+        (0..100).filter(|&step| logger.log_step((0, step, 0.5)) == Ok(Logged::Dropped)).collect();
+    assert!(lost_steps.len() >= 100 - 2 * 4, "at most one ring was taken out");
     drop(held);
     let stats = logger.stop(LONG).unwrap().buffer;
-    assert_eq!((stats.lost_first, stats.lost_last), (told.first().copied(), told.last().copied()));
-    let told: Vec<_> = told.into_iter().map(|step| (step, qstore_buffer::Loss::Dropped)).collect();
-    assert_eq!((*lost.lock().unwrap()).as_slice(), told);
+    assert_eq!(
+        (stats.lost_first, stats.lost_last),
+        (lost_steps.first().copied(), lost_steps.last().copied())
+    );
+    let lost_steps: Vec<_> =
+        lost_steps.into_iter().map(|step| (step, qstore_buffer::Loss::Dropped)).collect();
+    assert_eq!((*lost.lock().unwrap()).as_slice(), lost_steps);
 }
 
 /// Takes nothing while the test holds the lock.
@@ -138,7 +139,7 @@ impl Sink<MetricsRow> for Gated {
     type Error = NoSpace;
     type Stats = ();
 
-    fn receive(&mut self, batch: &mut Vec<MetricsRow>, _: Instant) -> Result<(), NoSpace> {
+    fn receive(&mut self, batch: &mut Vec<MetricsRow>, _: &mut Round<'_>) -> Result<(), NoSpace> {
         drop(self.0.lock().unwrap());
         batch.clear();
         Ok(())
@@ -147,10 +148,4 @@ impl Sink<MetricsRow> for Gated {
     fn flush(&mut self) -> Result<Progress<NoSpace>, NoSpace> {
         Ok(Progress::Idle)
     }
-
-    fn close(&mut self) -> Result<Progress<NoSpace>, NoSpace> {
-        Ok(Progress::Idle)
-    }
-
-    fn stats(&self) {}
 }

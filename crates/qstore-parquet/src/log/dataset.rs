@@ -18,7 +18,7 @@ use crate::error::{OpenError, WriteError};
 use crate::log::metrics_log::MetricsLog;
 use crate::log::settings::WriterSettings;
 use crate::log::stats::WriterStats;
-use qstore_buffer::{BufferStats, Preparation, Progress, Sink};
+use qstore_buffer::{BufferStats, Progress, Round, Sink};
 use qstore_schema::Record;
 use qstore_settings::SettingError;
 use qstore_storage::{FileSystem, LocalFs, Lock, create_dir_all};
@@ -176,16 +176,12 @@ impl<R: Record + Send + 'static> Sink<R> for RankLog<R> {
     type Error = WriteError;
     type Stats = WriterStats;
 
-    fn begin(&mut self) {
-        self.log.begin();
-    }
-
     fn capacity(&self) -> usize {
         if self.is_rolling { 0 } else { self.log.capacity() }
     }
 
-    fn receive(&mut self, batch: &mut Vec<R>, now: Instant) -> Result<(), WriteError> {
-        self.log.receive(batch, now)
+    fn receive(&mut self, batch: &mut Vec<R>, round: &mut Round<'_>) -> Result<(), WriteError> {
+        self.log.receive(batch, round)
     }
 
     fn observe(&mut self, intake: &BufferStats) {
@@ -202,10 +198,6 @@ impl<R: Record + Send + 'static> Sink<R> for RankLog<R> {
             }
         }
         self.keep_rolling()
-    }
-
-    fn prepare(&mut self) -> Option<Preparation> {
-        self.log.prepare()
     }
 
     fn flush(&mut self) -> Result<Progress<WriteError>, WriteError> {

@@ -23,7 +23,7 @@ use crate::publish::disk::{Disk, Done};
 use crate::publish::layout::Version;
 use crate::publish::open::{self, Opened};
 use parquet::file::metadata::KeyValue;
-use qstore_buffer::{BufferStats, Preparation, Progress, Sink};
+use qstore_buffer::{BufferStats, Progress, Round, Sink};
 use qstore_schema::{DataType, Field, Record, Schema};
 use qstore_storage::{FileSystem, LocalFs};
 use std::collections::HashMap;
@@ -311,7 +311,7 @@ impl<R: Record> MetricsLog<R> {
     }
 
     /// The work of encoding full groups while a version is being published, if there are any.
-    fn encode_ahead(&mut self) -> Option<Preparation> {
+    fn encode_ahead(&mut self) -> Option<Box<dyn FnOnce() + Send>> {
         let publication = match mem::take(&mut self.turn) {
             Turn::Publishing(publication) => publication,
             other => {
@@ -464,17 +464,18 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
     type Error = WriteError;
     type Stats = WriterStats;
 
-    fn begin(&mut self) {
-        self.settings.priority.apply();
-    }
-
     fn capacity(&self) -> usize {
         self.settings.pending_rows_max.saturating_sub(self.pending)
     }
 
-    fn receive(&mut self, batch: &mut Vec<R>, now: Instant) -> Result<(), WriteError> {
+    fn receive(&mut self, batch: &mut Vec<R>, round: &mut Round<'_>) -> Result<(), WriteError> {
         for record in batch.drain(..) {
-            self.append(&record, now);
+            self.append(&record, round.now());
+        }
+        if let Some(place) = round.lookahead()
+            && let Some(encode) = self.encode_ahead()
+        {
+            place.run(encode);
         }
         Ok(())
     }
@@ -492,10 +493,6 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
         }
         // With `Durability::Flush` the name is synced here, when nobody waits for it.
         Ok(if self.disk().is_durable() { Progress::Idle } else { self.sync() })
-    }
-
-    fn prepare(&mut self) -> Option<Preparation> {
-        self.encode_ahead()
     }
 
     fn flush(&mut self) -> Result<Progress<WriteError>, WriteError> {

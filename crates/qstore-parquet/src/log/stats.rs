@@ -38,6 +38,13 @@ pub struct WriterStats {
     pub output_path: Arc<Path>,
 }
 
+/// The statistics of a writer that has no file yet.
+impl Default for WriterStats {
+    fn default() -> Self {
+        Self::new(Path::new(""), 0)
+    }
+}
+
 impl WriterStats {
     pub(crate) fn new(output_path: &Path, file_rows: u64) -> Self {
         Self {

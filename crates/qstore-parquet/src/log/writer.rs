@@ -4,24 +4,48 @@ use crate::error::Error;
 use crate::log::metrics_log::MetricsLog;
 use crate::log::settings::WriterSettings;
 use crate::log::stats::WriterStats;
-use qstore_buffer::{AsyncBuffer, Drain, DrainSettings};
-use qstore_schema::Record;
+use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, PushError, RING_LINGER};
+use qstore_schema::{Logged, Record};
 use qstore_storage::{FileSystem, LocalFs};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a row waits in a ring that is not half full: less than there is between two flushes, and so
-/// long that looking for rows costs next to nothing.
-const LINGER: Duration = Duration::from_millis(50);
-
 /// A background thread that empties a buffer into one Parquet file.
 ///
-/// Push rows into the [`AsyncBuffer`]; the writer publishes them every
-/// [`flush_interval`](WriterSettings::flush_interval) rows or
+/// Log rows with [`log`](Self::log), or push them into the [`AsyncBuffer`] from any thread. The writer
+/// publishes them every [`flush_interval`](WriterSettings::flush_interval) rows or
 /// [`flush_after`](WriterSettings::flush_after), whichever comes first.
-/// [`stop`](Self::stop) is its real ending; dropping it does the same within 5 s and tells nobody.
+///
+/// * A row waits in the ring for [`RING_LINGER`](qstore_buffer::RING_LINGER) at most.
+/// * A row that finds the ring full is handled by the buffer's
+///   [`Overflow`](qstore_buffer::Overflow) policy and counted in the buffer's statistics and in the file.
+/// * When the file cannot be written, rows are kept and the writer retries; the first error is reported
+///   as a `tracing` warning and stays in [`health`](Self::health).
+///
+/// Call [`stop`](Self::stop) to shut down cleanly. Dropping the writer does the same with a limit of
+/// 5 s and discards errors.
+///
+/// ```
+/// use qstore_buffer::AsyncBuffer;
+/// use qstore_parquet::{AsyncMetricsWriter, WriterSettings};
+/// use qstore_schema::Row;
+/// use std::time::Duration;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("metrics.parquet");
+/// let buffer = AsyncBuffer::new(1_000)?;
+/// let mut writer = AsyncMetricsWriter::start(buffer, &path, WriterSettings::default())?;
+/// for step in 0..50_000_i64 {
+///     // A full ring is not an error.
+///     writer.log(Row::from([("step", step)]))?;
+/// }
+/// let written = writer.stop(Duration::from_secs(60))?.rows_written;
+/// let intake = writer.buffer().stats();
+/// assert_eq!((written, intake.pushed + intake.dropped), (intake.pushed, 50_000));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "dropping a writer stops it"]
 pub struct AsyncMetricsWriter<R: Record + Send + 'static> {
     drain: Drain<R, MetricsLog<R>>,
@@ -31,7 +55,8 @@ impl<R: Record + Send + 'static> AsyncMetricsWriter<R> {
     /// Opens or creates the file and starts the thread.
     ///
     /// # Errors
-    /// As [`MetricsLog::open`]; the buffer stays open then.
+    /// As [`MetricsLog::open`], and [`Error::Spawn`] when the system cannot start a thread. The buffer
+    /// stays open.
     pub fn start(
         buffer: AsyncBuffer<R>,
         output_path: impl AsRef<Path>,
@@ -40,50 +65,76 @@ impl<R: Record + Send + 'static> AsyncMetricsWriter<R> {
         Self::start_in(Arc::new(LocalFs::new()), buffer, output_path, settings)
     }
 
-    /// As [`start`](Self::start), on any storage.
+    /// Like [`start`](Self::start), on any file system.
     ///
     /// # Errors
-    /// As [`MetricsLog::open`].
+    /// As [`start`](Self::start).
     pub fn start_in(
-        storage: Arc<dyn FileSystem>,
+        file_system: Arc<dyn FileSystem>,
         buffer: AsyncBuffer<R>,
         output_path: impl AsRef<Path>,
         settings: WriterSettings,
     ) -> Result<Self, Error> {
-        let log = MetricsLog::open_in(storage, output_path, settings)?;
-        let settings = DrainSettings::default().thread_name("qstore-metrics").linger(LINGER);
-        Ok(Self { drain: Drain::spawn(buffer, log, &settings)? })
+        let priority = settings.priority;
+        let log = MetricsLog::open_in(file_system, output_path, settings)?;
+        let settings = DrainSettings::default()
+            .thread_name("qstore-metrics")
+            .linger(RING_LINGER)
+            .on_start(move || priority.apply());
+        Ok(Self { drain: Drain::spawn(buffer, log, settings)? })
+    }
+
+    /// Logs a row. A row that finds the ring full is handled by the buffer's
+    /// [`Overflow`](qstore_buffer::Overflow) policy; by default it is dropped and counted, and the call
+    /// returns [`Logged::Dropped`].
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] after the writer was stopped.
+    #[inline]
+    pub fn log(&self, row: R) -> Result<Logged, Error> {
+        match self.drain.buffer().push(row) {
+            Ok(()) => Ok(Logged::Accepted),
+            Err(PushError::Full(_)) => Ok(Logged::Dropped),
+            Err(PushError::Closed(_)) => Err(Error::Stopped),
+        }
     }
 
     /// Waits until every row pushed before this call is in the published file.
     ///
     /// # Errors
-    /// When it could not be published, or not in time; the rows stay pending.
+    /// When it could not be published within the time limit; the rows stay pending.
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         Ok(self.drain.flush(timeout)?)
     }
 
-    /// Closes the buffer, writes everything in it, closes the file, ends the thread, and tells what
-    /// was written. A full disk is waited for until the time is up.
+    /// Closes the buffer, writes everything in it, closes the file, ends the thread, and reports what
+    /// was written. On a full disk it retries until the time is up.
     ///
     /// # Errors
-    /// When rows could not be written, or not in time.
+    /// When rows could not be written within the time limit.
     pub fn stop(&mut self, timeout: Duration) -> Result<WriterStats, Error> {
         self.drain.stop(timeout)?;
         Ok(self.stats())
     }
 
-    /// The writer's counters, as of its last round.
+    /// The writer's counters as of its last round.
     pub fn stats(&self) -> WriterStats {
         self.drain.stats()
     }
 
-    /// The first error since the start, even when a later try succeeded.
+    /// The first error since the start, if there was one. It stays even when a later try succeeded.
     ///
     /// # Errors
     /// That error.
     pub fn health(&self) -> Result<(), Error> {
         self.drain.first_error().map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Whether [`health`](Self::health) is `Ok`, at the cost of one load.
+    #[inline]
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.drain.is_healthy()
     }
 
     /// The buffer that is written.

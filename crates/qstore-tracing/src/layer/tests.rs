@@ -1,12 +1,12 @@
-//! Events in, rows out, by a sink that remembers.
+//! Events in, rows out, with a sink that keeps them.
 
 use super::*;
-use qstore_buffer::{Progress, Sink};
+use qstore_buffer::{Progress, Round, Sink};
 use qstore_logger::{AsyncMetricsLogger, LoggerSettings};
 use qstore_schema::{Row, Value};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tracing::subscriber::with_default;
 use tracing::{Span, info, info_span, trace};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -19,7 +19,7 @@ impl<R: Send + 'static> Sink<R> for Memory<R> {
     type Error = Infallible;
     type Stats = ();
 
-    fn receive(&mut self, batch: &mut Vec<R>, _: Instant) -> Result<(), Infallible> {
+    fn receive(&mut self, batch: &mut Vec<R>, _: &mut Round<'_>) -> Result<(), Infallible> {
         self.0.lock().unwrap().append(batch);
         Ok(())
     }
@@ -27,20 +27,14 @@ impl<R: Send + 'static> Sink<R> for Memory<R> {
     fn flush(&mut self) -> Result<Progress<Infallible>, Infallible> {
         Ok(Progress::Idle)
     }
-
-    fn close(&mut self) -> Result<Progress<Infallible>, Infallible> {
-        Ok(Progress::Idle)
-    }
-
-    fn stats(&self) {}
 }
 
-/// The rows that come of what happens under the layer.
+/// The rows of the events that occur under the layer.
 fn rows(events: impl FnOnce()) -> Vec<Row> {
     let memory = Arc::new(Mutex::new(Vec::new()));
     let sink = Memory(Arc::clone(&memory));
     let mut logger =
-        AsyncMetricsLogger::<_, Row>::with_sink(sink, &LoggerSettings::default()).unwrap();
+        AsyncMetricsLogger::<_, Row>::with_sink(sink, LoggerSettings::default()).unwrap();
     let layer = MetricsLayer::new(logger.handle(), "run");
     with_default(tracing_subscriber::registry().with(layer), events);
     logger.stop(LONG).unwrap();
@@ -90,7 +84,7 @@ fn only_events_of_the_target_and_with_a_number_are_taken() {
 }
 
 #[test]
-fn spans_say_once_what_belongs_to_all_their_events() {
+fn fields_of_a_span_are_in_the_rows_of_all_its_events() {
     let rows = rows(|| {
         let epoch = info_span!(target: "run", "epoch", epoch = 3, lr = tracing::field::Empty);
         let _epoch = epoch.clone().entered();
@@ -119,7 +113,7 @@ fn spans_say_once_what_belongs_to_all_their_events() {
 fn a_row_with_fixed_columns_is_filled_by_their_names() {
     let memory = Arc::new(Mutex::new(Vec::new()));
     let sink = Memory(Arc::clone(&memory));
-    let mut logger = AsyncMetricsLogger::with_sink(sink, &LoggerSettings::default()).unwrap();
+    let mut logger = AsyncMetricsLogger::with_sink(sink, LoggerSettings::default()).unwrap();
     let layer = MetricsLayer::<MetricsRow>::new(logger.handle(), "run");
     with_default(tracing_subscriber::registry().with(layer), || {
         info!(target: "run", epoch = 1, step = 2, train_loss = 0.25, accuracy = 0.5);
@@ -133,14 +127,14 @@ fn a_row_with_fixed_columns_is_filled_by_their_names() {
     assert_eq!(*rows, [expected]);
 }
 
-/// Both kept their fields under one type, and the second one's span was a panic in the training loop.
+/// Regression: both kept their fields under one type, and a span of the second one was a panic in the training
+/// loop.
 #[test]
 fn two_layers_in_one_subscriber_do_not_see_each_others_spans() {
     let memories = [Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new()))];
-    let settings = LoggerSettings::default();
-    let mut loggers = memories
-        .clone()
-        .map(|memory| AsyncMetricsLogger::<_, Row>::with_sink(Memory(memory), &settings).unwrap());
+    let mut loggers = memories.clone().map(|memory| {
+        AsyncMetricsLogger::<_, Row>::with_sink(Memory(memory), LoggerSettings::default()).unwrap()
+    });
     let layers = (
         MetricsLayer::new(loggers[0].handle(), "run"),
         MetricsLayer::new(loggers[1].handle(), "run::eval"),
@@ -160,9 +154,9 @@ fn two_layers_in_one_subscriber_do_not_see_each_others_spans() {
     assert_eq!(names, [vec!["seed", "fold", "loss"], vec!["fold", "loss"]]);
 }
 
-/// Each record was one more entry in the span, and every later event copied them all.
+/// Regression: each record was one more entry in the span, and every later event copied them all.
 #[test]
-fn a_field_that_is_recorded_again_and_again_stands_once_in_a_row() {
+fn a_field_that_is_recorded_repeatedly_is_in_the_row_once() {
     let rows = rows(|| {
         let run = info_span!(target: "run", "run", step = 0);
         let _run = run.enter();

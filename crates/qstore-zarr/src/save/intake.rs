@@ -8,12 +8,11 @@ use super::save_checkpoint;
 use super::settings::{Busy, CheckpointSettings};
 use super::ticket::{Completion, Failure, Resolution, SaveTicket, ticket};
 use crate::catalog::Catalog;
-use qstore_buffer::{AsyncBuffer, Progress, PushError, Sink};
+use qstore_buffer::{AsyncBuffer, Progress, PushError, Round, Sink};
 use qstore_checkpoint::{Outcome, SaveError, Saved, Snapshot};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 /// A save that was requested.
 pub(crate) struct Job {
@@ -150,7 +149,7 @@ impl Intake {
             };
             if busy == Busy::CoalesceLatest {
                 // Nothing if the background thread was faster; then there is room as well.
-                superseded.extend(self.ring.pop(Some(Duration::ZERO)));
+                superseded.extend(self.ring.try_pop());
             } else if !may_wait {
                 return Ok(Pushed::Full(Box::new(job.snapshot)));
             } else {
@@ -233,7 +232,7 @@ impl Sink<Job> for SaveSink {
         1
     }
 
-    fn receive(&mut self, batch: &mut Vec<Job>, _: Instant) -> Result<(), SaveError> {
+    fn receive(&mut self, batch: &mut Vec<Job>, _: &mut Round<'_>) -> Result<(), SaveError> {
         self.intake.gate.make_room();
         let mut outcome = Ok(());
         for job in batch.drain(..) {
@@ -242,19 +241,9 @@ impl Sink<Job> for SaveSink {
         outcome
     }
 
-    fn begin(&mut self) {
-        self.settings.priority.apply();
-    }
-
     fn flush(&mut self) -> Result<Progress<SaveError>, SaveError> {
         Ok(Progress::Idle) // what was received is durable already
     }
-
-    fn close(&mut self) -> Result<Progress<SaveError>, SaveError> {
-        Ok(Progress::Idle)
-    }
-
-    fn stats(&self) {}
 }
 
 impl Drop for SaveSink {

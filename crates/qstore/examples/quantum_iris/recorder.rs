@@ -6,7 +6,6 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use qstore::logger::LogError;
 use qstore::{
     AsyncMetricsLogger, CheckpointManager, CheckpointSettings, LoggerSettings, MetricsRow,
     ParquetMetricsLogger, Row, SaveTicket, StateDict, TrainingMetrics, WriterSettings,
@@ -64,7 +63,7 @@ impl Recorder {
         let writer = WriterSettings::default().flush_interval(20);
         let checkpoints = CheckpointSettings::default().keep_last(3);
         Ok(Self {
-            logger: AsyncMetricsLogger::open_with(out.join("metrics.parquet"), &logger, writer)?,
+            logger: AsyncMetricsLogger::open_with(out.join("metrics.parquet"), logger, writer)?,
             manager: CheckpointManager::open(out.join("checkpoints"), checkpoints)?,
             tickets: Vec::new(),
             journal: journal.map(Journal::open).transpose()?,
@@ -138,7 +137,7 @@ impl Recorder {
         let started = Instant::now();
         let logged = self.logger.log_epoch(epoch, metrics, val);
         self.in_storage_calls += started.elapsed();
-        tolerate_drop(logged)?;
+        logged?; // a dropped row is counted, and shown at the end
         self.note_progress()
     }
 
@@ -195,7 +194,7 @@ impl Recorder {
         let started = Instant::now();
         let logged = self.logger.log_step(row);
         self.in_storage_calls += started.elapsed();
-        tolerate_drop(logged)?;
+        logged?; // a dropped row is counted, and shown at the end
         self.note_progress()
     }
 
@@ -221,15 +220,5 @@ impl Totals {
         self.samples += step.throughput_samples_per_sec * step.batch_time_ms / 1e3;
         self.cost_usd += cost_usd;
         self.gradient_norm += step.gradient_norm;
-    }
-}
-
-/// A dropped row is counted and shown at the end; it is no reason to stop training.
-fn tolerate_drop(
-    logged: Result<(), LogError<qstore::parquet::WriteError>>,
-) -> Result<(), Box<dyn Error>> {
-    match logged {
-        Ok(()) | Err(LogError::Dropped) => Ok(()),
-        Err(error) => Err(error.into()),
     }
 }

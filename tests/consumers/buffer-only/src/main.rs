@@ -1,9 +1,9 @@
 //! Uses the ring without any storage: passes sensor readings between two threads without ever waiting.
 
-use qstore_buffer::{AsyncBuffer, Error};
+use qstore_buffer::{AsyncBuffer, SettingError};
 use std::thread;
 
-fn main() -> Result<(), Error> {
+fn main() -> Result<(), SettingError> {
     let buffer = AsyncBuffer::with_name(1_024, "readings")?;
     let accepted: u64 = thread::scope(|scope| {
         let producer = scope.spawn(|| {
@@ -12,7 +12,7 @@ fn main() -> Result<(), Error> {
             accepted
         });
         let mut taken = 0_u64;
-        while buffer.pop(None).is_some() {
+        while buffer.pop().is_some() {
             taken += 1;
         }
         let accepted = producer.join().expect("the producer does not panic");

@@ -65,9 +65,9 @@ fn run(seed: u64, through: &mut Seen) {
             let Progress::Work(work) = progress else { break Ok(()) };
             append(&mut log, &mut random);
             // Before the work or after it: the next publication waits for it either way.
-            let mut preparation = log.prepare();
+            let mut preparation = log.encode_ahead();
             through.prepared += usize::from(preparation.is_some());
-            assert!(preparation.is_none() || log.prepare().is_none(), "one at a time");
+            assert!(preparation.is_none() || log.encode_ahead().is_none(), "one at a time");
             if let Some(prepare) = preparation.take_if(|_| random.bool()) {
                 prepare();
             }

@@ -265,7 +265,7 @@ fn full_row_groups_are_sealed_and_dropped_from_memory() {
     let settings = WriterSettings::default().row_group_rows_max(10).pending_rows_max(25);
     let mut log = open(&memory, settings);
     let mut batch: Vec<_> = (0..25_i64).map(|n| Row::from([("n", n)])).collect();
-    log.receive(&mut batch, Instant::now()).unwrap();
+    log.receive(&mut batch, &mut Round::new(Instant::now())).unwrap();
     assert_eq!((batch.len(), log.capacity()), (0, 0));
     log.tick(Instant::now()).unwrap().run().unwrap();
     log.settle();

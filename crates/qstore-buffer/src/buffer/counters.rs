@@ -1,14 +1,14 @@
-//! What a buffer counts beside the ring's own positions: where items ended that no consumer got.
+//! What a buffer counts besides the ring's own positions: what became of items that no consumer got.
 //!
-//! A push that succeeds touches none of it. Everything here is the standard library's, also under a
-//! model checker: nothing depends on the order of these numbers.
+//! A push that succeeds touches none of it. The atomics are always the standard library's, also under a
+//! model checker: no protocol depends on the order of these numbers.
 
-use crate::settings::{Hooks, Loss};
+use crate::buffer::hooks::{Hooks, Loss};
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
-/// No item has this label.
+/// No label: no item was lost so far.
 const NONE: i64 = i64::MIN;
 
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Counters {
         }
     }
 
-    /// Counts a lost item, notes what it is called, and tells whoever wants to know.
+    /// Counts a lost item, keeps its label, and calls the hook.
     pub(crate) fn lose<T>(&self, item: &T, loss: Loss, hooks: &Hooks<T>) {
         let counter = match loss {
             Loss::Dropped => &self.dropped,
@@ -44,7 +44,7 @@ impl Counters {
         // mutant: lost_item_not_counted
         counter.fetch_add(1, Release);
         if let Some(label) = hooks.label.and_then(|label| label(item)).filter(|&at| at != NONE) {
-            // Whoever is first stays first; two at the same moment may be told the wrong way round.
+            // The first one stays. Of two at the same moment, either may be recorded as the first.
             let _ = self.first_lost.compare_exchange(NONE, label, Relaxed, Relaxed);
             // mutant: lost_label_not_noted
             self.last_lost.store(label, Relaxed);

@@ -1,7 +1,7 @@
 //! Tasks that wait.
 
-use super::executor::block_on;
 use super::*;
+use crate::tests::executor::block_on;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ fn a_stream_gives_every_item_in_order_and_ends_with_the_buffer() {
     });
 }
 
-/// Ping-pong between a task and a thread: one lost wake-up and it hangs for ever.
+/// Ping-pong between a task and a thread: a lost wake-up makes it hang.
 #[test]
 fn no_wake_up_of_a_task_is_lost() {
     let (there, back) = (AsyncBuffer::new(1).unwrap(), AsyncBuffer::new(1).unwrap());
@@ -62,14 +62,14 @@ fn no_wake_up_of_a_task_is_lost() {
         });
         for item in 0..20_000 {
             there.push(item).unwrap();
-            assert_eq!(back.pop(None), Some(item));
+            assert_eq!(back.pop(), Some(item));
         }
         there.close();
     });
 }
 
 #[test]
-fn a_task_is_woken_once_for_an_item_and_not_at_all_by_the_next() {
+fn a_task_is_woken_once_for_the_first_item_and_not_again_for_the_next() {
     let buffer = AsyncBuffer::new(4).unwrap();
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(Arc::clone(&bell));
@@ -80,7 +80,7 @@ fn a_task_is_woken_once_for_an_item_and_not_at_all_by_the_next() {
     buffer.push('b').unwrap();
     assert_eq!(bell.0.load(SeqCst), 1);
     assert_eq!(pop.as_mut().poll(&mut context), Poll::Ready(Some('a')));
-    assert_eq!(buffer.pop(None), Some('b'));
+    assert_eq!(buffer.pop(), Some('b'));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_task_that_is_dropped_while_it_waits_takes_nothing_and_lets_the_next_wait() 
     let mut context = Context::from_waker(&wakers[1]);
     assert!(standing.as_mut().poll(&mut context).is_pending());
 
-    // Both are woken: the first is gone without looking, and the item is the other one's.
+    // Both are woken: the first is dropped without looking, so the other takes the item.
     buffer.push(1).unwrap();
     assert!(first.0.load(SeqCst) > 0 && second.0.load(SeqCst) > 0);
     drop(seated);
@@ -118,7 +118,7 @@ fn tasks_and_threads_share_the_items() {
                     sum
                 })
             }));
-            consumers.push(scope.spawn(|| std::iter::from_fn(|| buffer.pop(None)).sum::<u64>()));
+            consumers.push(scope.spawn(|| std::iter::from_fn(|| buffer.pop()).sum::<u64>()));
         }
         for item in 0..ITEMS {
             while buffer.push(item).is_err() {
@@ -131,15 +131,45 @@ fn tasks_and_threads_share_the_items() {
     });
 }
 
-/// It kept the seat, and with it everybody else asleep, whatever was pushed, even after the close.
+/// An executor that drops a task in `wake`, as one that was cancelled. With a queue that calls wakers under
+/// its lock, the dropped task would lock it again (docs/decisions/0040-own-wait-queue.md).
 #[test]
-fn a_future_that_is_kept_and_not_polled_keeps_nobody_else_waiting() {
+fn a_waker_may_drop_the_task_that_it_wakes() {
+    struct Cancelled(std::sync::Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>);
+
+    impl Wake for Cancelled {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.lock().unwrap().take());
+        }
+    }
+
+    let buffer = AsyncBuffer::new(4).unwrap();
+    let tasks = [0, 1].map(|_| {
+        let buffer = buffer.clone();
+        let task = Arc::new(Cancelled(std::sync::Mutex::new(None)));
+        let waker = Waker::from(Arc::clone(&task));
+        let mut pop = Box::pin(async move {
+            let _ = buffer.pop_async().await;
+        });
+        assert!(pop.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        *task.0.lock().unwrap() = Some(pop);
+        task
+    });
+    buffer.push(1).unwrap();
+    assert!(tasks.iter().all(|task| task.0.lock().unwrap().is_none()), "both were woken");
+    assert_eq!(buffer.try_pop(), Some(1));
+}
+
+/// Regression: such a future kept the slot of the active waiter, and the others never woke, not even after
+/// the close.
+#[test]
+fn a_future_that_is_kept_and_not_polled_does_not_keep_others_waiting() {
     let buffer = AsyncBuffer::new(8).unwrap();
     let bell = Waker::from(Arc::new(Bell::default()));
     let mut kept = pin!(buffer.pop_async());
     assert!(kept.as_mut().poll(&mut Context::from_waker(&bell)).is_pending());
     thread::scope(|scope| {
-        let consumers: Vec<_> = (0..3).map(|_| scope.spawn(|| buffer.pop(None))).collect();
+        let consumers: Vec<_> = (0..3).map(|_| scope.spawn(|| buffer.pop())).collect();
         (0..2).for_each(|item| buffer.push(item).unwrap());
         buffer.close();
         let taken = consumers.into_iter().map(|consumer| consumer.join().unwrap());

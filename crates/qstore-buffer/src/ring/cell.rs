@@ -1,6 +1,6 @@
-//! Room for an item that may or may not be there; who may be in it is the ring's business.
+//! Memory for an item that may or may not be there. The ring ensures that one thread uses it at a time.
 //!
-//! Under loom it is loom's own cell, which notices two threads in it at once.
+//! Under loom it is loom's own cell, which detects two threads in it at once.
 
 use std::mem::MaybeUninit;
 
@@ -20,18 +20,18 @@ impl<T> Cell<T> {
 #[cfg(not(loom))]
 impl<T> Cell<T> {
     /// # Safety
-    /// Nobody else is in the cell.
+    /// No other thread uses the cell.
     #[inline]
     pub(crate) unsafe fn write(&self, item: T) {
-        // SAFETY: the caller's promise.
+        // SAFETY: ensured by the caller.
         unsafe { (*self.0.get()).write(item) };
     }
 
     /// # Safety
-    /// Nobody else is in the cell, and an item was written since the last read.
+    /// No other thread uses the cell, and an item was written since the last read.
     #[inline]
     pub(crate) unsafe fn read(&self) -> T {
-        // SAFETY: the caller's promise.
+        // SAFETY: ensured by the caller.
         unsafe { (*self.0.get()).assume_init_read() }
     }
 }
@@ -39,18 +39,18 @@ impl<T> Cell<T> {
 #[cfg(loom)]
 impl<T> Cell<T> {
     /// # Safety
-    /// Nobody else is in the cell.
+    /// No other thread uses the cell.
     pub(crate) unsafe fn write(&self, item: T) {
         self.0.with_mut(|place| {
-            // SAFETY: the caller's promise, which loom checks.
+            // SAFETY: ensured by the caller; loom checks it.
             unsafe { (*place).write(item) };
         });
     }
 
     /// # Safety
-    /// Nobody else is in the cell, and an item was written since the last read.
+    /// No other thread uses the cell, and an item was written since the last read.
     pub(crate) unsafe fn read(&self) -> T {
-        // SAFETY: the caller's promise, which loom checks.
+        // SAFETY: ensured by the caller; loom checks it.
         self.0.with_mut(|place| unsafe { (*place).assume_init_read() })
     }
 }

@@ -1,24 +1,24 @@
 //! Every item ends in exactly one place: thousands of short runs, each with other producers, another
 //! way to overflow, another sink and another ending.
 //!
-//! `QSTORE_RUNS` says how many (10 000 without it), `QSTORE_SEED` where the seeds begin; a run that fails
-//! names its seed, and `QSTORE_CASE` repeats it alone.
+//! `QSTORE_RUNS` sets their number (default 10 000) and `QSTORE_SEED` the first seed. A run that fails
+//! reports its seed, and `QSTORE_CASE` repeats it alone.
 
 use super::*;
-use crate::{BufferSettings, Overflow, Progress, PushError};
+use crate::{BufferSettings, Overflow, PushError};
 use fastrand::Rng;
 use std::env;
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// A producer and the how-manyeth of its items.
+/// A producer and the number of its item.
 type Item = (usize, u64);
 
 #[derive(Debug, thiserror::Error)]
-#[error("a disk that fails now and then")]
+#[error("the disk failed")]
 struct Fails;
 
-/// What the sink did, for the end of the run.
+/// What the sink did, to be checked at the end of the run.
 #[derive(Debug, Default)]
 struct Fate {
     kept: Vec<Item>,
@@ -26,8 +26,9 @@ struct Fate {
     published: usize,
 }
 
-/// Rejects some items, is at times without room, fails, and does its work here or elsewhere.
-struct Moody {
+/// Rejects some items, sometimes has no room, sometimes fails, and does its work here or on another
+/// thread.
+struct Unreliable {
     fate: Arc<Mutex<Fate>>,
     random: Rng,
     room: usize,
@@ -35,7 +36,7 @@ struct Moody {
     works_elsewhere: bool,
 }
 
-impl Moody {
+impl Unreliable {
     fn fails(&mut self) -> bool {
         let fails = self.failures_left > 0 && self.random.bool();
         self.failures_left -= u32::from(fails);
@@ -43,7 +44,7 @@ impl Moody {
     }
 }
 
-impl Sink<Item> for Moody {
+impl Sink<Item> for Unreliable {
     type Error = Fails;
     type Stats = usize;
 
@@ -52,7 +53,7 @@ impl Sink<Item> for Moody {
         self.room - (fate.kept.len() - fate.published)
     }
 
-    fn receive(&mut self, batch: &mut Vec<Item>, _: Instant) -> Result<(), Fails> {
+    fn receive(&mut self, batch: &mut Vec<Item>, _: &mut Round<'_>) -> Result<(), Fails> {
         let mut fate = self.fate.lock().unwrap();
         for item in batch.drain(..) {
             let into = if self.random.u8(..) < 16 { &mut fate.rejected } else { &mut fate.kept };
@@ -89,36 +90,32 @@ impl Sink<Item> for Moody {
         publish().map(|()| Progress::Idle)
     }
 
-    fn close(&mut self) -> Result<Progress<Fails>, Fails> {
-        self.flush()
-    }
-
     fn stats(&self) -> usize {
         self.fate.lock().unwrap().kept.len()
     }
 }
 
-/// What a producer was told.
+/// The results that a producer got.
 #[derive(Debug, Default)]
-struct Told {
+struct Pushed {
     accepted: Vec<Item>,
     dropped: u64,
     refused: u64,
 }
 
-fn produce(buffer: &AsyncBuffer<Item>, producer: usize, items: u64, lull: bool) -> Told {
-    let mut told = Told::default();
+fn produce(buffer: &AsyncBuffer<Item>, producer: usize, items: u64, lull: bool) -> Pushed {
+    let mut pushed = Pushed::default();
     for number in 0..items {
         match buffer.push((producer, number)) {
-            Ok(()) => told.accepted.push((producer, number)),
-            Err(PushError::Full(_)) => told.dropped += 1,
-            Err(PushError::Closed(_)) => told.refused += 1,
+            Ok(()) => pushed.accepted.push((producer, number)),
+            Err(PushError::Full(_)) => pushed.dropped += 1,
+            Err(PushError::Closed(_)) => pushed.refused += 1,
         }
         if lull && number % 16 == 0 {
             thread::yield_now();
         }
     }
-    told
+    pushed
 }
 
 fn run(seed: u64) {
@@ -134,16 +131,18 @@ fn run(seed: u64) {
     let settings = BufferSettings::default().maxsize(random.usize(1..40)).overflow(overflow);
     let buffer = AsyncBuffer::with_settings(settings).unwrap();
     let fate = Arc::default();
-    let sink = Moody {
+    let sink = Unreliable {
         fate: Arc::clone(&fate),
         room: random.usize(1..60),
         failures_left: if random.u8(..16) == 0 { random.u32(1..3) } else { 0 },
         works_elsewhere: random.bool(),
         random: random.fork(),
     };
-    let mut drain = Drain::spawn(buffer.clone(), sink, &DrainSettings::default()).unwrap();
+    let flush_every = random.bool().then(|| Duration::from_micros(random.u64(..2_000)));
+    let settings = DrainSettings { flush_every, ..DrainSettings::default() };
+    let mut drain = Drain::spawn(buffer.clone(), sink, settings).unwrap();
     let ends_early = random.bool();
-    let told: Vec<Told> = thread::scope(|scope| {
+    let pushed: Vec<Pushed> = thread::scope(|scope| {
         let producers: Vec<_> = (0..random.usize(1..4))
             .map(|producer| {
                 let (items, lull, buffer) = (random.u64(..120), random.bool(), &buffer);
@@ -151,7 +150,7 @@ fn run(seed: u64) {
             })
             .collect();
         if random.bool() {
-            // Whether it succeeds depends on the sink's mood; what counts is the end.
+            // It may fail, as the sink does; the end is what is checked.
             let _ = drain.flush(LONG);
         }
         if ends_early {
@@ -165,21 +164,21 @@ fn run(seed: u64) {
     assert_eq!(
         (*published, summary.sink),
         (kept.len(), kept.len()),
-        "all that is kept is published"
+        "everything that is kept is published"
     );
     let intake = summary.intake;
-    let sum = |of: fn(&Told) -> u64| told.iter().map(of).sum::<u64>();
-    let accepted = sum(|told| told.accepted.len() as u64);
+    let sum = |of: fn(&Pushed) -> u64| pushed.iter().map(of).sum::<u64>();
+    let accepted = sum(|pushed| pushed.accepted.len() as u64);
     assert_eq!(intake.pushed, accepted);
     assert_eq!(
         (intake.dropped, intake.refused),
-        (sum(|told| told.dropped), sum(|told| told.refused))
+        (sum(|pushed| pushed.dropped), sum(|pushed| pushed.refused))
     );
     assert_eq!((intake.size, intake.cleared), (0, 0));
     assert_eq!(intake.pushed, intake.popped + intake.evicted);
     assert_eq!(intake.popped, (kept.len() + rejected.len()) as u64);
 
-    for (producer, told) in told.iter().enumerate() {
+    for (producer, pushed) in pushed.iter().enumerate() {
         let own = |items: &[Item]| -> Vec<Item> {
             items.iter().copied().filter(|(by, _)| *by == producer).collect()
         };
@@ -188,10 +187,10 @@ fn run(seed: u64) {
         let mut all = [kept, own(rejected)].concat();
         all.sort_unstable();
         if intake.evicted == 0 {
-            assert_eq!(all, told.accepted, "each accepted item ends in one place");
+            assert_eq!(all, pushed.accepted, "each accepted item ends in one place");
         } else {
-            assert!(all.is_sorted_by(|a, b| a < b), "no item twice");
-            assert!(all.iter().all(|item| told.accepted.contains(item)));
+            assert!(all.is_sorted_by(|a, b| a < b), "no duplicate item");
+            assert!(all.iter().all(|item| pushed.accepted.contains(item)));
         }
     }
 }

@@ -1,16 +1,16 @@
 //! The ring and its wake-up under model checkers.
 //!
-//! `cargo xtask test` builds the crate twice more, with `--cfg loom` and with `--cfg shuttle`. loom
-//! runs a test under every order of steps, and every value a weakly ordered load may see, up to a
-//! number of forced switches between threads; shuttle runs larger ones under very many random orders,
-//! without weak memory. A lost wake-up is a deadlock to both.
+//! `cargo xtask test` builds the crate two more times, with `--cfg loom` and with `--cfg shuttle`. loom
+//! runs a test under every interleaving, and with every value that a weakly ordered load may return, up
+//! to a number of forced switches between threads. shuttle runs larger tests under very many random
+//! interleavings, without weak memory. Both report a lost wake-up as a deadlock.
 //!
-//! The last tests take away one order of accesses at a time and expect the very same models to
-//! notice: a model that nothing can break proves nothing.
+//! The last tests remove one memory ordering at a time and expect the same models to fail: a model that
+//! nothing can break proves nothing.
 
-use crate::pop::executor::block_on;
 use crate::ring::{Ring, Taken};
-use crate::wake::Wakeup;
+use crate::tests::executor::block_on;
+use crate::wait::wake::Wakeup;
 use crate::{AsyncBuffer, BufferSettings, Overflow, PushError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,11 @@ use loom::thread;
 #[cfg(shuttle)]
 use shuttle::thread;
 
-/// Runs a model under as many orders of steps as its checker can.
+/// Runs a model under as many interleavings as its checker can.
 #[cfg(loom)]
 fn check(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    // Three find every bug known so far in seconds; five take a minute, without a limit it is hours.
+    // Three find every bug known so far in seconds; five take a minute, no limit takes hours.
     let forced_switches =
         std::env::var("QSTORE_SWITCHES").ok().and_then(|count| count.parse().ok());
     builder.preemption_bound = Some(forced_switches.unwrap_or(3));
@@ -44,7 +44,7 @@ fn buffer(maxsize: usize, overflow: Overflow) -> AsyncBuffer<u64> {
 
 /// Each of `producers` threads pushes one item; one consumer sleeps until it has them all.
 ///
-/// Nobody joins the threads, because loom cannot in a thread that may still be woken; the checker
+/// The threads are not joined, because loom cannot join in a thread that may still be woken; the checker
 /// itself runs them to their end.
 fn wakes_for_one(producers: u64) {
     let buffer = buffer(2, Overflow::DropNewest);
@@ -52,7 +52,7 @@ fn wakes_for_one(producers: u64) {
         let buffer = buffer.clone();
         thread::spawn(move || buffer.push(item).unwrap());
     }
-    let mut taken: Vec<_> = (0..producers).map(|_| buffer.pop(None).unwrap()).collect();
+    let mut taken: Vec<_> = (0..producers).map(|_| buffer.pop().unwrap()).collect();
     taken.sort_unstable();
     assert!(taken.into_iter().eq(0..producers));
 }
@@ -93,7 +93,7 @@ fn a_consumer_that_waits_for_two_is_woken_by_the_second_of_two_producers() {
     check(wakes_for_two);
 }
 
-/// A push races the close. Accepted and taken, or refused: nothing in between.
+/// A push races the close. Its item is accepted and taken out, or refused.
 fn closes(producers: u64) {
     let buffer = buffer(1, Overflow::DropNewest);
     let threads: Vec<_> = (0..producers)
@@ -108,7 +108,7 @@ fn closes(producers: u64) {
     };
     let consumer = {
         let buffer = buffer.clone();
-        thread::spawn(move || std::iter::from_fn(|| buffer.pop(None)).count())
+        thread::spawn(move || std::iter::from_fn(|| buffer.pop()).count())
     };
     closer.join().unwrap();
     let accepted = threads.into_iter().filter_map(|thread| thread.join().unwrap().then_some(()));
@@ -149,9 +149,9 @@ fn makes_room() {
         let buffer = buffer.clone();
         thread::spawn(move || buffer.push(2).unwrap())
     };
-    assert_eq!(buffer.pop(Some(Duration::ZERO)), Some(1));
+    assert_eq!(buffer.try_pop(), Some(1));
     producer.join().unwrap();
-    assert_eq!(buffer.pop(Some(Duration::ZERO)), Some(2));
+    assert_eq!(buffer.try_pop(), Some(2));
 }
 
 #[test]
@@ -159,8 +159,8 @@ fn a_push_that_waits_for_room_is_woken() {
     check(makes_room);
 }
 
-/// Two producers and a consumer go round a ring of one or two slots several times.
-fn goes_round(capacity: usize, laps: u64) {
+/// Two producers and a consumer reuse the slots of a small ring several times.
+fn wraps_around(capacity: usize, laps: u64) {
     let ring = Arc::new(Ring::new(capacity).unwrap());
     let threads: Vec<_> = (0..2)
         .map(|producer| {
@@ -194,43 +194,43 @@ mod loom_only {
     use std::panic::catch_unwind;
 
     #[test]
-    fn a_small_ring_goes_round() {
-        check(|| goes_round(1, 1));
-        check(|| goes_round(2, 1));
+    fn a_small_ring_wraps_around() {
+        check(|| wraps_around(1, 1));
+        check(|| wraps_around(2, 1));
     }
 
-    /// Whether the model notices that something is missing.
-    fn notices(place: Place, model: fn()) -> bool {
+    /// Whether the model fails without this ordering.
+    fn fails_without(place: Place, model: fn()) -> bool {
         catch_unwind(|| check(move || weakened::at(place, model))).is_err()
     }
 
     #[test]
     fn without_the_order_of_a_push_a_wake_up_is_lost() {
-        assert!(notices(Place::Push, || wakes_for_one(1)));
-        assert!(notices(Place::Push, wakes_for_two));
+        assert!(fails_without(Place::Push, || wakes_for_one(1)));
+        assert!(fails_without(Place::Push, wakes_for_two));
     }
 
     #[test]
     fn without_the_order_of_a_wait_a_wake_up_is_lost() {
-        assert!(notices(Place::Wait, || wakes_for_one(1)));
-        assert!(notices(Place::Wait, wakes_for_two));
+        assert!(fails_without(Place::Wait, || wakes_for_one(1)));
+        assert!(fails_without(Place::Wait, wakes_for_two));
     }
 
     #[test]
     fn without_the_release_of_a_stamp_two_threads_are_in_one_slot() {
-        assert!(notices(Place::Stamp, || wakes_for_one(1)));
+        assert!(fails_without(Place::Stamp, || wakes_for_one(1)));
     }
 
     #[test]
-    fn without_the_fence_of_either_side_room_is_made_for_nobody() {
-        assert!(notices(Place::MadeRoom, makes_room));
-        assert!(notices(Place::WantRoom, makes_room));
+    fn without_the_fence_of_either_side_a_producer_misses_the_room() {
+        assert!(fails_without(Place::MadeRoom, makes_room));
+        assert!(fails_without(Place::WantRoom, makes_room));
     }
 
-    /// A push has its own order of accesses; who closes, or asks for a flush, has only this.
+    /// A push has its own ordering; a close, or a request for a flush, has only this one.
     #[test]
     fn without_the_read_modify_write_a_close_wakes_nobody() {
-        assert!(notices(Place::Change, || closes(0)));
+        assert!(fails_without(Place::Change, || closes(0)));
     }
 }
 
@@ -240,20 +240,20 @@ mod shuttle_only {
     use std::task::{Context, Waker};
 
     #[test]
-    fn rings_of_every_small_size_go_round() {
-        check(|| goes_round(1, 3));
-        check(|| goes_round(3, 5));
+    fn rings_of_small_sizes_wrap_around() {
+        check(|| wraps_around(1, 3));
+        check(|| wraps_around(3, 5));
     }
 
-    /// One item for each, pushed one after the other; whoever sits may lose the seat at any moment.
+    /// One item for each, pushed one after the other; the active waiter may be replaced at any moment.
     #[test]
-    fn consumers_share_the_seat() {
+    fn consumers_share_the_slot_of_the_active_waiter() {
         check(|| {
             let buffer = buffer(4, Overflow::DropNewest);
             let consumers: Vec<_> = (0..4)
                 .map(|_| {
                     let buffer = buffer.clone();
-                    thread::spawn(move || buffer.pop(None).unwrap())
+                    thread::spawn(move || buffer.pop().unwrap())
                 })
                 .collect();
             for item in 0..4 {
@@ -266,9 +266,9 @@ mod shuttle_only {
         });
     }
 
-    /// One future is polled once and then only kept; whoever else waits gets the items and the end.
+    /// One future is polled once and then only kept; the other consumers get the items and the end.
     #[test]
-    fn a_future_that_is_kept_keeps_nobody_waiting() {
+    fn a_future_that_is_kept_does_not_keep_others_waiting() {
         check(|| {
             let buffer = buffer(2, Overflow::DropNewest);
             let mut kept = Box::pin(buffer.pop_async());
@@ -277,7 +277,7 @@ mod shuttle_only {
             let consumers: Vec<_> = (0..2)
                 .map(|_| {
                     let buffer = buffer.clone();
-                    thread::spawn(move || std::iter::from_fn(|| buffer.pop(None)).count())
+                    thread::spawn(move || std::iter::from_fn(|| buffer.pop()).count())
                 })
                 .collect();
             for item in 0..2 {
@@ -304,7 +304,7 @@ mod shuttle_only {
             };
             let thread = {
                 let buffer = buffer.clone();
-                thread::spawn(move || buffer.pop(None))
+                thread::spawn(move || buffer.pop())
             };
             let producer = {
                 let buffer = buffer.clone();
@@ -329,8 +329,7 @@ mod shuttle_only {
                     thread::spawn(move || (0..2).filter(|_| buffer.push(item).is_ok()).count())
                 })
                 .collect();
-            let taken =
-                (0..2).filter(|_| buffer.pop(Some(Duration::ZERO)).is_some()).count() as u64;
+            let taken = (0..2).filter(|_| buffer.try_pop().is_some()).count() as u64;
             for producer in producers {
                 producer.join().unwrap();
             }

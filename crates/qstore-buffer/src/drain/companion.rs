@@ -1,9 +1,9 @@
-//! The drain's second thread, which does a sink's slow work while the first goes on receiving.
+//! A thread of the drain that does a sink's slow work while the drain's own thread receives items.
 //!
-//! It runs one piece of work at a time, is started when the first one comes, and never touches the
-//! ring or the sink. Where the system has no thread left, the work is done by the caller instead.
+//! It runs one piece of work at a time, is started with the first one, and never touches the ring or
+//! the sink. If the system cannot start a thread, the caller runs the work instead.
 
-use crate::sink::Work;
+use crate::drain::sink::Work;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -11,15 +11,30 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How a piece of work ended; the outer error is a panic.
-pub(crate) type Outcome<E> = Result<Result<(), E>, Box<dyn Any + Send>>;
+/// How a piece of work ended.
+pub(crate) enum Outcome<E> {
+    Done,
+    Failed(E),
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl<E> Outcome<E> {
+    /// Runs the work.
+    fn of(work: Work<E>) -> Self {
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(())) => Self::Done,
+            Ok(Err(error)) => Self::Failed(error),
+            Err(panic) => Self::Panicked(panic),
+        }
+    }
+}
 
 pub(crate) struct Companion<E> {
     name: String,
     running: Option<Running<E>>,
-    /// Whether work was started whose outcome nobody has asked for yet.
+    /// Whether work was started whose outcome was not taken yet.
     is_busy: bool,
-    desk: Arc<Desk<E>>,
+    mailbox: Arc<Mailbox<E>>,
 }
 
 struct Running<E> {
@@ -27,36 +42,40 @@ struct Running<E> {
     thread: JoinHandle<()>,
 }
 
-/// Where the outcome is put down.
-struct Desk<E> {
+/// Where the outcome is left.
+struct Mailbox<E> {
     outcome: Mutex<Option<Outcome<E>>>,
     changed: Condvar,
-    /// Tells the first thread that there is an outcome.
-    ended: Box<dyn Fn() + Send + Sync>,
+    /// Notifies the drain's thread that there is an outcome.
+    notify: Box<dyn Fn() + Send + Sync>,
 }
 
 impl<E: Send + 'static> Companion<E> {
-    /// No thread yet. `ended` is called on the companion's thread after each piece of work.
-    pub(crate) fn new(name: String, ended: impl Fn() + Send + Sync + 'static) -> Self {
-        let desk =
-            Desk { outcome: Mutex::new(None), changed: Condvar::new(), ended: Box::new(ended) };
-        Self { name, running: None, is_busy: false, desk: Arc::new(desk) }
+    /// A companion whose thread is started later. `notify` is called on that thread after each piece of
+    /// work.
+    pub(crate) fn new(name: String, notify: impl Fn() + Send + Sync + 'static) -> Self {
+        let mailbox = Mailbox {
+            outcome: Mutex::new(None),
+            changed: Condvar::new(),
+            notify: Box::new(notify),
+        };
+        Self { name, running: None, is_busy: false, mailbox: Arc::new(mailbox) }
     }
 
-    /// Starts the work; the one before has ended and its outcome was taken.
+    /// Starts a piece of work. The one before must have ended, and its outcome must have been taken.
     pub(crate) fn start(&mut self, work: Work<E>) {
         debug_assert!(!self.is_busy, "one piece of work at a time");
         self.is_busy = true;
         if self.running.is_none() {
-            self.running = run(&self.name, &self.desk);
+            self.running = run(&self.name, &self.mailbox);
         }
         let sent = match &self.running {
-            // The thread waits for work and catches every panic: it takes what is sent.
+            // The thread waits for work and catches every panic, so it takes what is sent.
             Some(running) => running.jobs.send(work).map_err(|unsent| unsent.0),
             None => Err(work),
         };
         if let Err(work) = sent {
-            self.desk.put(catch_unwind(AssertUnwindSafe(work)));
+            self.mailbox.put(Outcome::of(work));
         }
     }
 
@@ -67,12 +86,12 @@ impl<E: Send + 'static> Companion<E> {
 
     /// Whether there is an outcome to take.
     pub(crate) fn has_ended(&self) -> bool {
-        self.desk.lock().is_some()
+        self.mailbox.lock().is_some()
     }
 
-    /// The outcome, once.
+    /// Takes the outcome, if there is one.
     pub(crate) fn take_outcome(&mut self) -> Option<Outcome<E>> {
-        let outcome = self.desk.lock().take();
+        let outcome = self.mailbox.lock().take();
         self.is_busy &= outcome.is_none();
         outcome
     }
@@ -80,7 +99,7 @@ impl<E: Send + 'static> Companion<E> {
     /// Waits until there is an outcome or the time is up.
     pub(crate) fn wait(&self, timeout: Duration) {
         let is_pending = |outcome: &mut Option<Outcome<E>>| outcome.is_none();
-        drop(self.desk.changed.wait_timeout_while(self.desk.lock(), timeout, is_pending));
+        drop(self.mailbox.changed.wait_timeout_while(self.mailbox.lock(), timeout, is_pending));
     }
 }
 
@@ -88,7 +107,7 @@ impl<E> Drop for Companion<E> {
     fn drop(&mut self) {
         if let Some(Running { jobs, thread }) = self.running.take() {
             drop(jobs);
-            // It ends with the work at hand, which the drain has waited for unless it panicked.
+            // It ends after the current work, which the drain has waited for unless it panicked.
             if !self.is_busy {
                 let _ = thread.join();
             }
@@ -96,7 +115,7 @@ impl<E> Drop for Companion<E> {
     }
 }
 
-impl<E> Desk<E> {
+impl<E> Mailbox<E> {
     fn lock(&self) -> MutexGuard<'_, Option<Outcome<E>>> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,20 +123,20 @@ impl<E> Desk<E> {
     fn put(&self, outcome: Outcome<E>) {
         *self.lock() = Some(outcome);
         self.changed.notify_all();
-        (self.ended)();
+        (self.notify)();
     }
 }
 
-fn run<E: Send + 'static>(name: &str, desk: &Arc<Desk<E>>) -> Option<Running<E>> {
+/// Starts the thread; `None` if the system refuses.
+fn run<E: Send + 'static>(name: &str, mailbox: &Arc<Mailbox<E>>) -> Option<Running<E>> {
     let (jobs, inbox) = sync_channel::<Work<E>>(1);
-    let desk = Arc::clone(desk);
-    let work_off = move || {
+    let mailbox = Arc::clone(mailbox);
+    let thread = thread::Builder::new().name(name.into()).spawn(move || {
         for work in inbox {
-            desk.put(catch_unwind(AssertUnwindSafe(work)));
+            mailbox.put(Outcome::of(work));
         }
-    };
-    let thread = thread::Builder::new().name(name.into()).spawn(work_off).ok()?;
-    Some(Running { jobs, thread })
+    });
+    Some(Running { jobs, thread: thread.ok()? })
 }
 
 #[cfg(test)]
@@ -127,7 +146,7 @@ mod tests {
     use std::sync::atomic::Ordering::SeqCst;
 
     #[test]
-    fn work_runs_elsewhere_one_piece_after_the_other_and_a_panic_is_an_outcome() {
+    fn work_runs_on_another_thread_one_piece_at_a_time_and_a_panic_is_an_outcome() {
         let endings = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&endings);
         let mut companion = Companion::new("work".into(), move || {
@@ -148,9 +167,12 @@ mod tests {
             }
             let outcome = companion.take_outcome().unwrap();
             assert!(!companion.is_busy());
-            outcome.map_err(|panic| panic.downcast_ref::<&str>().map(ToString::to_string))
+            outcome
         });
-        assert_eq!(outcomes, [Ok(Ok(())), Ok(Err("failed")), Err(Some("fell over".into()))]);
+        let [Outcome::Done, Outcome::Failed("failed"), Outcome::Panicked(panic)] = outcomes else {
+            panic!("one piece of work ended in another way")
+        };
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"fell over"));
         drop(companion);
         assert_eq!(endings.load(SeqCst), 3);
     }

@@ -1,4 +1,4 @@
-//! The smallest executor there is, for the tests: one task on this thread, which sleeps between polls.
+//! A minimal executor for the tests: one task on this thread, which sleeps between polls.
 
 use crate::sync::{Thread, current, park};
 use std::pin::pin;

@@ -1,7 +1,7 @@
-//! Where pushes wait for room, if the buffer's policy lets them.
+//! How pushes wait for room, if the buffer's policy lets them.
 //!
-//! A consumer that made room looks at one counter, behind a fence; only if somebody waits does it take
-//! the lock. A producer counts itself, then tries again under the lock: either it finds the room, or
+//! A consumer that made room reads one counter, after a fence; it takes the lock only if a producer
+//! waits. A producer increments the counter, then retries under the lock: either it finds the room, or
 //! the consumer finds it waiting.
 
 use crate::order::{Place, full_fence};
@@ -22,7 +22,7 @@ impl Room {
         Self { waiting: AtomicUsize::new(0), lock: Mutex::new(()), made: Condvar::new() }
     }
 
-    /// To be called after items were taken out, and after the close.
+    /// Called after items were taken out, and after the close.
     pub(crate) fn made(&self) {
         // mutant: room_made_without_its_fence
         full_fence(Place::MadeRoom);
@@ -32,7 +32,7 @@ impl Room {
         }
     }
 
-    /// Tries until `attempt` gives an answer, or the deadline.
+    /// Calls `attempt` until it returns a result, or until the deadline.
     pub(crate) fn wait<A>(
         &self,
         deadline: Option<Instant>,
@@ -42,9 +42,9 @@ impl Room {
         // mutant: room_wanted_without_its_fence
         full_fence(Place::WantRoom);
         let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = loop {
-            if let Some(answer) = attempt() {
-                break Some(answer);
+        let result = loop {
+            if let Some(result) = attempt() {
+                break Some(result);
             }
             guard = match deadline {
                 None => self.made.wait(guard).unwrap_or_else(PoisonError::into_inner),
@@ -59,6 +59,6 @@ impl Room {
         };
         drop(guard);
         self.waiting.fetch_sub(1, SeqCst);
-        answer
+        result
     }
 }
