@@ -8,10 +8,10 @@ pub(crate) fn pin(dir: &CheckpointDir, epoch: u64) -> Result<(), Error> {
     let _lock = dir.lock()?; // not in the middle of somebody's retention
     match dir.storage.create_new(&dir.pin_of(epoch)) {
         Err(error) if !error.is_already_exists() => return Err(error.into()),
-        // mutant: pin_not_synced
         // An empty file has no bytes to sync.
         _ => {}
     }
+    // mutant: pin_not_synced
     Ok(dir.storage.sync_dir(&dir.dir)?)
 }
 

@@ -120,8 +120,8 @@ fn remove(
     leftovers.discarded.extend(taken_away.into_iter().map(|(lock, path)| Discarded {
         storage: Arc::clone(&dir.storage),
         path,
-        // mutant: removal_goes_on_although_its_sync_failed
         _lock: lock,
     }));
+    // mutant: removal_goes_on_although_its_sync_failed
     Ok(())
 }
