@@ -14,7 +14,7 @@ use crate::workspace::{Workspace, cargo_here};
 pub(super) const ROOT_MANIFEST: &str = "Cargo.toml";
 
 /// Where Rust files are looked for.
-const HOMES: &[&str] = &["benches", "crates", "fuzz", "tests", "xtask"];
+const HOMES: &[&str] = &["benches", "crates", "demo", "fuzz", "tests", "xtask"];
 
 /// Everything the rules look at.
 pub(super) struct Tree {

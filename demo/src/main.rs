@@ -3,7 +3,7 @@
 //! This is the driver: it reads the options, runs the epochs, and hands every figure to the
 //! recorder. What is trained and how lies in the other modules; all of the storage is `recorder.rs`.
 //!
-//! Run it with `cargo xtask demo`, or `cargo run --release -p qstore --example quantum_iris`.
+//! Run it with `cargo xtask demo`, or `cargo run --release -p qstore-demo`.
 
 #![forbid(unsafe_code)]
 // In a program, `pub` means: for its other files.
