@@ -5,7 +5,7 @@
 //! could not be installed. Without `--peers` there are none.
 
 use crate::Result;
-use crate::report::Absent;
+use crate::harness::absent::Absent;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
 //! One run of the suite: the sets, and what they are told.
 
 use crate::Result;
+use crate::harness::absent::Absent;
 use crate::harness::row::Row;
 use crate::peers::Peers;
-use crate::report::Absent;
 use std::cell::RefCell;
 use std::path::Path;
 

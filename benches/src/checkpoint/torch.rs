@@ -3,12 +3,12 @@
 //! DCP runs in one process, without a process group. Where torch is not there or does not run, all its
 //! rows are named with the reason.
 
-use super::python_peer::{self, PythonPeer, TORCH};
 use super::sized;
 use crate::harness::round_robin::Contender;
 use crate::harness::row::Measure;
 use crate::harness::this_program;
 use crate::peers::Peers;
+use crate::rivals::python_peer::{self, PythonPeer, TORCH};
 use crate::workload::model::Size;
 use crate::{Result, Run};
 use qstore_schema::Tensor;

@@ -1,8 +1,9 @@
 //! Who takes part in the simulated runs, how each stores, and how its rows are counted afterwards.
 
 use super::plan::Plan;
-use crate::checkpoint::save_safetensors;
-use crate::logger::step_rivals::{Csv, Rival};
+use crate::harness::this_program;
+use crate::rivals::safetensors;
+use crate::rivals::step_loggers::{Csv, Rival};
 use crate::workload::model;
 use crate::{Result, Run};
 use qstore_logger::{LogError, LoggerSettings, MetricsRow, ParquetMetricsLogger};
@@ -11,7 +12,10 @@ use qstore_schema::{StateDict, TrainingMetrics};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, StagingArena};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
+
+const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/metrics_peers.py");
 
 /// One who takes part.
 #[derive(Debug, Clone)]
@@ -113,7 +117,7 @@ impl Contender<'_> {
     /// The rows that can be read where it kept its metrics.
     pub(super) fn rows_in(&self, dir: &Path) -> Result<u64> {
         if let Some(python) = self.python {
-            return super::process::rows_by_python(python, self.name, dir);
+            return rows_by_python(python, self.name, dir);
         }
         let path = file_of(self.name, dir);
         match self.name {
@@ -130,6 +134,13 @@ impl Contender<'_> {
             _ => Ok(fs::read(path)?.split(|byte| *byte == b'\n').skip(1).count() as u64),
         }
     }
+}
+
+/// The rows that a Python peer can read in a directory.
+fn rows_by_python(python: &Path, name: &str, dir: &Path) -> Result<u64> {
+    let mut command = Command::new(python);
+    let command = command.arg(PEERS).arg(name).arg(dir);
+    Ok(this_program::answer_of(command, name)?.parse()?)
 }
 
 fn file_of(name: &str, dir: &Path) -> PathBuf {
@@ -159,12 +170,12 @@ pub(super) fn open(plan: &Plan, model: &StateDict) -> Result<Box<dyn Storage>> {
         "csv_write" => Box::new(Peer { metrics: Csv::create(&path)?, file }),
         #[cfg(feature = "peers")]
         "sqlite_wal" => {
-            let metrics = crate::logger::step_rivals::Sqlite::create(&path, 0)?;
+            let metrics = crate::rivals::step_loggers::Sqlite::create(&path, 0)?;
             Box::new(Peer { metrics, file })
         }
         #[cfg(feature = "peers")]
         "tracing_appender" => {
-            let metrics = crate::logger::step_rivals::Appender::create(&path)?;
+            let metrics = crate::rivals::step_loggers::Appender::create(&path)?;
             Box::new(Peer { metrics, file })
         }
         NOTHING => Box::new(Nothing),
@@ -227,7 +238,7 @@ impl<R: Rival> Storage for Peer<R> {
     }
 
     fn save(&mut self, _: u64, model: &StateDict) -> Result {
-        save_safetensors(&self.file, &model::tensors(model)?)
+        safetensors::save(&self.file, &model::tensors(model)?)
     }
 
     fn finish(self: Box<Self>) -> Result {

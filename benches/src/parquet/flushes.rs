@@ -4,12 +4,13 @@
 //! which is how one gets a readable file without this crate, and beside the least that any durable
 //! publication costs. With `--long` the file has up to ten million rows.
 
-use super::{python_writers, raw_parquet};
+use super::python_writers;
 use crate::harness::durable;
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
 use crate::harness::statistics::Summary;
 use crate::parquet::{NAME, milliseconds, remove};
+use crate::rivals::raw_parquet;
 use crate::{Result, Run};
 use parquet::basic::{Compression as Codec, GzipLevel};
 use qstore_parquet::{MetricsLog, WriterSettings};

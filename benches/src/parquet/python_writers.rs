@@ -6,7 +6,7 @@
 use crate::harness::round_robin::Contender;
 use crate::harness::row::Measure;
 use crate::harness::this_program;
-use crate::parquet::raw_parquet;
+use crate::rivals::raw_parquet;
 use crate::{Result, Run};
 use parquet::basic::{Compression as Codec, GzipLevel};
 use qstore_schema::TrainingMetrics;

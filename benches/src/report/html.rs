@@ -6,7 +6,8 @@ mod goals;
 use super::chart::{self, Line};
 use super::curves::{Curve, END_TO_END, SCALING};
 use super::{Report, end_to_end, palette};
-use crate::{Result, SETS, scaling};
+use crate::sets::SETS;
+use crate::{Result, scaling};
 use std::fmt::Write;
 
 const STYLE: &str = include_str!("style.css");
