@@ -123,7 +123,7 @@ fn full(name: &str) -> String {
     format!("instructions_{name}")
 }
 
-/// Instructions of so many calls.
+/// Instructions of `calls` calls.
 fn count(scratch: &Path, name: &str, calls: usize) -> Result<u64> {
     let dir = tempfile::tempdir_in(scratch)?;
     let mut valgrind = Command::new("valgrind");

@@ -12,6 +12,8 @@ use crate::harness::pace::Between;
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
 use crate::harness::statistics::Summary;
+#[cfg(feature = "peers")]
+use crate::rivals::step_loggers;
 use crate::rivals::step_loggers::{Csv, Rival, UnboundedChannel};
 use crate::workload::steps;
 use crate::{Result, Run};

@@ -128,5 +128,5 @@ fn scratch() -> Result<tempfile::TempDir> {
 fn target() -> Result<PathBuf> {
     let program = env::current_exe()?;
     let target = program.ancestors().nth(2);
-    target.map(Path::to_owned).ok_or_else(|| "the program stands in no target directory".into())
+    target.map(Path::to_owned).ok_or_else(|| "the program is not in a target directory".into())
 }

@@ -29,7 +29,7 @@ pub(crate) const QUESTION: &str =
 /// Rows of a whole run.
 const RUN: usize = 500_000;
 
-/// Sizes are told for so many rows.
+/// Sizes are reported for this many rows.
 const SIZED: usize = 100_000;
 
 pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {

@@ -14,7 +14,7 @@ use std::{env, fs};
 /// Names the environment of all but torch.
 pub(crate) const PEERS: &str = "QSTORE_PEERS";
 
-/// Names torch's.
+/// Names the environment of torch.
 pub(crate) const TORCH: &str = "QSTORE_TORCH";
 
 /// What became of a package.

@@ -1,7 +1,7 @@
 //! The report of a run: its figures with all that is needed to judge them, and the ways to show it.
 //!
 //! `report.json` is the whole of it; `report.html` and `summary.md` are drawn from that and from
-//! nothing else, so that an old report can be drawn anew.
+//! nothing else, so that an old report can be drawn again.
 
 pub(crate) mod about;
 pub(crate) mod baseline;

@@ -38,7 +38,7 @@ use settings::Settings;
 use summary::Table;
 use training::Trainer;
 
-/// A checkpoint after every so many epochs, and after the last one.
+/// Epochs between two checkpoints; the last epoch gets one, too.
 const CHECKPOINT_EVERY: u64 = 5;
 
 fn main() -> ExitCode {

@@ -77,7 +77,7 @@ impl Recorder {
     pub fn restore(&self) -> Result<Option<Restored>, Box<dyn Error>> {
         let Some(epoch) = self.manager.latest_checkpoint()? else { return Ok(None) };
         let checkpoint = self.manager.load(epoch)?;
-        let optimizer = checkpoint.optimizer_state.ok_or("the checkpoint has no optimiser")?;
+        let optimizer = checkpoint.optimizer_state.ok_or("the checkpoint has no optimizer")?;
         let seed = checkpoint.metadata.int("seed").ok_or("the checkpoint has no seed")?;
         Ok(Some(Restored {
             next_epoch: epoch + 1,
@@ -224,7 +224,7 @@ impl Totals {
     }
 }
 
-/// A dropped row is counted and shown at the end; it is no reason to stop training.
+/// A dropped row is counted and shown at the end; it does not end the training.
 fn tolerate_drop(
     logged: Result<(), LogError<qstore::parquet::Error>>,
 ) -> Result<(), Box<dyn Error>> {

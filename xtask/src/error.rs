@@ -12,7 +12,7 @@ pub(crate) enum Error {
     Usage(String),
     /// Something went wrong; the text says what, and what to do about it. Exit code 1.
     Failed(String),
-    /// Something went wrong and a person has already been told, so that nothing more is printed:
+    /// Something went wrong and was reported already, so that nothing more is printed:
     /// the last line on the screen stays the one that counts.
     Told(u8),
 }

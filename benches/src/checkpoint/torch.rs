@@ -1,6 +1,6 @@
 //! torch.save and DCP, PyTorch's distributed checkpoints, as peers.
 //!
-//! DCP runs in one process, without a process group. Where torch is not there or does not run, all its
+//! DCP runs in one process, without a process group. Where torch is missing or does not run, all its
 //! rows are named with the reason.
 
 use super::sized;
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn torch_that_is_not_there_has_a_reason() {
+    fn missing_torch_has_a_reason() {
         let none = interpreter(&Peers::default()).unwrap_err();
         assert_eq!(none, "torch was not installed for this run");
         let text = r#"{"torch": {"reason": "no wheel"}}"#;

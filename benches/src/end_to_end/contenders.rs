@@ -60,11 +60,7 @@ const PYTHON: [(&str, &[&str], &str); 9] = [
         "Python's, WAL, synchronous = NORMAL, a transaction a step; numpy.savez, synced",
     ),
     ("pyarrow", &["pyarrow"], "ParquetWriter, a row group per 1 000 steps; numpy.savez, synced"),
-    (
-        "pandas",
-        &["pandas", "pyarrow"],
-        "all rows written anew every 100 steps; numpy.savez, synced",
-    ),
+    ("pandas", &["pandas", "pyarrow"], "all rows rewritten every 100 steps; numpy.savez, synced"),
     ("tensorboardx", &["tensorboardX"], "add_scalar for every number; numpy.savez, synced"),
     ("wandb", &["wandb"], "offline; numpy.savez, synced"),
     ("trackio", &["trackio"], "local; numpy.savez, synced"),
@@ -121,7 +117,7 @@ impl Contender<'_> {
         }
         let path = file_of(self.name, dir);
         match self.name {
-            // A file that is not there yet has no row; one that cannot be read would be an error.
+            // A file that does not exist yet has no rows; one that cannot be read would be an error.
             QSTORE if path.exists() => Ok(MetricsFile::open(path)?.rows()),
             QSTORE | NOTHING => Ok(0),
             #[cfg(feature = "peers")]
@@ -214,7 +210,7 @@ impl Storage for Ours {
 
     fn save(&mut self, epoch: u64, model: &StateDict) -> Result {
         let snapshot = self.arena.copy_state(model)?;
-        // A save that fails is told by the next call and by `health`.
+        // A save that fails is reported by the next call and by `health`.
         let _ticket = self.checkpoints.save(epoch, snapshot, None, None)?;
         Ok(())
     }

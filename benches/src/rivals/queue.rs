@@ -127,7 +127,7 @@ impl Queue for Std {
     }
 }
 
-/// Pushes so many rows, each of which must find room.
+/// Pushes `count` rows, each of which must find room.
 #[inline]
 pub(crate) fn push_all(queue: &impl Queue, rows: usize) -> Result {
     let mut row: Row200 = [7; 25];

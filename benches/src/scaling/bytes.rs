@@ -1,4 +1,4 @@
-//! What does a checkpoint cost when it has so many bytes?
+//! How does the cost of a checkpoint grow with its bytes?
 
 use super::NAME;
 use crate::harness::round_robin::{Contender, race};

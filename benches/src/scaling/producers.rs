@@ -1,4 +1,4 @@
-//! What does a push cost when so many threads push at once?
+//! How does the cost of a push grow with the threads that push at once?
 
 use super::NAME;
 use crate::Result;

@@ -1,4 +1,4 @@
-//! What does a checkpoint of 16 MB cost when it is cut into so many tensors?
+//! How does the cost of a checkpoint of 16 MB grow with the tensors it is cut into?
 
 use super::{NAME, exponent};
 use crate::harness::round_robin::{Contender, race};

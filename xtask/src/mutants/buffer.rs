@@ -64,19 +64,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "room_made_without_its_fence",
         edits: &[Replace("full_fence(Place::MadeRoom)", "let _ = Place::MadeRoom")],
-        danger: "a push that may wait for room waits for ever",
+        danger: "a push that may wait for room waits forever",
         tests: MODELS,
     },
     Mutant {
         name: "room_wanted_without_its_fence",
         edits: &[Replace("full_fence(Place::WantRoom)", "let _ = Place::WantRoom")],
-        danger: "a push that may wait for room waits for ever",
+        danger: "a push that may wait for room waits forever",
         tests: MODELS,
     },
     Mutant {
         name: "lost_item_not_counted",
         edits: &[Rewrite("let _ = (counter, Release);")],
-        danger: "rows are dropped and nobody is told",
+        danger: "rows are dropped and nothing reports it",
         tests: &[Tests::lib("qstore-buffer", "buffer::")],
     },
     Mutant {

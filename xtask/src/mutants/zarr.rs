@@ -142,7 +142,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "pin_not_synced",
         edits: &[Rewrite("Ok(())")],
-        danger: "after a power cut a pinned checkpoint is pinned no more, and the next save removes it",
+        danger: "after a power cut a checkpoint has lost its pin, and the next save removes it",
         tests: &[Tests::of("qstore-zarr", "checkpoints", "pins::")],
     },
     Mutant {
@@ -163,7 +163,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "failed_save_kept_from_the_next",
         edits: &[Rewrite("drop(latched);")],
-        danger: "a training run goes on for days without a checkpoint and is not told",
+        danger: "a training run goes on for days without a checkpoint, and nothing reports it",
         tests: &[Tests::of("qstore-zarr", "checkpoints", "background::")],
     },
     Mutant {

@@ -37,7 +37,7 @@ pub(super) fn is_exactly_as_agreed(tree: &Tree) -> Vec<Finding> {
 fn check(names: &[String]) -> Vec<Finding> {
     let missing = REQUIRED.iter().filter(|name| !names.iter().any(|there| there == *name));
     let missing = missing.map(|name| {
-        Finding::new(name, 1, "is not there", "the agreed top level has it; put it back")
+        Finding::new(name, 1, "is missing", "the agreed top level has it; put it back")
     });
     let strange = names
         .iter()
