@@ -1,7 +1,7 @@
-//! `cargo xtask mutants`: is there a test for every step that durability rests on?
+//! `cargo xtask mutants`: does a test cover every step that durability depends on?
 //!
 //! Each mutant is the workspace with one such step taken away: a sync, an order, a comparison, a count.
-//! The named tests must then fail. A mutant that nobody notices is a promise without a test; one that
+//! The named tests must then fail. A mutant that survives is a promise without a test; one that
 //! does not compile, or whose anchor (`// mutant: NAME`) is missing, is a fault of the list. Mutants are
 //! made in a copy of the tracked files below `target/mutants`, which has a build directory of its own.
 
@@ -98,7 +98,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: lexopt::Parser) -> Result {
         let why = sources.mutated(mutant).err().unwrap_or_else(|| "see above".into());
         println!("broken: {}: {why}", mutant.name);
     }
-    if survivors + faults == 0 { Ok(()) } else { Err(Error::Told(1)) }
+    if survivors + faults == 0 { Ok(()) } else { Err(Error::Reported(1)) }
 }
 
 fn options(mut arguments: lexopt::Parser) -> Result<Options> {

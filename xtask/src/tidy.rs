@@ -102,7 +102,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
         + NEW_RULES.len();
     let files = tree.sources.len() + tree.manifests.len();
     println!("tidy: {rules} rules, {files} files, {} findings", findings.len());
-    if findings.is_empty() { Ok(()) } else { Err(Error::Told(1)) }
+    if findings.is_empty() { Ok(()) } else { Err(Error::Reported(1)) }
 }
 
 fn findings(tree: &Tree) -> Vec<Finding> {
