@@ -7,7 +7,7 @@ use std::fmt;
 /// The order of the fields is the order of the report: by file, then by line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Finding {
-    pub(super) path: String,
+    path: String,
     line: usize,
     what: String,
     remedy: &'static str,
