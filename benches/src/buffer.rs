@@ -6,15 +6,14 @@
 
 mod consumed;
 mod delivery;
-pub(crate) mod queue;
 
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
+use crate::rivals::queue::{Crossbeam, MAXSIZE, Queue, Row200, Std, push_all};
 use crate::{Result, Run};
 use consumed::{BURST, Consumed, Drained, Received};
 use crossbeam_queue::ArrayQueue;
 use qstore_buffer::AsyncBuffer;
-use queue::{Crossbeam, MAXSIZE, Queue, Row200, Std, push_all};
 use std::hint::spin_loop;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};

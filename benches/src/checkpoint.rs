@@ -8,20 +8,20 @@
 
 mod costs;
 pub(crate) mod load;
-mod python_peer;
-#[cfg(feature = "peers")]
-mod stock_zarrs;
+mod peak;
 mod torch;
 
 use crate::harness::durable;
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
+use crate::rivals::python_peer::{self, PythonPeer, ZARR};
+use crate::rivals::safetensors;
+#[cfg(feature = "peers")]
+use crate::rivals::stock_zarrs;
 use crate::workload::model::{self, Size};
 use crate::{Result, Run};
-use python_peer::{PythonPeer, ZARR};
 use qstore_schema::{StateDict, Tensor};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression, Layout};
-use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::Write;
@@ -173,7 +173,7 @@ fn peers<'a>(
     let mut contenders = vec![
         Contender::new(safe, move || {
             let started = Instant::now();
-            save_safetensors(&scratch.join(SAFETENSORS_FILE), &for_safetensors)?;
+            safetensors::save(&scratch.join(SAFETENSORS_FILE), &for_safetensors)?;
             Ok(started.elapsed().as_secs_f64())
         }),
         Contender::new(limit, move || {
@@ -232,17 +232,6 @@ fn save(manager: &CheckpointManager, model: &StateDict) -> Result<[f64; 2]> {
     let returned = started.elapsed();
     ticket.wait(TIMEOUT)?;
     Ok([started.elapsed().as_secs_f64(), returned.as_secs_f64()])
-}
-
-/// Writes the file anew, durably.
-pub(crate) fn save_safetensors(path: &Path, tensors: &[(&str, &Tensor)]) -> Result {
-    durable::replace(path, |path| {
-        let mut views = Vec::with_capacity(tensors.len());
-        for &(name, tensor) in tensors {
-            views.push((name, TensorView::new(Dtype::F32, tensor.shape().into(), tensor.data())?));
-        }
-        Ok(serialize_to_file(views, None, path)?)
-    })
 }
 
 fn loads<'a>(

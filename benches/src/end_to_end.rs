@@ -3,7 +3,7 @@
 //! A simulated training loop makes 100, 1 000, 10 000 and 100 000 steps a second, logs 18 values for
 //! each and saves its model now and then. Each contender and each rate has a process of its own, twice:
 //! one that ends well and one that is killed. Every contender reads the steps and the model from the
-//! same files. Between bursts the loop sleeps: it leaves the processor to whoever works in the
+//! same files. Between bursts the loop sleeps: it leaves the processor to the threads that work in the
 //! background, and finds its caches cold. Peers without checkpoints of their own are given the usual
 //! ones of their language, durable ones: safetensors in Rust, `numpy.savez` in Python.
 

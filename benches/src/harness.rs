@@ -1,5 +1,6 @@
-//! How everything here is measured: turns, samples, what is told about them, and the table for people.
+//! How everything here is measured: turns, samples, what is reported about them, and the table for people.
 
+pub(crate) mod absent;
 pub(crate) mod durable;
 pub(crate) mod idle_disk;
 pub(crate) mod pace;

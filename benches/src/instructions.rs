@@ -6,12 +6,12 @@
 //! themselves, not what background threads do. Twice the calls, once the calls, and the difference:
 //! what comes once does not count. Without valgrind there are no rows.
 
-use crate::buffer::queue::{Crossbeam, MAXSIZE, Queue, Row200, Std};
 use crate::harness::row::{Measure, Row};
 use crate::harness::statistics::Summary;
 use crate::harness::this_program;
-use crate::logger::step_rivals::{Csv, Rival};
-use crate::parquet::raw_parquet;
+use crate::rivals::queue::{Crossbeam, MAXSIZE, Queue, Row200, Std};
+use crate::rivals::raw_parquet;
+use crate::rivals::step_loggers::{Csv, Rival};
 use crate::workload::steps;
 use crate::{Result, Run, logger};
 use crossbeam_queue::ArrayQueue;
@@ -123,7 +123,7 @@ fn full(name: &str) -> String {
     format!("instructions_{name}")
 }
 
-/// Instructions of so many calls.
+/// Instructions of `calls` calls.
 fn count(scratch: &Path, name: &str, calls: usize) -> Result<u64> {
     let dir = tempfile::tempdir_in(scratch)?;
     let mut valgrind = Command::new("valgrind");

@@ -6,14 +6,15 @@
 
 mod drops;
 mod hot_path;
-pub(crate) mod step_rivals;
 
 use crate::harness::pace;
 use crate::harness::pace::Between;
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
 use crate::harness::statistics::Summary;
-use crate::logger::step_rivals::{Csv, Rival, UnboundedChannel};
+#[cfg(feature = "peers")]
+use crate::rivals::step_loggers;
+use crate::rivals::step_loggers::{Csv, Rival, UnboundedChannel};
 use crate::workload::steps;
 use crate::{Result, Run};
 use qstore_logger::{Logged, LoggerSettings, MetricsRow, ParquetMetricsLogger};
@@ -73,7 +74,7 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
         csv,
     ));
     #[cfg(feature = "peers")]
-    let sqlite = step_rivals::Sqlite::create(&scratch.join("logged.sqlite"), 2)?;
+    let sqlite = step_loggers::Sqlite::create(&scratch.join("logged.sqlite"), 2)?;
     #[cfg(feature = "peers")]
     contenders.push(rival(
         "sqlite_wal_step",
@@ -84,7 +85,7 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
         sqlite,
     ));
     #[cfg(feature = "peers")]
-    let appender = step_rivals::Appender::create(&scratch.join("appended.csv"))?;
+    let appender = step_loggers::Appender::create(&scratch.join("appended.csv"))?;
     #[cfg(feature = "peers")]
     contenders.push(rival(
         "tracing_appender_step",

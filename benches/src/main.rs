@@ -16,15 +16,18 @@ mod parquet;
 mod peers;
 mod report;
 mod request;
+mod rivals;
 mod run;
 mod scaling;
+mod sets;
 mod workload;
 
+use harness::absent::Absent;
 use harness::table;
 use peers::Peers;
 use report::{About, Report, baseline, docs};
 use request::Request;
-use run::{Run, Set};
+use run::Run;
 use std::cell::RefCell;
 use std::env;
 use std::error::Error;
@@ -35,16 +38,6 @@ use std::time::Instant;
 
 /// What everything here returns: a failure ends the run, and its text says what failed.
 type Result<T = (), E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
-
-const SETS: [Set; 7] = [
-    Set { name: buffer::NAME, question: buffer::QUESTION, run: buffer::run },
-    Set { name: logger::NAME, question: logger::QUESTION, run: logger::run },
-    Set { name: parquet::NAME, question: parquet::QUESTION, run: parquet::run },
-    Set { name: checkpoint::NAME, question: checkpoint::QUESTION, run: checkpoint::run },
-    Set { name: end_to_end::NAME, question: end_to_end::QUESTION, run: end_to_end::run },
-    Set { name: scaling::NAME, question: scaling::QUESTION, run: scaling::run },
-    Set { name: instructions::NAME, question: instructions::QUESTION, run: instructions::run },
-];
 
 fn main() -> ExitCode {
     let request = match Request::parse(lexopt::Parser::from_env()) {
@@ -102,7 +95,7 @@ fn measure(request: &Request) -> Result<Report> {
     let torch = Peers::from_environment(peers::TORCH)?;
     let mut absent: Vec<_> = peers.absent().collect();
     if peers.versions().next().is_none() {
-        absent.push(report::without_peers());
+        absent.push(Absent::without_peers());
     }
     let absent = RefCell::new(absent);
     let run = Run { scratch: scratch.path(), long: request.long, peers, torch, absent };
@@ -135,5 +128,5 @@ fn scratch() -> Result<tempfile::TempDir> {
 fn target() -> Result<PathBuf> {
     let program = env::current_exe()?;
     let target = program.ancestors().nth(2);
-    target.map(Path::to_owned).ok_or_else(|| "the program stands in no target directory".into())
+    target.map(Path::to_owned).ok_or_else(|| "the program is not in a target directory".into())
 }

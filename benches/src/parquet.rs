@@ -7,10 +7,10 @@ pub(crate) mod flushes;
 pub(crate) mod long_runs;
 pub(crate) mod processor_share;
 mod python_writers;
-pub(crate) mod raw_parquet;
 
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
+use crate::rivals::raw_parquet;
 use crate::workload::steps;
 use crate::{Result, Run};
 use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
@@ -29,7 +29,7 @@ pub(crate) const QUESTION: &str =
 /// Rows of a whole run.
 const RUN: usize = 500_000;
 
-/// Sizes are told for so many rows.
+/// Sizes are reported for this many rows.
 const SIZED: usize = 100_000;
 
 pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {

@@ -5,7 +5,7 @@
 //! could not be installed. Without `--peers` there are none.
 
 use crate::Result;
-use crate::report::Absent;
+use crate::harness::absent::Absent;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::{env, fs};
 /// Names the environment of all but torch.
 pub(crate) const PEERS: &str = "QSTORE_PEERS";
 
-/// Names torch's.
+/// Names the environment of torch.
 pub(crate) const TORCH: &str = "QSTORE_TORCH";
 
 /// What became of a package.

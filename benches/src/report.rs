@@ -1,7 +1,7 @@
 //! The report of a run: its figures with all that is needed to judge them, and the ways to show it.
 //!
 //! `report.json` is the whole of it; `report.html` and `summary.md` are drawn from that and from
-//! nothing else, so that an old report can be drawn anew.
+//! nothing else, so that an old report can be drawn again.
 
 pub(crate) mod about;
 pub(crate) mod baseline;
@@ -20,6 +20,7 @@ mod verdict;
 pub(crate) use about::About;
 
 use crate::Result;
+use crate::harness::absent::Absent;
 use crate::harness::row::Row;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
@@ -32,18 +33,6 @@ pub(crate) struct Report {
     pub(crate) about: About,
     pub(crate) figures: Vec<Row>,
     pub(crate) absent: Vec<Absent>,
-}
-
-/// Who was not measured, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Absent {
-    pub(crate) who: String,
-    pub(crate) why: String,
-}
-
-/// What is said when no Python package takes part.
-pub(crate) fn without_peers() -> Absent {
-    Absent { who: "the Python peers".into(), why: "this run was made without `--peers`".into() }
 }
 
 impl Report {
@@ -69,14 +58,14 @@ impl Report {
             let (one, two) = (&self.about.commit, &other.about.commit);
             return Err(format!("the reports are of two commits, {one} and {two}").into());
         }
-        let lacks_peers = |report: &Self| report.absent.contains(&without_peers());
+        let lacks_peers = |report: &Self| report.absent.contains(&Absent::without_peers());
         let some_have_peers = !(lacks_peers(&self) && lacks_peers(&other));
         self.figures.retain(|row| other.figures.iter().all(|new| new.set != row.set));
         self.figures.extend(other.figures);
         self.absent.retain(|absent| !other.absent.contains(absent));
         self.absent.extend(other.absent);
         // It is true of the whole only if it is true of each part.
-        self.absent.retain(|absent| !(some_have_peers && *absent == without_peers()));
+        self.absent.retain(|absent| !(some_have_peers && *absent == Absent::without_peers()));
         self.about = self.about.with(other.about);
         Ok(self)
     }
@@ -142,7 +131,7 @@ pub(crate) fn example() -> Report {
             Summary::once(2.0),
         ),
     ];
-    Report { about: About::example(), figures, absent: vec![without_peers()] }
+    Report { about: About::example(), figures, absent: vec![Absent::without_peers()] }
 }
 
 #[cfg(test)]
@@ -167,7 +156,7 @@ mod tests {
     #[test]
     fn peers_are_missing_only_where_no_part_has_them() {
         let (one, mut two) = (example(), example());
-        assert_eq!(one.clone().with(two.clone()).unwrap().absent, [without_peers()]);
+        assert_eq!(one.clone().with(two.clone()).unwrap().absent, [Absent::without_peers()]);
         two.absent.clear();
         assert_eq!(one.clone().with(two.clone()).unwrap().absent, []);
         assert_eq!(two.with(one).unwrap().absent, []);

@@ -1,8 +1,9 @@
 //! What was asked for on the command line.
 
+use crate::Result;
 use crate::harness::this_program;
 use crate::run::Set;
-use crate::{Result, SETS};
+use crate::sets::SETS;
 use lexopt::ValueExt;
 use std::ffi::OsString;
 use std::fmt::Write;

@@ -1,9 +1,9 @@
-//! One run of the suite: the sets, and what they are told.
+//! One run of the suite: the sets, and what they are given.
 
 use crate::Result;
+use crate::harness::absent::Absent;
 use crate::harness::row::Row;
 use crate::peers::Peers;
-use crate::report::Absent;
 use std::cell::RefCell;
 use std::path::Path;
 
@@ -22,16 +22,16 @@ pub(crate) struct Run<'a> {
     pub(crate) scratch: &'a Path,
     /// Whether figures that take minutes are wanted, too.
     pub(crate) long: bool,
-    /// Those that are no Rust.
+    /// The peers in Python, but for torch.
     pub(crate) peers: Peers,
     /// torch, which has an environment of its own.
     pub(crate) torch: Peers,
-    /// Who did not run, and why.
+    /// Contenders that did not run, and why.
     pub(crate) absent: RefCell<Vec<Absent>>,
 }
 
 impl Run<'_> {
-    /// Says that something was not measured: now, and in the report.
+    /// Reports that something was not measured: now, and in the report.
     pub(crate) fn skip(&self, who: &str, why: impl Into<String>) {
         let absent = Absent { who: who.to_owned(), why: why.into() };
         let mut all = self.absent.borrow_mut();

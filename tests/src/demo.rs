@@ -1,6 +1,6 @@
 //! The demo as a child process, as a user runs it.
 
-use crate::program::example;
+use crate::program::binary;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -59,7 +59,7 @@ impl Demo {
     /// # Panics
     /// When it cannot be started.
     pub fn spawn(&self, session: usize, arguments: &[&str]) -> Child {
-        Command::new(example("quantum_iris"))
+        Command::new(binary("qstore-demo"))
             .arg("--out")
             .arg(self.out())
             .arg("--journal")

@@ -1,4 +1,4 @@
-//! Programs of the workspace that tests start as child processes: its examples.
+//! Programs of the workspace that tests start as children: its examples and the demo.
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +7,25 @@ use std::path::{Path, PathBuf};
 /// # Panics
 /// When it was not built.
 pub fn example(name: &str) -> PathBuf {
+    built(&Path::new("examples").join(name))
+}
+
+/// The path of a binary that cargo built together with the tests.
+///
+/// # Panics
+/// When it was not built.
+pub fn binary(name: &str) -> PathBuf {
+    built(Path::new(name))
+}
+
+fn built(name: &Path) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let profile = test.ancestors().nth(2).unwrap_or(Path::new("."));
-    let program = profile.join("examples").join(name);
+    let program = profile.join(name).with_extension(std::env::consts::EXE_EXTENSION);
     assert!(
         program.exists(),
-        "{} does not exist: run the tests with `cargo xtask test`, or build it with \
-         `cargo build --workspace --examples`",
+        "{} was not built: run the tests with `cargo xtask test`, or build it with \
+         `cargo build --workspace --examples --bins`",
         program.display()
     );
     program

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: measures ours, our peers and the hardware's limit side by side.
 //!
 //! The sets live in the package `qstore-bench`, which keeps the rivals' dependencies out of every
-//! library; this file builds it, optimised, and starts it. With `--peers` it makes the environments of
+//! library; this file builds it, optimized, and starts it. With `--peers` it makes the environments of
 //! the Python peers first, those that the sets want.
 
 mod peers;

@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: records a real training run, the first thing a newcomer does.
 //!
-//! The run itself is the example `quantum_iris` of the facade crate; this file only starts it.
+//! The run itself is the package `qstore-demo` in `demo/`; this file only starts it.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,11 +14,11 @@ pub(crate) const ARGUMENTS: &str =
     "[--out DIR] [--epochs N] [--seed S] [--resume] [--journal FILE]";
 pub(crate) const ABOUT: &str = "train a quantum classifier on Iris and record the run";
 
-/// Runs the example with everything that was typed.
+/// Runs the demo with everything that was typed.
 pub(crate) fn run(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {
     let typed: Vec<OsString> = arguments.raw_args()?.collect();
     let mut cargo = cargo_here();
-    cargo.args(["run", "--release", "--package", "qstore", "--example", "quantum_iris", "--"]);
+    cargo.args(["run", "--release", "--package", "qstore-demo", "--"]);
     // What is typed comes later and so wins, should it name a directory, too.
     cargo.arg("--runs").arg(default_runs(workspace)).args(typed);
     process::run_in_our_place(&mut cargo)

@@ -12,16 +12,16 @@ pub(crate) enum Error {
     Usage(String),
     /// Something went wrong; the text says what, and what to do about it. Exit code 1.
     Failed(String),
-    /// Something went wrong and a person has already been told, so that nothing more is printed:
+    /// Something went wrong and was reported already, so that nothing more is printed:
     /// the last line on the screen stays the one that counts.
-    Told(u8),
+    Reported(u8),
 }
 
 impl Error {
     /// The failure of a program that explains itself on its own standard error.
     pub(crate) fn told_by(status: ExitStatus) -> Self {
         // A program that was killed has no code, and one of 256 or more exists only on Windows.
-        Self::Told(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+        Self::Reported(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
     }
 
     /// What is left to say.
@@ -29,7 +29,7 @@ impl Error {
         match self {
             Self::Usage(message) => Some(format!("{message}\nhelp: cargo xtask help")),
             Self::Failed(message) => Some(message.clone()),
-            Self::Told(_) => None,
+            Self::Reported(_) => None,
         }
     }
 
@@ -38,7 +38,7 @@ impl Error {
         match self {
             Self::Usage(_) => 2,
             Self::Failed(_) => 1,
-            Self::Told(code) => *code,
+            Self::Reported(code) => *code,
         }
     }
 }

@@ -14,6 +14,7 @@ mod process;
 mod python;
 mod test;
 mod tidy;
+mod tokens;
 mod torture;
 mod workspace;
 

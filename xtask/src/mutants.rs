@@ -1,14 +1,16 @@
-//! `cargo xtask mutants`: is there a test for every step that durability rests on?
+//! `cargo xtask mutants`: does a test cover every step that durability depends on?
 //!
 //! Each mutant is the workspace with one such step taken away: a sync, an order, a comparison, a count.
-//! The named tests must then fail. A mutant that nobody notices is a promise without a test; one that
-//! does not compile, or whose text is not in its file any more, is a fault of the list. Mutants are made
-//! in a copy of the tracked files below `target/mutants`, which has a build directory of its own.
+//! The named tests must then fail. A mutant that survives is a promise without a test; one that
+//! does not compile, or whose anchor (`// mutant: NAME`) is missing, is a fault of the list. Mutants are
+//! made in a copy of the tracked files below `target/mutants`, which has a build directory of its own.
 
 mod buffer;
 mod copy;
+mod edit;
 mod mutant;
 mod parquet;
+mod sources;
 mod storage;
 mod trial;
 mod zarr;
@@ -18,6 +20,7 @@ use crate::workspace::Workspace;
 use copy::Copy;
 use lexopt::Arg::Long;
 use mutant::Mutant;
+use sources::Sources;
 use std::time::Instant;
 use trial::{Trial, Verdict};
 
@@ -33,7 +36,7 @@ fn all() -> Vec<&'static Mutant> {
 }
 
 struct Options {
-    /// One of them stands in a mutant's name or file; none: all mutants.
+    /// Mutants with one of these in the name or the file; empty: all mutants.
     only: Vec<String>,
     list: bool,
 }
@@ -41,24 +44,36 @@ struct Options {
 /// Tries every mutant; fails if one survives, or cannot be tried.
 pub(crate) fn run(workspace: &Workspace, arguments: lexopt::Parser) -> Result {
     let Options { only, list } = options(arguments)?;
-    let is_meant = |mutant: &&Mutant| {
-        let is_named = |word: &String| mutant.name.contains(word) || mutant.file.contains(word);
-        only.is_empty() || only.iter().any(is_named)
-    };
-    let chosen: Vec<_> = all().into_iter().filter(is_meant).collect();
+    let sources = Sources::read(workspace.root())?;
+    let dangling = sources.dangling(&all());
+    if !dangling.is_empty() {
+        return Err(Error::Failed(dangling.join("\n")));
+    }
+    let chosen: Vec<_> = all()
+        .into_iter()
+        .filter(|Mutant { name, .. }| {
+            let is_named = |word: &String| {
+                name.contains(word) || sources.files_of(name).iter().any(|file| file.contains(word))
+            };
+            only.is_empty() || only.iter().any(is_named)
+        })
+        .collect();
     if chosen.is_empty() {
-        return Err(Error::Usage(format!("there is no mutant of `{}`", only.join("`, `"))));
+        return Err(Error::Usage(format!(
+            "no mutant has `{}` in its name or file",
+            only.join("` or `")
+        )));
     }
     if list {
-        for Mutant { name, file, danger, .. } in chosen {
-            println!("{name}\n    {file}: {danger}");
+        for Mutant { name, danger, .. } in chosen {
+            println!("{name}\n    {}: {danger}", sources.files_of(name).join(", "));
         }
         return Ok(());
     }
-    let copy = Copy::make(workspace)?;
-    // A text that is not there any more is told before an hour of building.
+    // A missing anchor is reported before an hour of building.
     let (there, mut broken): (Vec<_>, Vec<_>) =
-        chosen.iter().partition(|mutant| copy.mutated(mutant).is_ok());
+        chosen.iter().partition(|mutant| sources.mutated(mutant).is_ok());
+    let copy = Copy::make(workspace)?;
     let mut trial = Trial::new(&copy);
     let (mut caught, mut survived) = (0, Vec::new());
     for mutant in there {
@@ -76,14 +91,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: lexopt::Parser) -> Result {
     }
     let (survivors, faults) = (survived.len(), broken.len());
     println!("\n{caught} caught, {survivors} survived, {faults} broken");
-    for Mutant { name, file, danger, .. } in survived {
-        println!("survived: {name}, {file}\n    {danger}");
+    for Mutant { name, danger, .. } in survived {
+        println!("survived: {name}, {}\n    {danger}", sources.files_of(name).join(", "));
     }
     for mutant in broken {
-        let why = copy.mutated(mutant).err().unwrap_or_else(|| "see above".into());
-        println!("broken: {}, {}: {why}", mutant.name, mutant.file);
+        let why = sources.mutated(mutant).err().unwrap_or_else(|| "see above".into());
+        println!("broken: {}: {why}", mutant.name);
     }
-    if survivors + faults == 0 { Ok(()) } else { Err(Error::Told(1)) }
+    if survivors + faults == 0 { Ok(()) } else { Err(Error::Reported(1)) }
 }
 
 fn options(mut arguments: lexopt::Parser) -> Result<Options> {
@@ -106,24 +121,27 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn every_mutant_has_a_name_of_its_own_and_changes_something() {
+    fn every_mutant_has_a_unique_name_edits_and_tests() {
         let names: HashSet<_> = all().iter().map(|mutant| mutant.name).collect();
         assert_eq!(names.len(), all().len());
         for Mutant { name, edits, tests, .. } in all() {
             assert!(!edits.is_empty() && !tests.is_empty(), "{name}");
-            assert!(edits.iter().all(|(from, to)| from != to), "{name}");
         }
     }
 
     /// The list cannot rot unnoticed: this needs no build of the mutants.
     #[test]
-    fn every_mutant_finds_its_text_once() {
+    fn every_mutant_finds_its_anchors_and_fits_them() {
         let root = Workspace::locate();
-        let stale = all().into_iter().filter_map(|mutant| {
-            let text = std::fs::read_to_string(root.root().join(mutant.file)).unwrap();
-            mutant.apply(&text).err().map(|why| format!("{}: {why}", mutant.name))
+        let sources = Sources::read(root.root()).unwrap();
+        let broken = all().into_iter().filter_map(|mutant| match sources.mutated(mutant) {
+            Ok(changed) => {
+                let is_rust = |(_, text): &(String, String)| crate::tokens::of(text).is_ok();
+                (!changed.iter().all(is_rust)).then(|| format!("{}: not Rust", mutant.name))
+            }
+            Err(why) => Some(format!("{}: {why}", mutant.name)),
         });
-        let stale: Vec<_> = stale.collect();
-        assert!(stale.is_empty(), "{}", stale.join("\n\n"));
+        let broken: Vec<_> = broken.chain(sources.dangling(&all())).collect();
+        assert!(broken.is_empty(), "{}", broken.join("\n\n"));
     }
 }

@@ -51,7 +51,7 @@ impl Interpreter {
         for candidate in candidates {
             match Self::ask(OsStr::new(candidate)) {
                 Ok(interpreter) => return Ok(interpreter),
-                // What is wrong with `python3` is worth more than that `python3.14` is not there.
+                // What is wrong with `python3` is worth more than that `python3.14` is missing.
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
@@ -107,7 +107,7 @@ impl Environment {
                 .is_ok_and(|output| output.status.success())
     }
 
-    /// Makes it anew, with nothing in it.
+    /// Creates it again, empty.
     pub(crate) fn create(&self, interpreter: &Interpreter) -> Result {
         if self.home.exists() {
             // The stamp goes first: removing, too, can be interrupted.

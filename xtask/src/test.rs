@@ -94,9 +94,10 @@ fn run_steps(workspace: &Workspace, options: &Options) -> Result {
     });
     let built = report.step("build", || {
         process::run(workspace.cargo().args(["test", "--workspace", "--no-run"]))?;
-        // An example with tests of its own was built as a test only, and the integration tests run
-        // the demo as a program.
-        process::run(workspace.cargo().args(["build", "--workspace", "--examples"]))?;
+        // The integration tests start the demo and some examples as programs, and the step before
+        // builds the tests of a program without the program.
+        let programs = ["build", "--workspace", "--examples", "--bins"];
+        process::run(workspace.cargo().args(programs))?;
         Ok(Tally::default())
     });
     if built {

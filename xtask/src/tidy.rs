@@ -8,6 +8,7 @@ mod crate_page;
 mod durability;
 mod finding;
 mod head;
+mod imports;
 mod layers;
 mod lexer;
 mod manifest;
@@ -15,13 +16,16 @@ mod manifest_rules;
 mod metadata;
 mod msrv;
 mod names;
+mod rooms;
 mod sleep;
 mod source;
+mod test_names;
 mod third_party;
 mod top_level;
 mod tree;
 mod unsafe_code;
 mod unwrap;
+mod words;
 
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
@@ -64,6 +68,10 @@ const METADATA_RULES: &[fn(&Metadata) -> Vec<Finding>] = &[
 const TREE_RULES: &[fn(&Tree) -> Vec<Finding>] = &[
     top_level::is_exactly_as_agreed,
     crate_page::every_crate_explains_itself,
+    rooms::imports_point_down,
+    rooms::no_circles,
+    test_names::test_files_say_so,
+    words::plain_english,
     manifest_rules::default_features_are_off,
 ];
 
@@ -85,7 +93,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
     let rules = SOURCE_RULES.len() + MANIFEST_RULES.len() + METADATA_RULES.len() + TREE_RULES.len();
     let files = tree.sources.len() + tree.manifests.len();
     println!("tidy: {rules} rules, {files} files, {} findings", findings.len());
-    if findings.is_empty() { Ok(()) } else { Err(Error::Told(1)) }
+    if findings.is_empty() { Ok(()) } else { Err(Error::Reported(1)) }
 }
 
 fn findings(tree: &Tree) -> Vec<Finding> {

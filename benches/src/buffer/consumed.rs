@@ -1,7 +1,7 @@
 //! Queues with a thread that takes the rows out: ours with its drain, the others as people write it.
 
-use super::queue::{LINGER, Queue, Row200};
 use crate::Result;
+use crate::rivals::queue::{LINGER, Queue, Row200};
 use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Progress, Round, Sink};
 use std::convert::Infallible;
 use std::hint::black_box;

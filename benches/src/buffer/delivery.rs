@@ -1,4 +1,4 @@
-//! How long does an item take from the push to whoever waits for it?
+//! How long does an item take from the push to the thread that waits for it?
 //!
 //! One item every few milliseconds, the consumer asleep. A `pop` is woken by the push, as a channel's
 //! `recv` is; a drain looks by itself after its linger, so that no push pays for a wake-up.

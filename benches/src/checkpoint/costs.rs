@@ -2,13 +2,12 @@
 
 use crate::Result;
 use crate::checkpoint::torch::Torch;
-use crate::checkpoint::{NAME, TIMEOUT, note_of, sized};
+use crate::checkpoint::{NAME, TIMEOUT, load, note_of, peak, sized};
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
 use crate::workload::model::{self, Kind, Size};
 use qstore_schema::{StateDict, Tensor};
 use qstore_zarr::{Busy, CheckpointManager, CheckpointSettings, Compression, StagingArena};
-use std::fs;
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
@@ -89,7 +88,7 @@ pub(crate) fn run(
     );
     let dir = scratch.join("peak");
     contenders.push(Contender::new(measure, move || {
-        super::load::in_new_process(if size.suffix == "1gb" { PEAK_1GB } else { PEAK }, &dir)
+        load::in_new_process(if size.suffix == "1gb" { peak::PEAK_1GB } else { peak::PEAK }, &dir)
     }));
     let contenders = contenders.into_iter().map(|contender| contender.at_rest(scratch));
     race(NAME, size.rounds, contenders.collect())
@@ -110,29 +109,6 @@ fn train(mut step: impl FnMut() -> Result) -> Result<f64> {
         black_box(&mut weights);
     }
     Ok(started.elapsed().as_secs_f64())
-}
-
-/// A process that saves twice and tells how far its memory rose.
-pub(crate) const PEAK: super::load::Kind = ("peak", |dir| peak(dir, model::MB_100));
-pub(crate) const PEAK_1GB: super::load::Kind = ("peak-1gb", |dir| peak(dir, model::GB_1));
-
-fn peak(dir: &Path, size: Size) -> Result<f64> {
-    let model = model::bf16_like(size)?;
-    let settings = CheckpointSettings::default().compression(Compression::Lz4);
-    let manager = CheckpointManager::open(dir, settings)?;
-    manager.save(0, model.clone(), None, None)?.wait(TIMEOUT)?;
-    fs::write("/proc/self/clear_refs", "5")?; // the highest so far is forgotten
-    let before = memory("VmRSS:")?;
-    manager.save(0, model.clone(), None, None)?.wait(TIMEOUT)?;
-    Ok((memory("VmHWM:")? - before) / 1e3)
-}
-
-/// Kilobytes of this process.
-fn memory(what: &str) -> Result<f64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(what));
-    let number = line.and_then(|line| line.split_whitespace().next()).ok_or("no such line")?;
-    Ok(number.parse()?)
 }
 
 /// Ratio and speed of each preset on each kind of numbers: what the guidance in the README is.

@@ -4,7 +4,7 @@
 //! would depend on what earlier turns left with the allocator whether that has to be paid, and the
 //! comparison would be a toss.
 
-use super::costs;
+use super::peak;
 use crate::harness::this_program;
 use crate::workload::model;
 use crate::{Result, checkpoint};
@@ -38,7 +38,7 @@ pub(crate) const SAFETENSORS_OWNED: Kind =
 pub(crate) const BYTES: Kind = ("bytes", bytes);
 
 const KINDS: [Kind; 7] =
-    [QSTORE, QSTORE_ONE, SAFETENSORS, SAFETENSORS_OWNED, BYTES, costs::PEAK, costs::PEAK_1GB];
+    [QSTORE, QSTORE_ONE, SAFETENSORS, SAFETENSORS_OWNED, BYTES, peak::PEAK, peak::PEAK_1GB];
 
 /// The word that makes a child do one load.
 pub(crate) const CHILD: &str = "load";

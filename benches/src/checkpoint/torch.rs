@@ -1,14 +1,14 @@
 //! torch.save and DCP, PyTorch's distributed checkpoints, as peers.
 //!
-//! DCP runs in one process, without a process group. Where torch is not there or does not run, all its
+//! DCP runs in one process, without a process group. Where torch is missing or does not run, all its
 //! rows are named with the reason.
 
-use super::python_peer::{self, PythonPeer, TORCH};
 use super::sized;
 use crate::harness::round_robin::Contender;
 use crate::harness::row::Measure;
 use crate::harness::this_program;
 use crate::peers::Peers;
+use crate::rivals::python_peer::{self, PythonPeer, TORCH};
 use crate::workload::model::Size;
 use crate::{Result, Run};
 use qstore_schema::Tensor;
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn torch_that_is_not_there_has_a_reason() {
+    fn missing_torch_has_a_reason() {
         let none = interpreter(&Peers::default()).unwrap_err();
         assert_eq!(none, "torch was not installed for this run");
         let text = r#"{"torch": {"reason": "no wheel"}}"#;

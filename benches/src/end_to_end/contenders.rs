@@ -1,8 +1,9 @@
 //! Who takes part in the simulated runs, how each stores, and how its rows are counted afterwards.
 
 use super::plan::Plan;
-use crate::checkpoint::save_safetensors;
-use crate::logger::step_rivals::{Csv, Rival};
+use crate::harness::this_program;
+use crate::rivals::safetensors;
+use crate::rivals::step_loggers::{Csv, Rival};
 use crate::workload::model;
 use crate::{Result, Run};
 use qstore_logger::{LoggerSettings, MetricsRow, ParquetMetricsLogger};
@@ -11,7 +12,10 @@ use qstore_schema::{StateDict, TrainingMetrics};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, StagingArena};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
+
+const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/metrics_peers.py");
 
 /// One who takes part.
 #[derive(Debug, Clone)]
@@ -56,11 +60,7 @@ const PYTHON: [(&str, &[&str], &str); 9] = [
         "Python's, WAL, synchronous = NORMAL, a transaction a step; numpy.savez, synced",
     ),
     ("pyarrow", &["pyarrow"], "ParquetWriter, a row group per 1 000 steps; numpy.savez, synced"),
-    (
-        "pandas",
-        &["pandas", "pyarrow"],
-        "all rows written anew every 100 steps; numpy.savez, synced",
-    ),
+    ("pandas", &["pandas", "pyarrow"], "all rows rewritten every 100 steps; numpy.savez, synced"),
     ("tensorboardx", &["tensorboardX"], "add_scalar for every number; numpy.savez, synced"),
     ("wandb", &["wandb"], "offline; numpy.savez, synced"),
     ("trackio", &["trackio"], "local; numpy.savez, synced"),
@@ -113,11 +113,11 @@ impl Contender<'_> {
     /// The rows that can be read where it kept its metrics.
     pub(super) fn rows_in(&self, dir: &Path) -> Result<u64> {
         if let Some(python) = self.python {
-            return super::process::rows_by_python(python, self.name, dir);
+            return rows_by_python(python, self.name, dir);
         }
         let path = file_of(self.name, dir);
         match self.name {
-            // A file that is not there yet has no row; one that cannot be read would be an error.
+            // A file that does not exist yet has no rows; one that cannot be read would be an error.
             QSTORE if path.exists() => Ok(MetricsFile::open(path)?.rows()),
             QSTORE | NOTHING => Ok(0),
             #[cfg(feature = "peers")]
@@ -130,6 +130,13 @@ impl Contender<'_> {
             _ => Ok(fs::read(path)?.split(|byte| *byte == b'\n').skip(1).count() as u64),
         }
     }
+}
+
+/// The rows that a Python peer can read in a directory.
+fn rows_by_python(python: &Path, name: &str, dir: &Path) -> Result<u64> {
+    let mut command = Command::new(python);
+    let command = command.arg(PEERS).arg(name).arg(dir);
+    Ok(this_program::answer_of(command, name)?.parse()?)
 }
 
 fn file_of(name: &str, dir: &Path) -> PathBuf {
@@ -159,12 +166,12 @@ pub(super) fn open(plan: &Plan, model: &StateDict) -> Result<Box<dyn Storage>> {
         "csv_write" => Box::new(Peer { metrics: Csv::create(&path)?, file }),
         #[cfg(feature = "peers")]
         "sqlite_wal" => {
-            let metrics = crate::logger::step_rivals::Sqlite::create(&path, 0)?;
+            let metrics = crate::rivals::step_loggers::Sqlite::create(&path, 0)?;
             Box::new(Peer { metrics, file })
         }
         #[cfg(feature = "peers")]
         "tracing_appender" => {
-            let metrics = crate::logger::step_rivals::Appender::create(&path)?;
+            let metrics = crate::rivals::step_loggers::Appender::create(&path)?;
             Box::new(Peer { metrics, file })
         }
         NOTHING => Box::new(Nothing),
@@ -201,7 +208,7 @@ impl Storage for Ours {
 
     fn save(&mut self, epoch: u64, model: &StateDict) -> Result {
         let snapshot = self.arena.copy_state(model)?;
-        // A save that fails is told by the next call and by `health`.
+        // A save that fails is reported by the next call and by `health`.
         let _ticket = self.checkpoints.save(epoch, snapshot, None, None)?;
         Ok(())
     }
@@ -225,7 +232,7 @@ impl<R: Rival> Storage for Peer<R> {
     }
 
     fn save(&mut self, _: u64, model: &StateDict) -> Result {
-        save_safetensors(&self.file, &model::tensors(model)?)
+        safetensors::save(&self.file, &model::tensors(model)?)
     }
 
     fn finish(self: Box<Self>) -> Result {

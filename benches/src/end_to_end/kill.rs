@@ -15,8 +15,8 @@ const START: Duration = Duration::from_secs(60);
 /// How often one looks whether it has started.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Lets the plan run for so many seconds, kills it, and tells how many rows are missing of those
-/// that it had logged. Nothing but the process dies: what the system has, it keeps.
+/// Runs the plan for `after` seconds, kills it, and returns how many of the rows that it had logged are
+/// missing. Nothing but the process dies: what the system has, it keeps.
 pub(super) fn rows_lost(contender: &Contender<'_>, plan: &Plan, after: f64) -> Result<f64> {
     // So long that it cannot end by itself, and without a checkpoint: rows are counted here.
     let plan = Plan { seconds: 600.0, checkpoints: 0, ..plan.clone() };

@@ -15,8 +15,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/end_to_end.py");
-const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/metrics_peers.py");
-
 /// How long somebody may take to end, beyond the time of the loop.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -90,13 +88,6 @@ pub(super) fn last_words(plan: &Plan) -> String {
     let said = fs::read_to_string(plan.dir.join("said")).unwrap_or_default();
     let last = said.lines().rev().find(|line| !line.trim().is_empty());
     format!("failed: {}", last.unwrap_or("without a word").trim())
-}
-
-/// The rows that a Python peer can read in a directory.
-pub(super) fn rows_by_python(python: &Path, name: &str, dir: &Path) -> Result<u64> {
-    let mut command = Command::new(python);
-    let command = command.arg(PEERS).arg(name).arg(dir);
-    Ok(this_program::answer_of(command, name)?.parse()?)
 }
 
 /// The bytes of all files below a directory.

@@ -5,7 +5,7 @@ use crate::Result;
 use std::fs::{self, File};
 use std::path::Path;
 
-/// Writes `path` anew under a temporary name, syncs it, renames it into place and syncs the
+/// Writes a new `path` under a temporary name, syncs it, renames it into place and syncs the
 /// directory.
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result) -> Result {
     let temporary = path.with_extension("tmp");

@@ -10,7 +10,7 @@ use std::time::Duration;
 const DELETING: Duration = Duration::from_millis(200);
 
 /// Waits until the disk has done what earlier turns have left it to do: pages that nobody synced, blocks
-/// of deleted files to be given back. Whoever comes next would find that in its own sync.
+/// of deleted files to be given back. The next contender would pay for it in its own sync.
 pub(crate) fn wait_for(dir: &Path) -> Result {
     let dir = File::open(dir)?;
     rustix::fs::syncfs(&dir)?;

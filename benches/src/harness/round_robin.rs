@@ -1,6 +1,6 @@
 //! Measures several contenders in turns, so that a noisy moment of the machine hits all alike.
 //!
-//! Every round gives each of them one turn, in an order that is drawn anew each time: whatever one
+//! Every round gives each of them one turn, in an order that is drawn again each time: whatever one
 //! leaves behind in caches or on the disk does not always meet the same other. The first round warms
 //! up and is not counted.
 

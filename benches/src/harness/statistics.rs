@@ -1,4 +1,4 @@
-//! What is told about a number of samples: the median, the quartiles and the range, no mean.
+//! What is reported about a number of samples: the median, the quartiles and the range, no mean.
 //!
 //! On a shared machine a few samples are always far too slow; a mean would be made of them.
 

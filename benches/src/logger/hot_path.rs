@@ -56,7 +56,7 @@ fn program() -> Result<PathBuf> {
     if program.exists() {
         return Ok(program);
     }
-    Err(format!("{} is not there: run `cargo xtask bench`, which builds it", program.display())
+    Err(format!("{} does not exist: run `cargo xtask bench`, which builds it", program.display())
         .into())
 }
 

@@ -1,15 +1,16 @@
 //! What does one flush cost, depending on how much is in the file already?
 //!
-//! A flush of ours stands beside the same flush published by copies, beside writing everything anew,
+//! A flush of ours stands beside the same flush published by copies, beside rewriting everything,
 //! which is how one gets a readable file without this crate, and beside the least that any durable
 //! publication costs. With `--long` the file has up to ten million rows.
 
-use super::{python_writers, raw_parquet};
+use super::python_writers;
 use crate::harness::durable;
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
 use crate::harness::statistics::Summary;
 use crate::parquet::{NAME, milliseconds, remove};
+use crate::rivals::raw_parquet;
 use crate::{Result, Run};
 use parquet::basic::{Compression as Codec, GzipLevel};
 use qstore_parquet::{MetricsLog, WriterSettings};
@@ -36,7 +37,7 @@ struct Size {
     p99: &'static str,
     worst: &'static str,
     rivals: &'static [&'static str],
-    /// Turns until the file is made anew, so that it keeps its size.
+    /// Turns until the file is created again, so that it keeps its size.
     turns: usize,
 }
 
@@ -87,7 +88,7 @@ pub(crate) fn run(run: &Run<'_>, steps: &[TrainingMetrics]) -> Result<Vec<Row>> 
                 published and synced with its directory; one thread; in a row, so the pause \
                 between two is left out";
     let copies = "the same, but every version is a copy that is renamed into place";
-    let rewrite = "all rows encoded anew in one pass (gzip 6), then the same syncs and a rename; \
+    let rewrite = "all rows encoded again in one pass (gzip 6), then the same syncs and a rename; \
                    rows kept in memory; one thread";
     let plain = "12 kB, about 100 rows with a footer, as a new file: synced, renamed, directory \
                  synced";
@@ -189,7 +190,7 @@ fn flushing<'a>(
     })
 }
 
-/// A file of so many rows, and its twin.
+/// A file of `count` rows, and its twin.
 pub(crate) fn prepare(
     path: &Path,
     rows: usize,

@@ -43,7 +43,7 @@ pub(crate) fn run(run: &Run<'_>, steps: &[TrainingMetrics]) -> Result<Vec<Row>> 
             rows.push(one(Measure::ours("disk_peak_over_live", "x", &[], note), disk_peak));
         }
     }
-    let note = "the most memory a process of its own had while it wrote a file of so many rows, \
+    let note = "the most memory a process of its own had while it wrote a file of that many rows, \
                 the rows it was given included";
     for (name, count) in [("peak_rss_mb_1e6", "1000000"), ("peak_rss_mb_1e7", "10000000")] {
         let path = scratch.join("grown.parquet");
@@ -136,7 +136,7 @@ fn occupied(dir: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-/// Writes so many rows in this process and tells the most memory it had, in megabytes.
+/// Writes the given number of rows in this process and returns the most memory it had, in megabytes.
 pub(crate) fn child(arguments: &[String]) -> Result<String> {
     let [rows, path] = arguments else { return Err("rows and a path".into()) };
     Ok(grow(rows.parse()?, Path::new(path))?.to_string())

@@ -1,4 +1,4 @@
-//! Writing everything anew with pyarrow and polars, which is how a Python program gets a file that can
+//! Rewriting everything with pyarrow and polars, which is how a Python program gets a file that can
 //! be read during the run.
 //!
 //! Only with `--peers`.
@@ -6,7 +6,7 @@
 use crate::harness::round_robin::Contender;
 use crate::harness::row::Measure;
 use crate::harness::this_program;
-use crate::parquet::raw_parquet;
+use crate::rivals::raw_parquet;
 use crate::{Result, Run};
 use parquet::basic::{Compression as Codec, GzipLevel};
 use qstore_schema::TrainingMetrics;
@@ -45,7 +45,7 @@ pub(crate) fn contenders(
     let path = run.scratch.join("python.parquet");
     let codec = Codec::GZIP(GzipLevel::try_new(6)?);
     raw_parquet::write(&path, &steps[..steps.len().min(100_000)], codec)?.sync_all()?;
-    let note = "the table, ready in memory, written anew (gzip) and synced; the start of Python and \
+    let note = "the table, ready in memory, rewritten (gzip) and synced; the start of Python and \
                 the reading are left out";
     let libraries =
         [("pyarrow", "pyarrow_rewrite_ms_at_1e5"), ("polars", "polars_rewrite_ms_at_1e5")];

@@ -16,7 +16,7 @@ const COMMAND: &str = "cargo xtask bench";
 /// Stands between the words of two runs.
 const NEXT: &str = ";";
 
-/// What is told of the peers and of what we stand on.
+/// The crates whose versions are reported: the peers and our own dependencies.
 const CRATES: [&str; 9] = [
     "crossbeam-channel",
     "crossbeam-queue",

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_have_colours_of_their_own_and_nothing_is_drawn_of_nothing() {
+    fn lines_have_colors_of_their_own_and_nothing_is_drawn_of_nothing() {
         let line =
             |name: &str, y| Line { name: name.into(), points: vec![(1.0, y), (1e6, 2.0 * y)] };
         let svg = curves(&[line("a", 1.0), line("b", 3.0)], "rows", "ms").unwrap();

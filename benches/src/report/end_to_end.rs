@@ -5,7 +5,7 @@ use crate::harness::row::Row;
 use crate::harness::table::number;
 use std::fmt::Write;
 
-/// What is told of a run: the part of a figure's curve behind `e2e_`, and the head of its column.
+/// What is reported of a run: the part of a figure's curve behind `e2e_`, and the head of its column.
 pub(super) const COLUMNS: [(&str, &str); 12] = [
     ("log_us_p50", "log µs, median"),
     ("log_us_p99", "p99"),

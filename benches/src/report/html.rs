@@ -6,7 +6,8 @@ mod goals;
 use super::chart::{self, Line};
 use super::curves::{Curve, END_TO_END, SCALING};
 use super::{Report, end_to_end, palette};
-use crate::{Result, SETS, scaling};
+use crate::sets::SETS;
+use crate::{Result, scaling};
 use std::fmt::Write;
 
 const STYLE: &str = include_str!("style.css");
@@ -159,10 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn no_colour_of_the_drawings_is_left_fixed() {
+    fn no_color_of_the_drawings_is_left_fixed() {
         let page = page(&example()).unwrap();
         let (_, body) = page.split_once("</style>").unwrap();
         assert!(body.contains("var(--ours)") && body.contains("var(--s0)"));
-        assert!(!body.contains("#0") && !body.contains("#FF"), "a fixed colour");
+        assert!(!body.contains("#0") && !body.contains("#FF"), "a fixed color");
     }
 }

@@ -3,9 +3,9 @@
 use super::curves::SCALING;
 use super::verdict::{self, Word};
 use super::{Report, end_to_end};
-use crate::SETS;
 use crate::harness::row::{Role, Row};
 use crate::harness::table::number;
+use crate::sets::SETS;
 use std::fmt::Write;
 
 /// Goals, whole runs, curves, and every figure of ours beside its rivals.

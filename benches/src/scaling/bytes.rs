@@ -1,9 +1,9 @@
-//! What does a checkpoint cost when it has so many bytes?
+//! How does the cost of a checkpoint grow with its bytes?
 
 use super::NAME;
-use crate::checkpoint::save_safetensors;
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
+use crate::rivals::safetensors;
 use crate::workload::model::{self, Kind};
 use crate::{Result, Run};
 use qstore_schema::{StateDict, Tensor};
@@ -77,7 +77,7 @@ fn contenders<'a>(
     let (tensors, path) = (model::tensors(state)?, home.join("model.safetensors"));
     contenders.push(Contender::new(measure, move || {
         let started = Instant::now();
-        save_safetensors(&path, &tensors)?;
+        safetensors::save(&path, &tensors)?;
         Ok(started.elapsed().as_secs_f64())
     }));
     Ok(contenders)

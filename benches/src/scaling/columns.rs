@@ -1,4 +1,4 @@
-//! What does a row cost when it has so many columns?
+//! How does the cost of a row grow with its columns?
 //!
 //! Rows of floats that are given by name, as a dynamic row; the limit is the `parquet` crate with the
 //! same columns, written once.

@@ -1,10 +1,10 @@
-//! What does a push cost when so many threads push at once?
+//! How does the cost of a push grow with the threads that push at once?
 
 use super::NAME;
 use crate::Result;
-use crate::buffer::queue::{Crossbeam, MAXSIZE, Queue, Row200, Std, push_all};
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
+use crate::rivals::queue::{Crossbeam, MAXSIZE, Queue, Row200, Std, push_all};
 use crossbeam_queue::ArrayQueue;
 use qstore_buffer::AsyncBuffer;
 use std::sync::Barrier;

@@ -1,4 +1,4 @@
-//! What does a flush of 100 rows cost when so many rows are in the file?
+//! How does the cost of a flush of 100 rows grow with the rows in the file?
 
 use super::{NAME, exponent};
 use crate::harness::durable;
@@ -6,7 +6,8 @@ use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
 use crate::harness::statistics::Summary;
 use crate::parquet::flushes::prepare;
-use crate::parquet::{milliseconds, raw_parquet, remove};
+use crate::parquet::{milliseconds, remove};
+use crate::rivals::raw_parquet;
 use crate::workload::steps;
 use crate::{Result, Run};
 use parquet::basic::{Compression as Codec, GzipLevel};
@@ -20,7 +21,7 @@ const FLUSH: usize = 100;
 const TURN: usize = 10;
 const ROUNDS: usize = 7;
 
-/// More rows than that are not written anew each time.
+/// Files of more rows than this are not rewritten each time.
 const REWRITTEN: usize = 100_000;
 
 /// Random rows; larger files repeat them.
@@ -68,7 +69,7 @@ fn contenders<'a>(
         let measure = Measure::peer(
             name("scaling_rewrite_ms"),
             "ms",
-            "all rows encoded anew (gzip 6), synced, renamed, directory synced; rows kept in memory",
+            "all rows encoded again (gzip 6), synced, renamed, directory synced; rows kept in memory",
         )
         .on_curve("flush", "rewrite everything", x);
         let path = scratch.join("scaling-rewrite");

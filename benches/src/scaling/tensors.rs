@@ -1,9 +1,9 @@
-//! What does a checkpoint of 16 MB cost when it is cut into so many tensors?
+//! How does the cost of a checkpoint of 16 MB grow with the tensors it is cut into?
 
 use super::{NAME, exponent};
-use crate::checkpoint::save_safetensors;
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
+use crate::rivals::safetensors;
 use crate::workload::model::{self, Kind};
 use crate::{Result, Run};
 use qstore_schema::{StateDict, Tensor};
@@ -85,7 +85,7 @@ fn contenders<'a>(
     let (tensors, path) = (model::tensors(state)?, home.join("model.safetensors"));
     contenders.push(Contender::new(measure, move || {
         let started = Instant::now();
-        save_safetensors(&path, &tensors)?;
+        safetensors::save(&path, &tensors)?;
         Ok(milliseconds(started))
     }));
     Ok(contenders)

@@ -53,7 +53,7 @@ impl Kind {
         (Self::Zeros, "zeros90"),
     ];
 
-    /// So many numbers of that kind; the same in every run.
+    /// `count` numbers of that kind; the same in every run.
     pub(crate) fn numbers(self, count: usize) -> Vec<f32> {
         let mut random = fastrand::Rng::with_seed(3);
         let mut numbers = weights(count, &mut random);
@@ -120,7 +120,7 @@ fn weights(count: usize, random: &mut fastrand::Rng) -> Vec<f32> {
     weights
 }
 
-/// Writes the tensors one behind the other, and a JSON list of names and shapes, for programs in
+/// Writes the tensors back to back, and a JSON list of names and shapes, for programs in
 /// other languages.
 pub(crate) fn write(bytes: &Path, index: &Path, tensors: &[(&str, &Tensor)]) -> Result {
     let mut file = File::create(bytes)?;

@@ -168,9 +168,8 @@ impl StagedDir {
                 Err(error) => return Err(error),
             }
         }
-        // mutant: staged_tree_name_not_synced
         self.is_committed = true;
-        // mutant: replaced_tree_removed_before_the_name_is_durable
+        // mutant: staged_tree_name_not_synced, replaced_tree_removed_before_the_name_is_durable
         self.storage.sync_dir(parent_of(public))?;
         let Some(old) = old else { return Ok(None) };
         // mutant: replaced_tree_removed_while_its_new_place_is_not_durable

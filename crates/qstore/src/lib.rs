@@ -1,7 +1,12 @@
-//! Storage that never makes training wait, and never loses what it was told is safe.
+//! Storage that never makes training wait, and never loses what it has acknowledged.
 //!
-//! This crate holds no code of its own: it gathers the set under short names. Depend on it to have
-//! everything, or on one of its crates to have just that one.
+//! A training loop hands over a row or a state and continues; background threads compress, write, sync and
+//! publish. When a ring is full, a row is dropped and counted (or another policy applies); when the disk is
+//! full, rows wait in memory and the error is reported by the next call; when the process is killed, the files
+//! are complete and hold everything that was flushed.
+//!
+//! This crate has no code of its own: it re-exports the set under short names. Depend on it to get
+//! everything, or on one of its crates to get just that one.
 //!
 //! | you want | take | or just the crate |
 //! |---|---|---|
@@ -9,7 +14,7 @@
 //! | to write rows to one Parquet file | [`AsyncMetricsWriter`] | `qstore-parquet` |
 //! | to save and load checkpoints | [`CheckpointManager`] | `qstore-zarr` |
 //! | a ring whose push never waits | [`AsyncBuffer`] | `qstore-buffer` |
-//! | to end a run by Ctrl-C without losing a row | [`StopSignal`] | `qstore-signal` |
+//! | to end a run on Ctrl-C without losing a row | [`StopSignal`] | `qstore-signal` |
 //! | rows, tensors, nested state | [`schema`] | `qstore-schema` |
 //! | durable files, and a power cut to test with | [`storage`] | `qstore-storage` |
 //!
@@ -27,7 +32,7 @@
 //!
 //! let mut weights = vec![0.0_f32; 1024];
 //! for epoch in 0..3_u32 {
-//!     weights.iter_mut().for_each(|weight| *weight += 0.1); // stands for training
+//!     weights.iter_mut().for_each(|weight| *weight += 0.1); // training goes here
 //!     logger.log_step(MetricsRow::step(epoch.into(), 0, 0.5).with("accuracy", 0.9))?;
 //!
 //!     let model = StateDict::from_iter([("weights", Tensor::from_slice(&weights, [32, 32])?)]);
@@ -41,40 +46,59 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Two more crates stand beside this one, for programs that already report their figures elsewhere:
-//! `qstore-tracing` and `qstore-metrics`.
+//! Two more crates are for programs that already report their figures elsewhere: `qstore-tracing` and
+//! `qstore-metrics`.
+//!
+//! The [`manual`] answers the questions that begin with "why": why gzip, why the metrics file exists twice
+//! during a run, what a power cut takes, which rows may be dropped and how you find out.
 //!
 //! # Features
 //! `metrics` and `checkpoints`, both on by default.
 
 #![forbid(unsafe_code)]
 
+#[cfg(all(feature = "metrics", feature = "checkpoints"))]
+pub mod manual;
+
 pub use qstore_buffer as buffer;
 pub use qstore_schema as schema;
 pub use qstore_storage as storage;
 
 pub use qstore_buffer::{
-    AsyncBuffer, BufferSettings, BufferStats, Hooks, Loss, Overflow, PushError,
+    AsyncBuffer, BufferSettings, BufferStats, DrainError, Hooks, Loss, Overflow, PushError,
 };
 pub use qstore_schema::{
-    Dtype, Logged, QuantumMetrics, Record, Row, State, StateDict, Tensor, TrainingMetrics, Value,
+    Dtype, Key, Logged, QuantumMetrics, Record, Row, State, StateDict, Tensor, TrainingMetrics, Value,
 };
+pub use qstore_settings::{Codec, Compression, SettingError};
 pub use qstore_signal::StopSignal;
 
 #[cfg(feature = "metrics")]
 pub use qstore_logger as logger;
 #[cfg(feature = "metrics")]
 pub use qstore_logger::{
-    AsyncMetricsLogger, LogHandle, LoggerSettings, MetricsRow, ParquetMetricsLogger,
+    AsyncMetricsLogger, LogError, LogHandle, LoggerSettings, LoggerStats, MetricsRow,
+    ParquetMetricsLogger,
 };
 #[cfg(feature = "metrics")]
 pub use qstore_parquet as parquet;
+/// Why a metrics file could not be opened, written or read.
 #[cfg(feature = "metrics")]
-pub use qstore_parquet::{AsyncMetricsWriter, MetricsFile, WriterSettings, WriterStats};
+pub use qstore_parquet::Error as MetricsError;
+#[cfg(feature = "metrics")]
+pub use qstore_parquet::{
+    AsyncMetricsWriter, Durability, MetricsFile, WriterSettings, WriterStats, validate,
+};
 
 #[cfg(feature = "checkpoints")]
 pub use qstore_zarr as zarr;
+/// Why a checkpoint could not be saved, found or loaded.
+#[cfg(feature = "checkpoints")]
+pub use qstore_zarr::Error as CheckpointError;
+#[cfg(feature = "checkpoints")]
+pub use qstore_zarr::retention::Goal;
 #[cfg(feature = "checkpoints")]
 pub use qstore_zarr::{
-    CheckpointManager, CheckpointSettings, CheckpointStore, Checkpoints, Layout, SaveTicket, Select,
+    Busy, Checkpoint, CheckpointInfo, CheckpointManager, CheckpointSettings, CheckpointStore,
+    Checkpoints, Latest, Layout, SaveTicket, Saved, Select,
 };

@@ -2,7 +2,7 @@
 //!
 //! Each is made once under `target/` from a list in `benches/python`, one package after the other: one
 //! that cannot be installed does not keep the others away. `installed.json` in it tells which package
-//! has which version, or why it is not there. torch has an environment of its own: it is larger than
+//! has which version, or why it is missing. torch has an environment of its own: it is larger than
 //! all others together, one set only wants it, and if it fails, all that it left is removed.
 
 use serde_json::{Map, json};
@@ -84,7 +84,7 @@ impl Group {
     }
 }
 
-/// The words of each line that is no comment: a package with its version, and options for pip.
+/// The words of each line that is not a comment: a package with its version, and options for pip.
 fn packages(list: &str) -> impl Iterator<Item = Vec<&str>> {
     let lines = list.lines().map(|line| line.split('#').next().unwrap_or_default());
     lines.map(|line| line.split_whitespace().collect::<Vec<_>>()).filter(|words| !words.is_empty())

@@ -2,6 +2,7 @@
 //! that the next build has little to do.
 
 use super::mutant::Mutant;
+use super::sources::Sources;
 use crate::error::{Error, Result};
 use crate::process;
 use crate::workspace::Workspace;
@@ -46,21 +47,19 @@ impl Copy {
         self.target.join(way)
     }
 
-    /// The text of the mutant's file with the change in it.
-    pub(super) fn mutated(&self, mutant: &Mutant) -> std::result::Result<String, String> {
-        let path = self.root.join(mutant.file);
-        let text = fs::read_to_string(&path).map_err(|error| format!("{error}"))?;
-        mutant.apply(&text)
-    }
-
-    /// Runs something on the mutant; the file is as it was afterwards.
+    /// Runs something on the mutant; the files are as they were afterwards.
     pub(super) fn with<T>(&self, mutant: &Mutant, run: impl FnOnce() -> Result<T>) -> Result<T> {
-        let path = self.root.join(mutant.file);
-        let before = fs::read(&path).map_err(|error| cannot("read", &path, &error))?;
-        let after = self.mutated(mutant).map_err(Error::Failed)?;
-        self.put(mutant.file, after.as_bytes())?;
+        let changed = Sources::read(&self.root)?.mutated(mutant).map_err(Error::Failed)?;
+        let mut before = Vec::new();
+        for (file, text) in &changed {
+            let path = self.root.join(file);
+            before.push(fs::read(&path).map_err(|error| cannot("read", &path, &error))?);
+            self.put(file, text.as_bytes())?;
+        }
         let done = run();
-        self.put(mutant.file, &before)?;
+        for ((file, _), bytes) in changed.iter().zip(&before) {
+            self.put(file, bytes)?;
+        }
         done
     }
 

@@ -1,13 +1,14 @@
-//! One mutant: what is changed, why it would be dangerous, and which tests must notice.
+//! One mutant: what is changed, why it would be dangerous, and which tests must fail.
 
-/// The change of one file.
+use super::edit::Edit;
+
+/// One step taken away.
 #[derive(Debug)]
 pub(super) struct Mutant {
+    /// Also the name of its anchor, the comment `// mutant: NAME` above each statement it changes.
     pub(super) name: &'static str,
-    /// Below the top of the workspace.
-    pub(super) file: &'static str,
-    /// Each text, which stands there exactly once, and what takes its place.
-    pub(super) edits: &'static [(&'static str, &'static str)],
+    /// One for each anchor: the first edit that fits an anchor belongs to it.
+    pub(super) edits: &'static [Edit],
     /// What could happen to a user.
     pub(super) danger: &'static str,
     /// The tests that are run one after the other until one fails.
@@ -41,32 +42,5 @@ impl Tests {
 
     pub(super) const fn loom(filter: &'static str) -> Self {
         Self { package: "qstore-buffer", target: None, filter, loom: true }
-    }
-}
-
-impl Mutant {
-    /// The text with the change in it, or why it cannot be made.
-    pub(super) fn apply(&self, text: &str) -> Result<String, String> {
-        let mut text = text.to_owned();
-        for (from, to) in self.edits {
-            match text.matches(from).count() {
-                1 => text = text.replacen(from, to, 1),
-                found => return Err(format!("this stands there {found} times:\n{from}")),
-            }
-        }
-        Ok(text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_that_is_not_there_once_is_told() {
-        let mutant = |edits| Mutant { name: "", file: "", edits, danger: "", tests: &[] };
-        assert_eq!(mutant(&[("b", "x"), ("a", "")]).apply("abc").unwrap(), "xc");
-        assert!(mutant(&[("b", "x")]).apply("abb").unwrap_err().contains("2 times"));
-        assert!(mutant(&[("b", "x")]).apply("a").unwrap_err().contains("0 times"));
     }
 }

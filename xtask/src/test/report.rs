@@ -48,7 +48,7 @@ impl Report {
     /// Prints the closing lines, and fails if anything did.
     pub(super) fn close(&self) -> Result {
         print!("{self}");
-        if self.sum().failed == 0 { Ok(()) } else { Err(Error::Told(1)) }
+        if self.sum().failed == 0 { Ok(()) } else { Err(Error::Reported(1)) }
     }
 
     fn sum(&self) -> Tally {

@@ -66,7 +66,7 @@ impl Add for Tally {
     }
 }
 
-/// The line without the escape sequences that colour it.
+/// The line without the escape sequences that color it.
 fn without_escapes(line: &str) -> String {
     let mut plain = String::with_capacity(line.len());
     let mut characters = line.chars();
@@ -98,17 +98,17 @@ mod tests {
         let ok = "test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 7 filtered out\n";
         let failed = "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured\n";
         check(Tally::hear_libtest, &[ok, "running 3 tests\n", failed], (13, 2, 3));
-        let coloured = "test result: \u{1b}[32mok\u{1b}[0m. 4 passed; 0 failed\n";
-        check(Tally::hear_libtest, &[coloured], (4, 0, 0));
+        let colored = "test result: \u{1b}[32mok\u{1b}[0m. 4 passed; 0 failed\n";
+        check(Tally::hear_libtest, &[colored], (4, 0, 0));
     }
 
     #[test]
     fn nextest_is_read_once() {
         let plain = "     Summary [   0.123s] 9 tests run: 9 passed, 0 skipped\n";
         check(Tally::hear_nextest, &[plain], (9, 0, 0));
-        let coloured = "\u{1b}[31;1m     Summary\u{1b}[0m [   1.0s] \u{1b}[1m8\u{1b}[0m tests run: \
+        let colored = "\u{1b}[31;1m     Summary\u{1b}[0m [   1.0s] \u{1b}[1m8\u{1b}[0m tests run: \
             5 passed (2 slow, 1 flaky), 1 failed, 1 exec failed, 1 timed out, 2 skipped\n";
-        check(Tally::hear_nextest, &[coloured], (5, 3, 2));
+        check(Tally::hear_nextest, &[colored], (5, 3, 2));
     }
 
     #[test]

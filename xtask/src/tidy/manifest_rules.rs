@@ -1,6 +1,6 @@
-//! Rules for the manifests: what is common is said once, in the workspace.
+//! Rules for the manifests: what is common is declared once, in the workspace.
 //!
-//! Why: one version, edition, MSRV and licence for the set means that a person who takes two of our
+//! Why: one version, edition, MSRV and license for the set means that a person who takes two of our
 //! crates never has to ask whether they fit. One list of third-party versions means that no library
 //! is built twice, and that an update is one line.
 
@@ -28,7 +28,7 @@ pub(super) fn dependencies_are_inherited(manifest: &Manifest) -> Vec<Finding> {
         .collect()
 }
 
-/// A member takes version, edition, MSRV, licence and lints from the workspace.
+/// A member takes version, edition, MSRV, license and lints from the workspace.
 pub(super) fn package_is_inherited(manifest: &Manifest) -> Vec<Finding> {
     let mut missing: Vec<&str> = ["version", "edition", "rust-version", "license"]
         .into_iter()

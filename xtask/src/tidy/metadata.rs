@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_and_strangers_are_told_apart() {
+    fn members_and_third_parties_are_distinguished() {
         let answer = serde_json::json!({
             "workspace_root": "/q",
             "workspace_members": ["path+file:///q/crates/a#0.1.0"],

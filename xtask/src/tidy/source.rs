@@ -32,6 +32,7 @@ pub(super) struct Source {
     /// From the top of the workspace, with forward slashes.
     pub(super) path: String,
     pub(super) role: Role,
+    pub(super) text: String,
     pub(super) lines: Vec<Line>,
 }
 
@@ -45,7 +46,7 @@ impl Source {
             .map(|split| Line { code: split.code, comment: split.comment, test: whole })
             .collect();
         mark_tests(&mut lines);
-        Self { path: path.to_owned(), role, lines }
+        Self { path: path.to_owned(), role, text: text.to_owned(), lines }
     }
 
     /// The lines with their numbers, counted from 1.
@@ -58,17 +59,18 @@ impl Source {
         self.numbered().filter(|(_, line)| self.role == Role::Library && !line.test)
     }
 
-    /// The paths, without `.rs`, of the modules that this file declares for tests only:
-    /// `#[cfg(test)] mod model;` in `src/ring.rs` is `src/ring/model`.
-    pub(super) fn test_modules(&self) -> Vec<String> {
+    /// The modules that this file declares for tests only, each with the line of its declaration and its
+    /// path without `.rs`: `#[cfg(test)] mod model;` in `src/ring.rs` is `src/ring/model`.
+    pub(super) fn test_modules(&self) -> Vec<(usize, String)> {
         let stem = self.path.strip_suffix(".rs").unwrap_or(&self.path);
         let (parent, name) = stem.rsplit_once('/').unwrap_or(("", stem));
         let home = if matches!(name, "lib" | "main" | "mod") { parent } else { stem };
-        self.lines
-            .iter()
-            .filter(|line| line.test)
-            .filter_map(|line| line.code.split_once("mod ")?.1.trim().strip_suffix(';'))
-            .map(|module| format!("{home}/{module}"))
+        self.numbered()
+            .filter(|(_, line)| line.test)
+            .filter_map(|(number, line)| {
+                let module = line.code.split_once("mod ")?.1.trim().strip_suffix(';')?;
+                Some((number, format!("{home}/{module}")))
+            })
             .collect()
     }
 
@@ -197,8 +199,8 @@ mod tests {
     fn modules_for_tests_are_found_where_they_lie() {
         let text = "#[cfg(test)]\nmod model;\nmod ring;\n";
         let modules = |path| Source::new(path, text).test_modules();
-        assert_eq!(modules("crates/a/src/lib.rs"), ["crates/a/src/model"]);
-        assert_eq!(modules("crates/a/src/ring.rs"), ["crates/a/src/ring/model"]);
+        assert_eq!(modules("crates/a/src/lib.rs"), [(2, "crates/a/src/model".to_owned())]);
+        assert_eq!(modules("crates/a/src/ring.rs"), [(2, "crates/a/src/ring/model".to_owned())]);
     }
 
     #[test]

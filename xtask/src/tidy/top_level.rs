@@ -1,6 +1,6 @@
 //! Rule: the top level is the map, and a map has no strange words on it.
 //!
-//! Why: the first thing anyone sees of a repository is its top-level listing. Six names carry the
+//! Why: the first thing anyone sees of a repository is its top-level listing. Seven names carry the
 //! content; the rest are papers and tool configuration that have to lie there. Hidden names are
 //! tool configuration by convention and are not checked.
 
@@ -18,6 +18,7 @@ const REQUIRED: &[&str] = &[
     "README.md",
     "benches",
     "crates",
+    "demo",
     "docs",
     "fuzz",
     "tests",
@@ -36,7 +37,7 @@ pub(super) fn is_exactly_as_agreed(tree: &Tree) -> Vec<Finding> {
 fn check(names: &[String]) -> Vec<Finding> {
     let missing = REQUIRED.iter().filter(|name| !names.iter().any(|there| there == *name));
     let missing = missing.map(|name| {
-        Finding::new(name, 1, "is not there", "the agreed top level has it; put it back")
+        Finding::new(name, 1, "is missing", "the agreed top level has it; put it back")
     });
     let strange = names
         .iter()

@@ -14,7 +14,17 @@ use crate::workspace::{Workspace, cargo_here};
 pub(super) const ROOT_MANIFEST: &str = "Cargo.toml";
 
 /// Where Rust files are looked for.
-const HOMES: &[&str] = &["benches", "crates", "fuzz", "tests", "xtask"];
+const HOMES: &[&str] = &["benches", "crates", "demo", "fuzz", "tests", "xtask"];
+
+/// Where Markdown is looked for, besides the top level.
+const PAGES: &[&str] = &["crates", "demo", "docs", "fuzz", "tests"];
+
+/// A page of Markdown.
+pub(super) struct Page {
+    /// From the top of the workspace, with forward slashes.
+    pub(super) path: String,
+    pub(super) text: String,
+}
 
 /// Everything the rules look at.
 pub(super) struct Tree {
@@ -25,6 +35,7 @@ pub(super) struct Tree {
     /// The manifests of the members.
     pub(super) manifests: Vec<Manifest>,
     pub(super) sources: Vec<Source>,
+    pub(super) pages: Vec<Page>,
     pub(super) metadata: Metadata,
 }
 
@@ -49,6 +60,7 @@ impl Tree {
             root_manifest: Manifest::new(ROOT_MANIFEST, &read(root, ROOT_MANIFEST)?),
             manifests: manifests?,
             sources: sources(root)?,
+            pages: pages(root)?,
             metadata,
         })
     }
@@ -70,16 +82,16 @@ fn host() -> Result<String> {
 fn sources(root: &Path) -> Result<Vec<Source>> {
     let mut paths = Vec::new();
     for home in HOMES {
-        collect(root, home, &mut paths)?;
+        collect(root, home, "rs", &mut paths)?;
     }
     let mut sources = Vec::new();
     for path in paths {
         sources.push(Source::new(&path, &read(root, &path)?));
     }
     // A module that is declared for tests only is test code, although its own file does not say so.
-    let modules: Vec<String> = sources.iter().flat_map(Source::test_modules).collect();
+    let modules: Vec<_> = sources.iter().flat_map(Source::test_modules).collect();
     for source in &mut sources {
-        let is_within = |module: &String| {
+        let is_within = |(_, module): &(usize, String)| {
             let rest = source.path.strip_prefix(module.as_str());
             rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
         };
@@ -90,8 +102,19 @@ fn sources(root: &Path) -> Result<Vec<Source>> {
     Ok(sources)
 }
 
-/// Adds the Rust files below a directory; a directory that does not exist is another rule's matter.
-fn collect(root: &Path, directory: &str, paths: &mut Vec<String>) -> Result {
+fn pages(root: &Path) -> Result<Vec<Page>> {
+    let mut paths = names(root)?;
+    paths.retain(|name| has_extension(name, "md"));
+    for home in PAGES {
+        collect(root, home, "md", &mut paths)?;
+    }
+    let read = |path: String| Ok(Page { text: read(root, &path)?, path });
+    paths.into_iter().map(read).collect()
+}
+
+/// Adds the files with an extension below a directory; a directory that does not exist is another rule's
+/// matter.
+fn collect(root: &Path, directory: &str, extension: &str, paths: &mut Vec<String>) -> Result {
     if !root.join(directory).is_dir() {
         return Ok(());
     }
@@ -99,13 +122,17 @@ fn collect(root: &Path, directory: &str, paths: &mut Vec<String>) -> Result {
         let path = format!("{directory}/{name}");
         if root.join(&path).is_dir() {
             if name != "target" && !name.starts_with('.') {
-                collect(root, &path, paths)?;
+                collect(root, &path, extension, paths)?;
             }
-        } else if Path::new(&name).extension().is_some_and(|extension| extension == "rs") {
+        } else if has_extension(&name, extension) {
             paths.push(path);
         }
     }
     Ok(())
+}
+
+fn has_extension(name: &str, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found == extension)
 }
 
 fn names(directory: &Path) -> Result<Vec<String>> {

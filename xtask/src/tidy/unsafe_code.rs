@@ -1,7 +1,6 @@
 //! Rules: `unsafe` stays in two crates, and there each one says why it is sound.
 //!
-//! Why: an auditor can read two crates. The compiler's own lint cannot be told which crates are
-//! exempt, and a crate that forgets to inherit the lints would not even be asked.
+//! Why: an auditor can read two crates. The compiler's own lint has no list of exempt crates, and a crate that forgets to inherit the lints would not even be asked.
 
 use super::finding::Finding;
 use super::source::{Source, mentions};

@@ -1,7 +1,7 @@
 //! Everything the rows run, built at once, and where cargo has put it.
 //!
-//! The test programs are run as they are: `cargo test` for one package at a time would build much of the
-//! workspace anew, because fewer packages ask for fewer features.
+//! The test programs are run as they are: `cargo test` for one package at a time would rebuild much of the
+//! workspace, because fewer packages ask for fewer features.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -26,7 +26,7 @@ impl Progress {
         Self { id, title, started, drawn }
     }
 
-    /// So many cases are done, of so many if that is known.
+    /// `done` cases are done, of `planned` if that is known.
     pub(super) fn show(&self, done: u64, planned: Option<u64>) {
         let Some(drawn) = &self.drawn else { return };
         let Ok(mut drawn) = drawn.lock() else { return };

@@ -3,7 +3,7 @@
 //! To plug something in, add a [`Part`] to its row:
 //!
 //! * `Program("name")` runs the module of that name in `tests/torture/`, which counts its own cases;
-//! * `Tests(…)` runs tests of the workspace. A test that prints `N cases` counts as so many, and any other
+//! * `Tests(…)` runs tests of the workspace. A test that prints `N cases` counts as `N`, and any other
 //!   as one. `QSTORE_SEED` and `PROPTEST_RNG_SEED` hold the seed, `QSTORE_CASE` the one case that is to
 //!   be repeated, and a test that fails prints `QSTORE_CASE=…`, if it can be repeated alone;
 //! * `Xtask(…)` runs another command of xtask, which prints `N cases` and ends with 1 if one failed.
@@ -27,7 +27,7 @@ pub(super) enum Part {
     OnSmallDisk(Tests),
     /// The models of the ring under both checkers, with these knobs.
     Models(Knobs),
-    /// Another command of xtask; only in the full run, because it builds things anew.
+    /// Another command of xtask; only in the full run, because it builds much again.
     XtaskIfFull(&'static [&'static str]),
     /// What is known not to be run, and why.
     NotRun(&'static str, &'static str),

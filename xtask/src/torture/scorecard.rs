@@ -43,7 +43,7 @@ impl<'a> Scorecard<'a> {
                 Error::Failed(format!("cannot write {}: {error}", path.display()))
             })?;
         }
-        if self.failures() == 0 { Ok(()) } else { Err(Error::Told(1)) }
+        if self.failures() == 0 { Ok(()) } else { Err(Error::Reported(1)) }
     }
 
     fn failures(&self) -> usize {

@@ -1,5 +1,5 @@
 //! A small file system of its own, so that a disk can really be full: an ext4 in a file, mounted for as
-//! long as it is needed. That takes root and loop devices; where they are missing, the reason is told.
+//! long as it is needed. That takes root and loop devices; where they are missing, the reason is reported.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -3,9 +3,10 @@
 use super::super::Report;
 use super::super::chart::{self, Bar};
 use super::escaped;
+use crate::Result;
 use crate::harness::row::{Role, Row};
 use crate::harness::table::number;
-use crate::{Result, SETS};
+use crate::sets::SETS;
 use std::fmt::Write;
 
 /// One chart for each figure of ours that has rivals.

@@ -159,11 +159,10 @@ impl Disk {
         if self.is_durable {
             return Ok(());
         }
-        // mutant: version_name_never_synced
+        // mutant: version_name_never_synced, failed_directory_sync_forgotten
         let synced = self.storage.sync_dir(parent_of(&self.names.public));
         if synced.is_err() {
             // It is unknown which name would survive; it might be that of the retired inode.
-            // mutant: failed_directory_sync_forgotten
             self.discard_twin();
         }
         synced?;

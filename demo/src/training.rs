@@ -1,10 +1,10 @@
-//! Training: optimisation steps on mini-batches, their measured figures, and evaluation.
+//! Training: optimization steps on mini-batches, their measured figures, and evaluation.
 //!
 //! All that a run needs to continue is in `State`; everything else is derived from the settings,
 //! the epoch and the step. A run restored from the state at an epoch boundary therefore continues
 //! bit for bit like one that was never stopped (the last test here), on one machine: sine and
 //! exponential come from its mathematical library, whose last bits may differ elsewhere. Nothing in
-//! this file stores anything: whoever drives the loop logs the figures and saves the state.
+//! this file stores anything: the driver of the loop logs the figures and saves the state.
 
 use std::fmt;
 use std::time::Instant;
@@ -21,7 +21,7 @@ use crate::settings::Settings;
 pub struct State {
     /// The circuit's angles in radians, ordered as `[layer][qubit][RZ, RY]`.
     pub parameters: Vec<f64>,
-    /// The optimiser.
+    /// The optimizer.
     pub adam: Adam,
 }
 

@@ -1,4 +1,4 @@
-//! The Adam optimiser (Kingma and Ba 2015, "Adam: a method for stochastic optimization").
+//! The Adam optimizer (Kingma and Ba 2015, "Adam: a method for stochastic optimization").
 //!
 //! The whole state is three plain fields, `step`, `m` and `v`. Saved and restored exactly, together
 //! with the parameters, they continue a run as if it had never stopped. There is no weight decay
@@ -11,7 +11,7 @@ const BETA_2: f64 = 0.999;
 /// Keeps the division finite where a gradient has always been zero.
 const EPSILON: f64 = 1e-8;
 
-/// The optimiser's state between steps.
+/// The optimizer's state between steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adam {
     /// How many updates were made.

@@ -1,6 +1,6 @@
 //! Random streams that are addressed instead of stored.
 //!
-//! Whoever needs random numbers names what they are for, the epoch and the step, and gets a
+//! A caller that needs random numbers names what they are for, the epoch and the step, and gets a
 //! generator that depends on nothing else. So a run that resumes at an epoch boundary draws exactly
 //! the numbers the uninterrupted run would have drawn, and a checkpoint holds no generator state.
 //!
@@ -17,7 +17,7 @@ pub enum Purpose {
     Initial = 2,
     /// The order in which an epoch visits the training rows.
     Shuffle = 3,
-    /// The measurement outcomes of one optimisation step.
+    /// The measurement outcomes of one optimization step.
     TrainStep = 4,
     /// The measurement outcomes of an evaluation.
     Evaluate = 5,
@@ -33,7 +33,7 @@ pub fn stream(seed: u64, purpose: Purpose, epoch: u64, step: u64) -> Rng {
 }
 
 /// One output of `SplitMix64` (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number
-/// generators"): neighbouring inputs give outputs that look unrelated.
+/// generators"): neighboring inputs give outputs that look unrelated.
 fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -27,7 +27,7 @@ pub struct Summary {
 pub struct Table<'a> {
     /// What was recorded.
     pub summary: &'a Summary,
-    /// Optimisation steps of this session.
+    /// Optimization steps of this session.
     pub steps: u64,
     /// The last evaluation on the flowers that were held back.
     pub test: Evaluation,

@@ -1,7 +1,7 @@
 //! The variational circuit: which gates a flower's four angles and the parameters turn into.
 //!
 //! Each layer writes the data into the qubits again ("data re-uploading", Pérez-Salinas et al.
-//! 2020, Quantum 4, 226), entangles neighbours in a ring and rotates every qubit by two trainable
+//! 2020, Quantum 4, 226), entangles neighbors in a ring and rotates every qubit by two trainable
 //! angles:
 //!
 //! ```text

@@ -16,7 +16,7 @@ pub(crate) type Row200 = [u64; 25];
 pub(crate) const MAXSIZE: usize = AsyncBuffer::<Row200>::DEFAULT_MAXSIZE;
 
 /// How long a consumer of ours or of the bare ring sleeps before it looks again.
-pub(super) const LINGER: Duration = Duration::from_millis(5);
+pub(crate) const LINGER: Duration = Duration::from_millis(5);
 
 /// A queue without anything around it.
 pub(crate) trait Queue: Send + Sync + 'static {
@@ -127,7 +127,7 @@ impl Queue for Std {
     }
 }
 
-/// Pushes so many rows, each of which must find room.
+/// Pushes `count` rows, each of which must find room.
 #[inline]
 pub(crate) fn push_all(queue: &impl Queue, rows: usize) -> Result {
     let mut row: Row200 = [7; 25];

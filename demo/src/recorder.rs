@@ -76,7 +76,7 @@ impl Recorder {
     pub fn restore(&self) -> Result<Option<Restored>, Box<dyn Error>> {
         let Some(epoch) = self.manager.latest_checkpoint()? else { return Ok(None) };
         let checkpoint = self.manager.load(epoch)?;
-        let optimizer = checkpoint.optimizer_state.ok_or("the checkpoint has no optimiser")?;
+        let optimizer = checkpoint.optimizer_state.ok_or("the checkpoint has no optimizer")?;
         let seed = checkpoint.metadata.int("seed").ok_or("the checkpoint has no seed")?;
         Ok(Some(Restored {
             next_epoch: epoch + 1,

@@ -1,4 +1,4 @@
-//! What the demo can be told on its command line.
+//! The command line of the demo.
 
 use std::error::Error;
 use std::fs;
@@ -37,7 +37,7 @@ impl Options {
     /// Reads the command line; `None` when only help was asked for.
     ///
     /// # Errors
-    /// An unknown option, a value that is no number, a run that is already there.
+    /// An unknown option, a value that is not a number, a run that exists already.
     pub fn parse() -> Result<Option<Self>, Box<dyn Error>> {
         let (mut out, mut runs) = (None, PathBuf::from("target/demo"));
         let (mut epochs, mut seed, mut resume, mut journal) = (25, None, false, None);

@@ -3,7 +3,7 @@
 //! This is the driver: it reads the options, runs the epochs, and hands every figure to the
 //! recorder. What is trained and how lies in the other modules; all of the storage is `recorder.rs`.
 //!
-//! Run it with `cargo xtask demo`, or `cargo run --release -p qstore --example quantum_iris`.
+//! Run it with `cargo xtask demo`, or `cargo run --release -p qstore-demo`.
 
 #![forbid(unsafe_code)]
 // In a program, `pub` means: for its other files.
@@ -38,7 +38,7 @@ use settings::Settings;
 use summary::Table;
 use training::Trainer;
 
-/// A checkpoint after every so many epochs, and after the last one.
+/// Epochs between two checkpoints; the last epoch gets one, too.
 const CHECKPOINT_EVERY: u64 = 5;
 
 fn main() -> ExitCode {

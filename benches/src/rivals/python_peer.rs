@@ -1,4 +1,4 @@
-//! A peer in Python: a process that holds the model and saves it when it is told to; it loads in a
+//! A peer in Python: a process that holds the model and saves it on request; it loads in a
 //! process of its own each time. The scripts are in `benches/python`.
 
 use crate::Result;
@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 /// A script that knows the peers of one environment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Script {
-    /// What a failure is told of.
+    /// The name in the message of a failure.
     pub(crate) name: &'static str,
     path: &'static str,
 }
@@ -28,7 +28,7 @@ pub(crate) const ZARR: Script = Script {
 pub(crate) const TORCH: Script =
     Script { name: "torch", path: concat!(env!("CARGO_MANIFEST_DIR"), "/python/torch_peer.py") };
 
-/// A process that holds the model and saves it when it is told to.
+/// A process that holds the model and saves it on request.
 #[derive(Debug)]
 pub(crate) struct PythonPeer {
     name: &'static str,

@@ -15,7 +15,7 @@ pub fn model(state: &State) -> Result<StateDict, Box<dyn Error>> {
     Ok(StateDict::from_iter([("angles", angles)]))
 }
 
-/// Adam's state, nested like the `state_dict()` of a `PyTorch` optimiser with one parameter.
+/// Adam's state, nested like the `state_dict()` of a `PyTorch` optimizer with one parameter.
 pub fn optimizer(adam: &Adam, learning_rate: f64) -> Result<StateDict, Box<dyn Error>> {
     let mut parameter = StateDict::new();
     parameter.insert("step", i64::try_from(adam.step)?);
