@@ -77,7 +77,7 @@ fn rivals(names: &[&str], size: Size) -> Vec<String> {
 pub(crate) fn note_of(settings: &CheckpointSettings) -> String {
     let (codec, level) = (settings.compression, settings.compression_level);
     let codec = match codec {
-        Compression::None => "not compressed".to_owned(),
+        Compression::NONE => "not compressed".to_owned(),
         codec => format!("{codec} level {level}"),
     };
     let layout = match settings.layout {
@@ -116,7 +116,7 @@ fn saves<'a>(
             Ok(())
         };
     let file = Layout::SingleFile;
-    let (lz4, zstd, none) = (Compression::Lz4, Compression::Zstd, Compression::None);
+    let (lz4, zstd, none) = (Compression::LZ4, Compression::ZSTD, Compression::NONE);
     let (safe, torch_save, dcp) = ("safetensors_fsync_s", "torch_save_s", "dcp_save_s");
     ours(
         "save_durable_s_lz4",
@@ -228,7 +228,7 @@ fn peers<'a>(
 fn save(manager: &CheckpointManager, model: &StateDict) -> Result<[f64; 2]> {
     let model = model.clone();
     let started = Instant::now();
-    let ticket = manager.save(EPOCH, model, None, None)?;
+    let ticket = manager.save(Snapshot::new(EPOCH).model(model))?;
     let returned = started.elapsed();
     ticket.wait(TIMEOUT)?;
     Ok([started.elapsed().as_secs_f64(), returned.as_secs_f64()])
@@ -253,9 +253,9 @@ fn loads<'a>(
     };
     let mut contenders = Vec::new();
     for (compression, name, python) in [
-        (Compression::Lz4, "load_s_lz4", Some("zarr_python_load_s_lz4")),
-        (Compression::Zstd, "load_s_zstd3", Some("zarr_python_load_s_zstd3")),
-        (Compression::None, "load_s_none", None),
+        (Compression::LZ4, "load_s_lz4", Some("zarr_python_load_s_lz4")),
+        (Compression::ZSTD, "load_s_zstd3", Some("zarr_python_load_s_zstd3")),
+        (Compression::NONE, "load_s_none", None),
     ] {
         let safe = ["safetensors_load_s", "safetensors_load_owned_s"];
         let torch = ["torch_load_s", "dcp_load_s"];
@@ -273,7 +273,7 @@ fn loads<'a>(
         &[],
         "one attention matrix out of the whole, verified; new process; opening included",
     );
-    let dir = scratch.join(dir_of(Compression::Lz4));
+    let dir = scratch.join(dir_of(Compression::LZ4));
     contenders
         .push(Contender::new(one, move || Ok(load::in_new_process(load::QSTORE_ONE, &dir)? * 1e3)));
     let peer = |name: &str, note: &str| Measure::peer(sized(name, size), "s", note);

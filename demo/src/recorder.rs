@@ -76,12 +76,12 @@ impl Recorder {
     pub fn restore(&self) -> Result<Option<Restored>, Box<dyn Error>> {
         let Some(epoch) = self.manager.latest_checkpoint()? else { return Ok(None) };
         let checkpoint = self.manager.load(epoch)?;
-        let optimizer = checkpoint.optimizer_state.ok_or("the checkpoint has no optimizer")?;
+        let optimizer = checkpoint.optimizer().ok_or("the checkpoint has no optimizer")?;
         let seed = checkpoint.metadata.int("seed").ok_or("the checkpoint has no seed")?;
         Ok(Some(Restored {
             next_epoch: epoch + 1,
             seed: u64::try_from(seed)?,
-            state: snapshot::restore(&checkpoint.model_state, &optimizer)?,
+            state: snapshot::restore(checkpoint.model().unwrap(), &optimizer)?,
         }))
     }
 
@@ -158,7 +158,9 @@ impl Recorder {
         let optimizer = snapshot::optimizer(&state.adam, learning_rate)?;
         let mut metadata = StateDict::from_iter([("seed", i64::try_from(seed)?)]);
         metadata.insert("test_accuracy", accuracy);
-        let ticket = self.manager.save(epoch, model, Some(optimizer), Some(metadata))?;
+        let ticket = self
+            .manager
+            .save(Snapshot::new(epoch).model(model).optimizer(optimizer).metadata(metadata))?;
         self.in_storage_calls += started.elapsed();
         self.tickets.push((epoch, ticket));
         Ok(())

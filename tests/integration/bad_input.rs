@@ -4,7 +4,7 @@
 use qstore::schema::{Dtype, Row, StateDict, Tensor, TrainingMetrics};
 use qstore::{
     AsyncBuffer, AsyncMetricsLogger, AsyncMetricsWriter, CheckpointManager, CheckpointSettings,
-    LoggerSettings, WriterSettings,
+    LoggerSettings, Snapshot, WriterSettings,
 };
 use std::fmt::Display;
 use std::fs;
@@ -45,9 +45,9 @@ fn a_bad_setting_is_reported_by_name_with_its_range() {
     let checkpoints = dir.path().join("checkpoints");
     let manager = |settings| CheckpointManager::open(&checkpoints, settings);
     let settings = CheckpointSettings::default;
-    check(manager(settings().compression_level(0)), &["compression_level is 0", "1", "9"]);
-    check(manager(settings().compression_level(10)), &["compression_level is 10", "1", "9"]);
-    check("brotli".parse::<qstore::zarr::Compression>(), &["`brotli`", "zstd, lz4, gzip"]);
+    let zstd = |level| settings().compression(qstore::Compression::ZSTD.level(level));
+    check(manager(zstd(0)), &["compression is zstd:0", "a level from 1 to 9"]);
+    check(manager(zstd(10)), &["compression is zstd:10", "default zstd:3"]);
 }
 
 #[test]
@@ -107,15 +107,15 @@ fn a_bad_checkpoint_name_is_refused_or_stays_inside() {
     let manager = CheckpointManager::open(dir.path(), CheckpointSettings::default()).unwrap();
     let patience = Duration::from_secs(60);
     let model = |name: &str| StateDict::from_iter([(name, Tensor::scalar(1.0_f32))]);
-    manager.save(3, model("w"), None, None).unwrap().wait(patience).unwrap();
-    check(manager.load(4), &["epoch 4", "3"]);
-    check(manager.save(4, model(""), None, None), &["without a name"]);
+    manager.save(Snapshot::new(3).model(model("w"))).unwrap().wait(patience).unwrap();
+    check(manager.load(4), &["no checkpoint 4", "[3]"]);
+    check(manager.save(Snapshot::new(4).model(model(""))), &["an empty name"]);
     check(Tensor::new(Dtype::Float32, [2, 3], vec![0_u8; 8]), &["24 bytes", "8"]);
 
     // Names that would lead out of the checkpoint stay inside, and survive a round trip.
     let names = ["..", "../../escape", "/etc/passwd", "a\0b", "C:\\con", "zarr.json", "Ünï", "a/b"];
     let hostile: StateDict = names.iter().map(|name| (*name, Tensor::scalar(2_i64))).collect();
-    manager.save(5, hostile.clone(), None, None).unwrap().wait(patience).unwrap();
-    assert_eq!(manager.load(5).unwrap().model_state, hostile);
+    manager.save(Snapshot::new(5).model(hostile.clone())).unwrap().wait(patience).unwrap();
+    assert_eq!(manager.load(5).unwrap().model(), Some(&hostile));
     assert!(!dir.path().parent().unwrap().join("escape").exists());
 }

@@ -4,7 +4,7 @@
 //! same size, with an attribute that names their type.
 
 use qstore::zarr::{Compression, Layout};
-use qstore::{CheckpointManager, CheckpointSettings, Dtype, StateDict, Tensor};
+use qstore::{CheckpointManager, CheckpointSettings, Dtype, Snapshot, StateDict, Tensor};
 use qstore_tests::readers;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -21,16 +21,18 @@ fn every_element_type_and_shape_is_read_by_others() {
     let mut random = fastrand::Rng::with_seed(5);
     let mut expected = Vec::new();
     for layout in [Layout::SingleFile, Layout::Directory] {
-        for compression in Compression::ALL {
+        for compression in
+            [Compression::ZSTD, Compression::LZ4, Compression::GZIP, Compression::NONE]
+        {
             let settings = CheckpointSettings::default()
                 .layout(layout)
                 .compression(compression)
                 .chunk_bytes(4_096);
-            let home = dir.path().join(format!("{layout:?}-{compression:?}"));
+            let home = dir.path().join(format!("{layout:?}-{compression}"));
             let mut manager = CheckpointManager::open(&home, settings).unwrap();
             let (model, arrays) = model(&mut random);
-            manager.save(1, model.clone(), None, None).unwrap().wait(LONG).unwrap();
-            assert_eq!(manager.load(1).unwrap().model_state, model);
+            manager.save(Snapshot::new(1).model(model.clone())).unwrap().wait(LONG).unwrap();
+            assert_eq!(manager.load(1).unwrap().model(), Some(&model));
             manager.close(LONG).unwrap();
             let suffix = if layout == Layout::SingleFile { ".zarr.zip" } else { "" };
             let path = home.join(format!("epoch_0001{suffix}"));

@@ -2,10 +2,11 @@
 //! name, and only then.
 
 use qstore::zarr::{MissingChunks, load_zarr_group};
-use qstore::{CheckpointManager, CheckpointSettings, StateDict, Tensor};
+use qstore::{CheckpointManager, CheckpointSettings, Snapshot, StateDict, Tensor};
 use qstore_tests::readers;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 fn floats(tensor: &Tensor) -> Vec<f64> {
     match tensor.dtype().name() {
@@ -24,24 +25,25 @@ fn groups_that_zarr_python_wrote_are_loaded_on_request() {
     readers::run("zarr_groups.py", &[tmp.path()]);
     for name in ["v2-blosc", "v2-default", "v3-blosc", "v3-default"] {
         let loaded = load_zarr_group(tmp.path().join(name), MissingChunks::Refuse).unwrap();
-        assert_eq!((loaded.epoch, loaded.info.timestamp), (7, 1.5), "{name}");
-        assert_eq!(loaded.metadata.float("val_loss"), Some(0.25));
-        assert_eq!(loaded.metadata.len(), 2, "{:?}", loaded.metadata);
+        let timestamp = SystemTime::UNIX_EPOCH + Duration::from_millis(1500);
+        assert_eq!((loaded.number(), loaded.info.timestamp), (7, timestamp), "{name}");
+        assert_eq!(loaded.metadata().float("val_loss"), Some(0.25));
+        assert_eq!(loaded.metadata().len(), 2, "{:?}", loaded.metadata());
         for number in [0, 1, 3, 4, 6] {
-            let tensor = loaded.model_state.tensor(format!("layer.{number}")).unwrap();
+            let tensor = loaded.model().unwrap().tensor(format!("layer.{number}")).unwrap();
             assert_eq!(tensor.shape(), [7, 5]);
             let whole = |value: f64| if [3, 4].contains(&number) { value.floor() } else { value };
             let expected: Vec<f64> =
                 (0..35).map(|i| whole(f64::from(number) + 0.25 * f64::from(i))).collect();
             assert_eq!(floats(tensor), expected, "{name} {number}");
         }
-        let half = loaded.model_state.tensor("layer.2").unwrap();
+        let half = loaded.model().unwrap().tensor("layer.2").unwrap();
         assert_eq!((half.dtype().name(), half.data()[..2].to_vec()), ("float16", vec![0, 0x40]));
-        let flags = loaded.model_state.tensor("layer.5").unwrap().to_vec::<bool>().unwrap();
+        let flags = loaded.model().unwrap().tensor("layer.5").unwrap().to_vec::<bool>().unwrap();
         assert!(flags.into_iter().all(|flag| flag));
-        let step = loaded.model_state.tensor("step").unwrap();
+        let step = loaded.model().unwrap().tensor("step").unwrap();
         assert_eq!((step.shape(), step.to_vec::<i32>().unwrap()), (&[][..], vec![42]));
-        let optimizer = loaded.optimizer_state.unwrap();
+        let optimizer = loaded.optimizer().unwrap();
         let moments = optimizer.dict("state").unwrap().dict("0").unwrap();
         assert_eq!(floats(moments.tensor("exp_avg").unwrap()), [9.0, 9.25, 9.5, 9.75]);
     }
@@ -54,7 +56,7 @@ fn holes(path: &Path) {
     let error = load_zarr_group(path, MissingChunks::Refuse).unwrap_err();
     assert!(error.to_string().contains("is missing"), "{error}");
     let loaded = load_zarr_group(path, MissingChunks::Fill).unwrap();
-    let values = floats(loaded.model_state.tensor("layer.0").unwrap());
+    let values = floats(loaded.model().unwrap().tensor("layer.0").unwrap());
     assert_eq!((values[0], values[1..].iter().sum::<f64>()), (1.0, 0.0));
 }
 
@@ -95,10 +97,10 @@ fn a_directory_with_old_checkpoints_can_be_used_for_new_ones() {
     let manager = CheckpointManager::open(dir, settings).unwrap();
     let model = || StateDict::from_iter([("w", Tensor::scalar(1.0_f32))]);
     for epoch in [7, 8] {
-        let ticket = manager.save(epoch, model(), None, None).unwrap();
-        ticket.wait(std::time::Duration::from_mins(1)).unwrap();
+        let ticket = manager.save(Snapshot::new(epoch).model(model())).unwrap();
+        ticket.wait(Duration::from_mins(1)).unwrap();
         assert_eq!(manager.list_checkpoints().unwrap(), [epoch]);
     }
     let old = load_zarr_group(dir.join("epoch_0007"), MissingChunks::Refuse).unwrap();
-    assert_eq!(old.model_state.len(), 8);
+    assert_eq!(old.model().unwrap().len(), 8);
 }

@@ -4,7 +4,9 @@
 //! was reported as durable, and is killed at a random moment. Whatever is in the directory is then compared here
 //! immediately, and by zarr-python from a copy.
 
-use qstore::{CheckpointManager, CheckpointSettings, Checkpoints, Layout, StateDict, Tensor};
+use qstore::{
+    CheckpointManager, CheckpointSettings, Checkpoints, Layout, Snapshot, StateDict, Tensor,
+};
 use qstore_tests::readers;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -59,9 +61,10 @@ fn the_one_that_is_killed() {
     let manager = CheckpointManager::open(dir.join("checkpoints"), settings(layout)).unwrap();
     let first = Journal::read(&dir).begun + 1;
     for seed in first.. {
-        writeln!(journal, "begin {seed}").unwrap();
-        manager.save(epoch_of(seed), model(seed), None, None).unwrap().wait(LONG).unwrap();
-        writeln!(journal, "durable {seed}").unwrap();
+        // One write each: a kill must not leave half a line that the next program continues.
+        journal.write_all(format!("begin {seed}\n").as_bytes()).unwrap();
+        manager.save(Snapshot::new(epoch_of(seed)).model(model(seed))).unwrap().wait(LONG).unwrap();
+        journal.write_all(format!("durable {seed}\n").as_bytes()).unwrap();
     }
 }
 
@@ -114,7 +117,7 @@ fn kills_at_random_leave_whole_checkpoints_and_the_last_one_that_was_acknowledge
         // The run can be continued.
         let manager = CheckpointManager::open(tmp.path().join("checkpoints"), settings(layout));
         let mut manager = manager.unwrap();
-        manager.save(99, model(99), None, None).unwrap().wait(LONG).unwrap();
+        manager.save(Snapshot::new(99).model(model(99))).unwrap().wait(LONG).unwrap();
         assert_eq!(manager.latest_checkpoint().unwrap(), Some(99));
         // What a save has replaced is removed after the acknowledgement.
         manager.close(LONG).unwrap();
@@ -157,7 +160,7 @@ fn check(dir: &Path, copy: &Path, journal: &Journal, layout: Layout) -> Vec<Valu
     let listed = checkpoints.list_checkpoints().unwrap();
     let latest = checkpoints.load_latest().unwrap().expect("one save was acknowledged at least");
     assert!(latest.skipped.is_empty(), "{:?}", latest.skipped);
-    let newest = seed_of(&latest.checkpoint.model_state);
+    let newest = seed_of(latest.checkpoint.model().unwrap());
     assert!((journal.durable..=journal.begun).contains(&newest), "{newest}");
     assert!(listed.len() <= KEEP_LAST + 1, "{listed:?}");
     copy_tree(dir, copy);
@@ -165,7 +168,7 @@ fn check(dir: &Path, copy: &Path, journal: &Journal, layout: Layout) -> Vec<Valu
     let mut members = Vec::new();
     for epoch in listed {
         checkpoints.verify(epoch).unwrap();
-        let seed = seed_of(&checkpoints.load(epoch).unwrap().model_state);
+        let seed = seed_of(checkpoints.load(epoch).unwrap().model().unwrap());
         assert_eq!(epoch_of(seed), epoch);
         let mut name = format!("epoch_{epoch:04}");
         members.push(name.clone());

@@ -7,7 +7,7 @@ use qstore::buffer::Sink;
 use qstore::parquet::{Durability, Follow, MetricsFile, MetricsLog, ReadError, Table, Values};
 use qstore::storage::{FileSystem, MemoryFs};
 use qstore::{Row, WriterSettings};
-use qstore_tests::fault::{Failure, Fault, FaultFs};
+use qstore_storage::testing::{Failure, Fault, FaultFs};
 use qstore_tests::metrics_run::{self, ways};
 use qstore_tests::promises::Promises;
 use std::path::{Path, PathBuf};

@@ -23,7 +23,7 @@ fn check(path: &str, sentence: &str) {
 fn unflushed(rows_per_second: usize) -> usize {
     let (logger, writer) = (LoggerSettings::default(), WriterSettings::default());
     let rows = |time: Duration| rows_per_second * time.as_millis() as usize / 1_000;
-    let waiting = writer.flush_interval.min(rows(writer.flush_every));
+    let waiting = writer.flush_interval.min(rows(writer.flush_after));
     let in_the_ring = rows(RING_LINGER).min(logger.buffer_size / 2);
     waiting + rows(writer.publish_pause_min) + in_the_ring
 }
@@ -40,7 +40,7 @@ fn every_page_gives_the_time_that_a_row_waits_in_the_ring() {
         &format!("plus those of the last {linger} ms, which are in the ring"),
     );
     check("docs/architecture.md", &format!("when the ring is half full, or after {linger} ms,"));
-    check("README.md", &format!("or `flush_every`, plus {linger} ms in the ring"));
+    check("README.md", &format!("or `flush_after`, plus {linger} ms in the ring"));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn no_page_gives_another_time_for_the_ring() {
 fn the_loss_window_is_computed_from_the_default_settings() {
     let writer = WriterSettings::default();
     let (slow, fast) = (unflushed(10), unflushed(10_000));
-    let (rows, seconds) = (writer.flush_interval, writer.flush_every.as_secs());
+    let (rows, seconds) = (writer.flush_interval, writer.flush_after.as_secs());
     // A fast run reaches the row limit first, a slow one both at the same time.
     assert_eq!(slow / 10, seconds as usize);
     let share = fast as f64 / 10_000.0;

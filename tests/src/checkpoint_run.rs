@@ -3,7 +3,7 @@
 
 use crate::promises::Promises;
 use qstore::storage::FileSystem;
-use qstore::{CheckpointManager, CheckpointSettings, Layout, StateDict, Tensor};
+use qstore::{CheckpointManager, CheckpointSettings, Layout, Snapshot, StateDict, Tensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,10 +86,10 @@ pub fn run(dir: &Path, storage: &Arc<dyn FileSystem>, way: Way, told: &Promises)
         let save = || {
             // The result may be an earlier, unreported failure; then this save has not started.
             let outcome = manager
-                .save(epoch, model(seed), None, None)
+                .save(Snapshot::new(epoch).model(model(seed)))
                 .and_then(|ticket| ticket.wait(PATIENCE));
-            let is_told = outcome.is_ok() || manager.health().is_err();
-            assert!(is_told, "a save has failed, and the manager is in good health");
+            let is_reported = outcome.is_ok() || manager.health().is_err();
+            assert!(is_reported, "a save has failed, and the manager is in good health");
             outcome.is_ok()
         };
         if !(0..4).any(|_| save()) {
@@ -116,21 +116,22 @@ pub fn check(dir: &Path, storage: &Arc<dyn FileSystem>, way: Way, acknowledged: 
     assert!(listed.len() <= KEEP_LAST + 1, "{listed:?} are too many");
     let load = |epoch| {
         let loaded = manager.load(epoch).unwrap_or_else(|error| panic!("epoch {epoch}: {error}"));
-        seed_of(&loaded.model_state)
+        seed_of(loaded.model().unwrap())
     };
     for epoch in &listed {
         let seed = load(*epoch);
         assert_eq!(EPOCHS[seed as usize - 1], *epoch, "it was saved under another epoch");
     }
     let latest = manager.load_latest().expect("the latest can be loaded");
-    let newest = latest.as_ref().map_or(0, |latest| seed_of(&latest.checkpoint.model_state));
+    let newest = latest.as_ref().map_or(0, |latest| seed_of(latest.checkpoint.model().unwrap()));
     assert!(newest >= acknowledged, "save {newest} is the latest, {acknowledged} was acknowledged");
     assert!(latest.is_none_or(|latest| latest.skipped.is_empty()), "one had to be passed over");
     if acknowledged > 0 {
         let epoch = EPOCHS[acknowledged as usize - 1];
         assert!(listed.contains(&epoch) && load(epoch) >= acknowledged, "epoch {epoch} is gone");
     }
-    let saved = manager.save(999, model(77), None, None).and_then(|ticket| ticket.wait(PATIENCE));
+    let saved =
+        manager.save(Snapshot::new(999).model(model(77))).and_then(|ticket| ticket.wait(PATIENCE));
     saved.expect("a new save works at once");
     manager.close(PATIENCE).expect("it can be closed");
     let kept = open().list_checkpoints().expect("it can be listed");
@@ -138,7 +139,7 @@ pub fn check(dir: &Path, storage: &Arc<dyn FileSystem>, way: Way, acknowledged: 
     let manager = open();
     assert_eq!(manager.list_checkpoints().expect("it can be listed"), kept, "opened once more");
     assert_eq!(manager.latest_checkpoint().expect("it can be listed"), Some(999));
-    assert_eq!(seed_of(&manager.load(999).expect("it is there").model_state), 77);
+    assert_eq!(seed_of(&manager.load(999).expect("it is there").model().unwrap()), 77);
     let staging = storage.metadata(&home.join(".staging")).expect("it can be looked for");
     assert!(staging.is_none(), "something is left over");
 }

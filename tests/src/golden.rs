@@ -1,8 +1,8 @@
 //! Golden files: small files of each version of the format, valid and damaged, with a list of what they must
 //! contain. Every later version must read them, or refuse them with the error in the list.
 //!
-//! `tests/golden/v1` was created once by `cargo run -p qstore-tests --example golden -- tests/golden/v1` and
-//! is never created again. The list, `expected.json`, records what was put into each file, not what some
+//! `tests/golden/vN` was created once, by `cargo run -p qstore-tests --example golden -- tests/golden/vN` of
+//! the first release with version N, and is never created again. The list, `expected.json`, records what was put into each file, not what some
 //! reader made of it.
 
 mod checkpoints;

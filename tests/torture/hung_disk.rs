@@ -8,7 +8,8 @@ use crate::trial::Trial;
 use qstore::schema::Row;
 use qstore::storage::{MemoryFs, read_all};
 use qstore::{
-    AsyncBuffer, AsyncMetricsWriter, CheckpointManager, CheckpointSettings, WriterSettings,
+    AsyncBuffer, AsyncMetricsWriter, CheckpointManager, CheckpointSettings, Snapshot,
+    WriterSettings,
 };
 use qstore::{StateDict, Tensor};
 use qstore_storage::testing::{Failure, Fault, FaultFs, Gate};
@@ -40,7 +41,7 @@ pub(crate) fn run(trial: &Arc<Trial>) {
         let storage = failing(&MemoryFs::new(), Fault::Never, Failure::Io);
         let manager = open(&storage);
         let opening = storage.operations();
-        let ticket = manager.save(1, model(1), None, None).expect("it is taken");
+        let ticket = manager.save(Snapshot::new(1).model(model(1))).expect("it is taken");
         ticket.wait(PATIENCE).expect("nothing hangs");
         (opening, storage.operations())
     };
@@ -111,7 +112,7 @@ fn checkpoints_hang(at: usize) {
     let storage = failing(&memory, Fault::Once(at), Failure::Hang(Arc::clone(&gate)));
     let mut manager = open(&storage);
     let save = |epoch: u64| {
-        let ticket = manager.save(epoch, model(epoch as i64), None, None);
+        let ticket = manager.save(Snapshot::new(epoch).model(model(epoch as i64)));
         ticket.expect("it is taken without waiting")
     };
     let first = save(1);
@@ -124,5 +125,5 @@ fn checkpoints_hang(at: usize) {
     }
     manager.close(PATIENCE).expect("it can be closed");
     assert_eq!(manager.list_checkpoints().expect("it can be listed"), [1, 2]);
-    assert_eq!(manager.load(2).expect("it is there").model_state, model(2));
+    assert_eq!(manager.load(2).expect("it is there").model(), Some(&model(2)));
 }

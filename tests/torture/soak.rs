@@ -9,7 +9,7 @@
 
 use crate::trial::Trial;
 use qstore::parquet::{Compression, MetricsFile};
-use qstore::{AsyncMetricsLogger, CheckpointManager, CheckpointSettings, LoggerSettings};
+use qstore::{AsyncMetricsLogger, CheckpointManager, CheckpointSettings, LoggerSettings, Snapshot};
 use qstore::{Layout, MetricsRow, StateDict, Tensor, WriterSettings};
 use std::fs;
 use std::sync::Arc;
@@ -72,7 +72,10 @@ fn soak(trial: &Trial, name: &str, compression: Compression, turns: u64) -> Vec<
                 let values = Tensor::from_vec(vec![turn as f32; 50_000], [50_000]);
                 let values = values.expect("the shape fits");
                 let model = StateDict::from_iter([("w", values)]);
-                manager.save(turn, model, None, None).map(drop).expect("earlier saves are done");
+                manager
+                    .save(Snapshot::new(turn).model(model))
+                    .map(drop)
+                    .expect("earlier saves are done");
             }
         });
         samples.push((started.elapsed().as_secs_f64(), resident(), open_files()));

@@ -8,7 +8,9 @@
 use crate::trial::Trial;
 use qstore::parquet::{MetricsFile, MetricsLog};
 use qstore::schema::Row;
-use qstore::{CheckpointManager, CheckpointSettings, Layout, StateDict, Tensor, WriterSettings};
+use qstore::{
+    CheckpointManager, CheckpointSettings, Layout, Snapshot, StateDict, Tensor, WriterSettings,
+};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -176,11 +178,11 @@ fn checkpoints(work: &Path, layout: Layout) {
     for epoch in [1, 2, 3] {
         let _ = manager.load(epoch);
         let saved = manager
-            .save(epoch, model(epoch as i64), None, None)
+            .save(Snapshot::new(epoch).model(model(epoch as i64)))
             .and_then(|ticket| ticket.wait(PATIENCE));
         if saved.is_ok() {
             let loaded = manager.load(epoch).expect("what was saved can be loaded");
-            assert_eq!(loaded.model_state, model(epoch as i64));
+            assert_eq!(loaded.model(), Some(&model(epoch as i64)));
         }
     }
     let _ = manager.list_checkpoints();

@@ -19,7 +19,7 @@ pub(crate) fn run(
     model: &StateDict,
     torch: Option<&Torch>,
 ) -> Result<Vec<Row>> {
-    let lz4 = CheckpointSettings::default().compression(Compression::Lz4);
+    let lz4 = CheckpointSettings::default().compression(Compression::LZ4);
     let manager = CheckpointManager::open(scratch.join("borrowed"), lz4.clone())?;
     let tensors = model::tensors(model)?;
     let arena = StagingArena::new(2 * model.tensor_bytes());
@@ -42,7 +42,7 @@ pub(crate) fn run(
         Contender::new(stall, || {
             let started = Instant::now();
             let snapshot = arena.copy_state(model)?;
-            let ticket = manager.save(0, snapshot, None, None)?;
+            let ticket = manager.save(Snapshot::new(0).model(snapshot))?;
             let stall = started.elapsed().as_secs_f64() * 1e3;
             ticket.wait(TIMEOUT)?;
             Ok(stall)
@@ -70,7 +70,7 @@ pub(crate) fn run(
         contenders.push(Contender::new(measure, move || {
             let alone = train(|| Ok(()))?;
             let beside = train(|| {
-                let _ticket = manager.save(0, model.clone(), None, None)?;
+                let _ticket = manager.save(Snapshot::new(0).model(model.clone()))?;
                 Ok(())
             })?;
             while manager.pending() > 0 {
@@ -123,7 +123,7 @@ pub(crate) fn kinds(scratch: &Path) -> Result<Vec<Row>> {
         ("fastest", CheckpointSettings::fastest()),
         ("default", CheckpointSettings::default()),
         ("smallest", CheckpointSettings::smallest()),
-        ("none", CheckpointSettings::default().compression(Compression::None)),
+        ("none", CheckpointSettings::default().compression(Compression::NONE)),
     ];
     let mut contenders = Vec::new();
     for (preset, settings) in presets {
@@ -138,7 +138,7 @@ pub(crate) fn kinds(scratch: &Path) -> Result<Vec<Row>> {
                 [measure("ratio", "×"), measure("save_mb_s", "MB/s"), measure("load_mb_s", "MB/s")];
             contenders.push(Contender::several(measures, move || {
                 let started = Instant::now();
-                let saved = manager.save(0, model.clone(), None, None)?.wait(TIMEOUT)?;
+                let saved = manager.save(Snapshot::new(0).model(model.clone()))?.wait(TIMEOUT)?;
                 let save = started.elapsed().as_secs_f64();
                 let started = Instant::now();
                 black_box(manager.load(0)?);

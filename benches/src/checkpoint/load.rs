@@ -60,7 +60,7 @@ fn qstore(dir: &Path) -> Result<f64> {
     let manager = CheckpointManager::open(dir, CheckpointSettings::default())?;
     let started = Instant::now();
     let loaded = black_box(manager.load(checkpoint::EPOCH)?);
-    complete(loaded.model_state.len(), started.elapsed().as_secs_f64())
+    complete(loaded.model().unwrap().len(), started.elapsed().as_secs_f64())
 }
 
 fn qstore_one(dir: &Path) -> Result<f64> {

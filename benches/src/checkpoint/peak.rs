@@ -16,12 +16,12 @@ pub(super) const PEAK_1GB: Kind = ("peak-1gb", |dir| peak(dir, model::GB_1));
 
 fn peak(dir: &Path, size: Size) -> Result<f64> {
     let model = model::bf16_like(size)?;
-    let settings = CheckpointSettings::default().compression(Compression::Lz4);
+    let settings = CheckpointSettings::default().compression(Compression::LZ4);
     let manager = CheckpointManager::open(dir, settings)?;
-    manager.save(0, model.clone(), None, None)?.wait(TIMEOUT)?;
+    manager.save(Snapshot::new(0).model(model.clone()))?.wait(TIMEOUT)?;
     fs::write("/proc/self/clear_refs", "5")?; // the highest so far is forgotten
     let before = memory("VmRSS:")?;
-    manager.save(0, model.clone(), None, None)?.wait(TIMEOUT)?;
+    manager.save(Snapshot::new(0).model(model.clone()))?.wait(TIMEOUT)?;
     Ok((memory("VmHWM:")? - before) / 1e3)
 }
 

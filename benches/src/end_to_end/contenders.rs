@@ -209,7 +209,7 @@ impl Storage for Ours {
     fn save(&mut self, epoch: u64, model: &StateDict) -> Result {
         let snapshot = self.arena.copy_state(model)?;
         // A save that fails is reported by the next call and by `health`.
-        let _ticket = self.checkpoints.save(epoch, snapshot, None, None)?;
+        let _ticket = self.checkpoints.save(Snapshot::new(epoch).model(snapshot))?;
         Ok(())
     }
 

@@ -56,7 +56,7 @@ fn contenders<'a>(
     let x = megabytes as f64;
     let safe = format!("scaling_safetensors_s_{size}");
     let mut contenders = Vec::new();
-    for (compression, word) in [(Compression::Lz4, "lz4"), (Compression::Zstd, "zstd3")] {
+    for (compression, word) in [(Compression::LZ4, "lz4"), (Compression::ZSTD, "zstd3")] {
         let settings = CheckpointSettings::default().compression(compression).keep_last(1);
         let manager = CheckpointManager::open(home.join(word), settings)?;
         let measure = Measure::ours(
@@ -68,7 +68,7 @@ fn contenders<'a>(
         let measure = measure.on_curve("bytes", &format!("q-store, {word}"), x);
         contenders.push(Contender::new(measure, move || {
             let started = Instant::now();
-            manager.save(0, state.clone(), None, None)?.wait(Duration::from_mins(10))?;
+            manager.save(Snapshot::new(0).model(state.clone()))?.wait(Duration::from_mins(10))?;
             Ok(started.elapsed().as_secs_f64())
         }));
     }

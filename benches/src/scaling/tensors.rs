@@ -73,7 +73,7 @@ fn contenders<'a>(
                 .on_curve("tensors_load", series, x);
         contenders.push(Contender::several([saving, loading], move || {
             let started = Instant::now();
-            manager.save(0, state.clone(), None, None)?.wait(Duration::from_mins(5))?;
+            manager.save(Snapshot::new(0).model(state.clone()))?.wait(Duration::from_mins(5))?;
             let saved = milliseconds(started);
             let started = Instant::now();
             manager.load(0)?;

@@ -30,7 +30,7 @@ use std::time::SystemTime;
 ///     .meta("val_loss", 0.25);
 /// assert_eq!(snapshot.parts.names().collect::<Vec<_>>(), ["model", "scheduler", "rng"]);
 /// assert_eq!(snapshot.metadata.float("val_loss"), Some(0.25));
-/// # Ok::<(), qstore_schema::Error>(())
+/// # Ok::<(), qstore_schema::TensorError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

@@ -120,7 +120,8 @@ impl<R: Record + Send + 'static> ParquetMetricsLogger<R> {
         writer: WriterSettings,
     ) -> Result<Self, OpenError<WriteError>> {
         let (priority, on_start) = (writer.priority, settings.on_start.clone());
-        let log = MetricsLog::open_in(file_system, output_path, writer).map_err(|error| OpenError::Sink(error.into()))?;
+        let log = MetricsLog::open_in(file_system, output_path, writer)
+            .map_err(|error| OpenError::Sink(error.into()))?;
         Self::with_sink(
             log,
             settings.on_start(move || {

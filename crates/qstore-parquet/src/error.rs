@@ -53,7 +53,7 @@ pub enum OpenError {
     },
     /// The row type declares columns that no file can have.
     #[error("the row type cannot be stored: {0}")]
-    Schema(#[from] qstore_schema::Error),
+    Schema(#[from] qstore_schema::ColumnError),
     /// A file operation failed.
     #[error(transparent)]
     Storage(#[from] qstore_storage::Error),

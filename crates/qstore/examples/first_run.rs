@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut weights, first_epoch) = match manager.load_latest()? {
         Some(latest) => {
             let checkpoint = latest.checkpoint;
-            let weights = checkpoint.model_state.tensor("weights").ok_or("no weights")?;
+            let weights = checkpoint.model().unwrap().tensor("weights").ok_or("no weights")?;
             (weights.as_slice::<f32>()?.to_vec(), checkpoint.epoch + 1)
         }
         None => (vec![0.0_f32; 8], 0),
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             logger.log_step(MetricsRow::step(epoch.try_into()?, step.try_into()?, loss))?;
         }
         let model = StateDict::from_iter([("weights", Tensor::from_slice(&weights, [8])?)]);
-        let _ticket = manager.save(epoch, model, None, None)?;
+        let _ticket = manager.save(Snapshot::new(epoch).model(model))?;
     }
     let summary = logger.stop(PATIENCE)?;
     manager.close(PATIENCE)?;

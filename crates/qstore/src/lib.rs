@@ -13,6 +13,7 @@
 //! | to log metrics in one line | [`AsyncMetricsLogger`] | `qstore-logger` |
 //! | to write rows to one Parquet file | [`AsyncMetricsWriter`] | `qstore-parquet` |
 //! | to save and load checkpoints | [`CheckpointManager`] | `qstore-zarr` |
+//! | to store checkpoints elsewhere, or know what one is | [`checkpoint`] | `qstore-checkpoint` |
 //! | a ring whose push never waits | [`AsyncBuffer`] | `qstore-buffer` |
 //! | to end a run on Ctrl-C without losing a row | [`StopSignal`] | `qstore-signal` |
 //! | rows, tensors, nested state | [`schema`] | `qstore-schema` |
@@ -20,7 +21,7 @@
 //!
 //! ```
 //! use qstore::{AsyncMetricsLogger, CheckpointManager, CheckpointSettings, MetricsRow};
-//! use qstore::{StateDict, Tensor};
+//! use qstore::{Snapshot, StateDict, Tensor};
 //! use std::time::Duration;
 //!
 //! # let run = tempfile::tempdir()?;
@@ -36,13 +37,13 @@
 //!     logger.log_step(MetricsRow::step(epoch.into(), 0, 0.5).with("accuracy", 0.9))?;
 //!
 //!     let model = StateDict::from_iter([("weights", Tensor::from_slice(&weights, [32, 32])?)]);
-//!     let _ticket = manager.save(epoch.into(), model, None, None)?; // returns at once
+//!     let _ticket = manager.save(Snapshot::new(epoch.into()).model(model))?; // returns at once
 //! }
 //!
 //! logger.stop(PATIENCE)?;
 //! manager.close(PATIENCE)?;
 //! let restored = manager.load(2)?;
-//! assert_eq!(restored.model_state.tensor("weights").unwrap().as_slice::<f32>()?, weights);
+//! assert_eq!(restored.model().unwrap().tensor("weights").unwrap().as_slice::<f32>()?, weights);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -68,7 +69,8 @@ pub use qstore_buffer::{
     AsyncBuffer, BufferSettings, BufferStats, DrainError, Hooks, Loss, Overflow, PushError,
 };
 pub use qstore_schema::{
-    Dtype, Key, Logged, QuantumMetrics, Record, Row, State, StateDict, Tensor, TrainingMetrics, Value,
+    Dtype, Key, Logged, QuantumMetrics, Record, Row, State, StateDict, Tensor, TrainingMetrics,
+    Value,
 };
 pub use qstore_settings::{Codec, Compression, SettingError};
 pub use qstore_signal::StopSignal;
@@ -82,23 +84,23 @@ pub use qstore_logger::{
 };
 #[cfg(feature = "metrics")]
 pub use qstore_parquet as parquet;
-/// Why a metrics file could not be opened, written or read.
-#[cfg(feature = "metrics")]
-pub use qstore_parquet::Error as MetricsError;
 #[cfg(feature = "metrics")]
 pub use qstore_parquet::{
     AsyncMetricsWriter, Durability, MetricsFile, WriterSettings, WriterStats, validate,
 };
 
 #[cfg(feature = "checkpoints")]
+pub use qstore_checkpoint as checkpoint;
+#[cfg(feature = "checkpoints")]
+pub use qstore_checkpoint::retention::Goal;
+#[cfg(feature = "checkpoints")]
+pub use qstore_checkpoint::{
+    Checkpoint, CheckpointInfo, CheckpointStore, Counter, Latest, Layout, LoadError, Outcome,
+    SaveError, Saved, Select, Snapshot,
+};
+#[cfg(feature = "checkpoints")]
 pub use qstore_zarr as zarr;
-/// Why a checkpoint could not be saved, found or loaded.
-#[cfg(feature = "checkpoints")]
-pub use qstore_zarr::Error as CheckpointError;
-#[cfg(feature = "checkpoints")]
-pub use qstore_zarr::retention::Goal;
 #[cfg(feature = "checkpoints")]
 pub use qstore_zarr::{
-    Busy, Checkpoint, CheckpointInfo, CheckpointManager, CheckpointSettings, CheckpointStore,
-    Checkpoints, Latest, Layout, SaveTicket, Saved, Select,
+    Busy, CheckpointManager, CheckpointReader, CheckpointSettings, Checkpoints, SaveTicket,
 };

@@ -6,7 +6,7 @@ use crate::stored_zip::{self, Parts};
 use qstore::schema::{Dtype, State, StateDict, Tensor};
 use qstore::storage::{EntryKind, FileSystem, MemoryFs, read_all};
 use qstore::zarr::Compression;
-use qstore::{CheckpointManager, CheckpointSettings, Checkpoints, Layout};
+use qstore::{CheckpointManager, CheckpointSettings, Checkpoints, Layout, Snapshot};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -61,12 +61,24 @@ fn saved(model: StateDict, optimizer: Option<StateDict>, settings: CheckpointSet
     let manager = CheckpointManager::open_in(Arc::new(memory.clone()), DIR, settings);
     let manager = manager.expect("the memory has a directory");
     let metadata = metadata();
-    let ticket = manager.save(1, model, optimizer, Some(metadata)).expect("it can be saved");
+    let mut snapshot = Snapshot::new(1).model(model).metadata(metadata);
+    if let Some(optimizer) = optimizer {
+        snapshot = snapshot.optimizer(optimizer).part("scheduler", scheduler());
+    }
+    let ticket = manager.save(snapshot).expect("it can be saved");
     ticket.wait(Duration::from_secs(60)).expect("the memory has room");
     let mut parts = Parts::new();
     collect(&memory, DIR, "", &mut parts);
     parts.retain(|(name, _)| name.starts_with(TREE));
     parts
+}
+
+/// A part of plain values and of raw bytes.
+fn scheduler() -> StateDict {
+    let mut scheduler = StateDict::from_iter([("last_epoch", State::from(41_i64))]);
+    scheduler
+        .insert("rng", Tensor::from_vec((0..32).collect::<Vec<u8>>(), [32]).expect("32 bytes"));
+    scheduler
 }
 
 fn metadata() -> StateDict {
@@ -97,16 +109,19 @@ pub fn make_checkpoints(root: &Path) -> Map<String, Value> {
         all.insert(format!("checkpoints/{name}"), expected);
     };
     let holds = |model: &StateDict, optimizer: Option<&StateDict>| {
-        let optimizer = optimizer.map(plain_state::dict);
-        json!({"model": plain_state::dict(model), "optimizer": optimizer,
-            "metadata": plain_state::dict(&metadata())})
+        let mut parts = vec![("model", plain_state::dict(model))];
+        if let Some(optimizer) = optimizer {
+            parts.push(("optimizer", plain_state::dict(optimizer)));
+            parts.push(("scheduler", plain_state::dict(&scheduler())));
+        }
+        json!({"parts": parts, "metadata": plain_state::dict(&metadata())})
     };
     let settings = CheckpointSettings::default;
     for (name, compression) in [
-        ("none", Compression::None),
-        ("zstd", Compression::Zstd),
-        ("lz4", Compression::Lz4),
-        ("gzip", Compression::Gzip),
+        ("none", Compression::NONE),
+        ("zstd", Compression::ZSTD),
+        ("lz4", Compression::LZ4),
+        ("gzip", Compression::GZIP),
     ] {
         let (model, optimizer) = (nested(), nested());
         let parts =
@@ -123,7 +138,7 @@ pub fn make_checkpoints(root: &Path) -> Map<String, Value> {
     add("directory_with_digests", &shared, holds(&nested(), None));
 
     let refuse = |error: &str, says: &str| json!({"error": error, "says": says});
-    let zip = saved(nested(), None, settings().compression(Compression::None)).remove(0).1;
+    let zip = saved(nested(), None, settings().compression(Compression::NONE)).remove(0).1;
     let one = |bytes: Vec<u8>| vec![(ZIP.to_owned(), bytes)];
     let chunk = 66; // the first entry's data begins at 64
     let flipped = damaged(&zip, |bytes| bytes[chunk] ^= 1);
@@ -134,7 +149,7 @@ pub fn make_checkpoints(root: &Path) -> Map<String, Value> {
     let longer = damaged(&zip, |bytes| bytes.push(0));
     add("damaged/a_byte_longer", &one(longer), refuse("Damaged", "its end"));
     let flipped = damaged(&zip, |bytes| {
-        let at = find(bytes, b"\"version\":1");
+        let at = find(bytes, b"\"version\":2");
         bytes[at + 10] = b'7';
     });
     let says = "it does not match its own checksum";
@@ -147,10 +162,10 @@ pub fn make_checkpoints(root: &Path) -> Map<String, Value> {
     let manifest = parts.iter().position(|(path, _)| path == stored_zip::MANIFEST);
     let (_, sealed) = parts.remove(manifest.expect("it has one"));
     let text = String::from_utf8(sealed).expect("it is JSON");
-    let later = stored_zip::reseal(&text.replace("\"version\":1", "\"version\":2"));
+    let later = stored_zip::reseal(&text.replace("\"version\":2", "\"version\":3"));
     // The chunk keys are those of a directory, which the archive's reader accepts as well.
     let later = one(stored_zip::zip(&parts, &later));
-    add("damaged/of_a_later_version", &later, refuse("UnsupportedVersion", "version 2"));
+    add("damaged/of_a_later_version", &later, refuse("UnsupportedVersion", "version 3"));
 
     let without = |what: &str| -> Parts {
         let gone = format!("{TREE}/{what}");
@@ -175,7 +190,7 @@ pub fn make_checkpoints(root: &Path) -> Map<String, Value> {
 
 fn find(bytes: &[u8], text: &[u8]) -> usize {
     let found = bytes.windows(text.len()).position(|window| window == text);
-    found.expect("the text stands there")
+    found.expect("the text is there")
 }
 
 /// Loads and verifies a golden checkpoint.
@@ -190,10 +205,17 @@ pub fn check_checkpoint(root: &Path, name: &str, expected: &Value) {
         Ok(loaded) => {
             verified.expect(name);
             assert_eq!(checkpoints.list_checkpoints().expect(name), [1]);
-            let optimizer = loaded.optimizer_state.as_ref().map(plain_state::dict);
-            assert_eq!(plain_state::dict(&loaded.model_state), expected["model"], "{name}");
-            assert_eq!(json!(optimizer), expected["optimizer"], "{name}");
-            assert_eq!(plain_state::dict(&loaded.metadata), expected["metadata"], "{name}");
+            let parts = loaded.parts.iter().map(|(name, state)| (name, plain_state::dict(state)));
+            let parts: Vec<_> = parts.collect();
+            // Version 1 had exactly a model and, perhaps, an optimizer.
+            let known = ["model", "optimizer"].map(|name| (name, expected[name].clone()));
+            let of_version_1: Vec<_> =
+                known.into_iter().filter(|(_, state)| !state.is_null()).collect();
+            match expected.get("parts") {
+                Some(expected) => assert_eq!(json!(parts), *expected, "{name}"),
+                None => assert_eq!(parts, of_version_1, "{name}"),
+            }
+            assert_eq!(plain_state::dict(loaded.metadata()), expected["metadata"], "{name}");
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::stored_zip::{MANIFEST, Parts, resealed, sealed_manifest, zip};
 use qstore::schema::{State, StateDict, Tensor};
 use qstore::storage::{EntryKind, FileSystem, MemoryFs, create_dir_all, read_all};
 use qstore::zarr::{Compression, MissingChunks, load_zarr_group_in};
-use qstore::{CheckpointManager, CheckpointSettings, Checkpoints, Layout, Select};
+use qstore::{CheckpointManager, CheckpointSettings, Checkpoints, Layout, Select, Snapshot};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -39,7 +39,7 @@ fn read(memory: &MemoryFs) {
     assert_eq!(listed, [1], "what can be opened is listed");
     let _ = reader.info();
     let Ok(tensors) = reader.tensors() else {
-        assert!(checkpoints.load(1).is_err(), "a tensor that makes no sense is not loaded");
+        assert!(checkpoints.load(1).is_err(), "a malformed tensor is not loaded");
         return;
     };
     let claimed = tensors.iter().fold(0_u64, |sum, tensor| sum.saturating_add(tensor.bytes));
@@ -50,8 +50,7 @@ fn read(memory: &MemoryFs) {
     let loaded = checkpoints.load(1);
     assert_eq!(verified.is_ok(), loaded.is_ok(), "{verified:?}");
     if let Ok(loaded) = loaded {
-        let optimizer = loaded.optimizer_state.as_ref().map_or(0, StateDict::tensor_bytes);
-        assert_eq!(loaded.model_state.tensor_bytes() + optimizer, claimed);
+        assert_eq!(loaded.parts.tensor_bytes(), claimed);
         let some = checkpoints.load_tensors(1, &Select::All).expect("all could be loaded");
         assert_eq!(some.len(), tensors.len());
     }
@@ -62,7 +61,7 @@ pub(super) fn zip_seeds() -> Vec<Vec<u8>> {
         let memory = saved(Layout::SingleFile, compression);
         read_all(&memory, Path::new(ZIP)).expect("it is there")
     };
-    [Compression::None, Compression::Zstd, Compression::Lz4, Compression::Gzip].map(zip).into()
+    [Compression::NONE, Compression::ZSTD, Compression::LZ4, Compression::GZIP].map(zip).into()
 }
 
 /// The entries except the manifest, which is made to match them.
@@ -83,7 +82,7 @@ pub(super) fn parts_seeds() -> Vec<Vec<u8>> {
         parts.retain(|(name, _)| name != MANIFEST);
         pack(&parts)
     };
-    let mut seeds: Vec<_> = [Compression::None, Compression::Zstd, Compression::Lz4]
+    let mut seeds: Vec<_> = [Compression::NONE, Compression::ZSTD, Compression::LZ4]
         .map(|compression| seed(Layout::Directory, compression))
         .into();
     // A bomb: a chunk of zeros that is a thousand times its stored length.
@@ -91,7 +90,7 @@ pub(super) fn parts_seeds() -> Vec<Vec<u8>> {
         [("zeros", Tensor::from_vec(vec![0_u8; 1 << 20], [1 << 20]))]
             .map(|(name, tensor)| (name, tensor.expect("as many as there are"))),
     );
-    let mut parts = tree(&saved_state(zeros, Layout::Directory, Compression::Zstd));
+    let mut parts = tree(&saved_state(zeros, Layout::Directory, Compression::ZSTD));
     parts.retain(|(name, _)| name != MANIFEST);
     seeds.push(pack(&parts));
     seeds
@@ -101,7 +100,7 @@ pub(super) fn parts_seeds() -> Vec<Vec<u8>> {
 fn good_parts() -> Parts {
     static GOOD: OnceLock<Parts> = OnceLock::new();
     let good = GOOD.get_or_init(|| {
-        let mut parts = tree(&saved(Layout::Directory, Compression::None));
+        let mut parts = tree(&saved(Layout::Directory, Compression::NONE));
         parts.retain(|(name, _)| name != MANIFEST);
         parts
     });
@@ -123,7 +122,7 @@ pub(super) fn read_manifest(bytes: &[u8]) {
 }
 
 pub(super) fn manifest_seeds() -> Vec<Vec<u8>> {
-    let parts = tree(&saved(Layout::Directory, Compression::None));
+    let parts = tree(&saved(Layout::Directory, Compression::NONE));
     parts.into_iter().filter(|(name, _)| name == MANIFEST).map(|(_, bytes)| bytes).collect()
 }
 
@@ -141,7 +140,7 @@ pub(super) fn read_root(bytes: &[u8]) {
 }
 
 pub(super) fn root_seeds() -> Vec<Vec<u8>> {
-    let parts = tree(&saved(Layout::Directory, Compression::None));
+    let parts = tree(&saved(Layout::Directory, Compression::NONE));
     parts.into_iter().filter(|(name, _)| name == ROOT).map(|(_, bytes)| bytes).collect()
 }
 
@@ -172,7 +171,7 @@ pub(super) fn group_seeds() -> Vec<Vec<u8>> {
     ];
     // Our own checkpoint is a Zarr group as well.
     let seed = |compression| pack(&tree(&saved(Layout::Directory, compression)));
-    vec![pack(&plain), seed(Compression::None), seed(Compression::Zstd)]
+    vec![pack(&plain), seed(Compression::NONE), seed(Compression::ZSTD)]
 }
 
 /// Small tensors of several types and shapes, in several chunks, and nested metadata.
@@ -197,7 +196,8 @@ fn saved_state(state: StateDict, layout: Layout, compression: Compression) -> Me
     let manager = CheckpointManager::open_in(Arc::new(memory.clone()), DIR, settings);
     let manager = manager.expect("the memory has a directory");
     let metadata = StateDict::from_iter([("loss", 0.5)]);
-    let ticket = manager.save(1, state, None, Some(metadata)).expect("it can be saved");
+    let ticket =
+        manager.save(Snapshot::new(1).model(state).metadata(metadata)).expect("it can be saved");
     ticket.wait(Duration::from_secs(60)).expect("the memory has room");
     memory
 }

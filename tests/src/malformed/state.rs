@@ -3,7 +3,7 @@
 use qstore::schema::{Key, State, StateDict, Tensor};
 use qstore::storage::{EntryKind, FileSystem, MemoryFs, read_all};
 use qstore::zarr::{export_safetensors_in, import_safetensors_in};
-use qstore::{CheckpointManager, CheckpointSettings, Layout};
+use qstore::{CheckpointManager, CheckpointSettings, Layout, Snapshot};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,11 +59,11 @@ pub(super) fn read_names(bytes: &[u8]) {
         let settings = CheckpointSettings::default().workers(1).layout(layout);
         let manager = CheckpointManager::open_in(Arc::new(memory.clone()), DIR, settings);
         let manager = manager.expect("the memory has a directory");
-        let Ok(ticket) = manager.save(1, state.clone(), None, None) else { continue };
+        let Ok(ticket) = manager.save(Snapshot::new(1).model(state.clone())) else { continue };
         let patience = Duration::from_secs(60);
         ticket.wait(patience).expect("an accepted state is saved");
         let loaded = manager.load(1).expect("a saved state can be loaded");
-        assert_eq!(loaded.model_state, state);
+        assert_eq!(loaded.model(), Some(&state));
         // Nothing is outside the directory, and only plain names are in it.
         let lies_there: Vec<_> = memory.list(Path::new("/run")).expect("it is there");
         assert_eq!(lies_there.len(), 2, "{lies_there:?}");

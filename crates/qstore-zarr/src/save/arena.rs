@@ -54,7 +54,7 @@ pub enum ArenaError {
     },
     /// The bytes do not fit the type and the shape.
     #[error(transparent)]
-    Tensor(#[from] qstore_schema::Error),
+    Tensor(#[from] qstore_schema::TensorError),
 }
 
 /// How an arena's budget is used.

@@ -11,9 +11,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let weights: Vec<f32> = (0..10_000_u16).map(f32::from).collect();
     let model = StateDict::from_iter([("weights", Tensor::from_vec(weights, [100, 100])?)]);
 
-    let ticket = manager.save(1, model.clone(), None, None)?;
+    let ticket = manager.save(Snapshot::new(1).model(model.clone()))?;
     ticket.wait(Duration::from_secs(60))?;
-    assert_eq!(manager.load(1)?.model_state, model);
+    assert_eq!(manager.load(1)?.model().unwrap(), model);
     manager.close(Duration::from_secs(60))?;
     println!("saved, verified and loaded {:?}", manager.list_checkpoints()?);
     Ok(std::fs::remove_dir_all(&dir)?)
