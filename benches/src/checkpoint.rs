@@ -21,7 +21,7 @@ use crate::rivals::stock_zarrs;
 use crate::workload::model::{self, Size};
 use crate::{Result, Run};
 use qstore_schema::{StateDict, Tensor};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression, Layout};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression, Layout, Snapshot};
 use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::Write;
@@ -75,10 +75,9 @@ fn rivals(names: &[&str], size: Size) -> Vec<String> {
 
 /// How these settings save.
 pub(crate) fn note_of(settings: &CheckpointSettings) -> String {
-    let (codec, level) = (settings.compression, settings.compression_level);
-    let codec = match codec {
+    let codec = match settings.compression {
         Compression::NONE => "not compressed".to_owned(),
-        codec => format!("{codec} level {level}"),
+        Compression { codec, level } => format!("{codec} level {}", level.unwrap_or(3)),
     };
     let layout = match settings.layout {
         Layout::SingleFile => "one file",
@@ -260,7 +259,7 @@ fn loads<'a>(
         let safe = ["safetensors_load_s", "safetensors_load_owned_s"];
         let torch = ["torch_load_s", "dcp_load_s"];
         let beside: Vec<&str> = safe.into_iter().chain(python).chain(torch).collect();
-        let measure = Measure::ours(sized(name, size), "s", &[], note(compression.name()))
+        let measure = Measure::ours(sized(name, size), "s", &[], note(&compression.to_string()))
             .beside(rivals(&beside, size));
         contenders.push(contender(measure, load::QSTORE, dir_of(compression)));
     }

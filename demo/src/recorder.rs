@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use qstore::{
     AsyncMetricsLogger, CheckpointManager, CheckpointSettings, LoggerSettings, MetricsRow,
-    ParquetMetricsLogger, Row, SaveTicket, StateDict, TrainingMetrics, WriterSettings,
+    ParquetMetricsLogger, Row, SaveTicket, Snapshot, TrainingMetrics, WriterSettings,
 };
 
 use crate::journal::Journal;
@@ -76,12 +76,13 @@ impl Recorder {
     pub fn restore(&self) -> Result<Option<Restored>, Box<dyn Error>> {
         let Some(epoch) = self.manager.latest_checkpoint()? else { return Ok(None) };
         let checkpoint = self.manager.load(epoch)?;
+        let model = checkpoint.model().ok_or("the checkpoint has no model")?;
         let optimizer = checkpoint.optimizer().ok_or("the checkpoint has no optimizer")?;
-        let seed = checkpoint.metadata.int("seed").ok_or("the checkpoint has no seed")?;
+        let seed = checkpoint.metadata().int("seed").ok_or("the checkpoint has no seed")?;
         Ok(Some(Restored {
             next_epoch: epoch + 1,
             seed: u64::try_from(seed)?,
-            state: snapshot::restore(checkpoint.model().unwrap(), &optimizer)?,
+            state: snapshot::restore(model, optimizer)?,
         }))
     }
 
@@ -156,17 +157,18 @@ impl Recorder {
         let started = Instant::now();
         let model = snapshot::model(state)?;
         let optimizer = snapshot::optimizer(&state.adam, learning_rate)?;
-        let mut metadata = StateDict::from_iter([("seed", i64::try_from(seed)?)]);
-        metadata.insert("test_accuracy", accuracy);
-        let ticket = self
-            .manager
-            .save(Snapshot::new(epoch).model(model).optimizer(optimizer).metadata(metadata))?;
+        let snapshot = Snapshot::new(epoch)
+            .model(model)
+            .optimizer(optimizer)
+            .meta("seed", i64::try_from(seed)?)
+            .meta("test_accuracy", accuracy);
+        let ticket = self.manager.save(snapshot)?;
         self.in_storage_calls += started.elapsed();
         self.tickets.push((epoch, ticket));
         Ok(())
     }
 
-    /// Ends the recording and tells how it went.
+    /// Ends the recording and reports how it went.
     pub fn finish(mut self) -> Result<Summary, Box<dyn Error>> {
         for (epoch, ticket) in std::mem::take(&mut self.tickets) {
             ticket.wait(PATIENCE)?;

@@ -7,7 +7,9 @@ use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
 use crate::workload::model::{self, Kind, Size};
 use qstore_schema::{StateDict, Tensor};
-use qstore_zarr::{Busy, CheckpointManager, CheckpointSettings, Compression, StagingArena};
+use qstore_zarr::{
+    Busy, CheckpointManager, CheckpointSettings, Compression, Snapshot, StagingArena,
+};
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
@@ -139,6 +141,7 @@ pub(crate) fn kinds(scratch: &Path) -> Result<Vec<Row>> {
             contenders.push(Contender::several(measures, move || {
                 let started = Instant::now();
                 let saved = manager.save(Snapshot::new(0).model(model.clone()))?.wait(TIMEOUT)?;
+                let saved = saved.saved().ok_or("the save was skipped")?;
                 let save = started.elapsed().as_secs_f64();
                 let started = Instant::now();
                 black_box(manager.load(0)?);

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::checkpoint::TIMEOUT;
 use crate::workload::model::{self, Size};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression, Snapshot};
 use std::fs;
 use std::path::Path;
 

@@ -9,7 +9,7 @@ use crate::{Result, Run};
 use qstore_logger::{LoggerSettings, MetricsRow, ParquetMetricsLogger};
 use qstore_parquet::{MetricsFile, WriterSettings};
 use qstore_schema::{StateDict, TrainingMetrics};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, StagingArena};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Snapshot, StagingArena};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -7,7 +7,7 @@ use crate::rivals::safetensors;
 use crate::workload::model::{self, Kind};
 use crate::{Result, Run};
 use qstore_schema::{StateDict, Tensor};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression, Snapshot};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -4,7 +4,9 @@
 //! Run it several times with `cargo run -p qstore --example first_run`: each start trains three more
 //! epochs. The run lies in `target/first_run`.
 
-use qstore::{AsyncMetricsLogger, CheckpointManager, CheckpointSettings, MetricsFile, MetricsRow};
+use qstore::{
+    AsyncMetricsLogger, CheckpointManager, CheckpointSettings, MetricsFile, MetricsRow, Snapshot,
+};
 use qstore::{StateDict, Tensor};
 use std::error::Error;
 use std::path::Path;
@@ -22,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(latest) => {
             let checkpoint = latest.checkpoint;
             let weights = checkpoint.model().unwrap().tensor("weights").ok_or("no weights")?;
-            (weights.as_slice::<f32>()?.to_vec(), checkpoint.epoch + 1)
+            (weights.as_slice::<f32>()?.to_vec(), checkpoint.number() + 1)
         }
         None => (vec![0.0_f32; 8], 0),
     };
