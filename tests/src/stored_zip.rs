@@ -12,7 +12,7 @@ pub const MANIFEST: &str = "manifest.json";
 /// The length of the end of a manifest, `89abcdef"}`, which has its checksum.
 const SEAL_LEN: usize = 10;
 
-/// A manifest of these entries for epoch 1.
+/// A manifest of these entries for checkpoint 1.
 pub fn sealed_manifest(parts: &Parts) -> Vec<u8> {
     let entry = |(name, bytes): &(String, Vec<u8>)| {
         // A chunk ends with its own checksum, which is the one to record.
@@ -21,7 +21,7 @@ pub fn sealed_manifest(parts: &Parts) -> Vec<u8> {
         json!([name, bytes.len(), crc32c::crc32c(covered)])
     };
     let entries: Vec<Value> = parts.iter().map(entry).collect();
-    let manifest = json!({"format": "qstore-checkpoint", "version": 1, "epoch": 1, "save_seq": 1,
+    let manifest = json!({"format": "qstore-checkpoint", "version": 2, "number": 1, "save_seq": 1,
         "entries": entries});
     let text = manifest.to_string();
     let open = text.trim_end_matches('}');

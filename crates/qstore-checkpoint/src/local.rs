@@ -128,6 +128,9 @@ impl Repository for LocalRepository {
 
     fn remove(&self, names: &[String]) -> Result<Leftovers> {
         let mut leftovers = Leftovers::none();
+        if names.is_empty() {
+            return Ok(leftovers);
+        }
         let mut discarded = Vec::new();
         for name in names {
             let path = self.directory.path_of(name);
@@ -140,10 +143,8 @@ impl Repository for LocalRepository {
                 }
             }
         }
-        if !names.is_empty() {
-            // mutant: removal_goes_on_before_it_is_durable, removal_goes_on_although_its_sync_failed
-            self.directory.sync()?;
-        }
+        // mutant: removal_goes_on_before_it_is_durable, removal_goes_on_although_its_sync_failed
+        self.directory.sync()?;
         // Only now may a tree be taken apart: a name that a power cut brings back must lead to all of it.
         discarded.into_iter().for_each(|tree| leftovers.hold(tree.taken_apart_on_drop()));
         // mutant: removal_goes_on_although_its_sync_failed

@@ -209,7 +209,7 @@ impl fmt::Display for Decision {
 #[must_use]
 pub fn plan(history: &[Candidate], policy: &Policy) -> Vec<Decision> {
     let mut newest_first: Vec<&Candidate> = history.iter().collect();
-    // mutant: retention_by_epoch
+    // mutant: retention_by_number
     newest_first.sort_by_key(|saved| Reverse((saved.save_seq, saved.number)));
     let best = policy.best.as_ref().map(|best| (best, best_of(&newest_first, best)));
     let rank_of = |position: usize| {

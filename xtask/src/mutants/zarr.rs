@@ -6,14 +6,14 @@ use super::mutant::{Mutant, Tests};
 /// Power cuts before every operation of some saves.
 const CRASHES: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "crash::")];
 const DAMAGE: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "damage::")];
-const PLANS: &[Tests] = &[Tests::lib("qstore-zarr", "retention::")];
+const PLANS: &[Tests] = &[Tests::lib("qstore-checkpoint", "retention::")];
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "delete_before_save",
         edits: &[InsertBefore(
-            "if let Some(old) = scan.valid.iter().find(|found| found.candidate.epoch == epoch) {
-                let _ = dir.storage.remove_file(&old.place.path);
+            "if let Some(old) = scan.valid.iter().find(|found| found.candidate.number == number) {
+                drop(repository.remove(&[old.name.clone()])?);
             }",
         )],
         danger: "a kill while an epoch is saved again leaves neither the old nor the new one",
@@ -22,13 +22,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "retention_before_the_save_is_durable",
         edits: &[InsertBefore(
-            "let mut early = scan.valid.clone();
-            early.push(Found {
-                candidate: Candidate { save_seq, ..candidate.clone() },
-                place: place.clone(),
-                stale: None,
-            });
-            let _ = removal::retain(dir, &early, &settings.retention, &mut leftovers)?;",
+            "let early = Found {
+                candidate: candidate.clone(), name: name.clone(), layout, stale: None,
+            };
+            let early = history_with(scan.valid.clone(), early);
+            drop(retain::retain(catalog, &early, &settings.retention)?);",
         )],
         danger: "the last checkpoint is removed, and the one that replaces it is lost",
         tests: CRASHES,
@@ -43,19 +41,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "manifest_may_list_less_than_there_is",
         edits: &[Replace("manifest.entries.len()", "usize::MAX")],
         danger: "a checkpoint whose manifest was written first counts as whole",
-        tests: &[Tests::lib("qstore-zarr", "manifest::")],
+        tests: &[Tests::lib("qstore-zarr", "container::manifest::")],
     },
     Mutant {
         name: "manifest_may_list_more_than_there_is",
         edits: &[Replace("Damage::Missing { entry: name.clone() }", "continue")],
         danger: "a checkpoint that lacks chunks is listed",
-        tests: &[Tests::lib("qstore-zarr", "manifest::")],
+        tests: &[Tests::lib("qstore-zarr", "container::manifest::")],
     },
     Mutant {
         name: "manifest_seal_not_compared",
         edits: &[Replace("if seal", "if false && seal")],
         danger: "a bit that flipped in the list of contents goes unnoticed",
-        tests: &[Tests::lib("qstore-zarr", "manifest::")],
+        tests: &[Tests::lib("qstore-checkpoint", "seal::")],
     },
     Mutant {
         name: "metadata_checksum_not_compared",
@@ -82,11 +80,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "zip_header_not_compared",
         edits: &[Replace("if header", "if false && header")],
         danger: "an archive that other programs read otherwise counts as whole",
-        tests: &[Tests::lib("qstore-zarr", "archive::")],
+        tests: &[Tests::lib("qstore-zarr", "container::archive::")],
     },
     Mutant {
         name: "link_in_a_tree_followed",
-        edits: &[Replace("resolved == path", "resolved == path || true")],
+        edits: &[Replace("if self.fs", "if false && self.fs")],
         danger: "a checkpoint from elsewhere makes us read any file of this machine",
         tests: &[Tests::of("qstore-zarr", "checkpoints", "partial::a_link")],
     },
@@ -104,19 +102,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "removal_goes_on_before_it_is_durable",
-        edits: &[Rewrite("let _ = (last, failed(0));")],
+        edits: &[Delete],
         danger: "a power cut brings the name of a removed checkpoint back, with half of its files",
         tests: CRASHES,
     },
     Mutant {
         name: "removal_goes_on_although_its_sync_failed",
         edits: &[
-            Replace(
-                "dir.storage.sync_dir(&dir.dir).map_err(Error::from).map_err(failed(*last))?",
-                "let synced =
-                    dir.storage.sync_dir(&dir.dir).map_err(Error::from).map_err(failed(*last))",
-            ),
-            Rewrite("synced"),
+            Rewrite("let synced = self.directory.sync();"),
+            Rewrite("synced.map(|()| leftovers)"),
         ],
         danger: "on a disk that fails, a power cut brings a removed checkpoint back in parts",
         tests: &[Tests::of("qstore-zarr", "checkpoints", "faults::what_retention_could_not")],
@@ -134,25 +128,31 @@ pub(super) const MUTANTS: &[Mutant] = &[
         tests: PLANS,
     },
     Mutant {
-        name: "retention_by_epoch",
-        edits: &[Replace("saved.save_seq, saved.epoch", "saved.epoch, saved.save_seq")],
+        name: "retention_by_number",
+        edits: &[Replace("saved.save_seq, saved.number", "saved.number, saved.save_seq")],
         danger: "a run that began again at epoch 3 loses each new checkpoint",
         tests: PLANS,
     },
     Mutant {
-        name: "pin_not_synced",
-        edits: &[Rewrite("Ok(())")],
+        name: "linked_file_not_synced",
+        edits: &[Delete],
+        danger: "after a power cut a joint manifest has its name and no bytes",
+        tests: &[Tests::lib("qstore-checkpoint", "repository::conformance::")],
+    },
+    Mutant {
+        name: "linked_file_name_not_synced",
+        edits: &[Rewrite("{ let _ = parent_of(public); Ok(()) }")],
         danger: "after a power cut a checkpoint has lost its pin, and the next save removes it",
         tests: &[Tests::of("qstore-zarr", "checkpoints", "pins::")],
     },
     Mutant {
         name: "live_staging_collected",
         edits: &[Replace(
-            "let Ok(Some(_lock)) = dir.storage.try_lock(&lock_of(&temporary))",
+            "let Ok(Some(_lock)) = fs.try_lock(&lock_of(&temporary))",
             "!name.is_empty()",
         )],
         danger: "a save of another process is swept away as a leftover",
-        tests: &[Tests::lib("qstore-zarr", "staging::")],
+        tests: &[Tests::lib("qstore-checkpoint", "local::staging::")],
     },
     Mutant {
         name: "damage_handed_on_by_links",

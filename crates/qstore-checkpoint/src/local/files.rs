@@ -83,7 +83,7 @@ pub(super) fn create(directory: &Directory, name: &str, bytes: &[u8]) -> Result<
             Some(found) => Ok(Created::Exists(found)),
             None => Err(error.into()), // removed since
         },
-        Err(_) if fs.metadata(&public)?.is_none() => {
+        Err(error) if error.is_unsupported() && fs.metadata(&public)?.is_none() => {
             drop(staged.commit(&public)?);
             Ok(Created::New)
         }
@@ -94,17 +94,11 @@ pub(super) fn create(directory: &Directory, name: &str, bytes: &[u8]) -> Result<
 /// Opens a file. A directory, or a link, of that name is not one.
 pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn FileSource>> {
     let path = directory.path_of(name);
-    match directory.fs.open(&path) {
-        Ok(file) => Ok(Box::new(LocalSource { file })),
-        Err(error) if error.is_not_found() => Err(error.into()),
-        Err(error) => match directory.fs.metadata(&path)? {
-            Some(found) if found.kind != EntryKind::File => {
-                let location = directory.root.display().to_string();
-                Err(RepositoryError::NotFound { name: name.into(), location })
-            }
-            _ => Err(error.into()),
-        },
+    if directory.fs.metadata(&path)?.is_some_and(|found| found.kind != EntryKind::File) {
+        let location = directory.root.display().to_string();
+        return Err(RepositoryError::NotFound { name: name.into(), location });
     }
+    Ok(Box::new(LocalSource { file: directory.fs.open(&path)? }))
 }
 
 #[derive(Debug)]

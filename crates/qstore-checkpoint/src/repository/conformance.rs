@@ -199,7 +199,7 @@ const SCRIPT: [(&str, Option<&[u8]>); 6] = [
     ("two", Some(b"other")),
     ("one", Some(b"second")),
     ("two", None),
-    ("pin", Some(b"")),
+    ("pin", Some(b"by hand")),
     ("one", Some(b"the third")),
 ];
 
@@ -208,7 +208,7 @@ fn run(repository: &dyn Repository) -> Allowed {
     let mut allowed: Allowed = ["one", "two", "pin"].map(|name| (name, vec![None])).into();
     for (name, bytes) in SCRIPT {
         let done = match bytes {
-            Some(b"") => repository.create(name, b"").map(drop),
+            Some(bytes) if name == "pin" => repository.create(name, bytes).map(drop),
             Some(bytes) => write(repository, name, bytes),
             None => repository.remove(&[name.into()]).map(drop),
         };

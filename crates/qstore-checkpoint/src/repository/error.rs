@@ -90,21 +90,13 @@ impl RepositoryError {
     /// about what is stored.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
-        let source = match self {
-            Self::FileSystem(error) => Some(&error.source),
+        let is_out_of_memory = |error: &io::Error| error.kind() == io::ErrorKind::OutOfMemory;
+        match self {
+            Self::FileSystem(error) => error.is_exhausted(),
             Self::Other { source, .. } | Self::Unsettled { source, .. } => {
-                source.downcast_ref::<io::Error>()
+                source.downcast_ref::<io::Error>().is_some_and(is_out_of_memory)
             }
-            _ => None,
-        };
-        source.is_some_and(is_exhausted)
+            _ => false,
+        }
     }
-}
-
-fn is_exhausted(error: &io::Error) -> bool {
-    const ENOMEM: i32 = 12;
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    error.kind() == io::ErrorKind::OutOfMemory
-        || matches!(error.raw_os_error(), Some(ENOMEM | ENFILE | EMFILE))
 }

@@ -1,7 +1,7 @@
 //! The receipt of a save: it resolves when the checkpoint is durable, or when it never will be.
 //!
 //! A one-shot future that can be cloned, awaited, and waited for with a time limit, and that never runs
-//! a waker under its lock. See decision 0041 for the crates that were tried in its place.
+//! a waker under its lock. See decision 0038 for the crates that were tried in its place.
 
 use qstore_checkpoint::{Outcome, SaveError};
 use std::collections::BTreeMap;

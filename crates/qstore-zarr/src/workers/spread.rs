@@ -6,11 +6,15 @@
 
 use rayon::ThreadPoolBuilder;
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, PoisonError};
 
 /// Runs `task` for each item on `workers` threads and returns the results in order. `scratch` makes
 /// memory that is reused from one task to the next.
 ///
-/// An error ends the work and is returned; a panic ends it, too, and is passed on. With one worker, or
+/// An error ends the work, and that of the first item which fails is returned; a panic ends it, too, and is
+/// passed on. With one worker, or
 /// where no thread can be had, this thread does everything.
 pub(crate) fn spread<I: Send, S, T: Send, E: Send>(
     workers: usize,
@@ -22,14 +26,45 @@ pub(crate) fn spread<I: Send, S, T: Send, E: Send>(
     let name = |_| "qstore-chunks".to_owned();
     let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(name);
     match pool.build() {
-        Ok(pool) if threads > 1 => pool.install(|| {
-            // One item at a time: they differ in size, and each is worth a steal.
-            items.into_par_iter().with_max_len(1).map_init(scratch, task).panic_fuse().collect()
-        }),
+        Ok(pool) if threads > 1 => pool.install(|| in_parallel(items, scratch, task)),
         _ => {
             let mut scratch = scratch();
             items.into_iter().map(|item| task(&mut scratch, item)).collect()
         }
+    }
+}
+
+fn in_parallel<I: Send, S, T: Send, E: Send>(
+    items: Vec<I>,
+    scratch: impl Fn() -> S + Sync + Send,
+    task: impl Fn(&mut S, I) -> Result<T, E> + Sync + Send,
+) -> Result<Vec<T>, E> {
+    // The error of the first item that fails is returned, whichever thread is faster: the same damage is
+    // always reported in the same way. Items after it are skipped, those before it are not.
+    let first_failed = AtomicUsize::new(usize::MAX);
+    let failure: Mutex<Option<(usize, E)>> = Mutex::new(None);
+    let run = |scratch: &mut S, (index, item)| {
+        if index > first_failed.load(Relaxed) {
+            return None;
+        }
+        match task(scratch, item) {
+            Ok(result) => Some(result),
+            Err(error) => {
+                first_failed.fetch_min(index, Relaxed);
+                let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                if failure.as_ref().is_none_or(|(earlier, _)| index < *earlier) {
+                    *failure = Some((index, error));
+                }
+                None
+            }
+        }
+    };
+    // One item at a time: they differ in size, and each is worth a steal.
+    let items = items.into_par_iter().enumerate().with_max_len(1);
+    let results: Vec<Option<T>> = items.map_init(scratch, run).panic_fuse().collect();
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some((_, error)) => Err(error),
+        None => Ok(results.into_iter().flatten().collect()),
     }
 }
 
@@ -38,7 +73,7 @@ mod tests {
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Barrier;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::Ordering;
 
     #[test]
     fn every_task_runs_once_and_results_come_in_order() {
@@ -62,6 +97,14 @@ mod tests {
             Ok::<_, ()>(())
         };
         assert_eq!(spread(3, vec![(); 3], || (), run).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn of_several_errors_the_first_is_returned() {
+        for _ in 0..200 {
+            let run = |(): &mut (), index: usize| if index >= 30 { Err(index) } else { Ok(()) };
+            assert_eq!(spread(3, (0..100).collect(), || (), run), Err(30));
+        }
     }
 
     #[test]
