@@ -10,7 +10,7 @@ mod ordering;
 pub(crate) mod pins;
 pub(crate) mod retain;
 
-use crate::container::manifest::Sealed;
+use crate::container::sealed::Sealed;
 use qstore_checkpoint::repository::{Kind, Repository};
 use qstore_checkpoint::retention::{Candidate, Policy};
 use qstore_checkpoint::{CheckpointId, Counter, Layout, LoadError, OpenError};

@@ -12,7 +12,7 @@ pub(crate) mod reader;
 mod root;
 
 use crate::catalog::Catalog;
-use crate::container::manifest::Sealed;
+use crate::container::sealed::Sealed;
 use crate::format::structure::StructureError;
 use fetch::{check_chunks, read_tensors};
 use qstore_checkpoint::{Checkpoint, CheckpointInfo, Damage, Latest, LoadError};

@@ -1,6 +1,6 @@
 //! The checkpoint manager as a [`CheckpointStore`]: the same saves and loads, without blocking.
 
-use crate::CheckpointManager;
+use crate::manager::CheckpointManager;
 use crate::workers::off_thread::{NoResult, off_thread};
 use async_trait::async_trait;
 use qstore_checkpoint::{

@@ -39,7 +39,9 @@ const DISK: &[&str] = &[
     "rustix",
     "tempfile",
 ];
-/// Threads and executors of others.
+/// Executors of other crates.
+const EXECUTORS: &[&str] = &["async-std", "smol", "threadpool", "tokio"];
+/// Threads and executors of other crates.
 const THREADS: &[&str] = &["async-std", "rayon", "smol", "threadpool", "tokio"];
 
 /// What each crate must not depend on: the beginnings of crate names.
@@ -51,7 +53,8 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("qstore-storage", &[FORMATS, THREADS]),
     ("qstore-checkpoint", &[FORMATS, DISK, THREADS]),
     ("qstore-parquet", &[ARRAYS, DISK, THREADS]),
-    ("qstore-zarr", &[COLUMNS, DISK, THREADS]),
+    // Rayon is there for the loops over chunks, in pools of its own (decision 0038).
+    ("qstore-zarr", &[COLUMNS, DISK, EXECUTORS]),
     ("qstore-logger", &[FORMATS, DISK, THREADS]),
     ("qstore-signal", &[FORMATS, DISK, THREADS]),
     ("qstore-tracing", &[FORMATS, DISK, THREADS]),

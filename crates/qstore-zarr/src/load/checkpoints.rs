@@ -4,7 +4,7 @@ use super::follow::Follow;
 use super::reader::CheckpointReader;
 use crate::catalog::{Catalog, Found, pins, retain};
 use crate::load;
-use crate::save::settings::CheckpointSettings;
+use crate::workers;
 use qstore_checkpoint::repository::Repository;
 use qstore_checkpoint::retention::{self, Candidate, Decision, Policy};
 use qstore_checkpoint::{
@@ -63,10 +63,7 @@ impl Checkpoints {
     /// The checkpoints of a repository of any kind.
     #[must_use]
     pub fn of(repository: Arc<dyn Repository>) -> Self {
-        Self {
-            catalog: Catalog::read_only(repository),
-            workers: CheckpointSettings::default().workers,
-        }
+        Self { catalog: Catalog::read_only(repository), workers: workers::default_count() }
     }
 
     /// How many threads read and decompress, at least 1. Default: the machine's cores, at most 2.

@@ -4,7 +4,7 @@
 //! possible; see [`Root::array`](super::root::Root::array).
 
 use super::root::Array;
-use crate::container::manifest::Sealed;
+use crate::container::sealed::Sealed;
 use crate::format::aligned::Aligned;
 use crate::format::codec::{ArrayForm, ChunkError};
 use crate::workers::spread::spread;

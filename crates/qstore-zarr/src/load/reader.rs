@@ -6,7 +6,7 @@
 use super::fetch::read_tensors;
 use super::root::Root;
 use crate::catalog::Catalog;
-use crate::container::manifest::Sealed;
+use crate::container::sealed::Sealed;
 use qstore_checkpoint::{CheckpointInfo, LoadError, Select};
 use qstore_schema::{Dtype, Tensor};
 

@@ -3,7 +3,7 @@
 //! Nothing is believed before it is compared: an array exists only if all its chunks are there, with
 //! lengths that are possible.
 
-use crate::container::manifest::Sealed;
+use crate::container::sealed::Sealed;
 use crate::format::ZARR_JSON;
 use crate::format::codec::ArrayForm;
 use crate::format::root_document::{ParsedRoot, PartTree};

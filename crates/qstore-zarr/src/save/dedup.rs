@@ -8,7 +8,7 @@
 
 use crate::catalog::Catalog;
 use crate::container::Container;
-use crate::container::manifest::Sealed;
+use crate::container::sealed::Sealed;
 use crate::container::tree::Tree;
 use crate::format::ZARR_JSON;
 use qstore_checkpoint::Layout;

@@ -4,12 +4,11 @@
 
 use crate::format::chunking::CHUNK_BYTES_MAX;
 use crate::format::codec::LEVEL_DEFAULT;
+use crate::workers;
 use qstore_checkpoint::retention::{Goal, Policy};
 use qstore_checkpoint::{Counter, Layout};
 use qstore_os::Priority;
 use qstore_settings::{Codec, Compression, SettingError};
-use std::num::NonZero;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 /// How checkpoints are compressed, split, kept, and what happens when saves come too fast.
@@ -73,15 +72,13 @@ pub struct CheckpointSettings {
 
 impl Default for CheckpointSettings {
     fn default() -> Self {
-        // More than two would starve the training itself: the compressors share its cores.
-        let cores = available_parallelism().map_or(1, NonZero::get);
         Self {
             counter: None,
             layout: Layout::SingleFile,
             deduplicate: false,
             retention: Policy::keep_last(5),
             compression: Compression::ZSTD,
-            workers: cores.min(2),
+            workers: workers::default_count(),
             priority: Priority::Batch,
             chunk_bytes: 1 << 20,
             busy: Busy::Wait,

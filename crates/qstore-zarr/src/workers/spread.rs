@@ -7,7 +7,7 @@
 use rayon::ThreadPoolBuilder;
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Relaxed;
 use std::sync::{Mutex, PoisonError};
 
 /// Runs `task` for each item on `workers` threads and returns the results in order. `scratch` makes
@@ -73,7 +73,6 @@ mod tests {
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Barrier;
-    use std::sync::atomic::Ordering;
 
     #[test]
     fn every_task_runs_once_and_results_come_in_order() {
@@ -81,7 +80,7 @@ mod tests {
             let calls = AtomicUsize::new(0);
             let items: Vec<usize> = (0..count).collect();
             let run = |(): &mut (), index: usize| {
-                calls.fetch_add(1, Ordering::Relaxed);
+                calls.fetch_add(1, Relaxed);
                 Ok::<_, ()>(index)
             };
             assert_eq!(spread(workers, items.clone(), || (), run).unwrap(), items);
@@ -113,7 +112,7 @@ mod tests {
             for panics in [false, true] {
                 let calls = AtomicUsize::new(0);
                 let run = |(): &mut (), index: usize| {
-                    calls.fetch_add(1, Ordering::Relaxed);
+                    calls.fetch_add(1, Relaxed);
                     assert!(!(panics && index == 40), "on purpose");
                     if index == 40 { Err("bad") } else { Ok(()) }
                 };
