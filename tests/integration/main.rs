@@ -12,6 +12,8 @@ mod checkpoint_dtypes;
 mod checkpoint_foreign;
 /// `kill -9` while checkpoints are saved, overwritten and removed.
 mod checkpoint_kill;
+/// A scheduler, a random number generator and other parts of a checkpoint.
+mod checkpoint_parts;
 /// The demo as a user runs it: it learns, records and resumes.
 mod demo_run;
 /// The ways a process can end, and what each one loses.
@@ -38,6 +40,8 @@ mod malformed_input;
 mod readers;
 /// The expected contents of the files of a demo; used by `demo_run` and `kill`.
 mod recorded;
+/// A second process works on the checkpoints of a live writer.
+mod second_process;
 /// Stopping loses no accepted row.
 mod stop;
 /// Logging faster than the writer writes, with `?`.

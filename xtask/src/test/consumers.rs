@@ -29,6 +29,7 @@ const CONSUMERS: &[Consumer] = &[
         directory: "checkpoint-only",
         without: &["parquet", "arrow", "qstore-parquet", "qstore-logger"],
     },
+    Consumer { directory: "map-repository", without: &["parquet", "arrow", "qstore-parquet"] },
 ];
 
 /// Builds, runs and inspects every consumer; each counts as one test.

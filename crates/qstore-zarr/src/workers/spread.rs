@@ -7,7 +7,7 @@
 use rayon::ThreadPoolBuilder;
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Relaxed;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, PoisonError};
 
 /// Runs `task` for each item on `workers` threads and returns the results in order. `scratch` makes

@@ -1,7 +1,6 @@
 //! Uses checkpoints without any metrics: save, load, compare.
 
-use qstore_schema::{StateDict, Tensor};
-use qstore_zarr::{CheckpointManager, CheckpointSettings};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Snapshot, StateDict, Tensor};
 use std::error::Error;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let ticket = manager.save(Snapshot::new(1).model(model.clone()))?;
     ticket.wait(Duration::from_secs(60))?;
-    assert_eq!(manager.load(1)?.model().unwrap(), model);
+    assert_eq!(manager.load(1)?.model(), Some(&model));
     manager.close(Duration::from_secs(60))?;
     println!("saved, verified and loaded {:?}", manager.list_checkpoints()?);
     Ok(std::fs::remove_dir_all(&dir)?)

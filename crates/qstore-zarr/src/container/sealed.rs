@@ -1,0 +1,162 @@
+//! A checkpoint that is opened: a container and the manifest that lists exactly what is in it.
+
+use crate::container::Container;
+use crate::container::archive::Archive;
+use crate::container::manifest::Manifest;
+use crate::container::tree::Tree;
+use qstore_checkpoint::repository::Repository;
+use qstore_checkpoint::seal::MANIFEST;
+use qstore_checkpoint::{Damage, Layout, LoadError};
+
+/// A container whose manifest is valid and lists exactly the entries that are there. Their bytes are
+/// checked when they are read.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub(crate) container: Container,
+    pub(crate) manifest: Manifest,
+}
+
+impl Sealed {
+    /// Opens the checkpoint of that name, which must be number `number`.
+    pub(crate) fn open(
+        repository: &dyn Repository,
+        name: &str,
+        layout: Layout,
+        number: u64,
+    ) -> Result<Self, LoadError> {
+        let (container, manifest) = match layout {
+            Layout::SingleFile => {
+                let archive = Archive::open(repository, name)?;
+                let manifest = read_manifest(&archive)?;
+                (Container::Archive(archive), manifest)
+            }
+            Layout::Directory => {
+                let (tree, manifest) = Tree::open(repository, name)?;
+                (Container::Tree(tree), manifest)
+            }
+        };
+        let reason = if manifest.is_part() {
+            "it is that of one rank's part, not of a whole checkpoint".into()
+        } else if manifest.number != number {
+            format!("it is that of checkpoint {}, but its name says {number}", manifest.number)
+        } else {
+            return Ok(Self { container, manifest });
+        };
+        Err(container.damaged(Damage::Manifest { reason }))
+    }
+
+    /// The crc32c an entry must have.
+    pub(crate) fn crc32c(&self, index: usize) -> u32 {
+        self.manifest.crc32c(index)
+    }
+
+    /// The checked bytes of an entry that is not a chunk.
+    pub(crate) fn document(&self, name: &str) -> Result<Vec<u8>, LoadError> {
+        let Some(index) = self.container.find(name) else {
+            return Err(self.container.damaged(Damage::Missing { entry: name.into() }));
+        };
+        let bytes = self.container.read_document(index)?;
+        // mutant: metadata_checksum_not_compared
+        if crc32c::crc32c(&bytes) != self.crc32c(index) {
+            return Err(self.container.damaged(Damage::Checksum { entry: name.into() }));
+        }
+        Ok(bytes)
+    }
+}
+
+fn read_manifest(archive: &Archive) -> Result<Manifest, LoadError> {
+    let damaged = |damage| LoadError::Damaged { location: archive.location().into(), damage };
+    let (last, listed) = match archive.entries().split_last() {
+        Some((last, listed)) if last.name == MANIFEST => (listed.len(), listed),
+        _ => return Err(damaged(Damage::Manifest { reason: "it is not the last entry".into() })),
+    };
+    let manifest = Manifest::parse(&archive.read_document(last)?, archive.location())?;
+    for (index, (name, len)) in manifest.entries().enumerate() {
+        let damage = match listed.get(index) {
+            Some(entry) if entry.name == name && entry.len == len => continue,
+            Some(entry) if entry.name == name => Damage::Length {
+                entry: name.into(),
+                expected: u64::from(len),
+                found: u64::from(entry.len),
+            },
+            // mutant: manifest_may_list_more_than_there_is
+            _ => Damage::Missing { entry: name.into() },
+        };
+        return Err(damaged(damage));
+    }
+    // mutant: manifest_may_list_less_than_there_is
+    match listed.get(manifest.entries().count()) {
+        Some(entry) => Err(damaged(Damage::Unexpected { entry: entry.name.clone() })),
+        None => Ok(manifest),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::archive::ArchiveWriter;
+    use qstore_checkpoint::repository::MemoryRepository;
+    use qstore_checkpoint::{Attempt, Rank, SaveError, Snapshot};
+
+    const NAME: &str = "epoch_0003.zarr.zip";
+
+    /// An archive of these entries with this manifest.
+    fn sealed(entries: &[(&str, &[u8])], manifest: &[u8]) -> Result<Sealed, LoadError> {
+        let repository = MemoryRepository::new();
+        write(&repository, entries, manifest).unwrap();
+        Sealed::open(&repository, NAME, Layout::SingleFile, 3)
+    }
+
+    fn write(
+        repository: &MemoryRepository,
+        entries: &[(&str, &[u8])],
+        manifest: &[u8],
+    ) -> Result<(), SaveError> {
+        let mut writer = ArchiveWriter::new(repository.begin_file(NAME)?);
+        for (name, data) in entries {
+            writer.append_document((*name).into(), data)?;
+        }
+        writer.append_document(MANIFEST.into(), manifest)?;
+        drop(writer.finish()?.commit()?);
+        Ok(())
+    }
+
+    fn manifest(entries: &[(&str, &[u8])]) -> Manifest {
+        let mut manifest = Manifest::new(3);
+        for (name, data) in entries {
+            manifest.note((*name).into(), data.len(), crc32c::crc32c(data));
+        }
+        manifest
+    }
+
+    #[test]
+    fn a_manifest_that_lists_what_is_there_is_valid() {
+        let entries = [("zarr.json", &b"{}"[..]), ("model/w/c/0", b"chunk")];
+        let sealed = sealed(&entries, &manifest(&entries).seal()).unwrap();
+        assert_eq!(sealed.document("zarr.json").unwrap(), b"{}");
+        assert!(sealed.document("none").is_err());
+    }
+
+    #[test]
+    fn every_difference_is_named() {
+        let check = |found: &[(&str, &[u8])], listed: &Manifest, message: &str| {
+            let error = sealed(found, &listed.seal()).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        };
+        let both: [(&str, &[u8]); 2] = [("zarr.json", b"{}"), ("model/w/c/0", b"chunk")];
+        check(&both[..1], &manifest(&both), "`model/w/c/0` of tensor `model/w` is missing");
+        check(&both, &manifest(&both[..1]), "`model/w` is not in the manifest");
+        let short = [both[0], ("model/w/c/0", b"chu")];
+        check(&short, &manifest(&both), "has 3 bytes instead of 5");
+        let mut other = manifest(&both);
+        other.number = 4;
+        check(&both, &other, "it is that of checkpoint 4, but its name says 3");
+        let attempt = Attempt::new("a1").unwrap();
+        let part = Snapshot::new(3).rank(attempt, Rank::new(1, 2).unwrap());
+        let mut part = Manifest::of(&part, Vec::new());
+        for (name, data) in both {
+            part.note(name.into(), data.len(), crc32c::crc32c(data));
+        }
+        check(&both, &part, "one rank's part, not of a whole checkpoint");
+    }
+}
