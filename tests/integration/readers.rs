@@ -244,7 +244,7 @@ fn the_file_can_be_read_at_any_moment() {
 
 #[test]
 fn the_file_can_be_read_at_any_moment_if_it_is_published_by_copying() {
-    let reason = "the settings say so";
+    let reason = "publish_by_copy is set";
     let summary = watch(WriterSettings::default().publish_by_copy(true));
     assert_eq!(summary.publishing, Publishing::Copies { reason });
 }

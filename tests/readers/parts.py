@@ -14,8 +14,13 @@ import zarr
 
 
 def check(path, expected):
-    is_tree = os.path.isdir(path)
-    store = zarr.storage.LocalStore(path, read_only=True) if is_tree else zarr.storage.ZipStore(path, mode="r")
+    if os.path.isdir(path):
+        return check_store(zarr.storage.LocalStore(path, read_only=True), path, expected)
+    with zarr.storage.ZipStore(path, mode="r") as store:
+        return check_store(store, path, expected)
+
+
+def check_store(store, path, expected):
     root = zarr.open_group(store, mode="r")
     counter = "step" if "step_" in path else "epoch"
     assert root.attrs[counter] == expected["number"], f"{path}: {dict(root.attrs)}"
@@ -27,7 +32,6 @@ def check(path, expected):
         assert found == wanted, f"{path}: {part} has {found} instead of {wanted}"
     for name, wanted in expected["arrays"].items():
         assert root[name][:].tolist() == wanted, f"{path}: {name} has other values"
-    store.close()
     return len(parts)
 
 

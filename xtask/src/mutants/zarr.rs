@@ -39,13 +39,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "manifest_may_list_less_than_there_is",
-        edits: &[Replace("manifest.entries.len()", "usize::MAX")],
+        edits: &[Replace("manifest.entries().count()", "usize::MAX")],
         danger: "a checkpoint whose manifest was written first counts as whole",
         tests: &[Tests::lib("qstore-zarr", "container::manifest::")],
     },
     Mutant {
         name: "manifest_may_list_more_than_there_is",
-        edits: &[Replace("Damage::Missing { entry: name.clone() }", "continue")],
+        edits: &[Replace("Damage::Missing { entry: name.into() }", "continue")],
         danger: "a checkpoint that lacks chunks is listed",
         tests: &[Tests::lib("qstore-zarr", "container::manifest::")],
     },

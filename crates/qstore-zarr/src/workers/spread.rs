@@ -13,9 +13,8 @@ use std::sync::{Mutex, PoisonError};
 /// Runs `task` for each item on `workers` threads and returns the results in order. `scratch` makes
 /// memory that is reused from one task to the next.
 ///
-/// An error ends the work, and that of the first item which fails is returned; a panic ends it, too, and is
-/// passed on. With one worker, or
-/// where no thread can be had, this thread does everything.
+/// An error ends the work, and that of the first item that fails is returned. A panic ends it, too, and is
+/// passed on. With one worker, or where no thread can be had, this thread does everything.
 pub(crate) fn spread<I: Send, S, T: Send, E: Send>(
     workers: usize,
     items: Vec<I>,
@@ -47,6 +46,7 @@ fn in_parallel<I: Send, S, T: Send, E: Send>(
         if index > first_failed.load(Relaxed) {
             return None;
         }
+        let _guard = SkipTheRestOnPanic(&first_failed);
         match task(scratch, item) {
             Ok(result) => Some(result),
             Err(error) => {
@@ -61,10 +61,20 @@ fn in_parallel<I: Send, S, T: Send, E: Send>(
     };
     // One item at a time: they differ in size, and each is worth a steal.
     let items = items.into_par_iter().enumerate().with_max_len(1);
-    let results: Vec<Option<T>> = items.map_init(scratch, run).panic_fuse().collect();
+    let results: Vec<Option<T>> = items.map_init(scratch, run).collect();
     match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some((_, error)) => Err(error),
         None => Ok(results.into_iter().flatten().collect()),
+    }
+}
+
+struct SkipTheRestOnPanic<'a>(&'a AtomicUsize);
+
+impl Drop for SkipTheRestOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(0, Relaxed);
+        }
     }
 }
 

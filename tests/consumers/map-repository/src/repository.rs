@@ -96,7 +96,7 @@ struct Source(Bytes);
 
 impl FileSource for Source {
     fn len(&self) -> Result<u64> {
-        Ok(self.0.len() as u64)
+        Ok(self.0.as_slice().len() as u64)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
