@@ -106,6 +106,8 @@ impl<'a> Plan<'a> {
         for (path, tensor) in found.arrays {
             plan.add(path, tensor, settings, &mut documents)?;
         }
+        // zarr-python builds its tree from runs of siblings, and loses a group whose members lie apart.
+        plan.nodes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         Ok(plan)
     }
 
