@@ -57,8 +57,8 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
     let ours = || {
         turn(|step| {
             attempts.set(attempts.get() + 1);
-            let logged = logger.log_step(row(&steps[step % KNOWN_STEPS], step))?;
-            dropped.set(dropped.get() + u64::from(logged == Logged::Dropped));
+            let outcome = logger.log_step(row(&steps[step % KNOWN_STEPS], step))?;
+            dropped.set(dropped.get() + u64::from(outcome == Logged::Dropped));
             Ok(())
         })
     };

@@ -139,7 +139,7 @@ pub fn check(dir: &Path, storage: &Arc<dyn FileSystem>, way: Way, acknowledged: 
     let manager = open();
     assert_eq!(manager.list_checkpoints().expect("it can be listed"), kept, "opened once more");
     assert_eq!(manager.latest_checkpoint().expect("it can be listed"), Some(999));
-    assert_eq!(seed_of(&manager.load(999).expect("it is there").model().unwrap()), 77);
+    assert_eq!(seed_of(manager.load(999).expect("it is there").model().unwrap()), 77);
     let staging = storage.metadata(&home.join(".staging")).expect("it can be looked for");
     assert!(staging.is_none(), "something is left over");
 }

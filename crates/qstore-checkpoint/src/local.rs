@@ -146,7 +146,9 @@ impl Repository for LocalRepository {
         // mutant: removal_goes_on_before_it_is_durable, removal_goes_on_although_its_sync_failed
         self.directory.sync()?;
         // Only now may a tree be taken apart: a name that a power cut brings back must lead to all of it.
-        discarded.into_iter().for_each(|tree| leftovers.hold(tree.taken_apart_on_drop()));
+        for tree in discarded {
+            leftovers.hold(tree.taken_apart_on_drop());
+        }
         // mutant: removal_goes_on_although_its_sync_failed
         Ok(leftovers)
     }

@@ -156,13 +156,11 @@ impl Parts {
     /// Sets a part; returns the state that it replaces.
     pub fn insert(&mut self, name: impl Into<SmolStr>, state: StateDict) -> Option<StateDict> {
         let name = name.into();
-        match self.parts.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, known)) => Some(std::mem::replace(known, state)),
-            None => {
-                self.parts.push((name, state));
-                None
-            }
+        if let Some((_, known)) = self.parts.iter_mut().find(|(known, _)| *known == name) {
+            return Some(std::mem::replace(known, state));
         }
+        self.parts.push((name, state));
+        None
     }
 
     /// The part of that name.

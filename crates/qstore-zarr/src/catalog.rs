@@ -48,6 +48,12 @@ pub(crate) struct Scan {
     pub(crate) invalid: Vec<(u64, LoadError)>,
 }
 
+/// Everything that has the name of a checkpoint, in the order of the numbers.
+type Names = BTreeSet<(u64, Layout, String)>;
+
+/// The numbers that are pinned.
+type Pinned = BTreeSet<u64>;
+
 impl Scan {
     /// An error if there is a file that cannot be read. A damaged file is not a checkpoint; one that
     /// cannot be read may be one, and must not be treated as missing.
@@ -146,7 +152,7 @@ impl Catalog {
 
     /// Everything that has the name of a checkpoint, in the order of the numbers, and the numbers that
     /// are pinned.
-    fn names(&self) -> Result<(BTreeSet<(u64, Layout, String)>, BTreeSet<u64>), LoadError> {
+    fn names(&self) -> Result<(Names, Pinned), LoadError> {
         let counter = self.counter()?;
         let (mut names, mut pinned) = (BTreeSet::new(), BTreeSet::new());
         for listed in self.repository.list("")? {

@@ -148,7 +148,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "live_staging_collected",
         edits: &[Replace(
-            "let Ok(Some(_lock)) = fs.try_lock(&lock_of(&temporary))",
+            "let Ok(Some(_lock)) = fs.try_lock(&lock_of(&path))",
             "!name.is_empty()",
         )],
         danger: "a save of another process is swept away as a leftover",

@@ -51,8 +51,8 @@ pub(super) fn reserve<T>(
             _ => {}
         }
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let temporary = staging.join(format!("{:0PROCESS_DIGITS$x}-{number}", *PROCESS));
-        let lock = match fs.try_lock(&lock_of(&temporary)) {
+        let path = staging.join(format!("{:0PROCESS_DIGITS$x}-{number}", *PROCESS));
+        let lock = match fs.try_lock(&lock_of(&path)) {
             Ok(Some(lock)) => lock,
             Ok(None) => continue,
             Err(error) if error.is_not_found() => {
@@ -63,8 +63,8 @@ pub(super) fn reserve<T>(
         };
         let (fs, staging) = (Arc::clone(fs), staging.clone());
         let lock = StagingLock { lock: Some(lock), fs, staging };
-        match make(&temporary) {
-            Ok(made) => return Ok((lock, made)),
+        match make(&path) {
+            Ok(staged) => return Ok((lock, staged)),
             Err(error) if error.is_not_found() || error.is_already_exists() => last = Some(error),
             Err(error) => return Err(error.into()),
         }
@@ -88,11 +88,11 @@ pub(super) fn collect(directory: &Directory) {
         if !is_ours(name) {
             continue;
         }
-        let temporary = staging.join(name);
+        let path = staging.join(name);
         // Dropping the lock also removes a lock file that was left behind.
         // mutant: live_staging_collected
-        if let Ok(Some(_lock)) = fs.try_lock(&lock_of(&temporary)) {
-            let _ = remove_dir_all(&**fs, &temporary);
+        if let Ok(Some(_lock)) = fs.try_lock(&lock_of(&path)) {
+            let _ = remove_dir_all(&**fs, &path);
         }
     }
     let _ = fs.remove_dir(&staging);

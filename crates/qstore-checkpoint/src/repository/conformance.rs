@@ -225,7 +225,7 @@ fn run(repository: &dyn Repository) -> Allowed {
 fn judge(repository: &dyn Repository, allowed: &Allowed, case: &str) {
     for (name, states) in allowed {
         let found = read(repository, name);
-        let is_allowed = states.iter().any(|state| *state == found.as_deref());
+        let is_allowed = states.contains(&found.as_deref());
         assert!(is_allowed, "{case}: `{name}` is {found:?}, allowed is {states:?}");
         let is_listed = names(repository).iter().any(|listed| listed == name);
         assert_eq!(is_listed, found.is_some(), "{case}: `{name}` is listed but not there");

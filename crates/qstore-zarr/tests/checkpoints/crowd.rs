@@ -73,7 +73,7 @@ fn what_many_write_is_whole_and_survives_a_power_cut() {
                 for left in [memory.clone(), memory.power_cut(), memory.power_cut_after_names()] {
                     let left = open(Arc::new(left), settings(1));
                     left.verify(seed as u64).unwrap();
-                    assert_same(&left.load(seed as u64).unwrap().model().unwrap(), &state);
+                    assert_same(left.load(seed as u64).unwrap().model().unwrap(), &state);
                 }
             }
         }

@@ -23,7 +23,7 @@ fn hostile_names_stay_inside_and_come_back() {
     saved.wait(Duration::from_mins(1)).unwrap();
     let loaded = manager.load(1).unwrap();
     assert_same(loaded.model().unwrap(), &flat);
-    assert_same(&loaded.optimizer().unwrap(), &nested);
+    assert_same(loaded.optimizer().unwrap(), &nested);
     let storage = LocalFs::new();
     assert_eq!(storage.list(tmp.path()).unwrap().len(), 1);
     assert_eq!(storage.list(&dir).unwrap().len(), 2, "the checkpoint and the description");
