@@ -188,7 +188,7 @@ fn a_checkpoint_under_the_name_of_another_epoch_is_refused() {
     fs::copy(tmp.path().join("epoch_0001.zarr.zip"), tmp.path().join("epoch_0002.zarr.zip"))
         .unwrap();
     assert_eq!(manager.list_checkpoints().unwrap(), [1]);
-    assert!(manager.load(2).unwrap_err().to_string().contains("it is that of checkpoint 1"));
+    assert!(manager.load(2).unwrap_err().to_string().contains("it belongs to checkpoint 1"));
 }
 
 #[test]
