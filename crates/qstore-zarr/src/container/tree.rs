@@ -43,7 +43,7 @@ impl Tree {
             }
             Err(Unread::Failed(error)) if error.is_not_found() => {
                 return match repository.open_tree(name) {
-                    Ok(_) => Err(damaged("it is missing".into())),
+                    Ok(_) => Err(damaged("there is none".into())),
                     Err(gone) => Err(gone.into()), // the whole tree is gone
                 };
             }
