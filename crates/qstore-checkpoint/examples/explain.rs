@@ -1,4 +1,4 @@
-//! Which of some checkpoints a retention policy would keep, and why.
+//! Shows which checkpoints a retention policy would keep, and why.
 
 use qstore_checkpoint::retention::{Candidate, Goal, Policy, plan};
 

@@ -1,15 +1,15 @@
-//! Whether a state can be saved: every name is given, depth and dimensions are bounded, and metadata
-//! holds no tensors.
+//! Checks whether a state can be saved: no name is empty, depth and dimensions are bounded, and metadata
+//! contains no tensors.
 
 use crate::error::StateError;
 use qstore_schema::{Key, State, StateDict};
 use smol_str::{SmolStr, format_smolstr};
 
-/// How deep a state may be nested. Each level takes up to two levels of JSON, and JSON readers stop
+/// The maximum nesting depth of a state. Each level takes up to two levels of JSON, and JSON readers stop
 /// at 128 or earlier.
 pub const DEPTH_MAX: usize = 48;
 
-/// The most dimensions of a tensor: numpy, through which most readers go, takes no more.
+/// The most dimensions a tensor may have: the limit of numpy, which most readers use.
 pub const DIMENSIONS_MAX: usize = 64;
 
 /// Where a state is in a snapshot.
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn each_reason_names_the_place() {
+    fn each_error_names_the_location() {
         let refuse =
             |given: StateDict| state("model", &given, Place::Part).unwrap_err().to_string();
         let unnamed = StateDict::from_iter([("a", StateDict::from_iter([("", 1_i64)]))]);

@@ -1,4 +1,4 @@
-//! What comes back: a checkpoint, what is known about it, and the newest one that can be loaded.
+//! The results of loading: a checkpoint, its description, and the newest one that can be loaded.
 
 use crate::error::LoadError;
 use crate::id::Attempt;
@@ -6,18 +6,18 @@ use crate::snapshot::{Parts, Snapshot};
 use qstore_schema::StateDict;
 use std::time::{Duration, SystemTime};
 
-/// A checkpoint that was loaded, bit for bit as it was saved.
+/// A loaded checkpoint, bit for bit as it was saved.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Checkpoint {
-    /// Its parts, in the order they were set.
+    /// The parts, in the order they were set.
     pub parts: Parts,
-    /// What is known about it, its metadata included.
+    /// Its description, including the metadata.
     pub info: CheckpointInfo,
 }
 
 impl Checkpoint {
-    /// A checkpoint that a store has read.
+    /// Creates a checkpoint, in a store that has read it.
     #[must_use]
     pub fn new(parts: Parts, info: CheckpointInfo) -> Self {
         Self { parts, info }
@@ -41,7 +41,7 @@ impl Checkpoint {
         self.part(Snapshot::OPTIMIZER)
     }
 
-    /// The part of that name, if one was saved.
+    /// The part with this name, if one was saved.
     #[must_use]
     pub fn part(&self, name: &str) -> Option<&StateDict> {
         self.parts.get(name)
@@ -54,7 +54,7 @@ impl Checkpoint {
     }
 }
 
-/// What is known about a checkpoint without reading its tensors.
+/// Describes a checkpoint without its tensors.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct CheckpointInfo {
@@ -62,23 +62,23 @@ pub struct CheckpointInfo {
     pub number: u64,
     /// When the snapshot was taken.
     pub timestamp: SystemTime,
-    /// From the beginning of the save until this was written. It includes compression, not the final
-    /// sync.
+    /// The time from the beginning of the save until this field was written. Includes compression, but not
+    /// the final sync.
     pub save_duration: Duration,
-    /// The names of the parts with the bytes of their tensors in memory.
+    /// The name of each part, with the size of its tensors in memory in bytes.
     pub parts: Vec<(String, u64)>,
-    /// Bytes in the repository.
+    /// Size in the repository, in bytes.
     pub stored_bytes: u64,
-    /// Its place among all saves into the repository; a later save has a greater one.
+    /// Its position in the sequence of all saves into the repository; later saves have greater ones.
     pub save_seq: u64,
-    /// The attempt of the run that saved it, if that was noted.
+    /// The attempt of the run that saved it, if recorded.
     pub attempt: Option<Attempt>,
     /// The metadata; empty if none was given.
     pub metadata: StateDict,
 }
 
 impl CheckpointInfo {
-    /// The least a store knows; everything else is zero or empty, to be set.
+    /// Creates a description with the fields every store knows; all other fields are zero or empty.
     #[must_use]
     pub fn new(number: u64, save_seq: u64) -> Self {
         Self {
@@ -93,13 +93,13 @@ impl CheckpointInfo {
         }
     }
 
-    /// Bytes of all tensors in memory.
+    /// The size of all tensors in memory, in bytes.
     #[must_use]
     pub fn tensor_bytes(&self) -> u64 {
         self.parts.iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
     }
 
-    /// Bytes of the model's tensors in memory.
+    /// The size of the model's tensors in memory, in bytes.
     #[must_use]
     pub fn model_bytes(&self) -> u64 {
         let model = self.parts.iter().find(|(name, _)| name == Snapshot::MODEL);
@@ -113,13 +113,13 @@ impl CheckpointInfo {
 pub struct Latest {
     /// The checkpoint.
     pub checkpoint: Checkpoint,
-    /// Newer checkpoints that could not be loaded, and files with the name of a checkpoint that are not
-    /// one, each with its number and what is wrong.
+    /// Newer checkpoints that could not be loaded, and files that have the name of a checkpoint but are not
+    /// valid, each with its number and error.
     pub skipped: Vec<(u64, LoadError)>,
 }
 
 impl Latest {
-    /// What a store has found.
+    /// Creates the result, in a store.
     #[must_use]
     pub fn new(checkpoint: Checkpoint, skipped: Vec<(u64, LoadError)>) -> Self {
         Self { checkpoint, skipped }

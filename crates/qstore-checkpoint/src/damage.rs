@@ -1,4 +1,4 @@
-//! What can be wrong with the bytes of a checkpoint.
+//! How the bytes of a checkpoint can be damaged.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub enum Damage {
         /// What is wrong.
         reason: String,
     },
-    /// The list of contents is not the one that was written.
+    /// The manifest is not the one that was written.
     #[error("its manifest is not valid ({reason})")]
     Manifest {
         /// What is wrong.
@@ -37,7 +37,7 @@ pub enum Damage {
         entry: String,
         /// Its length according to the manifest.
         expected: u64,
-        /// Its length.
+        /// Its actual length.
         found: u64,
     },
     /// An entry's bytes do not match their checksum.
@@ -57,13 +57,13 @@ pub enum Damage {
 }
 
 impl Damage {
-    /// The entry cannot be parsed, for that reason.
+    /// The entry cannot be parsed, for this reason.
     #[must_use]
     pub fn malformed(entry: &str, reason: impl fmt::Display) -> Self {
         Self::Malformed { entry: entry.into(), reason: reason.to_string() }
     }
 
-    /// The tensor that is affected, as its path in the checkpoint, if there is one.
+    /// The path of the affected tensor in the checkpoint, if there is one.
     #[must_use]
     pub fn tensor(&self) -> Option<&str> {
         match self {
@@ -77,9 +77,9 @@ impl Damage {
     }
 }
 
-/// The array that an entry is a chunk of. A node has the name `c` *and* children that are numbers
-/// only if it is an array's chunk directory, or a group that a user called `c`; for a message either
-/// reading is close enough.
+/// The array that an entry is a chunk of. A node with the name `c` and only numbers as children is an
+/// array's chunk directory, or a group that a user called `c`; for a message, either reading is close
+/// enough.
 fn tensor_of(entry: &str) -> Option<&str> {
     let is_number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
     let is_chunk = |key: &str| {

@@ -1,8 +1,8 @@
-//! What can fail: opening, saving and loading have errors of their own.
+//! The errors of opening, saving and loading, one type each.
 //!
-//! What the caller chose by a policy (a save that was skipped or superseded) and what a durable save
-//! could not clean up are not errors but [outcomes](crate::Outcome). A disk that failed is never
-//! reported as damage: damage means that bytes were read and are not the ones that were written.
+//! A save that the caller's policy skipped or superseded, and a durable save that could not remove old
+//! checkpoints, are not errors but [outcomes](crate::Outcome). An I/O error is never reported as damage:
+//! damage means that bytes were read and are not the ones that were written.
 
 use crate::damage::Damage;
 use crate::repository::RepositoryError;
@@ -15,26 +15,26 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// A setting is out of its range, or does not go with what is stored already.
+    /// A setting is out of range, or contradicts what is already stored.
     #[error(transparent)]
     Setting(#[from] SettingError),
     /// The path is not a directory.
-    #[error("{location} is not a directory; name the directory that holds the checkpoints")]
+    #[error("{location} is not a directory; name the directory that contains the checkpoints")]
     NotADirectory {
-        /// The path that was given.
+        /// The given path.
         location: String,
     },
     /// The repository failed.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
-    /// The repository was written by a later version.
+    /// The repository was written by a newer version.
     #[error("{location} has format version {found}, this version reads {known}; update Q-Store")]
     UnsupportedVersion {
-        /// The document that has the version.
+        /// The document with the version.
         location: String,
-        /// Its version.
+        /// The version found.
         found: u64,
-        /// The latest version that can be read.
+        /// The newest version that can be read.
         known: u64,
     },
     /// The document that describes the repository is not valid.
@@ -47,10 +47,10 @@ pub enum OpenError {
         /// What is wrong.
         reason: String,
     },
-    /// The system would not start the background thread.
+    /// The operating system could not start the background thread.
     #[error("the background thread could not be started: {source}")]
     Spawn {
-        /// The system's reason.
+        /// The error of the operating system.
         source: Arc<std::io::Error>,
     },
 }
@@ -61,7 +61,7 @@ impl From<qstore_storage::Error> for OpenError {
     }
 }
 
-/// A state that cannot be saved. Nothing was begun.
+/// A state that cannot be saved. No save has started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
@@ -71,28 +71,28 @@ pub enum StateError {
         /// The dict, as a path through the state.
         at: String,
     },
-    /// Nesting beyond what JSON readers take.
+    /// Nesting deeper than JSON readers accept.
     #[error("`{at}` is nested more than {limit} levels deep; flatten the state")]
     TooDeep {
         /// The node, as a path through the state.
         at: String,
-        /// How deep a state may be.
+        /// The maximum depth.
         limit: usize,
     },
-    /// A tensor with more dimensions than numpy takes.
+    /// A tensor with more dimensions than numpy supports.
     #[error(
-        "tensor `{at}` has {found} dimensions, more than the {limit} that numpy reads; reshape it"
+        "tensor `{at}` has {found} dimensions, more than the {limit} that numpy supports; reshape it"
     )]
     TooManyDimensions {
         /// The tensor, as a path through the state.
         at: String,
-        /// Its dimensions.
+        /// Its number of dimensions.
         found: usize,
-        /// The most it may have.
+        /// The limit.
         limit: usize,
     },
     /// A tensor where only plain values are allowed.
-    #[error("metadata holds a tensor at `{at}`; put it into a part")]
+    #[error("metadata contains a tensor at `{at}`; put it into a part")]
     TensorInMetadata {
         /// The tensor, as a path through the metadata.
         at: String,
@@ -109,7 +109,7 @@ pub enum StateError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SaveError {
-    /// The state cannot be saved; nothing was begun.
+    /// The state cannot be saved; no save has started.
     #[error(transparent)]
     State(#[from] StateError),
     /// A tensor could not be encoded.
@@ -117,7 +117,7 @@ pub enum SaveError {
     Encode {
         /// The path of the tensor in the checkpoint.
         tensor: String,
-        /// The codec's reason.
+        /// The reason given by the codec.
         reason: String,
     },
     /// There is not enough space for the checkpoint; nothing was written.
@@ -127,22 +127,22 @@ pub enum SaveError {
     NoSpace {
         /// The repository.
         location: String,
-        /// What the checkpoint takes at least, estimated from a sample of it.
+        /// The least space the checkpoint needs, estimated from a sample of it.
         needed: u64,
-        /// What is free.
+        /// The free space.
         available: u64,
     },
-    /// A part of the checkpoint that is read as a whole is larger than a reader accepts; nothing was
-    /// saved.
+    /// A document of the checkpoint, which must be read as a whole, is larger than readers accept; nothing
+    /// was saved.
     #[error(
-        "{what} takes {len} bytes, more than the {limit} that can be read back; keep long texts out of the metadata, or use larger chunks"
+        "{what} has {len} bytes, more than the {limit} that can be read back; keep long texts out of the metadata, or use larger chunks"
     )]
     TooLarge {
-        /// The part.
+        /// The document.
         what: String,
         /// Its length in bytes.
         len: u64,
-        /// The most it may have.
+        /// The limit.
         limit: u64,
     },
     /// The repository has used up the numbers that order its saves.
@@ -151,12 +151,12 @@ pub enum SaveError {
         /// The repository.
         location: String,
     },
-    /// The repository failed. The earlier checkpoint of that number is as it was, or was replaced as a
-    /// whole.
+    /// The repository failed. An earlier checkpoint with the same number is unchanged, or completely
+    /// replaced.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
-    /// What is stored already could not be read, so that the save could not be put in order.
-    #[error("the checkpoints that are stored already could not be read: {0}")]
+    /// The existing checkpoints could not be read, so the save could not get a sequence number.
+    #[error("the existing checkpoints could not be read: {0}")]
     Existing(Box<LoadError>),
 
     /// The save failed in the background.
@@ -167,20 +167,22 @@ pub enum SaveError {
         /// Why.
         source: Arc<SaveError>,
     },
-    /// An earlier save failed in the background, and nothing has asked its ticket since. Reported once,
-    /// by the next save, which did nothing.
-    #[error("an earlier save failed, and this one was not begun ({source}); save again to go on")]
+    /// An earlier save failed in the background, and its ticket has not been polled since. Reported once, by
+    /// the next save, which did nothing.
+    #[error(
+        "an earlier save failed, and this one was not started ({source}); save again to continue"
+    )]
     EarlierFailed {
-        /// What the earlier save's ticket reports.
+        /// The error of the earlier save, as its ticket reports it.
         source: Arc<SaveError>,
     },
     /// The checkpoint is durable, but older ones could not be removed. Only
     /// `health` reports this as an error; the save itself [has succeeded](crate::Saved::retention).
     #[error("{number} is saved, but {source}")]
     Retention {
-        /// The epoch or step that is saved.
+        /// The epoch or step that was saved.
         number: u64,
-        /// Why older ones are still there.
+        /// Why older ones could not be removed.
         source: RetentionError,
     },
     /// The background thread ended before this save was done.
@@ -189,12 +191,12 @@ pub enum SaveError {
         /// The epoch or step.
         number: u64,
     },
-    /// The time allowed was not enough; the save goes on.
-    #[error("{number} was not saved within {waited:?}; the save goes on")]
+    /// The timeout expired; the save continues.
+    #[error("{number} was not saved within {waited:?}; the save continues")]
     TimedOut {
         /// The epoch or step.
         number: u64,
-        /// The time that was allowed.
+        /// The timeout.
         waited: Duration,
     },
     /// The manager was closed, or its background thread panicked.
@@ -203,22 +205,22 @@ pub enum SaveError {
         /// Why.
         reason: String,
     },
-    /// Closing took longer than allowed.
-    #[error("saves are still running after {waited:?}; they go on")]
+    /// Closing took longer than the timeout.
+    #[error("saves are still running after {waited:?}; they continue")]
     CloseTimedOut {
-        /// The time that was allowed.
+        /// The timeout.
         waited: Duration,
     },
-    /// The system would not start a thread.
+    /// The operating system could not start a thread.
     #[error("a background thread could not be started: {source}")]
     Spawn {
-        /// The system's reason.
+        /// The error of the operating system.
         source: Arc<std::io::Error>,
     },
     /// A [`CheckpointStore`](crate::CheckpointStore) of another kind failed.
     #[error("the checkpoint store failed: {source}")]
     Store {
-        /// Its reason.
+        /// The error of the store.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
@@ -230,7 +232,7 @@ impl From<qstore_storage::Error> for SaveError {
 }
 
 impl SaveError {
-    /// The error of a save that failed, for another caller who asks.
+    /// A copy of this error, for another caller.
     #[must_use]
     pub fn again(self: &Arc<Self>) -> Self {
         match &**self {
@@ -255,7 +257,7 @@ pub struct RetentionError {
 }
 
 impl RetentionError {
-    /// The error of a removal that failed.
+    /// The error of a failed removal.
     #[must_use]
     pub fn new(source: RepositoryError) -> Self {
         Self { source: Arc::new(source) }
@@ -275,7 +277,7 @@ pub enum LoadError {
     /// There is no such checkpoint.
     #[error("{location} has no checkpoint {number}; {}", Available(available))]
     NotFound {
-        /// The epoch or step that was asked for.
+        /// The requested epoch or step.
         number: u64,
         /// The repository.
         location: String,
@@ -287,12 +289,12 @@ pub enum LoadError {
     TensorNotFound {
         /// The epoch or step.
         number: u64,
-        /// What was asked for.
+        /// The requested tensors.
         wanted: String,
         /// The paths of the tensors that exist.
         available: Vec<String>,
     },
-    /// A directory was replaced, or removed, while it was read.
+    /// A directory was replaced or removed while it was being read.
     #[error("{location} was replaced while it was being read; open checkpoint {number} again")]
     Replaced {
         /// The epoch or step.
@@ -308,7 +310,7 @@ pub enum LoadError {
     NoneValid {
         /// The repository.
         location: String,
-        /// Each checkpoint with what is wrong, newest save first.
+        /// Each checkpoint with its error, newest save first.
         skipped: Vec<(u64, LoadError)>,
     },
     /// The checkpoint's bytes are not the ones that were written.
@@ -319,14 +321,14 @@ pub enum LoadError {
         /// What is wrong with it.
         damage: Damage,
     },
-    /// The checkpoint was written by a later version.
+    /// The checkpoint was written by a newer version.
     #[error("{location} has format version {found}, this version reads {known}; update Q-Store")]
     UnsupportedVersion {
         /// The checkpoint.
         location: String,
-        /// Its version.
+        /// The version found.
         found: u64,
-        /// The latest version that can be read.
+        /// The newest version that can be read.
         known: u64,
     },
     /// No retention policy is stored in the repository.
@@ -341,22 +343,22 @@ pub enum LoadError {
     /// The document that describes the repository could not be used.
     #[error(transparent)]
     Catalog(#[from] OpenError),
-    /// The thread that loaded panicked.
+    /// The loading thread panicked.
     #[error("loading panicked: {reason}")]
     Panicked {
         /// The panic's message.
         reason: String,
     },
-    /// The system would not start a thread.
+    /// The operating system could not start a thread.
     #[error("a background thread could not be started: {source}")]
     Spawn {
-        /// The system's reason.
+        /// The error of the operating system.
         source: Arc<std::io::Error>,
     },
     /// A [`CheckpointStore`](crate::CheckpointStore) of another kind failed.
     #[error("the checkpoint store failed: {source}")]
     Store {
-        /// Its reason.
+        /// The error of the store.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
@@ -368,7 +370,7 @@ impl From<qstore_storage::Error> for LoadError {
 }
 
 impl LoadError {
-    /// What is wrong with the checkpoint's bytes, if that is what this error is about.
+    /// The damage, if this error reports damage.
     #[must_use]
     pub fn damage(&self) -> Option<&Damage> {
         match self {

@@ -1,4 +1,4 @@
-//! Which checkpoint: its number, and which part of it where several ranks save one together.
+//! Identifies a checkpoint: its number, and the part if several ranks save it together.
 
 use qstore_settings::SettingError;
 use smol_str::SmolStr;
@@ -6,8 +6,8 @@ use std::fmt;
 
 /// What the checkpoints of a directory are numbered by.
 ///
-/// It decides the names, `epoch_0042` or `step_00000042`, and the attribute that other Zarr readers
-/// see. A directory has one counter; it is fixed by the first manager that opens it.
+/// It determines the names, `epoch_0042` or `step_00000042`, and the attribute that other Zarr readers
+/// see. A directory has one counter, set by the first manager that opens it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Counter {
@@ -22,7 +22,7 @@ impl Counter {
     /// Every counter.
     pub const ALL: [Self; 2] = [Self::Epoch, Self::Step];
 
-    /// `epoch` or `step`, as names of checkpoints begin.
+    /// `epoch` or `step`, the prefix of checkpoint names.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl Counter {
         }
     }
 
-    /// Digits that a number is padded to in a name. Longer numbers are written in full.
+    /// The number of digits a number is padded to in a name. Longer numbers are written in full.
     pub(crate) const fn digits(self) -> usize {
         match self {
             Self::Epoch => 4,
@@ -50,10 +50,10 @@ impl fmt::Display for Counter {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct CheckpointId {
-    /// The epoch or the step. Compared as a number, never as text.
+    /// The epoch or step. Compared as a number, never as text.
     pub number: u64,
-    /// The part, where several ranks save one checkpoint together. A part is never listed: only the
-    /// joint manifest makes the checkpoint visible.
+    /// The part, if several ranks save one checkpoint together. A part is never listed: only the joint
+    /// manifest makes the checkpoint visible.
     pub part: Option<Part>,
 }
 
@@ -61,14 +61,14 @@ pub struct CheckpointId {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct Part {
-    /// Which attempt of the run wrote it. Parts of different attempts are never joined.
+    /// The attempt of the run that wrote it. Parts of different attempts are never joined.
     pub attempt: Attempt,
-    /// Which of the ranks.
+    /// The rank that wrote it.
     pub rank: Rank,
 }
 
 impl CheckpointId {
-    /// The whole checkpoint of that number.
+    /// The whole checkpoint with this number.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self { number, part: None }
@@ -98,7 +98,7 @@ impl Rank {
     /// Rank `index` of `count`, counted from 0.
     ///
     /// # Errors
-    /// When `index` is not less than `count`.
+    /// If `index` is not less than `count`.
     pub fn new(index: u32, count: u32) -> Result<Self, SettingError> {
         if index < count {
             return Ok(Self { index, count });
@@ -106,13 +106,13 @@ impl Rank {
         Err(SettingError::new("rank", index, format!("a value less than the {count} ranks"), 0))
     }
 
-    /// Which one it is, from 0.
+    /// The index, counted from 0.
     #[must_use]
     pub const fn index(self) -> u32 {
         self.index
     }
 
-    /// How many there are.
+    /// The number of ranks.
     #[must_use]
     pub const fn count(self) -> u32 {
         self.count
@@ -125,19 +125,18 @@ impl fmt::Display for Rank {
     }
 }
 
-/// Which start of a run wrote something. A run that is resumed begins a new attempt; all its ranks
-/// agree on the name.
+/// One start of a run. A resumed run begins a new attempt; all its ranks use the same name for it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attempt(SmolStr);
 
 impl Attempt {
-    /// The longest name in bytes.
+    /// The maximum length of a name in bytes.
     pub const LEN_MAX: usize = 64;
 
-    /// The attempt of that name: 1 to 64 bytes of `A-Z a-z 0-9 _ -`.
+    /// The attempt with this name: 1 to 64 bytes of `A-Z a-z 0-9 _ -`.
     ///
     /// # Errors
-    /// When the name has other bytes, or another length.
+    /// If the name has other bytes or another length.
     pub fn new(name: impl Into<SmolStr>) -> Result<Self, SettingError> {
         let name = name.into();
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';

@@ -1,22 +1,23 @@
-//! What a checkpoint is, which ones are kept, and where they are stored; without a file format.
+//! What a checkpoint is, which ones are kept, and where they are stored, independent of any file format.
 //!
 //! | to | use |
 //! |---|---|
 //! | describe what is saved | [`Snapshot`], with any number of named parts |
-//! | learn how a save ended | [`Outcome`], [`Saved`]; failures are [`SaveError`]s |
-//! | hold what was loaded | [`Checkpoint`], [`CheckpointInfo`], [`Latest`] |
+//! | find out how a save ended | [`Outcome`], [`Saved`]; failures are [`SaveError`]s |
+//! | use a loaded checkpoint | [`Checkpoint`], [`CheckpointInfo`], [`Latest`] |
 //! | decide which checkpoints are kept, and explain why | [`retention::plan`], a pure function |
-//! | store bytes somewhere else: a bucket, a map | the seam [`Repository`](repository::Repository) |
-//! | store whole states somewhere else | the seam [`CheckpointStore`] |
+//! | store bytes somewhere else: a bucket, a map | the trait [`Repository`](repository::Repository) |
+//! | store whole states somewhere else | the trait [`CheckpointStore`] |
 //! | test either | [`repository::conformance`], [`store::conformance`] (feature `testing`) |
 //!
-//! There are two seams because there are two questions. A [`Repository`](repository::Repository) knows
-//! names and bytes, and no format; `qstore-zarr` saves and loads through it. A [`CheckpointStore`] takes
-//! and returns whole states, asynchronously, and says nothing about bytes; [`MemoryStore`] is one.
+//! There are two traits to implement, at two levels. A [`Repository`](repository::Repository) stores
+//! bytes under names and knows no format; `qstore-zarr` saves and loads through it. A
+//! [`CheckpointStore`] takes and returns whole states, asynchronously, and says nothing about bytes;
+//! [`MemoryStore`] is one.
 //!
-//! What it is **not**: it encodes nothing, compresses nothing and starts no thread. Depend on it alone
-//! to write a repository, a store or a framework adapter of your own. To save and load checkpoints,
-//! depend on `qstore-zarr`.
+//! What it is **not**: it does not encode or compress anything, and starts no threads. Depend on it alone
+//! to write your own repository, store or framework adapter. To save and load checkpoints, depend on
+//! `qstore-zarr`.
 //!
 //! ```
 //! use qstore_checkpoint::retention::{Candidate, Goal, Policy, plan};
@@ -42,7 +43,7 @@
 //!
 //! # Features
 //! `testing`: the conformance kits, and [`Faulty`](repository::Faulty), a repository whose requests
-//! fail on demand. Off by default.
+//! fail on demand. Disabled by default.
 
 #![forbid(unsafe_code)]
 

@@ -1,10 +1,10 @@
 //! A directory of the local file system as a repository.
 //!
-//! Whatever is in the directory besides checkpoints and our documents is listed but never touched:
-//! which names are checkpoints is decided one layer above. Reading takes no lock; writers exclude each
-//! other by `flock` on `.qstore.lock`, held for the moment of a commit and a removal.
+//! Foreign files in the directory are listed but never touched: which names are checkpoints is decided
+//! one layer above. Reading takes no lock; writers exclude each other by `flock` on `.qstore.lock`, held
+//! only during a commit or a removal.
 //!
-//! The two layouts are two kinds of draft: [`files`] publishes by one rename, [`trees`] by one
+//! The two layouts are two kinds of draft: [`files`] publishes with one rename, [`trees`] with one
 //! exchange of names.
 
 mod directory;
@@ -25,8 +25,8 @@ use std::sync::Arc;
 
 /// Checkpoints in a directory of a [`FileSystem`].
 ///
-/// Any number of repositories, in one process or in several, may share a directory. Clones share what
-/// is opened.
+/// Any number of repositories, in one process or in several, may share a directory. Clones share the open
+/// directory.
 ///
 /// ```
 /// use qstore_checkpoint::LocalRepository;
@@ -50,10 +50,10 @@ pub struct LocalRepository {
 }
 
 impl LocalRepository {
-    /// Opens a directory for reading and writing. It is created where it does not exist.
+    /// Opens a directory for reading and writing, creating it if it does not exist.
     ///
     /// # Errors
-    /// [`OpenError::NotADirectory`]; [`OpenError::Repository`] when it cannot be created or written to.
+    /// [`OpenError::NotADirectory`]; [`OpenError::Repository`] if it cannot be created or written to.
     pub fn open_in(fs: Arc<dyn FileSystem>, dir: impl AsRef<Path>) -> Result<Self, OpenError> {
         create_dir_all(&*fs, dir.as_ref())?;
         let opened = Self::open_read_only_in(fs, dir)?;
@@ -62,10 +62,10 @@ impl LocalRepository {
         Ok(opened)
     }
 
-    /// Opens a directory that exists. Opening writes nothing.
+    /// Opens an existing directory. Opening writes nothing.
     ///
     /// # Errors
-    /// [`OpenError::NotADirectory`]; [`OpenError::Repository`] when it does not exist.
+    /// [`OpenError::NotADirectory`]; [`OpenError::Repository`] if it does not exist.
     pub fn open_read_only_in(
         fs: Arc<dyn FileSystem>,
         dir: impl AsRef<Path>,
@@ -76,7 +76,7 @@ impl LocalRepository {
         if fs.metadata(&root)?.is_none_or(|found| found.kind != EntryKind::Dir) {
             return Err(OpenError::NotADirectory { location: dir.display().to_string() });
         }
-        // Absolute from now on: the process may change its working directory.
+        // Made absolute here, because the process may change its working directory.
         Ok(Self { directory: Directory { fs, root } })
     }
 
@@ -86,7 +86,7 @@ impl LocalRepository {
         &self.directory.root
     }
 
-    /// The file system that it is in.
+    /// The file system of the directory.
     #[must_use]
     pub fn file_system(&self) -> &Arc<dyn FileSystem> {
         &self.directory.fs
@@ -145,7 +145,7 @@ impl Repository for LocalRepository {
         }
         // mutant: removal_goes_on_before_it_is_durable, removal_goes_on_although_its_sync_failed
         self.directory.sync()?;
-        // Only now may a tree be taken apart: a name that a power cut brings back must lead to all of it.
+        // Only now may a tree be deleted: a name that a power cut brings back must refer to a whole tree.
         for tree in discarded {
             leftovers.hold(tree.taken_apart_on_drop());
         }

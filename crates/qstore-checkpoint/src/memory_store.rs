@@ -1,4 +1,4 @@
-//! Checkpoints in memory: for tests, and for programs that are told to keep nothing.
+//! Checkpoints in memory: for tests, and for programs that should store nothing on disk.
 
 use crate::checkpoint::{Checkpoint, CheckpointInfo, Latest};
 use crate::error::{LoadError, SaveError};
@@ -13,8 +13,8 @@ use qstore_schema::Tensor;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A [`CheckpointStore`] that lives as long as the last of its clones. Nothing is copied: tensors are
-/// shared with the snapshots they came in.
+/// A [`CheckpointStore`] in memory, which lives as long as the last of its clones. Nothing is copied:
+/// tensors are shared with the snapshots.
 ///
 /// ```
 /// use qstore_checkpoint::MemoryStore;
@@ -43,7 +43,7 @@ impl MemoryStore {
         Self::with_retention(Policy::keep_last(0))
     }
 
-    /// An empty store that keeps what the policy says. Nothing is ever pinned.
+    /// An empty store with this retention policy. Nothing is ever pinned.
     #[must_use]
     pub fn with_retention(policy: Policy) -> Self {
         Self { policy, shared: Arc::default() }

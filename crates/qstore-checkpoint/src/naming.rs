@@ -1,4 +1,4 @@
-//! The names of checkpoints and of what belongs to them, the same in every repository.
+//! The names of checkpoints and of the documents next to them, the same in every repository.
 //!
 //! | | epochs | steps |
 //! |---|---|---|
@@ -8,8 +8,8 @@
 //! | of N ranks: the joint manifest | `epoch_0042.ranks.json` | `step_00000042.ranks.json` |
 //! | of N ranks: one part | `epoch_0042.parts/ATTEMPT/rank_00017-of-01000.zarr.zip` | … |
 //!
-//! A name is ours only if it is exactly what we would write for its number: of `epoch_42`,
-//! `epoch_0042` and `epoch_+042` only the second is a checkpoint. Anything else is left alone.
+//! A name is a checkpoint's only if it is exactly what Q-Store would write for that number: of `epoch_42`,
+//! `epoch_0042` and `epoch_+042`, only the second is one. Anything else is left alone.
 
 use crate::id::{CheckpointId, Counter, Part};
 
@@ -19,8 +19,8 @@ const PIN_SUFFIX: &str = ".pin";
 /// Whether a checkpoint is one file or a tree of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Layout {
-    /// One file, `epoch_0042.zarr.zip`: one sync and one rename make it durable, and it is easily
-    /// copied and uploaded. The default.
+    /// One file, `epoch_0042.zarr.zip`: one sync and one rename make it durable, and it is easy to copy
+    /// and upload. The default.
     #[default]
     SingleFile,
     /// A tree, `epoch_0042/`, with one entry per chunk: `zarr.open_group` on the directory of
@@ -29,7 +29,7 @@ pub enum Layout {
 }
 
 impl Counter {
-    /// Where a checkpoint, or a part of one, is stored.
+    /// The name under which a checkpoint, or a part of one, is stored.
     #[must_use]
     pub fn name_of(self, id: &CheckpointId, layout: Layout) -> String {
         let base = self.base(id.number);
@@ -46,19 +46,19 @@ impl Counter {
         }
     }
 
-    /// The empty document that pins a checkpoint.
+    /// The name of the empty document that pins a checkpoint.
     #[must_use]
     pub fn pin_of(self, number: u64) -> String {
         self.base(number) + PIN_SUFFIX
     }
 
-    /// The joint manifest of a checkpoint that N ranks saved together.
+    /// The name of the joint manifest of a checkpoint that N ranks saved together.
     #[must_use]
     pub fn joint_manifest_of(self, number: u64) -> String {
         self.base(number) + ".ranks.json"
     }
 
-    /// The checkpoint of that name. Parts have none: alone they are not a checkpoint.
+    /// The number of the checkpoint with this name. `None` for parts, which are not checkpoints.
     #[must_use]
     pub fn checkpoint_named(self, name: &str, layout: Layout) -> Option<u64> {
         let number = match layout {
@@ -69,7 +69,7 @@ impl Counter {
         (name == self.name_of(&CheckpointId::new(number), layout)).then_some(number)
     }
 
-    /// The checkpoint that a document of that name pins.
+    /// The number of the checkpoint that a document with this name pins.
     #[must_use]
     pub fn pinned_by(self, name: &str) -> Option<u64> {
         self.checkpoint_named(name.strip_suffix(PIN_SUFFIX)?, Layout::Directory)
@@ -86,7 +86,7 @@ mod tests {
     use crate::id::{Attempt, Rank};
 
     #[test]
-    fn only_names_that_we_would_write_are_read() {
+    fn only_names_that_q_store_would_write_are_recognized() {
         let check = |name: &str, number: Option<u64>| {
             let found = Counter::Epoch.checkpoint_named(name, Layout::SingleFile);
             assert_eq!(found, number, "{name}");

@@ -3,8 +3,7 @@
 use crate::error::RetentionError;
 use std::time::Duration;
 
-/// How a save ended. Anything but `Saved` was chosen by the caller's own policy, so it is not an
-/// error; each is also counted.
+/// How a save ended. Anything but `Saved` is a result of the caller's own policy, so it is not an error.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -12,7 +11,7 @@ pub enum Outcome {
     Saved(Saved),
     /// Nothing was saved: an earlier save was still running, and the policy was to skip this one.
     Skipped,
-    /// Nothing was saved: a newer snapshot took this one's place before its save began.
+    /// Nothing was saved: a newer snapshot replaced this one before its save began.
     Superseded {
         /// The epoch or step of the newer snapshot.
         by: u64,
@@ -49,23 +48,23 @@ impl Outcome {
 pub struct Saved {
     /// Its epoch or step.
     pub number: u64,
-    /// Its place among all saves into this repository; a later save has a greater one.
+    /// Its position in the sequence of all saves into this repository; later saves have greater ones.
     pub save_seq: u64,
-    /// Bytes of the file, or of all files of the directory.
+    /// The size of the file, or of all files in the directory, in bytes.
     pub stored_bytes: u64,
-    /// How many of these bytes were not written but linked to the previous checkpoint.
+    /// How many of these bytes were linked to the previous checkpoint instead of written.
     pub linked_bytes: u64,
-    /// From the beginning of the save to the end of retention, all syncs included.
+    /// The time from the beginning of the save to the end of retention, including all syncs.
     pub duration: Duration,
     /// The checkpoints that retention removed.
     pub removed: Vec<u64>,
-    /// Why retention could not remove what it should have; the checkpoint is durable all the same, and
-    /// the next save tries again.
+    /// Why retention failed, if it did. The checkpoint is durable nonetheless, and the next save retries the
+    /// removal.
     pub retention: Option<RetentionError>,
 }
 
 impl Saved {
-    /// The least a store knows; everything else is zero or empty, to be set.
+    /// Creates a result with the fields every store knows; all other fields are zero or empty.
     #[must_use]
     pub fn new(number: u64, save_seq: u64) -> Self {
         Self {

@@ -1,16 +1,16 @@
-//! The paths of tensors in a checkpoint: `model/layer.0.weight`, `optimizer/state/0/exp_avg`. They
-//! never lead out of it, on any system.
+//! The paths of tensors in a checkpoint: `model/layer.0.weight`, `optimizer/state/0/exp_avg`. They cannot
+//! escape the checkpoint on any operating system.
 //!
-//! A user's key may hold anything, `/`, `..` and NUL included. Its name in a path holds only
-//! `A-Z a-z 0-9 _ . -`, and `%XX` for every other byte; what Zarr or a file system reserves is
-//! escaped as well. A name need not lead back to its key: a format that must restore the keys stores
-//! them beside the paths.
+//! A user's key may contain anything, including `/`, `..` and NUL. Its name in a path contains only
+//! `A-Z a-z 0-9 _ . -`, and `%XX` for every other byte; names that Zarr or a file system reserves are
+//! escaped as well. A name need not be reversible: a format that must restore the keys stores them
+//! separately.
 
 use crate::snapshot::Parts;
 use qstore_schema::{State, StateDict, Tensor};
 use std::collections::HashSet;
 
-/// The longest name. File systems take 255 bytes, and archivers on some of them fewer.
+/// The longest name in bytes. File systems allow 255, but some archivers allow fewer.
 const MAX_BYTES: usize = 120;
 
 /// The names in one group: unique, even on file systems that ignore case.
@@ -115,8 +115,8 @@ fn push_escape(name: &mut String, byte: u8) {
     name.push(char::from(DIGITS[usize::from(byte & 15)]));
 }
 
-/// Names that are reserved by Zarr (`zarr.json`, anything with two leading underscores), by our
-/// checkpoints (`manifest.json`) or by Windows (`NUL`, also as `nul.txt`).
+/// Names reserved by Zarr (`zarr.json`, anything with two leading underscores), by the checkpoint
+/// format (`manifest.json`) or by Windows (`NUL`, also as `nul.txt`).
 fn is_reserved(key: &str) -> bool {
     let lower = key.to_ascii_lowercase();
     if lower.starts_with("__") || lower == "zarr.json" || lower == "manifest.json" {

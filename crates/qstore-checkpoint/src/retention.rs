@@ -1,7 +1,7 @@
 //! Which checkpoints are kept, and why: a pure function of their history. It deletes nothing.
 //!
-//! A checkpoint is kept if any rule keeps it; the rules do not count against each other. The newest
-//! save is always kept, whatever its number, its metric or the clock.
+//! A checkpoint is kept if any rule keeps it; the rules are independent. The newest save is always kept,
+//! whatever its number, its metric or the clock.
 
 use qstore_schema::{State, StateDict};
 use serde::{Deserialize, Serialize};
@@ -14,16 +14,16 @@ use std::fmt;
 pub struct Candidate {
     /// Its epoch or step.
     pub number: u64,
-    /// Its place among all saves into the directory; a later save has a greater one.
+    /// Its position in the sequence of all saves into the directory; later saves have greater ones.
     pub save_seq: u64,
     /// Whether it is pinned.
     pub is_pinned: bool,
-    /// The numbers in the first level of its metadata.
+    /// The numbers at the top level of its metadata.
     pub metrics: Vec<(String, f64)>,
 }
 
 impl Candidate {
-    /// The checkpoint of that number and save.
+    /// The checkpoint with this number and save.
     #[must_use]
     pub const fn new(number: u64, save_seq: u64) -> Self {
         Self { number, save_seq, is_pinned: false, metrics: Vec::new() }
@@ -36,21 +36,21 @@ impl Candidate {
         self
     }
 
-    /// The same candidate with another metric.
+    /// The same candidate with an additional metric.
     #[must_use]
     pub fn metric(mut self, name: impl Into<String>, value: f64) -> Self {
         self.metrics.push((name.into(), value));
         self
     }
 
-    /// The metric of that name, unless it is NaN.
+    /// The metric with this name, unless it is NaN.
     fn comparable(&self, name: &str) -> Option<f64> {
         let found = self.metrics.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| *value).filter(|value| !value.is_nan())
     }
 }
 
-/// The metrics that retention can choose by: the numbers in the first level of the metadata.
+/// The metrics that retention can use: the numbers at the top level of the metadata.
 #[must_use]
 pub fn metrics_of(metadata: &StateDict) -> Vec<(String, f64)> {
     // Every listing reads them.
@@ -82,7 +82,7 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Best {
-    /// How many are kept.
+    /// How many to keep.
     pub count: usize,
     /// The metric's name in the metadata.
     pub metric: String,
@@ -129,7 +129,7 @@ impl Policy {
 pub struct Decision {
     /// Its epoch or step.
     pub number: u64,
-    /// Its place among all saves.
+    /// Its position in the sequence of all saves.
     pub save_seq: u64,
     /// Whether it is kept.
     pub keep: bool,
@@ -235,7 +235,7 @@ pub fn plan(history: &[Candidate], policy: &Policy) -> Vec<Decision> {
     newest_first.iter().enumerate().map(decide).collect()
 }
 
-/// The positions of the best, the very best first.
+/// The positions of the best, in order, the best first.
 fn best_of(newest_first: &[&Candidate], best: &Best) -> Vec<usize> {
     let value =
         |(position, saved): (usize, &&Candidate)| Some((saved.comparable(&best.metric)?, position));

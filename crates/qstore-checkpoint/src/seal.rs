@@ -1,8 +1,8 @@
-//! A JSON document that carries its own checksum, so that a cut or a flipped bit is noticed.
+//! JSON documents that contain their own checksum, so that truncation or a flipped bit is detected.
 //!
 //! The last field, `"crc32c":"89abcdef"`, is the crc32c of all bytes before its digits.
 
-/// The entry that every tree ends with, and by which a tree is known to be a checkpoint: its manifest.
+/// The name of the manifest: the last entry of every tree, which identifies the tree as a checkpoint.
 pub const MANIFEST: &str = "manifest.json";
 
 const SEAL_LEN: usize = "89abcdef\"}".len();
@@ -20,7 +20,7 @@ pub fn seal(mut object: Vec<u8>) -> Vec<u8> {
 /// Checks a sealed document.
 ///
 /// # Errors
-/// Why it is not the one that was sealed.
+/// Why it is not a document that was sealed.
 pub fn check_seal(sealed: &[u8]) -> Result<(), BrokenSeal> {
     let covered = sealed.len().checked_sub(SEAL_LEN).ok_or(BrokenSeal::TooShort)?;
     let (covered, seal) = sealed.split_at(covered);
@@ -35,10 +35,10 @@ pub fn check_seal(sealed: &[u8]) -> Result<(), BrokenSeal> {
 /// Why a sealed document is not the one that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BrokenSeal {
-    /// It has no room for a checksum.
+    /// It is too short for a checksum.
     #[error("it is too short")]
     TooShort,
-    /// The checksum is that of other bytes.
+    /// The checksum does not match.
     #[error("it does not match its own checksum")]
     Mismatch,
 }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_flipped_bit_and_every_cut_is_noticed() {
+    fn every_flipped_bit_and_every_truncation_is_detected() {
         let sealed = seal(br#"{"number":42}"#.to_vec());
         assert_eq!(check_seal(&sealed), Ok(()));
         for bit in 0..sealed.len() * 8 {
@@ -57,7 +57,7 @@ mod tests {
             assert!(check_seal(&flipped).is_err(), "bit {bit}");
         }
         for len in 0..sealed.len() {
-            assert!(check_seal(&sealed[..len]).is_err(), "cut to {len}");
+            assert!(check_seal(&sealed[..len]).is_err(), "truncated to {len}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which of a checkpoint's tensors are meant, by their [paths](crate::path).
+//! Selects tensors of a checkpoint by their [paths](crate::path).
 
 use std::fmt;
 
@@ -14,20 +14,20 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Select {
-    /// All of them.
+    /// All tensors.
     All,
-    /// The tensor of that path.
+    /// The tensor with this path.
     Name(String),
-    /// The tensors in that group, at any depth: `model/block`, `optimizer`.
+    /// The tensors in this group, at any depth: `model/block`, `optimizer`.
     Group(String),
-    /// Those whose path matches: `*` is any number of characters except `/`, `**` any number of any
+    /// The tensors whose path matches: `*` is any number of characters except `/`, `**` any number of any
     /// characters, `?` one character except `/`. `model/h.*.attn.*` selects the attention weights of
     /// every layer.
     Glob(String),
 }
 
 impl Select {
-    /// Whether the tensor of that path is selected.
+    /// Whether the tensor with this path is selected.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
         match self {
@@ -53,8 +53,8 @@ impl fmt::Display for Select {
     }
 }
 
-/// Whether a path matches a pattern. Two points to backtrack to, one for each kind of star, are enough:
-/// whatever an earlier star of the same kind could take, the later one can take as well.
+/// Whether a path matches a pattern. Two backtracking points, one for each kind of star, are enough:
+/// whatever an earlier star of the same kind could match, the later one can match as well.
 fn is_match(glob: &[u8], path: &[u8]) -> bool {
     /// Where the pattern continues after a star, and how far into the path the star reaches so far.
     type Star = Option<(usize, usize)>;
@@ -126,7 +126,7 @@ mod tests {
         assert!(!group("model", "model2/w") && !group("model/w", "model/w"));
     }
 
-    /// The same by exhaustive search.
+    /// The same, by exhaustive search.
     fn model(glob: &[u8], path: &[u8]) -> bool {
         match (glob, path) {
             ([], []) => true,

@@ -1,4 +1,4 @@
-//! What is saved: named parts and metadata, as they are at the call.
+//! The input of a save: named parts and metadata, captured at the call.
 
 use crate::check::{self, Place};
 use crate::error::StateError;
@@ -7,13 +7,13 @@ use qstore_schema::{Key, State, StateDict};
 use smol_str::SmolStr;
 use std::time::SystemTime;
 
-/// The state of a training run, to be saved under a number: an epoch or a step, as the directory has
-/// it.
+/// The state of a training run, to be saved under a number: an epoch or a step, depending on the
+/// directory.
 ///
-/// A snapshot has any number of named parts, each with tensors and plain values to any depth, and
-/// metadata, which holds plain values only and is what other programs see first. Tensors are
-/// reference-counted and immutable, so building a snapshot copies nothing, and whatever the caller
-/// does afterwards does not change it.
+/// A snapshot has any number of named parts, each with nested tensors and plain values, and metadata,
+/// which contains only plain values and is what other programs see first. Tensors are
+/// reference-counted and immutable, so building a snapshot copies nothing, and nothing the caller does
+/// afterwards changes it.
 ///
 /// ```
 /// use qstore_checkpoint::Snapshot;
@@ -35,15 +35,15 @@ use std::time::SystemTime;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// Which checkpoint it will be.
+    /// The checkpoint it will become.
     pub id: CheckpointId,
-    /// Which attempt of the run it is from, if that was noted.
+    /// The attempt of the run it is from, if set.
     pub attempt: Option<Attempt>,
     /// When it was taken.
     pub timestamp: SystemTime,
-    /// Its parts, in the order they were set.
+    /// The parts, in the order they were set.
     pub parts: Parts,
-    /// Its metadata: plain values only.
+    /// The metadata: plain values only.
     pub metadata: StateDict,
 }
 
@@ -53,7 +53,7 @@ impl Snapshot {
     /// The name of the part that [`optimizer`](Self::optimizer) sets.
     pub const OPTIMIZER: &str = "optimizer";
 
-    /// An empty snapshot of that epoch or step, taken now.
+    /// An empty snapshot for this epoch or step, taken now.
     #[must_use]
     pub fn new(number: u64) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Snapshot {
     }
 
     /// Sets a part: a scheduler, a gradient scaler, the state of a random number generator, the
-    /// position of a data loader. A part of the same name that was set before is replaced.
+    /// position of a data loader. Replaces an earlier part with the same name.
     #[must_use]
     pub fn part(mut self, name: impl Into<SmolStr>, state: StateDict) -> Self {
         self.parts.insert(name, state);
@@ -92,14 +92,14 @@ impl Snapshot {
         self
     }
 
-    /// Sets all metadata at once, replacing what was set before.
+    /// Sets all metadata at once, replacing any set before.
     #[must_use]
     pub fn metadata(mut self, metadata: StateDict) -> Self {
         self.metadata = metadata;
         self
     }
 
-    /// Notes which attempt of the run the checkpoint is from.
+    /// Sets the attempt of the run that the checkpoint is from.
     #[must_use]
     pub fn attempt(mut self, attempt: Attempt) -> Self {
         if let Some(part) = &mut self.id.part {
@@ -109,7 +109,7 @@ impl Snapshot {
         self
     }
 
-    /// Makes it one rank's part of a checkpoint that several ranks save together. A part alone is
+    /// Makes this one rank's part of a checkpoint that several ranks save together. A part by itself is
     /// never listed.
     #[must_use]
     pub fn rank(mut self, attempt: Attempt, rank: Rank) -> Self {
@@ -124,7 +124,7 @@ impl Snapshot {
         self.id.number
     }
 
-    /// Whether it can be saved at all.
+    /// Checks whether the snapshot can be saved.
     ///
     /// # Errors
     /// For a name that is empty, a state that is nested too deeply or has a node of an unknown kind,
@@ -163,41 +163,41 @@ impl Parts {
         None
     }
 
-    /// The part of that name.
+    /// The part with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&StateDict> {
         self.parts.iter().find(|(known, _)| known == name).map(|(_, state)| state)
     }
 
-    /// Takes the part of that name out.
+    /// Removes and returns the part with this name.
     pub fn remove(&mut self, name: &str) -> Option<StateDict> {
         let at = self.parts.iter().position(|(known, _)| known == name)?;
         Some(self.parts.remove(at).1)
     }
 
-    /// Every part with its name.
+    /// All parts with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &StateDict)> {
         self.parts.iter().map(|(name, state)| (name.as_str(), state))
     }
 
-    /// The names.
+    /// The names of the parts, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().map(|(name, _)| name.as_str())
     }
 
-    /// How many there are.
+    /// The number of parts.
     #[must_use]
     pub fn len(&self) -> usize {
         self.parts.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no parts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// Bytes of all tensors in memory.
+    /// The size of all tensors in memory, in bytes.
     #[must_use]
     pub fn tensor_bytes(&self) -> u64 {
         self.iter().map(|(_, state)| state.tensor_bytes()).sum()

@@ -1,29 +1,29 @@
-//! One ordinary Parquet file that a writer keeps appending to and anybody can read at any moment.
+//! One ordinary Parquet file that a writer keeps appending to and anyone can read at any moment.
 //!
 //! Parquet has its footer at the end, so a file that is being written is not readable, and a crash
 //! leaves no readable file at all. This crate never writes to a file that readers can see: each flush
-//! publishes a new version in one atomic step, and the version before stays whole until then.
+//! publishes a new version in one atomic step, and the previous version stays intact until then.
 //! `pandas.read_parquet(path)` works during the run, after it, and after a `kill -9`, without any
 //! recovery step.
 //!
-//! Two copies of the file are kept while it is written, so that a flush costs what it adds, however
-//! large the file is.
+//! Two copies of the file are kept while it is written, so that the cost of a flush depends on what it
+//! adds and not on the size of the file.
 //!
 //! | to | use |
 //! |---|---|
 //! | write rows from a background thread | [`AsyncMetricsWriter`] |
-//! | write rows from a thread of your own | [`MetricsLog`] |
+//! | write rows from your own thread | [`MetricsLog`] |
 //! | write the rows of many ranks as one table | [`RankLog`] |
 //! | read any rows, checked against their checksums | [`MetricsFile`] |
 //! | see new rows as they are published, in another process too | [`Follow`] |
 //! | check a whole file | [`validate`] |
-//! | know what became of every row | [`Audit`] |
+//! | find out what happened to every row | [`Audit`] |
 //!
 //! # What happens when
 //! * **the process is killed**: the file holds every flushed row. The next session continues it.
 //! * **the power fails**: the same with [`Durability::Sync`], the default; with [`Durability::Flush`]
 //!   the last version or two may be missing.
-//! * **the disk is full or fails**: the version before stays published, and the rows stay pending until
+//! * **the disk is full or fails**: the previous version stays published, and the rows stay pending until
 //!   there is space.
 //! * **a row does not fit**: it alone is rejected and counted.
 //! * **a bit flips on the disk**: [`MetricsFile`] and [`validate`] report which values are damaged.
@@ -33,6 +33,12 @@
 //! What it is **not**: it is not a general Parquet library (columns are flat: booleans, 64-bit integers
 //! and floats, text) and not a database; a file has one writer at a time. Depend on it alone when you
 //! have a buffer and rows, and do not need the training vocabulary of `qstore-logger`.
+//!
+//! # With your own drain
+//! [`AsyncMetricsWriter`] applies [`WriterSettings::priority`] to its threads. A [`MetricsLog`] or a
+//! [`RankLog`] does not change the thread it runs on. If you run one as the sink of your own
+//! [`Drain`](qstore_buffer::Drain), pass
+//! [`DrainSettings::on_start(move || priority.apply())`](qstore_buffer::DrainSettings::on_start).
 //!
 //! # Features
 //! `arrow2` (off): `arrow2_rows` turns the chunks of that crate into rows.
@@ -46,10 +52,10 @@
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("metrics.parquet");
 //! let buffer = AsyncBuffer::new(10_000)?;
-//! let mut writer = AsyncMetricsWriter::start(buffer.clone(), &path, WriterSettings::default())?;
+//! let mut writer = AsyncMetricsWriter::start(buffer, &path, WriterSettings::default())?;
 //! for step in 0..250_i64 {
-//!     // Never waits; a full buffer hands the row back.
-//!     buffer.push(Row::from([("loss", 1.0 / (1 + step) as f64)]))?;
+//!     // Never waits. If the ring is full, the row is dropped and counted, and the loop continues.
+//!     writer.log(Row::from([("loss", 1.0 / (1 + step) as f64)]))?;
 //! }
 //! let summary = writer.stop(Duration::from_secs(10))?;
 //! assert_eq!(summary.rows_written, 250);

@@ -1,9 +1,9 @@
-//! Which checkpoints a repository holds: their names, the newest of each number, and the order of saves.
+//! The checkpoints in a repository: their names, the newest for each number, and the order of saves.
 //!
-//! A checkpoint is a file `epoch_0042.zarr.zip` or a tree `epoch_0042` with a valid manifest. Whatever
-//! else the repository holds (other names, files and trees without a valid manifest) is not listed and
-//! never touched. Reading takes no lock; writers exclude each other for the moment of a commit, a
-//! removal, a pin or a change of the description.
+//! A checkpoint is a file `epoch_0042.zarr.zip` or a tree `epoch_0042` with a valid manifest. Anything else
+//! in the repository (other names, files and trees without a valid manifest) is not listed and never
+//! touched. Reading takes no lock; writers exclude each other during a commit, a removal, a pin or a
+//! change of the description.
 
 mod description;
 mod ordering;
@@ -19,13 +19,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// A repository of checkpoints. Clones share what they know about it.
+/// A repository of checkpoints. Clones share their cached state.
 #[derive(Debug, Clone)]
 pub(crate) struct Catalog {
     pub(crate) repository: Arc<dyn Repository>,
-    /// Known as soon as the repository says it.
+    /// Set once the repository defines it.
     counter: Arc<OnceLock<Counter>>,
-    /// The greatest save number that was seen or given here.
+    /// The greatest save number seen or assigned here.
     last_seq: Arc<AtomicU64>,
 }
 
@@ -35,27 +35,27 @@ pub(crate) struct Found {
     pub(crate) candidate: Candidate,
     pub(crate) name: String,
     pub(crate) layout: Layout,
-    /// The name of an older checkpoint of the same number in the other layout, which is to be removed.
+    /// The name of an older checkpoint with the same number in the other layout, to be removed.
     pub(crate) stale: Option<String>,
 }
 
-/// Everything in the repository that has the name of a checkpoint.
+/// Everything in the repository with the name of a checkpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
-    /// The valid ones, in the order of their numbers.
+    /// The valid ones, in order of their numbers.
     pub(crate) valid: Vec<Found>,
-    /// The others, each with what is wrong.
+    /// The others, each with its error.
     pub(crate) invalid: Vec<(u64, LoadError)>,
 }
 
-/// Everything that has the name of a checkpoint, in the order of the numbers.
+/// Everything with the name of a checkpoint, in order of the numbers.
 type Names = BTreeSet<(u64, Layout, String)>;
 
 /// The numbers that are pinned.
 type Pinned = BTreeSet<u64>;
 
 impl Scan {
-    /// An error if there is a file that cannot be read. A damaged file is not a checkpoint; one that
+    /// Fails if there is a file that cannot be read. A damaged file is not a checkpoint; one that
     /// cannot be read may be one, and must not be treated as missing.
     pub(crate) fn all_readable(mut self) -> Result<Self, LoadError> {
         match self.invalid.iter().position(is_unreadable) {
@@ -70,12 +70,12 @@ fn is_unreadable((_, error): &(u64, LoadError)) -> bool {
 }
 
 impl Catalog {
-    /// A repository that is only read. Opening it asks nothing.
+    /// A repository for reading only. Opening it accesses nothing.
     pub(crate) fn read_only(repository: Arc<dyn Repository>) -> Self {
         Self { repository, counter: Arc::default(), last_seq: Arc::default() }
     }
 
-    /// A repository that is saved to: its description says what it counts and what is kept.
+    /// A repository for saving. Its description records what is counted and what is kept.
     pub(crate) fn writable(
         repository: Arc<dyn Repository>,
         counter: Option<Counter>,
@@ -86,7 +86,7 @@ impl Catalog {
         Ok(Self { counter: Arc::new(OnceLock::from(counter)), ..catalog })
     }
 
-    /// What the repository counts. Until something says so, epochs.
+    /// What the repository counts. Epochs, unless something in it says otherwise.
     pub(crate) fn counter(&self) -> Result<Counter, LoadError> {
         if let Some(known) = self.counter.get() {
             return Ok(*known);
@@ -95,7 +95,7 @@ impl Catalog {
         Ok(found.map_or(Counter::default(), |found| *self.counter.get_or_init(|| found)))
     }
 
-    /// The retention policy that is stored with the checkpoints.
+    /// The retention policy stored with the checkpoints.
     pub(crate) fn policy(&self) -> Result<Policy, LoadError> {
         let stored = description::read(&*self.repository)?;
         stored
@@ -103,16 +103,16 @@ impl Catalog {
             .ok_or_else(|| LoadError::NoPolicy { location: self.repository.location() })
     }
 
-    /// Where a checkpoint of that number is in that layout.
+    /// The name of a checkpoint with this number in this layout.
     pub(crate) fn name_of(&self, number: u64, layout: Layout) -> Result<String, LoadError> {
         Ok(self.counter()?.name_of(&CheckpointId::new(number), layout))
     }
 
-    /// Reads the manifest of everything that has the name of a checkpoint.
+    /// Reads the manifest of everything with the name of a checkpoint.
     pub(crate) fn scan(&self) -> Result<Scan, LoadError> {
-        // A file that is gone was removed by another writer's retention since it was listed, and what
-        // took its place may be missing in that listing: scan again. Only a few times, because another
-        // writer may save without pause.
+        // A missing file was removed by another writer's retention after it was listed, and its successor
+        // may be missing from that listing: scan again. Only a few times, because another writer may save
+        // continuously.
         const ATTEMPTS: usize = 20;
         let (mut scan, mut all_there) = self.scan_once()?;
         for _ in 1..ATTEMPTS {
@@ -126,7 +126,7 @@ impl Catalog {
         Ok(scan)
     }
 
-    /// Scans once; also returns whether everything that was listed was still there.
+    /// Scans once. Also returns whether everything that was listed still existed.
     fn scan_once(&self) -> Result<(Scan, bool), LoadError> {
         let (names, pinned) = self.names()?;
         let (mut scan, mut all_there) = (Scan::default(), true);
@@ -150,8 +150,7 @@ impl Catalog {
         Ok((scan, all_there))
     }
 
-    /// Everything that has the name of a checkpoint, in the order of the numbers, and the numbers that
-    /// are pinned.
+    /// Everything with the name of a checkpoint, and the pinned numbers.
     fn names(&self) -> Result<(Names, Pinned), LoadError> {
         let counter = self.counter()?;
         let (mut names, mut pinned) = (BTreeSet::new(), BTreeSet::new());
@@ -169,12 +168,12 @@ impl Catalog {
         Ok((names, pinned))
     }
 
-    /// The valid checkpoints, in the order of their numbers.
+    /// The valid checkpoints, in order of their numbers.
     pub(crate) fn valid(&self) -> Result<Vec<Found>, LoadError> {
         Ok(self.scan()?.all_readable()?.valid)
     }
 
-    /// Opens the checkpoint of a number: the newer one, where there is one in each layout.
+    /// Opens the checkpoint with this number: the newer one if there is one in each layout.
     pub(crate) fn open(&self, number: u64) -> Result<Sealed, LoadError> {
         let mut newest: Option<Sealed> = None;
         let mut refused = None;
@@ -203,7 +202,7 @@ impl Catalog {
     }
 }
 
-/// The checkpoint that was saved later; it notes where the other one is.
+/// The checkpoint that was saved later, with the name of the other one recorded as stale.
 fn newer(one: Found, other: Found) -> Found {
     let (newest, stale) = match one.candidate.save_seq.cmp(&other.candidate.save_seq) {
         Greater => (one, other),

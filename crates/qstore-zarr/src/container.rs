@@ -1,4 +1,4 @@
-//! What holds the entries of a checkpoint, a file or a tree, behind one interface.
+//! One interface to the entries of a checkpoint, whether it is a file or a tree.
 
 pub(crate) mod archive;
 pub(crate) mod entry;
@@ -12,7 +12,7 @@ use archive::Archive;
 use qstore_checkpoint::{Damage, LoadError};
 use tree::Tree;
 
-/// Entries that are read, from any number of threads.
+/// The entries of a checkpoint, readable from any number of threads.
 #[derive(Debug)]
 pub(crate) enum Container {
     Archive(Archive),
@@ -20,7 +20,7 @@ pub(crate) enum Container {
 }
 
 impl Container {
-    /// The number of entries. In an archive the manifest is one of them, the last.
+    /// The number of entries. In an archive this includes the manifest, which is the last.
     pub(crate) fn count(&self) -> usize {
         match self {
             Self::Archive(archive) => archive.entries().len(),
@@ -35,7 +35,7 @@ impl Container {
         }
     }
 
-    /// Bytes of an entry.
+    /// The length of an entry in bytes.
     pub(crate) fn len_of(&self, index: usize) -> u64 {
         u64::from(match self {
             Self::Archive(archive) => archive.entries()[index].len,
@@ -43,7 +43,7 @@ impl Container {
         })
     }
 
-    /// The index of the entry of that name.
+    /// The index of the entry with this name.
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         match self {
             Self::Archive(archive) => archive.find(name),
@@ -76,7 +76,7 @@ impl Container {
         }
     }
 
-    /// Bytes of all of it in the repository.
+    /// The size of the whole checkpoint in the repository, in bytes.
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Archive(archive) => archive.len(),
@@ -84,7 +84,7 @@ impl Container {
         }
     }
 
-    /// Where it is, for messages.
+    /// The location, for messages.
     pub(crate) fn location(&self) -> &str {
         match self {
             Self::Archive(archive) => archive.location(),
@@ -92,8 +92,8 @@ impl Container {
         }
     }
 
-    /// Whether another checkpoint has taken this one's place since it was opened. An open file stays
-    /// as it was; a tree does not.
+    /// Whether another checkpoint has replaced this one since it was opened. An open file does not change;
+    /// a tree does.
     pub(crate) fn is_replaced(&self) -> bool {
         match self {
             Self::Archive(_) => false,
@@ -101,7 +101,7 @@ impl Container {
         }
     }
 
-    /// An entry that the manifest does not list. An archive that has one cannot be opened.
+    /// An entry that the manifest does not list. An archive with such an entry cannot be opened.
     pub(crate) fn unexpected(&self) -> Result<Option<String>, LoadError> {
         match self {
             Self::Archive(_) => Ok(None),
@@ -109,7 +109,7 @@ impl Container {
         }
     }
 
-    /// The error that this checkpoint is damaged in that way.
+    /// The error for this damage in this checkpoint.
     pub(crate) fn damaged(&self, damage: Damage) -> LoadError {
         LoadError::Damaged { location: self.location().into(), damage }
     }

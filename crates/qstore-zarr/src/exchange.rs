@@ -1,4 +1,4 @@
-//! Moving states in and out: safetensors files, and Zarr groups of other writers.
+//! Importing and exporting states: safetensors files, and Zarr groups written by other programs.
 
 mod foreign;
 mod safetensors;

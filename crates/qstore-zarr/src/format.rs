@@ -1,5 +1,4 @@
-//! How tensors and states are coded: chunks, Zarr's metadata, and the structure that Zarr has no word
-//! for.
+//! How tensors and states are encoded: chunks, Zarr metadata, and the structure that Zarr cannot express.
 
 pub(crate) mod aligned;
 pub(crate) mod chunking;

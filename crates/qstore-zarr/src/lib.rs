@@ -1,11 +1,11 @@
-//! Checkpoints that are saved in the background, appear as a whole or not at all, and are verified
-//! when they are loaded.
+//! Checkpoints that are saved in the background, appear atomically, and are verified when they are
+//! loaded.
 //!
-//! [`CheckpointManager::save`] takes a [`Snapshot`] of named parts, which costs nothing but reference
+//! [`CheckpointManager::save`] takes a [`Snapshot`] of named parts, which only increments reference
 //! counts, and returns a [`SaveTicket`]. A background thread compresses it, writes one file per
-//! checkpoint, syncs it, and only then gives it its name, `epoch_0042.zarr.zip`: a Zarr v3 hierarchy in a
-//! stored zip, which zarr-python opens as it is. [`Layout::Directory`] makes it a directory `epoch_0042`
-//! instead, with the same promises.
+//! checkpoint, syncs it, and only then gives it its name, `epoch_0042.zarr.zip`: a Zarr v3 hierarchy in an
+//! uncompressed zip, which zarr-python can open directly. [`Layout::Directory`] makes it a directory
+//! `epoch_0042` instead, with the same guarantees.
 //!
 //! | to | use |
 //! |---|---|
@@ -14,14 +14,14 @@
 //! | read, follow, explain, pin or prune in another process | [`Checkpoints`] |
 //! | load only some tensors | [`Select`], [`CheckpointReader`] |
 //! | keep the best, every tenth, or one forever | [`keep_best`](CheckpointSettings::keep_best), [`keep_every`](CheckpointSettings::keep_every), [`pin`](Checkpoints::pin) |
-//! | know what will be removed and why | [`Checkpoints::explain`], [`retention`] |
+//! | find out what will be removed and why | [`Checkpoints::explain`], [`retention`] |
 //! | store checkpoints somewhere else | [`CheckpointManager::over`] a [`Repository`](repository::Repository) |
 //! | move states in and out | [`import_safetensors`], [`export_safetensors`], [`load_zarr_group`] |
 //!
-//! What it is **not**: not a training framework's own saver (states are [`StateDict`]s), not an object
-//! store, not a database of experiments; the compressors are Zarr's. Depend on it alone when all you want
-//! is checkpoints. What a checkpoint is, and the seams, are in `qstore-checkpoint`, whose names are
-//! re-exported here.
+//! What it is **not**: a saver for one training framework (states are [`StateDict`]s), an object store, or
+//! an experiment database; the compressors are Zarr's. Depend on this crate alone when all you want is
+//! checkpoints. The checkpoint types and the traits to implement are in `qstore-checkpoint`, whose names
+//! are re-exported here.
 //!
 //! ```
 //! use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression, Snapshot, StateDict, Tensor};
@@ -54,7 +54,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Reading it elsewhere
+//! # Reading a checkpoint from Python
 //! ```python
 //! import zarr
 //! root = zarr.open_group(zarr.storage.ZipStore("epoch_0004.zarr.zip", mode="r"), mode="r")
@@ -65,19 +65,19 @@
 //! attribute `qstore_dtype`.
 //!
 //! # Guarantees
-//! * A ticket that resolves to [`Outcome::Saved`] stands for a checkpoint that survives a power cut.
+//! * When a ticket resolves to [`Outcome::Saved`], the checkpoint survives a power cut.
 //! * A checkpoint is listed if and only if it is whole: its last entry is a manifest that names every
 //!   other entry with its length and checksum.
-//! * Saving a number again shows the old checkpoint or the new one, never neither. The newest save, the
-//!   best and the pinned are never removed, whatever their number, and nothing is removed before its
-//!   successor is durable.
-//! * Every byte is verified on load. Damage is an error that names the tensor and the entry; a disk that
-//!   failed is never reported as damage.
-//! * Any number of managers, threads or processes, may use one directory.
+//! * While a number is saved again, readers see the old checkpoint or the new one, never neither. The
+//!   newest save, the best and the pinned are never removed, whatever their number, and nothing is removed
+//!   before its successor is durable.
+//! * Every byte is verified on load. Damage is an error that names the tensor and the entry; an I/O error
+//!   is never reported as damage.
+//! * Any number of managers, in any number of threads and processes, may use one directory.
 //!
 //! # After a crash
-//! A process that is killed while it saves leaves a file in `.staging`. The next manager that opens the
-//! directory removes it, once it has made sure that no other process is writing it.
+//! A process that is killed during a save leaves a file in `.staging`. The next manager that opens the
+//! directory removes it after checking that no other process is writing it.
 
 #![forbid(unsafe_code)]
 

@@ -1,9 +1,8 @@
-//! From the repository back to the state: verified as it is read, exact, or an error that names the
-//! place.
+//! Loading a state from the repository: every byte is verified as it is read, and the result is exact or an
+//! error that names the location.
 //!
-//! Loading takes no lock. A published file is never written again. A published tree can be replaced while
-//! it is read; that is noticed, because what is read then does not match its manifest, and the load starts
-//! over.
+//! Loading takes no lock. A published file is never modified. A published tree can be replaced while it is
+//! read; this is detected, because the data then does not match the manifest, and the load starts over.
 
 pub(crate) mod checkpoints;
 mod fetch;
@@ -21,10 +20,10 @@ use root::Root;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-/// How often a load starts over when another writer replaces or removes what it reads.
+/// How often a load starts over if another writer replaces or removes the checkpoint it reads.
 const ATTEMPTS: usize = 20;
 
-/// Opens a checkpoint and reads from it; starts over when it was replaced meanwhile.
+/// Opens a checkpoint and reads from it. Starts over if it was replaced in the meantime.
 fn read_checkpoint<T>(
     catalog: &Catalog,
     number: u64,
@@ -53,14 +52,14 @@ pub(crate) fn load_checkpoint(
         let mut tensors: HashMap<String, Tensor> =
             read_tensors(sealed, arrays, workers)?.into_iter().collect();
         let parts = root.parts(sealed, &mut |path| {
-            // Each path was found once in the structure, and its array is there.
+            // Each path occurs once in the structure, and its array exists.
             tensors.remove(path).ok_or_else(|| StructureError::MissingTensor { path: path.into() })
         })?;
         Ok(Checkpoint::new(parts, root.info(sealed)?))
     })
 }
 
-/// Reads and checks everything, keeps nothing.
+/// Reads and checks everything, and keeps nothing in memory.
 pub(crate) fn verify_checkpoint(
     catalog: &Catalog,
     number: u64,
@@ -79,14 +78,14 @@ pub(crate) fn verify_checkpoint(
     })
 }
 
-/// Reads what is known about one checkpoint.
+/// Reads the info of one checkpoint.
 pub(crate) fn checkpoint_info(catalog: &Catalog, number: u64) -> Result<CheckpointInfo, LoadError> {
     read_checkpoint(catalog, number, |sealed| Root::read(sealed)?.info(sealed))
 }
 
-/// Reads the newest checkpoint that is whole; `None` when there is none at all. What is damaged, or
-/// where the disk cannot be read any more, is skipped and reported. If this process itself can read
-/// nothing now, that is an error, since the newest may well be whole.
+/// Reads the newest whole checkpoint; `None` if there are no checkpoints. Those that are damaged, or cannot
+/// be read from the disk, are skipped and reported. If the failure concerns this process (out of memory or
+/// of file descriptors), that is an error, since the newest may well be whole.
 pub(crate) fn load_latest(catalog: &Catalog, workers: usize) -> Result<Option<Latest>, LoadError> {
     let mut vanished = None;
     'again: for _ in 0..ATTEMPTS {
@@ -123,7 +122,7 @@ pub(crate) fn load_latest(catalog: &Catalog, workers: usize) -> Result<Option<La
     vanished.map_or(Ok(None), Err)
 }
 
-/// Whether a failure is about this process, and says nothing about the file.
+/// Whether a failure concerns this process and not the file.
 fn is_exhausted(error: &LoadError) -> bool {
     matches!(error, LoadError::Repository(error) if error.is_exhausted())
 }

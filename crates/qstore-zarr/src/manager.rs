@@ -1,4 +1,4 @@
-//! The checkpoint manager: the asynchronous shell around saving, and the way to load.
+//! The checkpoint manager: the asynchronous shell around saving.
 
 use crate::catalog::Catalog;
 use crate::load::checkpoints::Checkpoints;
@@ -16,20 +16,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Saves checkpoints in the background, and loads them.
+/// Saves checkpoints in the background and loads them.
 ///
-/// [`save`](Self::save) hands a snapshot over and returns at once. In the background it is compressed,
+/// [`save`](Self::save) hands over a snapshot and returns immediately. In the background it is compressed,
 /// written, synced, and only then given its name; its [`SaveTicket`] resolves when it is durable. If that
-/// fails, the ticket, [`health`](Self::health) and the next `save` report it, and the earlier checkpoints
-/// are as they were. One manager saves one checkpoint at a time, and one more may wait;
-/// [`Busy`](crate::Busy) decides what happens to a third. Several managers, in one process or in several,
-/// may work on one directory.
+/// fails, the ticket, [`health`](Self::health) and the next `save` report it, and earlier checkpoints are
+/// unchanged. A manager saves one checkpoint at a time, and one more may wait; [`Busy`](crate::Busy)
+/// decides what happens to a third. Several managers, in one process or in several, may share a directory.
 ///
-/// Dropping a manager waits for its saves, at most
-/// [`drop_timeout`](CheckpointSettings::drop_timeout); [`close`](Self::close) does the same and reports.
+/// Dropping a manager waits for its saves, up to
+/// [`drop_timeout`](CheckpointSettings::drop_timeout); [`close`](Self::close) does the same and reports
+/// errors.
 ///
-/// Everything that only reads, and pins, is a method of [`Checkpoints`], to which a manager
-/// dereferences: `manager.load(42)`, `manager.explain()`.
+/// Reading and pinning are methods of [`Checkpoints`], to which a manager dereferences:
+/// `manager.load(42)`, `manager.explain()`.
 ///
 /// ```
 /// use qstore_checkpoint::Snapshot;
@@ -41,7 +41,7 @@ use std::time::Duration;
 /// # let dir = tmp.path().join("checkpoints");
 /// let mut manager = CheckpointManager::open(&dir, CheckpointSettings::default())?;
 /// let model = StateDict::from_iter([("w", Tensor::from_vec(vec![1.0_f32, 2.0], [2])?)]);
-/// let ticket = manager.save(Snapshot::new(0).model(model.clone()))?; // returns at once
+/// let ticket = manager.save(Snapshot::new(0).model(model.clone()))?; // returns immediately
 /// ticket.wait(Duration::from_secs(60))?; // now it survives a power cut
 /// assert_eq!(manager.load(0)?.model(), Some(&model));
 /// manager.close(Duration::from_secs(60))?;
@@ -56,17 +56,17 @@ pub struct CheckpointManager {
 }
 
 impl CheckpointManager {
-    /// Opens a directory of the machine's file system, which is created where it does not exist, and
-    /// starts the background thread.
+    /// Opens a directory of the local file system, creating it if it does not exist, and starts the
+    /// background thread.
     ///
     /// # Errors
-    /// [`OpenError::Setting`], [`OpenError::NotADirectory`], [`OpenError::Repository`] when the directory
+    /// [`OpenError::Setting`], [`OpenError::NotADirectory`], [`OpenError::Repository`] if the directory
     /// cannot be created or written to, [`OpenError::Spawn`].
     pub fn open(dir: impl AsRef<Path>, settings: CheckpointSettings) -> Result<Self, OpenError> {
         Self::open_in(Arc::new(LocalFs::new()), dir, settings)
     }
 
-    /// As [`open`](Self::open), in a file system of your choice.
+    /// Like [`open`](Self::open), in a file system of your choice.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -96,8 +96,8 @@ impl CheckpointManager {
     /// ```
     ///
     /// # Errors
-    /// As [`open`](Self::open); [`OpenError::Setting`] for the directory layout where the repository has
-    /// no trees.
+    /// As [`open`](Self::open); [`OpenError::Setting`] for the directory layout if the repository does not
+    /// support trees.
     pub fn over(
         repository: Arc<dyn Repository>,
         settings: CheckpointSettings,
@@ -131,18 +131,19 @@ impl CheckpointManager {
     /// Saves a snapshot in the background. Its tensors are shared, not copied, and nothing the caller
     /// does afterwards changes what is saved.
     ///
-    /// Returns at once, except with [`Busy::Wait`](crate::Busy::Wait) when one save runs and another
-    /// waits. An earlier checkpoint of the same number is replaced as a whole when this one is durable.
+    /// Returns immediately, except with [`Busy::Wait`](crate::Busy::Wait) when one save is running and
+    /// another is waiting. An earlier checkpoint with the same number is replaced atomically once this one
+    /// is durable.
     ///
     /// # Errors
     /// [`SaveError::State`] for a state that cannot be saved; [`SaveError::EarlierFailed`], once, after a
-    /// failure in the background; [`SaveError::Closed`]. After an error nothing was begun.
+    /// failure in the background; [`SaveError::Closed`]. After an error no save has started.
     pub fn save(&self, snapshot: Snapshot) -> Result<SaveTicket, SaveError> {
         snapshot.check()?;
         self.intake.push(snapshot, self.settings.busy)?.ok_or_else(|| self.closed())
     }
 
-    /// Where snapshots are queued, for a thread that may have to wait for room.
+    /// The queue of snapshots, for a thread that may have to wait for room.
     pub(crate) fn queue(&self) -> Queue {
         Queue { intake: self.intake.clone(), busy: self.settings.busy }
     }
@@ -156,18 +157,18 @@ impl CheckpointManager {
         SaveError::Closed { reason }
     }
 
-    /// The checkpoints of the repository, to be read, followed, explained, pinned and pruned. It can be
-    /// cloned, and outlives the manager.
+    /// The checkpoints of the repository, for reading, following, explaining, pinning and pruning. Clones
+    /// may outlive the manager.
     #[must_use]
     pub fn checkpoints(&self) -> &Checkpoints {
         &self.checkpoints
     }
 
-    /// Whether everything went well so far.
+    /// Whether every save has succeeded so far.
     ///
     /// # Errors
-    /// The first failure in the background, for as long as the manager lives; also
-    /// [`SaveError::Retention`], after which the checkpoint is durable all the same.
+    /// The first failure in the background, for as long as the manager lives. This includes
+    /// [`SaveError::Retention`], where the checkpoint itself is durable.
     pub fn health(&self) -> Result<(), SaveError> {
         self.intake.first_failure().map_or(Ok(()), |failure| Err(failure.again()))
     }
@@ -178,11 +179,11 @@ impl CheckpointManager {
         self.intake.open()
     }
 
-    /// Stops accepting saves, waits for those that were accepted, and ends the background thread. What is
-    /// stored can still be loaded.
+    /// Stops accepting saves, waits for the accepted ones, and ends the background thread. Stored
+    /// checkpoints can still be loaded.
     ///
     /// # Errors
-    /// [`SaveError::CloseTimedOut`] when the time was not enough; otherwise as [`health`](Self::health).
+    /// [`SaveError::CloseTimedOut`] if the timeout expires first; otherwise as [`health`](Self::health).
     pub fn close(&mut self, timeout: Duration) -> Result<(), SaveError> {
         match self.drain.stop(timeout) {
             Ok(_) => self.health(),
@@ -200,7 +201,7 @@ impl Deref for CheckpointManager {
     }
 }
 
-/// The way in, without the manager.
+/// Queues saves without borrowing the manager.
 pub(crate) struct Queue {
     intake: Intake,
     busy: Busy,
@@ -211,7 +212,7 @@ impl Queue {
         self.intake.push(snapshot, self.busy)?.ok_or_else(Self::closed)
     }
 
-    /// The snapshot comes back where [`push`](Self::push) would wait.
+    /// Returns the snapshot if [`push`](Self::push) would wait.
     pub(crate) fn try_push(
         &self,
         snapshot: Snapshot,

@@ -1,7 +1,7 @@
 //! From a snapshot to a durable checkpoint: plan, compress, write, seal, commit, retain.
 //!
-//! Ordinary synchronous code on the caller's thread. The threads that compress live as long as the call;
-//! beyond the snapshot it holds at most two chunks for each of them, and about 3 KB of metadata for each
+//! Ordinary synchronous code on the caller's thread. The compression threads live as long as the call.
+//! Beyond the snapshot it holds at most two chunks per compression thread and about 3 KB of metadata per
 //! tensor.
 
 pub(crate) mod arena;
@@ -26,12 +26,12 @@ use settings::CheckpointSettings;
 use std::time::Instant;
 use zarrs::metadata::v3::GroupMetadataV3;
 
-/// Saves a snapshot. After `Ok` it survives a power cut, whatever became of retention; the space of what
-/// it replaced and removed is freed when the leftovers are dropped.
+/// Saves a snapshot. After `Ok` it survives a power cut, whether or not retention succeeded. The space of
+/// the checkpoints it replaced or removed is freed when the leftovers are dropped.
 ///
 /// # Errors
-/// After an error the number's earlier checkpoint, if there was one, is as it was, or was replaced as a
-/// whole.
+/// After an error, an earlier checkpoint with the same number is unchanged, or has been replaced
+/// completely.
 pub(crate) fn save_checkpoint(
     catalog: &Catalog,
     settings: &CheckpointSettings,
@@ -57,7 +57,7 @@ pub(crate) fn save_checkpoint(
     candidate.save_seq = save_seq;
     let (complete, stored_bytes) = output.seal(save_seq)?;
     if layout == Layout::Directory {
-        // The group that the repository is, for `zarr.open_group` on it. It is never consolidated, so
+        // Makes the repository itself a Zarr group, for `zarr.open_group`. It is never consolidated, so
         // Zarr finds its members by listing, and they are exactly the committed trees.
         repository.create(ZARR_JSON, json!(GroupMetadataV3::new()).to_string().as_bytes())?;
     }
@@ -82,8 +82,8 @@ pub(crate) fn save_checkpoint(
     Ok((saved, leftovers))
 }
 
-/// The checkpoints that are there now that this one is: it takes the place, and the pin, of the one of
-/// its number, which may be left in the other layout.
+/// The checkpoints that exist once this one is committed. It replaces the one with the same number and
+/// inherits its pin; the old one may remain in the other layout.
 fn history_with(mut history: Vec<Found>, mut saved: Found) -> Vec<Found> {
     let number = saved.candidate.number;
     if let Some(position) = history.iter().position(|found| found.candidate.number == number) {

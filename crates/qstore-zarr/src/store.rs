@@ -10,8 +10,8 @@ use qstore_checkpoint::{
 use qstore_schema::Tensor;
 use std::sync::Arc;
 
-/// A save is queued at the first poll and goes on if the future is dropped. While one save runs and
-/// another waits, [`Busy::Wait`](crate::Busy::Wait) would block: here a thread of its own waits.
+/// A save is queued at the first poll and continues if the future is dropped. While one save is running and
+/// another is waiting, [`Busy::Wait`](crate::Busy::Wait) would block; here a separate thread waits instead.
 #[async_trait]
 impl CheckpointStore for CheckpointManager {
     async fn save(&self, snapshot: Snapshot) -> Result<Outcome, SaveError> {

@@ -1,4 +1,4 @@
-//! Work on several threads, and off the caller's.
+//! Running work on several threads, or off the caller's thread.
 
 pub(crate) mod off_thread;
 pub(crate) mod ordered;

@@ -46,7 +46,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "staged_directories_not_synced",
         edits: &[Rewrite("let _ = dir;")],
         danger: "after a power cut a checkpoint lacks files, where whole trees cannot be synced",
-        tests: &[Tests::of("qstore-zarr", "checkpoints", "crash::a_system_without")],
+        tests: &[Tests::of("qstore-zarr", "checkpoints", "crash::saves_survive_on")],
     },
     Mutant {
         name: "staged_tree_name_not_synced",

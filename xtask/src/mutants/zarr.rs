@@ -35,7 +35,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "save_without_the_directory_lock",
         edits: &[Delete, Delete],
         danger: "two savers get one number, and retention removes what it does not know",
-        tests: &[Tests::of("qstore-zarr", "checkpoints", "neighbours::")],
+        tests: &[Tests::of("qstore-zarr", "checkpoints", "neighbors::")],
     },
     Mutant {
         name: "manifest_may_list_less_than_there_is",
@@ -86,19 +86,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "link_in_a_tree_followed",
         edits: &[Replace("if self.fs", "if false && self.fs")],
         danger: "a checkpoint from elsewhere makes us read any file of this machine",
-        tests: &[Tests::of("qstore-zarr", "checkpoints", "partial::a_link")],
+        tests: &[Tests::of("qstore-zarr", "checkpoints", "partial::a_symbolic_link")],
     },
     Mutant {
         name: "files_of_a_tree_not_synced",
         edits: &[Delete],
         danger: "after a power cut a checkpoint has empty files, where whole trees cannot be synced",
-        tests: &[Tests::of("qstore-zarr", "checkpoints", "crash::a_system_without")],
+        tests: &[Tests::of("qstore-zarr", "checkpoints", "crash::saves_survive_on")],
     },
     Mutant {
         name: "full_batch_not_synced",
         edits: &[Rewrite("drop(batch); Ok(())")],
         danger: "the same, where a checkpoint has more files than are open at a time",
-        tests: &[Tests::of("qstore-zarr", "checkpoints", "crowd::what_many")],
+        tests: &[Tests::of("qstore-zarr", "checkpoints", "crowd::checkpoints_written")],
     },
     Mutant {
         name: "removal_goes_on_before_it_is_durable",
@@ -113,7 +113,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             Rewrite("synced.map(|()| leftovers)"),
         ],
         danger: "on a disk that fails, a power cut brings a removed checkpoint back in parts",
-        tests: &[Tests::of("qstore-zarr", "checkpoints", "faults::what_retention_could_not")],
+        tests: &[Tests::of("qstore-zarr", "checkpoints", "faults::a_removal_that_is_not")],
     },
     Mutant {
         name: "newest_may_go",
@@ -147,10 +147,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "live_staging_collected",
-        edits: &[Replace(
-            "let Ok(Some(_lock)) = fs.try_lock(&lock_of(&path))",
-            "!name.is_empty()",
-        )],
+        edits: &[Replace("let Ok(Some(_lock)) = fs.try_lock(&lock_of(&path))", "!name.is_empty()")],
         danger: "a save of another process is swept away as a leftover",
         tests: &[Tests::lib("qstore-checkpoint", "local::staging::")],
     },

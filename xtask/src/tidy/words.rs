@@ -85,8 +85,6 @@ const ENDINGS: &[&str] =
 const EXCEPTIONS: &[(&str, &str)] = &[
     // The table itself, and its tests.
     ("xtask/src/tidy/words.rs", ""),
-    // The name of a test module.
-    ("xtask/src/mutants/zarr.rs", "neighbour|neighbours|neighbouring"),
 ];
 
 /// No comment, string, public name or page has a phrase of the table.

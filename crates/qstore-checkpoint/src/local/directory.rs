@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(super) const LOCK: &str = ".qstore.lock";
-/// Where drafts are, and trees that are being taken apart.
+/// The directory for drafts, and for trees that are being deleted.
 pub(super) const STAGING: &str = ".staging";
 const TOMBSTONE_PREFIX: &str = "tombstone-";
 
@@ -26,12 +26,12 @@ impl Directory {
         self.root.join(STAGING)
     }
 
-    /// Where a tree steps aside when two names cannot be exchanged.
+    /// Where a tree is moved aside if two names cannot be exchanged.
     pub(super) fn tombstone_of(&self, name: &str) -> PathBuf {
         self.staging().join(format!("{TOMBSTONE_PREFIX}{}", name.replace('/', "~")))
     }
 
-    /// Keeps every other writer out until it is dropped.
+    /// Excludes all other writers until it is dropped.
     pub(super) fn lock(&self) -> Result<Box<dyn Lock>> {
         Ok(self.fs.lock(&self.path_of(LOCK))?)
     }
@@ -41,14 +41,14 @@ impl Directory {
         Ok(self.fs.sync_dir(&self.root)?)
     }
 
-    /// The names below a prefix. A tree that has stepped aside is listed under its own name.
+    /// The names below a prefix. A tree that was moved aside is listed under its own name.
     pub(super) fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
         let dir = self.root.join(prefix.trim_end_matches('/'));
         let mut found = BTreeSet::new();
         if self.list_into(&dir, &mut found)? && prefix.is_empty() {
             let asides = self.trees_aside()?;
             if !asides.is_empty() {
-                // A tree may have returned to its own name since the first look.
+                // A tree may have been moved back to its own name since the first listing.
                 self.list_into(&dir, &mut found)?;
             }
             found.extend(asides.into_iter().map(Listed::tree));
@@ -79,7 +79,7 @@ impl Directory {
         Ok(has_staging)
     }
 
-    /// The names of the trees that have stepped aside.
+    /// The names of the trees that were moved aside.
     pub(super) fn trees_aside(&self) -> Result<Vec<String>> {
         let entries = match self.fs.list(&self.staging()) {
             Err(error) if error.is_not_found() => return Ok(Vec::new()),

@@ -1,4 +1,4 @@
-//! Files: written under a temporary name, synced, and renamed to their own.
+//! Files: written under a temporary name, synced, and renamed to their final name.
 
 use super::directory::Directory;
 use super::staging::{StagingLock, reserve};
@@ -43,15 +43,15 @@ impl FileDraft for LocalFile {
     }
 }
 
-/// Keeps the space of a file that is about to lose its name until the leftovers are dropped: freeing a
-/// large file takes time. If it cannot be opened, it is freed at once.
+/// Holds a file that is about to lose its name open until the leftovers are dropped, because freeing a
+/// large file takes time. If it cannot be opened, it is freed immediately.
 fn hold(directory: &Directory, path: &Path, leftovers: &mut Leftovers) {
     if let Ok(file) = directory.fs.open(path) {
         leftovers.hold(file);
     }
 }
 
-/// Removes a file; that there is none is not an error.
+/// Removes a file. A missing file is not an error.
 pub(super) fn remove(directory: &Directory, path: &Path, leftovers: &mut Leftovers) -> Result<()> {
     hold(directory, path, leftovers);
     match directory.fs.remove_file(path) {
@@ -60,9 +60,9 @@ pub(super) fn remove(directory: &Directory, path: &Path, leftovers: &mut Leftove
     }
 }
 
-/// Writes a document if there is none of that name: it is linked to its name, which fails when there is
-/// one. On a file system without links it is renamed after a look; there two writers that do not
-/// exclude each other can both believe that the document is theirs.
+/// Writes a document if there is none with this name. It is linked to its name, which fails if the name
+/// exists. On a file system without hard links it is renamed after a check; there, two writers that do not
+/// exclude each other may both believe that they created the document.
 pub(super) fn create(directory: &Directory, name: &str, bytes: &[u8]) -> Result<Created> {
     let (fs, public) = (&directory.fs, directory.path_of(name));
     let existing = || match read_all(&**fs, &public) {
@@ -81,7 +81,7 @@ pub(super) fn create(directory: &Directory, name: &str, bytes: &[u8]) -> Result<
         Ok(()) => Ok(Created::New),
         Err(error) if error.is_already_exists() => match existing()? {
             Some(found) => Ok(Created::Exists(found)),
-            None => Err(error.into()), // removed since
+            None => Err(error.into()), // removed in the meantime
         },
         Err(error) if error.is_unsupported() && fs.metadata(&public)?.is_none() => {
             drop(staged.commit(&public)?);
@@ -91,7 +91,7 @@ pub(super) fn create(directory: &Directory, name: &str, bytes: &[u8]) -> Result<
     }
 }
 
-/// Opens a file. A directory, or a link, of that name is not one.
+/// Opens a file. A directory or a symbolic link with this name is treated as missing.
 pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn FileSource>> {
     let path = directory.path_of(name);
     if directory.fs.metadata(&path)?.is_some_and(|found| found.kind != EntryKind::File) {

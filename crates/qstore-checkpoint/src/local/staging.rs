@@ -1,8 +1,8 @@
-//! Temporary names: `.staging/<process>-<number>`, each with a lock of its own.
+//! Temporary names: `.staging/<process>-<number>`, each with its own lock.
 //!
-//! The lock, `.staging/<process>-<number>.lock`, is held while the draft exists, so that what a killed
-//! process left behind can be told from the live draft of another thread or process. `<process>` is a
-//! random number, because a container's process numbers repeat.
+//! The lock, `.staging/<process>-<number>.lock`, is held while the draft exists. It distinguishes what a
+//! killed process left behind from the live draft of another thread or process. `<process>` is a random
+//! number, because process IDs repeat between containers.
 
 use super::directory::Directory;
 use crate::repository::{RepositoryError, Result};
@@ -17,7 +17,7 @@ use std::sync::{Arc, LazyLock};
 const LOCK_SUFFIX: &str = ".lock";
 const PROCESS_DIGITS: usize = 16;
 
-/// The lock of a temporary name. Dropped after what has that name.
+/// The lock of a temporary name. Dropped after the draft with that name.
 #[derive(Debug)]
 pub(super) struct StagingLock {
     lock: Option<Box<dyn Lock>>,
@@ -28,7 +28,7 @@ pub(super) struct StagingLock {
 impl Drop for StagingLock {
     fn drop(&mut self) {
         drop(self.lock.take());
-        // Succeeds for the last one to leave; the next one to come creates it again.
+        // Succeeds only for the last writer to leave; the next one creates the directory again.
         let _ = self.fs.remove_dir(&self.staging);
     }
 }
@@ -40,8 +40,8 @@ pub(super) fn reserve<T>(
 ) -> Result<(StagingLock, T)> {
     static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
     static NUMBER: AtomicU64 = AtomicU64::new(0);
-    // Another writer that leaves may remove the empty directory between any two of these steps. That
-    // does not happen often in a row.
+    // Another writer may remove the empty directory between any two of these steps. That does not happen
+    // many times in a row.
     const ATTEMPTS: usize = 100;
     let (fs, staging) = (&directory.fs, directory.staging());
     let mut last = None;
@@ -75,7 +75,7 @@ pub(super) fn reserve<T>(
     })
 }
 
-/// Removes what killed processes left behind.
+/// Removes the leftovers of killed processes.
 pub(super) fn collect(directory: &Directory) {
     let (fs, staging) = (&directory.fs, directory.staging());
     for name in directory.trees_aside().unwrap_or_default() {
@@ -98,10 +98,10 @@ pub(super) fn collect(directory: &Directory) {
     let _ = fs.remove_dir(&staging);
 }
 
-/// Gives a tree that has stepped aside its public name back, or removes it when a whole one has taken
-/// its place.
+/// Moves a tree that was moved aside back to its public name, or removes it if a whole tree has replaced
+/// it.
 fn restore(directory: &Directory, name: &str) -> Result<()> {
-    let _lock = directory.lock()?; // no other writer is between the two steps now
+    let _lock = directory.lock()?; // so no other writer is between the two steps
     let (fs, public) = (&directory.fs, directory.path_of(&name.replace('~', "/")));
     let tombstone = directory.tombstone_of(name);
     if fs.metadata(&public)?.is_none() {
@@ -159,7 +159,7 @@ mod tests {
             }
             collect(&directory);
             let left = names(&directory);
-            // A lock file locks nothing by itself, and some file systems keep it.
+            // A lock file by itself locks nothing, and may remain on some file systems.
             let is_draft = |name: &&String| !name.ends_with(LOCK_SUFFIX);
             assert!(!leftovers.iter().filter(is_draft).any(|name| left.contains(name)), "{left:?}");
             for name in foreign {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_come_and_go_never_take_each_others_drafts() {
+    fn concurrent_threads_never_remove_each_others_drafts() {
         let root = tempfile::tempdir().unwrap();
         let repository = LocalRepository::open_in(Arc::new(LocalFs::new()), root.path()).unwrap();
         std::thread::scope(|scope| {

@@ -1,9 +1,9 @@
-//! Trees: directories that are filled under a temporary name, synced as a whole where the system can,
-//! and take their own name in one step.
+//! Trees: directories that are filled under a temporary name, synced as a whole if the system supports
+//! that, and atomically given their final name.
 //!
-//! Where the system cannot sync a whole tree, the files are synced in [batches](Unsynced). A tree is
-//! read by its paths, so it can be replaced while it is read. Links are never followed, and no entry
-//! leads out of the tree.
+//! If the system cannot sync a whole tree, the files are synced in [batches](Unsynced). A tree is read by
+//! paths, so it can be replaced while it is read. Symbolic links are never followed, and no entry can
+//! escape the tree.
 
 use super::directory::Directory;
 use super::files::LocalSource;
@@ -22,7 +22,7 @@ pub(super) fn begin(
     writers: usize,
 ) -> Result<Box<dyn TreeDraft>> {
     let public = directory.path_of(name);
-    refuse_foreign(directory, &public)?; // before the work, and again before the commit
+    refuse_foreign(directory, &public)?; // before any work, and again before the commit
     if name.contains('/') {
         create_dir_all(&*directory.fs, parent_of(&public))?;
     }
@@ -38,7 +38,7 @@ pub(super) fn begin(
     }))
 }
 
-/// Refuses a name whose directory was not written by Q-Store, and would be replaced.
+/// Refuses a name whose directory was not written by Q-Store and would be replaced.
 fn refuse_foreign(directory: &Directory, public: &Path) -> Result<()> {
     match directory.fs.metadata(public)? {
         None => Ok(()),
@@ -76,7 +76,7 @@ impl TreeDraft for LocalTree {
     }
 
     fn link(&self, entry: &str, tree: &str) -> bool {
-        // That the other file is gone, or has all the links it may have, is not an error.
+        // It is not an error if the other file is gone or has reached its limit of links.
         let stored = self.directory.path_of(tree).join(entry);
         self.staged.link_file(&stored, Path::new(entry)).is_ok()
     }
@@ -91,12 +91,12 @@ impl TreeDraft for LocalTree {
         let replaced = staged.commit(&public, &directory.tombstone_of(&name))?;
         let mut leftovers = Leftovers::none();
         leftovers.hold(replaced);
-        leftovers.hold(lock); // of the name that the replaced tree has now, so it goes last
+        leftovers.hold(lock); // locks the name that the replaced tree now has, so it is dropped last
         Ok(leftovers)
     }
 }
 
-/// A tree that has lost its public name and is whole.
+/// A whole tree that has lost its public name.
 #[derive(Debug)]
 pub(super) struct Discarded {
     fs: Arc<dyn FileSystem>,
@@ -104,8 +104,8 @@ pub(super) struct Discarded {
     _lock: StagingLock,
 }
 
-/// Takes the public name away in one step, so nobody ever sees half of a tree. The caller syncs the
-/// directory before it lets the tree be taken apart.
+/// Takes away the public name atomically, so that readers never see part of a tree. The caller syncs the
+/// directory before it lets the tree be deleted.
 pub(super) fn discard(directory: &Directory, public: &Path) -> Result<Option<Discarded>> {
     let fs = &directory.fs;
     if fs.metadata(public)?.is_none() {
@@ -117,29 +117,29 @@ pub(super) fn discard(directory: &Directory, public: &Path) -> Result<Option<Dis
     });
     match renamed {
         Ok((lock, path)) => Ok(Some(Discarded { fs: Arc::clone(fs), path, _lock: lock })),
-        Err(error) if error.is_not_found() => Ok(None), // another writer was quicker
+        Err(error) if error.is_not_found() => Ok(None), // another writer was faster
         Err(error) => Err(error),
     }
 }
 
 impl Discarded {
-    /// The same tree, which is now removed when this is dropped.
+    /// The same tree, now deleted on drop.
     pub(super) fn taken_apart_on_drop(self) -> impl Send + 'static {
         RemovedOnDrop(self)
     }
 }
 
-/// Fields are dropped after the tree is gone, so its temporary name stays locked until then.
+/// The fields are dropped after the tree is deleted, so its temporary name stays locked until then.
 struct RemovedOnDrop(Discarded);
 
 impl Drop for RemovedOnDrop {
     fn drop(&mut self) {
-        // Best effort: the next writer collects what is left.
+        // Best effort: the next writer removes what is left.
         let _ = remove_dir_all(&*self.0.fs, &self.0.path);
     }
 }
 
-/// Opens a tree, also one that has stepped aside.
+/// Opens a tree, even one that was moved aside.
 pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn TreeSource>> {
     let fs = &directory.fs;
     for root in [directory.path_of(name), directory.tombstone_of(name)] {
@@ -160,7 +160,7 @@ struct LocalTreeSource {
 impl TreeSource for LocalTreeSource {
     fn open(&self, entry: &str) -> Result<Box<dyn FileSource>> {
         let path = self.root.join(entry);
-        // A link on the way would lead elsewhere.
+        // A symbolic link in the path could lead out of the tree.
         // mutant: link_in_a_tree_followed
         if self.fs.resolve(&path)? != path {
             let location = self.root.display().to_string();

@@ -1,21 +1,21 @@
-//! Files that are written and not synced yet, where a tree cannot be synced as a whole.
+//! Written files that are not synced yet, for systems that cannot sync a whole tree.
 //!
-//! They are synced in batches, because the first sync of a batch carries the others with it; a sync
-//! after every file would cost a flush of the disk each. The thread that fills a batch syncs it, while
-//! the others go on with the next one, so no thread waits for another.
+//! They are synced in batches, because the first sync of a batch also writes most of the others; a sync
+//! after every file would cost a disk flush each. The thread that fills a batch syncs it while the others
+//! continue with the next one, so no thread waits for another.
 
 use crate::repository::Result;
 use qstore_storage::FileHandle;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// The most files that are open at a time, over all threads: well below what a process may open.
+/// The most files open at a time, over all threads: well below the limit of a process.
 const OPEN_MAX: usize = 128;
 
 #[derive(Debug)]
 pub(super) struct Unsynced {
     files: Mutex<Vec<Box<dyn FileHandle>>>,
-    /// How many files are synced in a row. Each thread may be doing that at the same time.
+    /// How many files make up a batch. Every thread may be syncing one at the same time.
     batch: usize,
 }
 
@@ -25,7 +25,7 @@ impl Unsynced {
         Self { files: Mutex::default(), batch: (OPEN_MAX / writers.max(1)).max(1) }
     }
 
-    /// Takes a file that has all its bytes. Syncs a batch when one is full.
+    /// Takes a file whose bytes are complete. Syncs a batch when it is full.
     pub(super) fn push(&self, file: Box<dyn FileHandle>) -> Result<()> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.push(file);
@@ -38,7 +38,7 @@ impl Unsynced {
         batch.iter().try_for_each(|file| Ok(file.sync()?))
     }
 
-    /// Syncs what is left, on `writers` threads, of which this is one.
+    /// Syncs the rest on `writers` threads, including this one.
     pub(super) fn finish(self, writers: usize) -> Result<()> {
         let files = self.files.into_inner().unwrap_or_else(PoisonError::into_inner);
         let sync = |files: &[Box<dyn FileHandle>]| -> Result<()> {
@@ -58,7 +58,7 @@ impl Unsynced {
             others.into_iter().fold(sync(own), |done, other| {
                 let synced = match other {
                     Ok(thread) => thread.join().expect("syncing does not panic"),
-                    Err(files) => sync(files), // no thread could be had
+                    Err(files) => sync(files), // no thread could be started
                 };
                 done.and(synced)
             })
@@ -84,7 +84,7 @@ mod tests {
         synced: AtomicUsize,
     }
 
-    /// A file that is open as long as it lives.
+    /// A file that counts as open until it is dropped.
     #[derive(Debug)]
     struct Counted {
         counts: Arc<Counts>,
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_that_fails_is_reported_whichever_thread_does_it() {
+    fn a_failed_sync_is_reported_from_any_thread() {
         for (at, is_at_the_end) in [(100, false), (130, true)] {
             let counts = Arc::new(Counts::default());
             let unsynced = Unsynced::new(1);

@@ -1,8 +1,8 @@
 //! What every [`Repository`] must do, as functions that take any implementation.
 //!
-//! [`check`] exercises an empty repository. [`check_faults`] lets every request fail once in each way
-//! that a request can fail, and [`check_power_cuts`] stops between any two requests; both compare
-//! what is stored afterwards with what was reported. They return the number of cases they tried.
+//! [`check`] exercises an empty repository. [`check_faults`] makes every request fail once in each way
+//! that a request can fail, and [`check_power_cuts`] stops between any two requests; both compare what is
+//! stored afterwards with what was reported. They return the number of cases they tried.
 
 use super::{Created, Exclusion, Fault, Faulty, Repository, Result, read_all};
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::thread;
 /// Exercises an empty repository.
 ///
 /// # Panics
-/// Where the implementation breaks a promise of the seam.
+/// If the implementation breaks a promise of the trait.
 pub fn check(repository: &dyn Repository) {
     assert_eq!(names(repository), [""; 0], "the repository must be empty");
     drafts_are_invisible(repository);
@@ -52,7 +52,7 @@ fn drafts_are_invisible(repository: &dyn Repository) {
     assert_eq!((draft.len(), names(repository).len()), (5, 0), "a draft is listed");
     assert!(repository.open_file("a").unwrap_err().is_not_found(), "a draft can be opened");
     drop(draft);
-    assert_eq!(names(repository), [""; 0], "a draft that was dropped left something");
+    assert_eq!(names(repository), [""; 0], "a dropped draft left something behind");
     write(repository, "a", b"first").unwrap();
     assert_eq!(names(repository), ["a"]);
     drop(repository.remove(&["a".into(), "b".into()]).expect("a missing name is not an error"));
@@ -126,11 +126,11 @@ fn writers_are_excluded(repository: &dyn Repository) {
     thread::scope(|scope| {
         let other = scope.spawn(|| {
             let _guard = repository.exclude().unwrap();
-            assert!(read(repository, "written").is_some(), "two writers were let in");
+            assert!(read(repository, "written").is_some(), "two writers held the lock");
         });
         write(repository, "written", b"under the lock").unwrap();
         drop(guard);
-        other.join().expect("the other writer is let in in the end");
+        other.join().expect("the other writer gets the lock eventually");
     });
     drop(repository.remove(&["written".into()]).unwrap());
 }
@@ -169,28 +169,28 @@ fn trees_are_published_as_a_whole(repository: &dyn Repository) {
     if !next.link("a/c/0", "tree") {
         next.put("a/c/0", &[b"a2"]).unwrap();
     }
-    assert!(!next.link("a/c/1", "tree"), "an entry was linked that does not exist");
+    assert!(!next.link("a/c/1", "tree"), "a missing entry was linked");
     next.put("manifest.json", &[b"{\"x\":2}"]).unwrap();
     drop(next.commit().unwrap());
     drop(repository.remove(&["tree".into()]).unwrap());
     let mut linked = [0; 2];
     repository.open_tree("next").unwrap().open("a/c/0").unwrap().read_at(0, &mut linked).unwrap();
-    assert_eq!(&linked, b"a2", "an entry went with the tree it was linked from");
+    assert_eq!(&linked, b"a2", "an entry disappeared with the tree it was linked from");
     drop(repository.remove(&["next".into()]).unwrap());
     assert_eq!(names(repository), before);
 }
 
-/// A repository that can be looked at as a power cut would leave it.
+/// A repository that can be inspected as a power cut would leave it.
 pub trait TestBed {
     /// The repository, the same one each time.
     fn repository(&self) -> Arc<dyn Repository>;
 
-    /// What would be left if the power failed now, as repositories of their own: one for each way in
-    /// which it can fail. At least everything that was acknowledged is there.
+    /// What would be left if the power failed now, as separate repositories: one for each way it can fail.
+    /// At least everything that was acknowledged must be present.
     fn power_cuts(&self) -> Vec<Arc<dyn Repository>>;
 }
 
-/// What may be under a name: nothing, or these bytes.
+/// What a name may refer to: nothing, or these bytes.
 type Allowed = BTreeMap<&'static str, Vec<Option<&'static [u8]>>>;
 
 /// One step of the script: a name and its new bytes, or none.
@@ -203,7 +203,7 @@ const SCRIPT: [(&str, Option<&[u8]>); 6] = [
     ("one", Some(b"the third")),
 ];
 
-/// Runs the script until a step fails; returns what may be stored then.
+/// Runs the script until a step fails. Returns what may be stored at that point.
 fn run(repository: &dyn Repository) -> Allowed {
     let mut allowed: Allowed = ["one", "two", "pin"].map(|name| (name, vec![None])).into();
     for (name, bytes) in SCRIPT {
@@ -228,15 +228,15 @@ fn judge(repository: &dyn Repository, allowed: &Allowed, case: &str) {
         let is_allowed = states.contains(&found.as_deref());
         assert!(is_allowed, "{case}: `{name}` is {found:?}, allowed is {states:?}");
         let is_listed = names(repository).iter().any(|listed| listed == name);
-        assert_eq!(is_listed, found.is_some(), "{case}: `{name}` is listed but not there");
+        assert_eq!(is_listed, found.is_some(), "{case}: `{name}` is listed but missing");
     }
 }
 
-/// Lets each request fail once in each way. Returns the number of cases.
+/// Makes each request fail once in each way. Returns the number of cases.
 ///
 /// # Panics
-/// When something is stored that was neither there before nor written, or something is lost that was
-/// acknowledged.
+/// If something is stored that neither existed before nor was written, or something that was acknowledged
+/// is lost.
 pub fn check_faults(bed: impl Fn() -> Box<dyn TestBed>) -> u64 {
     let mut cases = 0;
     for fault in [Fault::Refused, Fault::AnswerLost, Fault::Down] {
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_and_power_cuts_never_lose_what_was_acknowledged() {
+    fn faults_and_power_cuts_never_lose_acknowledged_writes() {
         let memory = || -> Box<dyn TestBed> { Box::new(Memory(MemoryRepository::new())) };
         let local = || -> Box<dyn TestBed> { Box::new(Local(MemoryFs::new())) };
         assert!(check_faults(memory) > 40);

@@ -1,16 +1,16 @@
-//! A repository operation that failed.
+//! The error of a failed repository operation.
 
 use std::error::Error;
 use std::io;
 
-/// Why a repository did not do what it was asked to.
+/// Why a repository operation failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RepositoryError {
     /// The file system failed.
     #[error(transparent)]
     FileSystem(#[from] qstore_storage::Error),
-    /// There is nothing under that name.
+    /// There is nothing with this name.
     #[error("{location} has no `{name}`")]
     NotFound {
         /// The name.
@@ -23,46 +23,48 @@ pub enum RepositoryError {
         "{location} already exists and was not written by Q-Store; move it away, then save again"
     )]
     Foreign {
-        /// What has the name.
+        /// The path of the foreign file or directory.
         location: String,
     },
-    /// Every temporary name that was tried is in use.
-    #[error("{location} is full of files that are being written; try again")]
+    /// All temporary names that were tried are in use.
+    #[error("no free temporary name was found in {location}; try again")]
     Busy {
-        /// Where temporary names are.
+        /// The directory of the temporary names.
         location: String,
     },
-    /// This kind of repository cannot do that, and never will.
+    /// This kind of repository does not support the operation.
     #[error("this repository cannot store {what}")]
     Unsupported {
         /// What it cannot store.
         what: &'static str,
     },
-    /// A document is longer than a reader accepts.
-    #[error("`{name}` has {len} bytes, more than the {limit} that are read; it is not ours")]
+    /// A document is longer than readers accept.
+    #[error(
+        "`{name}` has {len} bytes, more than the limit of {limit}; it was not written by Q-Store"
+    )]
     TooLong {
         /// The document.
         name: String,
         /// Its length.
         len: u64,
-        /// The most that is read.
+        /// The limit.
         limit: u64,
     },
-    /// The request was sent and its answer was lost: the name shows the earlier bytes or the new ones,
-    /// each as a whole.
+    /// The request was sent, but its response was lost: the name refers to the earlier bytes or to the new
+    /// ones, never to a mixture.
     #[error(
         "it is not known whether `{name}` was written ({source}); list the checkpoints, then decide"
     )]
     Unsettled {
         /// The name.
         name: String,
-        /// Why the answer was lost.
+        /// Why the response was lost.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// A repository of another kind failed; nothing of this request happened.
+    /// Another kind of repository failed; the request had no effect.
     #[error("`{name}`: {source}")]
     Other {
-        /// The name the request was about.
+        /// The name in the request.
         name: String,
         /// Its reason.
         source: Box<dyn Error + Send + Sync>,
@@ -70,13 +72,13 @@ pub enum RepositoryError {
 }
 
 impl RepositoryError {
-    /// An error of a repository of your own.
+    /// An error of a custom repository.
     #[must_use]
     pub fn other(name: &str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Other { name: name.into(), source: source.into() }
     }
 
-    /// Whether there was nothing under that name.
+    /// Whether there was nothing with this name.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         match self {
@@ -86,8 +88,8 @@ impl RepositoryError {
         }
     }
 
-    /// Whether this process has run out of something, such as memory or open files. It says nothing
-    /// about what is stored.
+    /// Whether this process has run out of a resource, such as memory or open files. Such an error says
+    /// nothing about what is stored.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
         let is_out_of_memory = |error: &io::Error| error.kind() == io::ErrorKind::OutOfMemory;

@@ -12,15 +12,15 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nothing happens, and the caller gets an error.
+    /// The request has no effect, and the caller gets an error.
     Refused,
-    /// It happens, and the caller gets an error all the same, as when an answer is lost.
+    /// The request takes effect, but the caller gets an error, as if the response had been lost.
     AnswerLost,
-    /// This request and all later ones are refused, as when the process is killed here.
+    /// This request and all later ones are refused, as if the process had been killed here.
     Down,
 }
 
-/// Wraps a repository, counts its requests, and lets one of them fail.
+/// Wraps a repository, counts its requests, and makes one of them fail.
 ///
 /// ```
 /// use qstore_checkpoint::repository::{Fault, Faulty, MemoryRepository, Repository};
@@ -47,7 +47,7 @@ struct Plan {
 }
 
 impl Faulty {
-    /// Passes everything on until told to fail.
+    /// Forwards every request until [`fail`](Self::fail) is called.
     #[must_use]
     pub fn new(inner: Arc<dyn Repository>) -> Self {
         let plan = Plan {
@@ -58,19 +58,19 @@ impl Faulty {
         Self { inner, plan: Arc::new(plan) }
     }
 
-    /// Lets the request of that number fail, counted from 0 since the start.
+    /// Makes the request with this number fail, counted from 0 from the start.
     pub fn fail(&self, request: u64, fault: Fault) {
         self.plan.fault.store(fault as u64, SeqCst);
         self.plan.fails_at.store(request, SeqCst);
     }
 
-    /// How many requests there were.
+    /// The number of requests so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.plan.requests.load(SeqCst)
     }
 
-    /// Whether the request that was to fail has been reached.
+    /// Whether the failing request has been reached.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.requests() > self.plan.fails_at.load(SeqCst)

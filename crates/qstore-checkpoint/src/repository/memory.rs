@@ -7,10 +7,10 @@ use super::{
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A repository that lives as long as the last of its clones.
+/// A repository in memory, which lives as long as the last of its clones.
 ///
-/// [`without_lock`](Self::without_lock) makes it one that cannot exclude other writers, as a bucket
-/// cannot; saves are then ordered by conditional creation.
+/// [`without_lock`](Self::without_lock) creates one that cannot exclude other writers, like a bucket;
+/// saves are then ordered by conditional creation.
 ///
 /// ```
 /// use qstore_checkpoint::repository::{Created, MemoryRepository, Repository};
@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 /// let repository = MemoryRepository::new();
 /// let mut draft = repository.begin_file("epoch_0042.zarr.zip")?;
 /// draft.append(b"all of it")?;
-/// assert!(repository.list("")?.is_empty(), "nobody sees a draft");
+/// assert!(repository.list("")?.is_empty(), "a draft is invisible");
 /// drop(draft.commit()?);
 /// assert_eq!(repository.list("")?[0].name, "epoch_0042.zarr.zip");
 ///
@@ -60,8 +60,8 @@ impl MemoryRepository {
         Self { has_no_lock: true, ..Self::default() }
     }
 
-    /// What would be left after a power cut: all that was committed, and no lock. Later changes to
-    /// either do not show in the other.
+    /// What would be left after a power cut: everything that was committed, and no lock. The two
+    /// repositories are independent from then on.
     #[must_use]
     pub fn power_cut(&self) -> Self {
         let shared = Shared { map: Mutex::new(self.map().clone()), ..Shared::default() };
@@ -193,7 +193,10 @@ impl FileSource for Bytes {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         let found = start.checked_add(buffer.len()).and_then(|end| self.get(start..end));
         let Some(found) = found else {
-            return Err(RepositoryError::other("memory", "the file ends before the read does"));
+            return Err(RepositoryError::other(
+                "memory",
+                "the read goes beyond the end of the file",
+            ));
         };
         buffer.copy_from_slice(found);
         Ok(())
@@ -234,7 +237,7 @@ impl TreeDraft for MemoryTree {
     }
 }
 
-/// A tree that is looked up at each access: it can be replaced while it is read, as a directory can.
+/// A tree that is looked up at each access. Like a directory, it can be replaced while it is read.
 #[derive(Debug)]
 struct OpenTree {
     repository: MemoryRepository,

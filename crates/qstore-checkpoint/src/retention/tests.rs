@@ -11,7 +11,7 @@ enum Step {
     },
     Pin(u64),
     Unpin(u64),
-    /// The file of that number is lost.
+    /// The file with this number is lost.
     Vanish(u64),
 }
 
@@ -64,7 +64,7 @@ fn must_stay(saved: &Candidate, history: &[Candidate], policy: &Policy) -> bool 
         || policy.every.is_some_and(|every| saved.number.is_multiple_of(every))
 }
 
-/// Random histories; `QSTORE_RETENTION_CASES` asks for more cases than the default run has time for.
+/// The number of random histories; `QSTORE_RETENTION_CASES` sets more than the default run has time for.
 fn cases() -> u32 {
     let asked = std::env::var("QSTORE_RETENTION_CASES").ok();
     let cases = asked.and_then(|cases| cases.parse().ok()).unwrap_or(10_000);
@@ -145,7 +145,7 @@ fn each_reason_is_reported() {
 }
 
 #[test]
-fn only_numbers_in_the_first_level_are_metrics() {
+fn only_numbers_at_the_top_level_are_metrics() {
     let mut metadata =
         StateDict::from_iter([("loss", State::from(0.5)), ("numbers", 3_i64.into())]);
     metadata.insert("tag", "best");

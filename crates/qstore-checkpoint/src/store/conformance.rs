@@ -1,7 +1,7 @@
 //! What every [`CheckpointStore`] must do, as a function that takes any implementation, on any
 //! executor.
 //!
-//! It does not test durability: for that, stop your store in the middle of a save and look.
+//! It does not test durability. To do that, stop your store in the middle of a save and inspect the result.
 
 use crate::{CheckpointStore, LoadError, SaveError, Select, Snapshot, StateError};
 use qstore_schema::{Dtype, State, StateDict, Tensor};
@@ -9,7 +9,7 @@ use qstore_schema::{Dtype, State, StateDict, Tensor};
 /// Exercises an empty store that keeps at least the four newest saves.
 ///
 /// # Panics
-/// Where the implementation breaks a promise of the seam.
+/// If the implementation breaks a promise of the trait.
 pub async fn check(store: &dyn CheckpointStore) {
     nothing_yet(store).await;
     what_goes_in_comes_out(store).await;
@@ -54,7 +54,7 @@ async fn what_goes_in_comes_out(store: &dyn CheckpointStore) {
         assert!(is_same(loaded.part(name).unwrap(), state), "the part {name} differs");
     }
     assert!(loaded.part("../empty").unwrap().is_empty());
-    assert!(is_same(loaded.metadata(), &metadata), "the metadata differ");
+    assert!(is_same(loaded.metadata(), &metadata), "the metadata differs");
     let bytes = model.tensor_bytes() + optimizer.tensor_bytes() + rng.tensor_bytes();
     for info in
         [store.get_checkpoint_info(12).await.unwrap(), store.verify(12).await.unwrap(), loaded.info]
@@ -63,12 +63,16 @@ async fn what_goes_in_comes_out(store: &dyn CheckpointStore) {
         assert_eq!((info.tensor_bytes(), info.model_bytes()), (bytes, model.tensor_bytes()));
         assert!(is_same(&info.metadata, &metadata));
     }
-    // What was not given is absent, not empty.
+    // A part that was not set is absent, not empty.
     store.save(Snapshot::new(3)).await.unwrap();
     let bare = store.load(3).await.unwrap();
     assert!(bare.parts.is_empty() && bare.model().is_none() && bare.metadata().is_empty());
     assert_eq!(store.list_checkpoints().await.unwrap(), [3, 12]);
-    assert_eq!(store.latest_checkpoint().await.unwrap(), Some(3), "the newest save, not number");
+    assert_eq!(
+        store.latest_checkpoint().await.unwrap(),
+        Some(3),
+        "the newest save, not the largest"
+    );
     let nameless = Snapshot::new(9).model(StateDict::from_iter([("", 1_i64)]));
     let refused = store.save(nameless).await;
     let is_refused = matches!(refused, Err(SaveError::State(StateError::EmptyName { .. })));
@@ -81,11 +85,11 @@ async fn a_number_saved_again(store: &dyn CheckpointStore) {
     let model = StateDict::from_iter([("w", Tensor::scalar(7_i64))]);
     let saved = store.save(Snapshot::new(12).model(model.clone())).await.unwrap().saved().unwrap();
     assert!(saved.save_seq > earlier, "each save has a greater number");
-    let latest = store.load_latest().await.unwrap().expect("there are two");
+    let latest = store.load_latest().await.unwrap().expect("there are two checkpoints");
     assert!(latest.skipped.is_empty());
     assert_eq!(latest.checkpoint.number(), 12);
     assert!(is_same(latest.checkpoint.model().unwrap(), &model));
-    assert!(latest.checkpoint.optimizer().is_none(), "a part of the earlier save is left");
+    assert!(latest.checkpoint.optimizer().is_none(), "a part of the earlier save is left over");
     assert_eq!(store.list_checkpoints().await.unwrap(), [3, 12]);
 }
 
@@ -103,7 +107,7 @@ async fn a_part(store: &dyn CheckpointStore) {
     assert!(matches!(none, Err(LoadError::TensorNotFound { number: 4, .. })), "{none:?}");
 }
 
-/// Every element type; 0-d, empty and ordinary tensors; names that try to leave the checkpoint.
+/// Every element type; 0-d, empty and ordinary tensors; names that try to escape the checkpoint.
 fn model() -> StateDict {
     let mut model = StateDict::new();
     for dtype in Dtype::ALL {
@@ -119,7 +123,7 @@ fn model() -> StateDict {
     model
 }
 
-/// In the layout of `PyTorch`.
+/// An optimizer state in the layout of `PyTorch`.
 fn optimizer() -> StateDict {
     let moments = StateDict::from_iter([
         ("step", State::from(Tensor::scalar(7.0_f32))),

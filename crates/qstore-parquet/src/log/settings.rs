@@ -111,7 +111,8 @@ pub struct WriterSettings {
     pub publish_pause_min: Duration,
     /// How the threads of a background writer share the machine with the training. Default
     /// [`Priority::Batch`]: they never preempt the thread that wakes them. Linux only. A
-    /// [`MetricsLog`](crate::MetricsLog) that is used without a drain leaves its caller's thread alone.
+    /// [`MetricsLog`](crate::MetricsLog) or [`RankLog`](crate::RankLog) with your own drain does not apply
+    /// it: pass `DrainSettings::on_start(move || priority.apply())`.
     pub priority: Priority,
 }
 

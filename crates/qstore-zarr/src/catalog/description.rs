@@ -1,12 +1,12 @@
 //! The description of a repository, `.qstore.json`: what its checkpoints are numbered by, and which of
-//! them are kept. A second process reads it; the last manager that was opened wrote it.
+//! them are kept. A manager writes it when it opens the repository, for other processes to read.
 //!
 //! ```json
 //! {"format":"qstore-checkpoints","version":1,"counter":"step",
 //!  "retention":{"keep_last":5,"best":{"count":1,"metric":"val_loss","goal":"lowest"}}}
 //! ```
-//! A repository without one is of version 1 of the checkpoint format, or has not been opened for
-//! writing yet; then the names that are there say what is counted.
+//! A repository without a description has version 1 of the checkpoint format, or has not been opened for
+//! writing yet; then the names of its checkpoints show what is counted.
 
 use qstore_checkpoint::repository::{Kind, Repository, RepositoryError, read_all};
 use qstore_checkpoint::retention::Policy;
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 const NAME: &str = ".qstore.json";
 const FORMAT: &str = "qstore-checkpoints";
 const VERSION: u64 = 1;
-/// No description of ours comes near this.
+/// Far more than any description this crate writes.
 const LEN_MAX: u64 = 1 << 20;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ fn parse(counter: &str) -> Option<Counter> {
     Counter::ALL.into_iter().find(|known| known.name() == counter)
 }
 
-/// What the repository counts, if anything says so.
+/// What the repository counts, if it can be determined.
 pub(super) fn counter_of(repository: &dyn Repository) -> Result<Option<Counter>, OpenError> {
     match read(repository)? {
         Some(description) => Ok(parse(&description.counter)),
@@ -81,11 +81,11 @@ fn counter_by_names(repository: &dyn Repository) -> Result<Option<Counter>, Repo
     Ok(Counter::ALL.into_iter().find(has))
 }
 
-/// Writes the description of a repository that is about to be saved to, if it differs from the one that
-/// is there. Returns what is counted.
+/// Writes the description of a repository that is opened for saving, if it differs from the existing one.
+/// Returns what is counted.
 ///
-/// Writers are excluded only where something has to be written, so that opening a directory for the
-/// second time never waits for a save.
+/// Other writers are excluded only if something has to be written, so that reopening a directory never
+/// waits for a save.
 pub(super) fn settle(
     repository: &dyn Repository,
     wanted: Option<Counter>,
@@ -103,7 +103,7 @@ pub(super) fn settle(
     Ok(counter)
 }
 
-/// The counter and the description that the repository should have, and whether it has them.
+/// The counter and the description that the repository should have, and whether it already has them.
 fn compare(
     repository: &dyn Repository,
     wanted: Option<Counter>,
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_contradicts_what_is_there_is_refused() {
+    fn a_counter_that_contradicts_the_repository_is_refused() {
         let repository = MemoryRepository::new();
         drop(repository.begin_file("epoch_0001.zarr.zip").unwrap().commit().unwrap());
         let policy = Policy::keep_last(5);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_description_is_refused_and_a_later_version_is_named() {
+    fn a_malformed_description_is_refused_and_a_newer_version_is_reported() {
         for (text, message) in [
             ("{", "is not valid"),
             (r#"{"format":"x","version":1}"#, "its format is `x`"),

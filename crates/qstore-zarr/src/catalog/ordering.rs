@@ -1,8 +1,8 @@
-//! The order of saves: each gets a number greater than that of every save before it.
+//! The order of saves: each save gets a number greater than that of every earlier save.
 //!
-//! Where writers exclude each other, the number is one more than the greatest that is there. Where the
-//! repository has no lock, a writer claims a number by creating the document `.saves/NUMBER`, which
-//! exactly one of several writers wins. Claims stay for as long as a number near them may be claimed.
+//! If writers exclude each other, the number is one more than the greatest existing one. If the repository
+//! has no lock, a writer claims a number by creating the document `.saves/NUMBER`, at which exactly one
+//! writer succeeds. Claims are kept for as long as a number near them may still be claimed.
 
 use super::{Catalog, Scan, is_unreadable};
 use qstore_checkpoint::SaveError;
@@ -10,14 +10,14 @@ use qstore_checkpoint::repository::{Created, Exclusion, RepositoryError};
 use std::sync::atomic::Ordering;
 
 const CLAIMS: &str = ".saves/";
-/// A writer that lists the claims and then sleeps while others claim this many must claim again.
+/// A writer that lists the claims and then stalls while others claim this many must claim again.
 const CLAIMS_KEPT: u64 = 1000;
 
 impl Catalog {
-    /// The number of the next save. The caller has just made the scan, under the exclusion.
+    /// The number of the next save. The caller has just scanned, under the exclusion.
     pub(crate) fn next_seq(&self, scan: &Scan, exclusion: &Exclusion) -> Result<u64, SaveError> {
-        // A checkpoint that cannot be read has an unknown number. It was given by counting on from one
-        // that could be read, so it is less than one era ahead.
+        // A checkpoint that cannot be read has an unknown number. It was assigned by counting up from a
+        // readable one, so it is less than one era ahead.
         const ERA: u64 = 1 << 32;
         let last = self.last_seq.load(Ordering::SeqCst);
         let next = if scan.invalid.iter().any(is_unreadable) {
@@ -34,7 +34,7 @@ impl Catalog {
         Ok(next)
     }
 
-    /// Claims a number that is at least `next` and greater than every claim; `None` when there is none.
+    /// Claims a number that is at least `next` and greater than every claim. `None` if there is none.
     fn claim(&self, mut next: u64) -> Result<Option<u64>, RepositoryError> {
         loop {
             let newest = self.claims()?.last().copied().unwrap_or(0);
@@ -50,7 +50,7 @@ impl Catalog {
             }
             let claims = self.claims()?;
             let newest = claims.last().copied().unwrap_or(next);
-            // So much later the claims around this number may be gone, and it may have been used before.
+            // By now the claims around this number may be gone, and the number may already have been used.
             if newest.saturating_sub(next) < CLAIMS_KEPT {
                 let is_old = |claim: &&u64| claim.saturating_add(2 * CLAIMS_KEPT) < newest;
                 let old: Vec<_> =
@@ -63,7 +63,7 @@ impl Catalog {
         }
     }
 
-    /// The numbers that were claimed, in ascending order.
+    /// The claimed numbers, in ascending order.
     fn claims(&self) -> Result<Vec<u64>, RepositoryError> {
         let listed = self.repository.list(CLAIMS)?;
         let mut claims: Vec<u64> =

@@ -1,14 +1,14 @@
-//! Removing checkpoints: by the plan of a retention policy, and older ones in the other layout.
+//! Removes checkpoints: those a retention policy does not keep, and older ones in the other layout.
 //!
-//! The caller excludes other writers, and what is kept is durable. Freeing the space of what was removed
-//! takes as long as writing it took, so it is left to the caller to do after it has reported.
+//! The caller excludes other writers, and the checkpoints that are kept are durable. Freeing the space of
+//! removed ones takes as long as writing it did, so the caller does that after it has reported the save.
 
 use crate::catalog::{Catalog, Found};
 use qstore_checkpoint::repository::{Leftovers, RepositoryError};
 use qstore_checkpoint::retention::{self, Candidate, Decision, Policy};
 
-/// Removes what the policy does not keep, and what a newer save of a number has left in the other
-/// layout; returns the numbers that are gone, in ascending order.
+/// Removes what the policy does not keep, and what a newer save of the same number left in the other
+/// layout. Returns the numbers that are gone, in ascending order.
 pub(crate) fn retain(
     catalog: &Catalog,
     history: &[Found],
@@ -18,7 +18,7 @@ pub(crate) fn retain(
     remove(catalog, history, &retention::plan(&candidates, policy))
 }
 
-/// Carries out a plan of these checkpoints.
+/// Carries out a plan for these checkpoints.
 pub(crate) fn remove(
     catalog: &Catalog,
     history: &[Found],

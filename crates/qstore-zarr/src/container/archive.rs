@@ -1,23 +1,23 @@
-//! The one file of a checkpoint: a zip archive whose entries are stored, not deflated.
+//! A checkpoint in one file: a zip archive whose entries are stored, not deflated.
 //!
-//! Written here rather than through the `zip` crate, for three reasons. A [`FileDraft`] can only be
-//! appended to, while the crate seeks back to fill in headers, or copies every entry once more to
-//! avoid that. Chunks are read at their offsets by several threads, which the crate's one cursor does
-//! not allow. And the reader below can be strict: it takes the few facts that matter (names, lengths,
-//! CRC-32) from the central directory, derives every other byte of the archive from them as the writer
-//! would have written it, and compares. So a hostile archive cannot be read in two ways; there is no
-//! gap, no overlap, and no byte that could change unnoticed.
+//! This does not use the `zip` crate, for three reasons. A [`FileDraft`] is append-only, while the crate
+//! seeks back to fill in headers, or makes an extra copy of every entry to avoid that. Chunks are read at
+//! their offsets by several threads, which the crate's single cursor does not allow. And the reader below
+//! can be strict: it takes the few facts that matter (names, lengths, CRC-32) from the central directory,
+//! derives every other byte of the archive from them as the writer would have written it, and compares.
+//! So a hostile archive cannot be interpreted in two ways: there are no gaps, no overlaps, and no byte
+//! that could change undetected.
 //!
-//! The data of every entry starts at a multiple of 64 bytes, so that raw chunks can be mapped. Times are
-//! fixed (1980-01-01), so that equal content gives equal bytes. An archive of more than 65 534
-//! entries, or of 4 GiB or more, gets zip64 records; a single entry stays below 4 GiB.
+//! The data of every entry starts at a multiple of 64 bytes, so that raw chunks can be memory-mapped.
+//! Times are fixed (1980-01-01), so that equal content gives equal bytes. An archive with more than 65,534
+//! entries, or of 4 GiB or more, has zip64 records; a single entry is always smaller than 4 GiB.
 
 use crate::container::zip_format::{self, Entry, Trailer};
 use qstore_checkpoint::repository::{FileDraft, FileSource, Repository};
 use qstore_checkpoint::{Damage, LoadError, SaveError};
 use std::collections::HashMap;
 
-/// The most bytes that are read at once because the archive says so: its directory, its manifest, its
+/// The most bytes that are read at once on the word of the archive: its directory, its manifest, its
 /// metadata.
 pub(crate) const DOCUMENT_MAX: u64 = 1 << 30;
 
@@ -34,7 +34,7 @@ impl ArchiveWriter {
         Self { draft, entries: Vec::new(), scratch: Vec::new() }
     }
 
-    /// Appends one entry, given in parts. The caller has computed its CRC-32, on whichever thread made
+    /// Appends one entry, given in parts. The caller has computed its CRC-32, on the thread that encoded
     /// the entry.
     pub(crate) fn append(
         &mut self,
@@ -55,20 +55,20 @@ impl ArchiveWriter {
         Ok(())
     }
 
-    /// Appends one entry that is read as a whole.
+    /// Appends one entry that will be read as a whole.
     pub(crate) fn append_document(&mut self, name: String, data: &[u8]) -> Result<(), SaveError> {
         check_document_len(&name, data.len())?;
         self.append(name, crc32fast::hash(data), &[data])
     }
 
-    /// Appends the central directory. The file is complete and can be committed.
+    /// Appends the central directory. The file is then complete and can be committed.
     pub(crate) fn finish(mut self) -> Result<Box<dyn FileDraft>, SaveError> {
         let offset = self.draft.len();
         self.scratch.clear();
         for entry in &self.entries {
             zip_format::central_record(entry, &mut self.scratch);
         }
-        check_document_len("the directory of the archive", self.scratch.len())?;
+        check_document_len("the archive's directory", self.scratch.len())?;
         let len = self.scratch.len() as u64;
         let trailer = Trailer { count: self.entries.len() as u64, len, offset };
         trailer.write(&mut self.scratch);
@@ -77,7 +77,7 @@ impl ArchiveWriter {
     }
 }
 
-/// Refuses to write what a reader would refuse to read.
+/// Refuses to write a document that a reader would refuse.
 pub(crate) fn check_document_len(what: &str, len: usize) -> Result<(), SaveError> {
     let len = len as u64;
     if len > DOCUMENT_MAX {
@@ -86,7 +86,7 @@ pub(crate) fn check_document_len(what: &str, len: usize) -> Result<(), SaveError
     Ok(())
 }
 
-/// An archive that is read, from any number of threads.
+/// An open archive, readable from any number of threads.
 #[derive(Debug)]
 pub(crate) struct Archive {
     file: Box<dyn FileSource>,
@@ -141,7 +141,7 @@ impl Archive {
         &self.entries
     }
 
-    /// The index of the entry of that name.
+    /// The index of the entry with this name.
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()
     }
@@ -197,10 +197,10 @@ mod tests {
 
     const NAME: &str = "a.zip";
 
-    /// Regression: the reader had a limit and the writer had none, so a checkpoint was reported durable,
-    /// and its predecessors removed, that no load accepted.
+    /// Regression: the reader has a limit and the writer has none, so a checkpoint that no load accepts is
+    /// reported durable, and its predecessors are removed.
     #[test]
-    fn what_could_not_be_read_back_is_not_written() {
+    fn a_document_too_large_to_read_back_is_not_written() {
         assert!(check_document_len("zarr.json", DOCUMENT_MAX as usize).is_ok());
         let error = check_document_len("zarr.json", DOCUMENT_MAX as usize + 1);
         assert!(matches!(error, Err(SaveError::TooLarge { .. })));
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_data_is_aligned() {
+    fn entries_come_back_and_their_data_is_aligned() {
         let long = vec![7; 100_000];
         let entries = [("a/b", &b"text"[..]), ("empty", b""), ("zarr.json", &long)];
         let memory = write(&entries);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn more_entries_than_a_plain_zip_can_count() {
+    fn an_archive_may_have_more_entries_than_a_plain_zip_can_count() {
         let names: Vec<String> = (0..70_000).map(|number| format!("c/{number}")).collect();
         let entries: Vec<(&str, &[u8])> = names.iter().map(|name| (&**name, &b"x"[..])).collect();
         let memory = write(&entries);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_byte_outside_the_data_and_every_cut_is_noticed() {
+    fn every_flipped_bit_outside_the_data_and_every_truncation_is_detected() {
         let memory = write(&[("a/b", b"text"), ("c", b"")]);
         let bytes = bytes_of(&memory);
         let file = |bytes: &[u8]| {
@@ -276,7 +276,7 @@ mod tests {
                 Ok(read) => assert!(data.contains(&position) && read[0].1 != whole[0].1),
                 Err(error) => assert!(matches!(error, LoadError::Damaged { .. }), "{error}"),
             }
-            assert!(file(&bytes[..position]).is_err(), "cut to {position}");
+            assert!(file(&bytes[..position]).is_err(), "truncated to {position}");
         }
     }
 }

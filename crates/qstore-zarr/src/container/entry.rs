@@ -5,7 +5,7 @@ use crate::format::codec::Encoded;
 use qstore_checkpoint::SaveError;
 use qstore_checkpoint::repository::TreeDraft;
 
-/// What is to be stored under a name.
+/// Content to be stored under a name.
 pub(crate) struct Entry<'e> {
     name: String,
     content: Content<'e>,
@@ -13,17 +13,17 @@ pub(crate) struct Entry<'e> {
 
 enum Content<'e> {
     Chunk(Encoded<'e>),
-    /// Read as a whole.
+    /// Always read as a whole.
     Document(Vec<u8>),
 }
 
-/// An entry that is stored, as the manifest lists it.
+/// A stored entry, as listed in the manifest.
 pub(crate) struct Listed {
     pub(crate) name: String,
     pub(crate) len: usize,
     /// For a chunk: of everything before its trailing checksum. For a document: of all bytes.
     pub(crate) crc32c: u32,
-    /// Whether it was linked instead of written.
+    /// Whether the entry was linked instead of written.
     pub(crate) is_linked: bool,
 }
 

@@ -4,13 +4,14 @@
 //! {"format":"qstore-checkpoint","version":2,"number":3,"save_seq":17,
 //!  "entries":[["model/w/c/0",1234,305419896], …],"crc32c":"89abcdef"}
 //! ```
-//! Each entry has its name, its length in bytes and a crc32c, in the order of the archive. For a chunk
-//! it is the checksum that the chunk ends with, which covers everything before it; for any other entry
-//! it covers all bytes. The last field is the crc32c of all bytes before its own digits. `save_seq`
-//! counts the saves into one repository, whatever their number or the clock.
+//! Each entry has its name, its length in bytes and a crc32c, in archive order. For a chunk, the crc32c is
+//! the checksum at its end, which covers everything before it; for any other entry it covers all bytes.
+//! The last field is the crc32c of all bytes before its own digits. `save_seq` counts the saves into one
+//! repository, independent of their number and of the clock.
 //!
-//! Left out where there are none: `metrics`, the numbers in the first level of the metadata; `digests`,
-//! a hash of each array, with deduplication; `attempt`, of the run; `rank`, which part of how many.
+//! Fields left out when empty: `metrics`, the numbers at the top level of the metadata; `digests`, a hash
+//! of each array, with deduplication; `attempt`, the attempt of the run; `rank`, the rank and how many
+//! there are.
 //! Version 1 had `epoch` in place of `number`.
 
 use qstore_checkpoint::retention::Candidate;
@@ -19,7 +20,7 @@ use qstore_checkpoint::{Attempt, Damage, LoadError, Snapshot};
 use serde::{Deserialize, Serialize};
 
 const FORMAT: &str = "qstore-checkpoint";
-/// The version of the format that is written. Every version from 1 on is read.
+/// The version of the format that is written. All versions from 1 on can be read.
 pub(crate) const VERSION: u64 = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,10 +34,10 @@ pub(crate) struct Manifest {
     attempt: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rank: Option<(u32, u32)>,
-    /// What retention may choose by, each as the bits of its number, so that NaN is kept as well.
+    /// The metrics retention may use. Each is stored as the bits of its float, so that NaN survives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     metrics: Vec<(String, u64)>,
-    /// With deduplication, for each array a hash of its bytes in memory.
+    /// With deduplication, a hash of each array's bytes in memory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     digests: Vec<(String, String)>,
     entries: Vec<(String, u32, u32)>,
@@ -69,12 +70,12 @@ impl Manifest {
         }
     }
 
-    /// Notes what identifies an array's bytes.
+    /// Records the hash of an array's bytes.
     pub(crate) fn note_digest(&mut self, path: String, digest: String) {
         self.digests.push((path, digest));
     }
 
-    /// What was noted for an array.
+    /// The hash recorded for an array.
     pub(crate) fn digest(&self, path: &str) -> Option<&str> {
         let found = self.digests.iter().find(|(known, _)| known == path);
         found.map(|(_, digest)| digest.as_str())
@@ -85,7 +86,7 @@ impl Manifest {
         self.version
     }
 
-    /// The attempt of the run, if it was noted and has a valid name.
+    /// The attempt of the run, if it was recorded and has a valid name.
     pub(crate) fn attempt(&self) -> Option<Attempt> {
         Attempt::new(self.attempt.as_deref()?).ok()
     }
@@ -115,8 +116,8 @@ impl Manifest {
 
     /// Parses the manifest of the checkpoint at `location`.
     ///
-    /// Its head is parsed before the rest, so that a later version is recognized as such, and not
-    /// reported as damage, whatever its entries look like.
+    /// The head is parsed before the rest, so that a newer version is reported as such, and not as damage,
+    /// whatever its entries look like.
     pub(crate) fn parse(bytes: &[u8], location: &str) -> Result<Self, LoadError> {
         #[derive(Deserialize)]
         struct Head {
@@ -145,7 +146,7 @@ impl Manifest {
         self.entries.get(index).map_or(0, |(_, _, crc32c)| *crc32c)
     }
 
-    /// Name and length of every entry but the manifest.
+    /// Name and length of every entry except the manifest.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, u32)> {
         self.entries.iter().map(|(name, len, _)| (&**name, *len))
     }
@@ -159,7 +160,7 @@ mod tests {
     const NAME: &str = "epoch_0003.zarr.zip";
 
     #[test]
-    fn every_flipped_bit_and_every_cut_is_noticed() {
+    fn every_flipped_bit_and_every_truncation_is_detected() {
         let mut manifest = Manifest::new(3);
         manifest.note("zarr.json".into(), 2, crc32c::crc32c(b"{}"));
         let bytes = manifest.seal();
@@ -171,7 +172,7 @@ mod tests {
             assert!(parse(&flipped).is_err(), "bit {bit}");
         }
         for len in 0..bytes.len() {
-            assert!(parse(&bytes[..len]).is_err(), "cut to {len}");
+            assert!(parse(&bytes[..len]).is_err(), "truncated to {len}");
         }
     }
 
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_identity_of_a_snapshot_comes_back() {
+    fn the_identity_of_a_snapshot_round_trips() {
         let attempt = Attempt::new("a1").unwrap();
         let snapshot = Snapshot::new(7).rank(attempt.clone(), Rank::new(1, 4).unwrap());
         let manifest = Manifest::of(&snapshot, vec![("loss".into(), f64::NAN)]);

@@ -1,7 +1,7 @@
-//! What a checkpoint is written to, a file or a tree, and the manifest that lists it.
+//! The output of a save: a file or a tree, and the manifest that lists its entries.
 //!
-//! The two have different owners while they are filled. An archive is one file and has one writer, as
-//! the manifest always has; a tree is written by any number of threads.
+//! The two are written differently. An archive is one file with one writer, as the manifest always is; a
+//! tree is written by any number of threads.
 
 use crate::container::archive::ArchiveWriter;
 use crate::container::entry::{Entry, Listed};
@@ -22,7 +22,7 @@ pub(crate) enum Target {
     Tree(Box<dyn TreeDraft>),
 }
 
-/// A complete checkpoint that has no name yet.
+/// A complete checkpoint that does not have its name yet.
 #[derive(Debug)]
 pub(crate) enum Complete {
     File(Box<dyn FileDraft>),
@@ -80,7 +80,7 @@ impl Target {
 }
 
 impl Complete {
-    /// Gives it its name; after `Ok` it is durable.
+    /// Gives the checkpoint its name. After `Ok` it is durable.
     pub(crate) fn commit(self) -> Result<Leftovers> {
         match self {
             Self::File(draft) => draft.commit(),

@@ -1,4 +1,4 @@
-//! A checkpoint that is opened: a container and the manifest that lists exactly what is in it.
+//! An opened checkpoint: a container, and the manifest that lists exactly what is in it.
 
 use crate::container::Container;
 use crate::container::archive::Archive;
@@ -8,8 +8,8 @@ use qstore_checkpoint::repository::Repository;
 use qstore_checkpoint::seal::MANIFEST;
 use qstore_checkpoint::{Damage, Layout, LoadError};
 
-/// A container whose manifest is valid and lists exactly the entries that are there. Their bytes are
-/// checked when they are read.
+/// A container whose manifest is valid and lists exactly the entries it has. Their bytes are checked when
+/// they are read.
 #[derive(Debug)]
 pub(crate) struct Sealed {
     pub(crate) container: Container,
@@ -17,7 +17,7 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
-    /// Opens the checkpoint of that name, which must be number `number`.
+    /// Opens the checkpoint `name`, which must have number `number`.
     pub(crate) fn open(
         repository: &dyn Repository,
         name: &str,
@@ -36,9 +36,9 @@ impl Sealed {
             }
         };
         let reason = if manifest.is_part() {
-            "it is that of one rank's part, not of a whole checkpoint".into()
+            "it belongs to one rank's part, not to a whole checkpoint".into()
         } else if manifest.number != number {
-            format!("it is that of checkpoint {}, but its name says {number}", manifest.number)
+            format!("it belongs to checkpoint {}, but its name says {number}", manifest.number)
         } else {
             return Ok(Self { container, manifest });
         };
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_that_lists_what_is_there_is_valid() {
+    fn a_manifest_that_matches_the_entries_is_valid() {
         let entries = [("zarr.json", &b"{}"[..]), ("model/w/c/0", b"chunk")];
         let sealed = sealed(&entries, &manifest(&entries).seal()).unwrap();
         assert_eq!(sealed.document("zarr.json").unwrap(), b"{}");
@@ -150,13 +150,13 @@ mod tests {
         check(&short, &manifest(&both), "has 3 bytes instead of 5");
         let mut other = manifest(&both);
         other.number = 4;
-        check(&both, &other, "it is that of checkpoint 4, but its name says 3");
+        check(&both, &other, "it belongs to checkpoint 4, but its name says 3");
         let attempt = Attempt::new("a1").unwrap();
         let part = Snapshot::new(3).rank(attempt, Rank::new(1, 2).unwrap());
         let mut part = Manifest::of(&part, Vec::new());
         for (name, data) in both {
             part.note(name.into(), data.len(), crc32c::crc32c(data));
         }
-        check(&both, &part, "one rank's part, not of a whole checkpoint");
+        check(&both, &part, "one rank's part, not to a whole checkpoint");
     }
 }

@@ -1,7 +1,7 @@
-//! A tree of entries that is read by its manifest: a Zarr hierarchy with the manifest beside it.
+//! Reading a tree of entries by its manifest: a Zarr hierarchy with the manifest beside it.
 //!
-//! A tree is read by names, so it can be replaced while it is read; a reader that finds damage asks
-//! [`Tree::is_replaced`] before it reports it. No name leads out of the tree.
+//! Entries are opened by name, so a tree can be replaced while it is read. A reader that finds damage
+//! checks [`Tree::is_replaced`] before reporting it. Names cannot escape the tree.
 
 use crate::container::archive::DOCUMENT_MAX;
 use crate::container::manifest::Manifest;
@@ -10,13 +10,13 @@ use qstore_checkpoint::seal::MANIFEST;
 use qstore_checkpoint::{Damage, LoadError};
 use std::collections::HashMap;
 
-/// A tree that is read, from any number of threads.
+/// An open tree, readable from any number of threads.
 #[derive(Debug)]
 pub(crate) struct Tree {
     source: Box<dyn TreeSource>,
     name: String,
     location: String,
-    /// Name and length of every entry but the manifest, as the manifest has them.
+    /// Name and length of every entry except the manifest, as the manifest lists them.
     entries: Vec<(String, u32)>,
     by_name: HashMap<String, usize>,
     manifest: Vec<u8>,
@@ -44,7 +44,7 @@ impl Tree {
             Err(Unread::Failed(error)) if error.is_not_found() => {
                 return match repository.open_tree(name) {
                     Ok(_) => Err(damaged("there is none".into())),
-                    Err(gone) => Err(gone.into()), // gone as a whole
+                    Err(gone) => Err(gone.into()), // the whole tree is gone
                 };
             }
             Err(Unread::Failed(error)) => return Err(error.into()),
@@ -67,7 +67,7 @@ impl Tree {
         Ok((Self { source, name, location, entries, by_name, manifest: bytes, len }, manifest))
     }
 
-    /// Whether another tree has taken this one's place, or none is there any more.
+    /// Whether this tree has been replaced by another one, or removed.
     pub(crate) fn is_replaced(&self) -> bool {
         read_manifest(&*self.source).map_or(true, |found| found != self.manifest)
     }
@@ -80,7 +80,7 @@ impl Tree {
         self.by_name.get(name).copied()
     }
 
-    /// Bytes of all entries.
+    /// The total length of all entries in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
@@ -94,7 +94,7 @@ impl Tree {
         &self.location
     }
 
-    /// The bytes of an entry, in memory that is reused from one read to the next.
+    /// The bytes of an entry. `buffer` is scratch memory that is reused from one read to the next.
     pub(crate) fn read<'b>(
         &self,
         index: usize,
@@ -150,7 +150,7 @@ fn read_manifest(tree: &dyn TreeSource) -> Result<Vec<u8>, Unread> {
     Ok(bytes)
 }
 
-/// Whether a name stays inside the tree, on every system.
+/// Whether a name stays inside the tree on every operating system.
 fn is_inside(name: &str) -> bool {
     let is_known = |b: u8| b.is_ascii_alphanumeric() || b"_.-%~".contains(&b);
     let is_plain =

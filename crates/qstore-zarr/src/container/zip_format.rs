@@ -1,8 +1,8 @@
 //! The records of a zip archive, as bytes: local headers, the central directory, and its end.
 //!
 //! Nothing here reads or writes a file. Field names follow the specification, PKWARE's APPNOTE.TXT 6.3.
-//! Offsets and counts that are too large for the plain records go into zip64 records; the length of an
-//! entry always fits.
+//! Offsets and counts that do not fit into the plain records go into zip64 records; the length of an entry
+//! always fits.
 
 /// One file in the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(crate) struct Entry {
 }
 
 const ALIGNMENT: u64 = 64;
-/// Made on Unix (3), by version 4.5 of the format.
+/// Version made by: Unix (3), version 4.5 of the specification.
 const MADE_BY: u16 = u16::from_le_bytes([45, 3]);
 const NEEDED: u16 = 20;
 const NEEDED_ZIP64: u16 = 45;
@@ -22,7 +22,7 @@ const NEEDED_ZIP64: u16 = 45;
 const FLAGS: u16 = 1 << 11;
 /// 1980-01-01, the earliest date the format has.
 const DATE: u16 = 1 << 5 | 1;
-/// A plain file that its owner can write and everybody can read.
+/// A regular file that the owner can write and everyone can read.
 const MODE: u32 = 0o100_644 << 16;
 const ALIGNMENT_FIELD: u16 = 0xd935;
 const ZIP64_FIELD: u16 = 0x0001;
@@ -59,7 +59,7 @@ impl Put for Vec<u8> {
 }
 
 impl Entry {
-    /// Bytes of the local header, alignment included.
+    /// The length of the local header in bytes, including alignment.
     pub(crate) fn header_len(&self) -> usize {
         LOCAL_LEN + self.name.len() + self.padding()
     }
@@ -69,13 +69,13 @@ impl Entry {
         self.header_offset + self.header_len() as u64 + u64::from(self.len)
     }
 
-    /// Bytes of the extra field that aligns the data; at least its own head of six.
+    /// The length of the extra field that aligns the data: at least six bytes, its own header.
     fn padding(&self) -> usize {
         let data = self.header_offset + (LOCAL_LEN + self.name.len() + 6) as u64;
         6 + (data.next_multiple_of(ALIGNMENT) - data) as usize
     }
 
-    /// What the local and the central header have in common.
+    /// The fields that the local and the central header have in common.
     fn put_facts(&self, extra_len: usize, out: &mut Vec<u8>) {
         out.u16(FLAGS);
         out.u16(0); // stored
@@ -89,7 +89,7 @@ impl Entry {
     }
 }
 
-/// Appends what stands before an entry's data.
+/// Appends the header that precedes an entry's data.
 pub(crate) fn local_header(entry: &Entry, out: &mut Vec<u8>) {
     let padding = entry.padding();
     out.extend_from_slice(b"PK\x03\x04");
@@ -122,7 +122,7 @@ pub(crate) fn central_record(entry: &Entry, out: &mut Vec<u8>) {
     }
 }
 
-/// Where the central directory is, as the end of the archive says.
+/// Where the central directory is, as recorded at the end of the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Trailer {
     pub(crate) count: u64,
@@ -162,7 +162,7 @@ impl Trailer {
         out.u16(0); // no comment
     }
 
-    /// The trailer of a file of `file_len` bytes whose last ones are `tail`, if it is whole.
+    /// Parses the trailer of a file of `file_len` bytes that ends with `tail`; `None` if it is invalid.
     pub(crate) fn read(tail: &[u8], file_len: u64) -> Option<Self> {
         let end = tail.len().checked_sub(END_LEN).map(|start| &tail[start..])?;
         let mut trailer = Self {
@@ -184,7 +184,7 @@ impl Trailer {
     }
 }
 
-/// The entries of a central directory, if it is what the writer would have written.
+/// The entries of a central directory, if it is exactly what the writer would have written.
 pub(crate) fn read_directory(directory: &[u8], trailer: &Trailer) -> Option<Vec<Entry>> {
     let mut entries = Vec::new();
     let (mut position, mut header_offset) = (0, 0);
@@ -225,7 +225,7 @@ fn u64_at(bytes: &[u8], position: usize) -> Option<u64> {
 mod tests {
     use super::*;
 
-    // Offsets beyond 4 GiB without writing 4 GiB: the records know no file.
+    // Offsets beyond 4 GiB without writing 4 GiB, because the records do not depend on a file.
     #[test]
     fn far_entries_are_written_and_read_as_zip64() {
         let mut entries = Vec::new();
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trailer_that_lies_is_refused() {
+    fn a_trailer_with_impossible_lengths_is_refused() {
         let lie = Trailer { count: 1, len: u64::MAX, offset: u64::MAX };
         let mut tail = Vec::new();
         Trailer { count: u64::MAX, len: 0, offset: 0 }.write(&mut tail);

@@ -1,9 +1,9 @@
-//! Checkpoints that are plain Zarr groups, without our manifest: those of the Python package of the
-//! same name and of other writers with the same layout, in version 2 or 3 of Zarr.
+//! Checkpoints that are plain Zarr groups, without a manifest: those of the Python package of the same
+//! name and of other writers with the same layout, in Zarr version 2 or 3.
 //!
-//! They prove nothing about themselves: there is no list of contents and usually no checksum, and a save
-//! that was interrupted looks like a complete one. So they are never listed and only loaded by their
-//! path, and a missing chunk is an error unless the caller opts in. Use only on trusted files.
+//! They cannot be verified: there is no list of contents and usually no checksum, and an interrupted save
+//! looks like a complete one. So they are never listed and are loaded only by path, and a missing chunk is
+//! an error unless the caller opts in. Use only on trusted files.
 
 use crate::format::aligned::can_be_had;
 use crate::format::codec::RATIO_MAX;
@@ -24,22 +24,21 @@ use zarrs::storage::{
 /// How to treat a missing chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum MissingChunks {
-    /// The save was interrupted, or the chunk was lost: an error.
+    /// An error: the save was interrupted, or the chunk was lost.
     #[default]
     Refuse,
-    /// The writer leaves out chunks that contain only the fill value, as zarr-python does by default: fill
-    /// them with it. A chunk that was lost then becomes zeros without notice.
+    /// Use the fill value: the writer leaves out chunks that contain nothing else, as zarr-python does by
+    /// default. A chunk that was lost then silently becomes zeros.
     Fill,
 }
 
 /// Loads a Zarr group as a checkpoint: `model/…` and, if it exists, `optimizer/…`, nested as the groups
 /// are; `epoch`, `timestamp` and `save_duration_ms` from its attributes, all others as metadata. Nothing
-/// about it can be verified except what its codecs check.
+/// can be verified except what the codecs check.
 ///
 /// # Errors
-/// [`LoadError::Damaged`] for anything that is not such a group, for a chunk that is missing or cannot be
-/// decoded, and for an element type that no tensor has; [`LoadError::Repository`] when the file system
-/// fails.
+/// [`LoadError::Damaged`] if it is not such a group, if a chunk is missing or cannot be decoded, or if
+/// tensors do not support the element type; [`LoadError::Repository`] if the file system fails.
 pub fn load_zarr_group(
     path: impl AsRef<Path>,
     missing: MissingChunks,
@@ -47,7 +46,7 @@ pub fn load_zarr_group(
     load_zarr_group_in(&(Arc::new(LocalFs::new()) as Arc<dyn FileSystem>), path, missing)
 }
 
-/// As [`load_zarr_group`], from a file system of your choice.
+/// Like [`load_zarr_group`], from a file system of your choice.
 ///
 /// # Errors
 /// As [`load_zarr_group`].
@@ -63,7 +62,7 @@ pub fn load_zarr_group_in(
         return Err(group.damaged("zarr.json", "it is not a Zarr group"));
     };
     let Some(State::Dict(model)) = group.read(Path::new("model"))? else {
-        return Err(group.damaged("model", "there is no group of that name"));
+        return Err(group.damaged("model", "there is no group with this name"));
     };
     let mut parts = Parts::from_iter([(Snapshot::MODEL, model)]);
     if let Some(State::Dict(optimizer)) = group.read(Path::new("optimizer"))? {
@@ -84,7 +83,7 @@ fn metadata_of(mut attributes: Map<String, Value>) -> StateDict {
     for own in ["epoch", "timestamp", "save_duration_ms"] {
         attributes.remove(own);
     }
-    // Some writers keep it in one attribute, some beside the others.
+    // Some writers keep the metadata in one attribute, some next to the other attributes.
     if let Some(Value::Object(inner)) = attributes.remove("metadata") {
         attributes.extend(inner);
     }
@@ -127,7 +126,7 @@ impl Group {
         LoadError::Damaged { location: self.store.root.display().to_string(), damage }
     }
 
-    /// The node at that path below the root.
+    /// The node at this path below the root.
     fn node(&self, path: &Path) -> Result<Option<Node>, LoadError> {
         if let Some(found) = self.json(&path.join("zarr.json"))? {
             let is_array = found.get("node_type").and_then(Value::as_str) == Some("array");
@@ -163,7 +162,7 @@ impl Group {
                     let name = entry.name.into_string().ok();
                     names.extend(name.filter(|_| entry.kind == EntryKind::Dir));
                 }
-                names.sort_unstable(); // a directory has no order
+                names.sort_unstable(); // directory entries have no order
                 let mut dict = StateDict::new();
                 for name in names {
                     if let Some(node) = self.read(&path.join(&name))? {
@@ -188,7 +187,7 @@ impl Group {
         let product = |bytes: usize, length: &usize| bytes.checked_mul(*length);
         let claimed = shape.iter().try_fold(dtype.size(), product);
         let Some(claimed) = claimed.filter(|claimed| can_be_had(*claimed)) else {
-            return Err(damaged(&"there is no memory for what it claims to hold"));
+            return Err(damaged(&"there is not enough memory for its shape"));
         };
         if self.missing == MissingChunks::Refuse {
             self.check_chunks(&array, &name, claimed as u64)?;
@@ -199,7 +198,7 @@ impl Group {
         Tensor::new(dtype, shape, bytes).map_err(|error| damaged(&error))
     }
 
-    /// Whether every chunk is there, and enough of them for what the array claims to hold.
+    /// Checks that every chunk exists, and that the chunks are large enough for the array's shape.
     fn check_chunks(
         &self,
         array: &Array<GroupStore>,
@@ -227,13 +226,13 @@ impl Group {
             }
         }
         if claimed > stored.saturating_mul(RATIO_MAX) {
-            return Err(self.damaged(name, "it claims more than its chunks can hold"));
+            return Err(self.damaged(name, "its shape is larger than its chunks can decompress to"));
         }
         Ok(())
     }
 }
 
-/// The group's files as zarrs wants to see them. Links are not followed.
+/// The group's files as a zarrs store. Symbolic links are not followed.
 #[derive(Debug)]
 struct GroupStore {
     storage: Arc<dyn FileSystem>,
@@ -241,7 +240,7 @@ struct GroupStore {
 }
 
 impl GroupStore {
-    /// The bytes of a file; `None` when it is not there.
+    /// The bytes of a file; `None` if it does not exist.
     fn read(&self, relative: &Path) -> Result<Option<Vec<u8>>, qstore_storage::Error> {
         let path = self.root.join(relative);
         match self.storage.resolve(&path) {

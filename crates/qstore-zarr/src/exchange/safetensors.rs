@@ -1,10 +1,10 @@
-//! States as safetensors files, for moving in and out.
+//! Importing and exporting states as safetensors files.
 //!
-//! The format holds tensors by name and nothing else: no nesting, no numbers, no checksums. A nested
-//! state is written with its keys joined by dots; its structure and its scalars are in the file's free
+//! The format stores named tensors and nothing else: no nesting, no scalars, no checksums. A nested state
+//! is written with its keys joined by dots; its structure and scalars go into the file's free-form
 //! metadata under `qstore_structure`, which other readers ignore. A file without it becomes a flat state.
-//! The format is that of the safetensors project: eight bytes of length, a JSON header padded with spaces,
-//! the tensors back to back.
+//! The format is that of the safetensors project: an eight-byte length, a JSON header padded with spaces,
+//! and the tensors back to back.
 
 use crate::format::aligned::Aligned;
 use crate::format::structure::{self, Nodes, StructureError};
@@ -17,13 +17,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The most bytes a header may have; the reference reader takes no more either.
+/// The maximum length of a header, the same as in the reference implementation.
 const HEADER_MAX: u64 = 100_000_000;
 const STRUCTURE: &str = "qstore_structure";
 const METADATA: &str = "__metadata__";
 
-/// Writes a state as a safetensors file, which appears as a whole or not at all and survives a power
-/// cut after `Ok`. Returns its length in bytes.
+/// Writes a state as a safetensors file. The file appears atomically, and survives a power cut after `Ok`.
+/// Returns its length in bytes.
 ///
 /// ```
 /// use qstore_schema::{StateDict, Tensor};
@@ -37,14 +37,14 @@ const METADATA: &str = "__metadata__";
 /// ```
 ///
 /// # Errors
-/// [`SaveError::Encode`] for a tensor of 128-bit complex numbers, which the format does not have, and for
-/// a tensor called `__metadata__`; [`SaveError::State`] for a state that cannot be saved;
-/// [`SaveError::Repository`] when the file system fails.
+/// [`SaveError::Encode`] for a tensor of 128-bit complex numbers, which the format does not support, and
+/// for a tensor named `__metadata__`; [`SaveError::State`] for a state that cannot be saved;
+/// [`SaveError::Repository`] if the file system fails.
 pub fn export_safetensors(path: impl AsRef<Path>, state: &StateDict) -> Result<u64, SaveError> {
     export_safetensors_in(&(Arc::new(LocalFs::new()) as Arc<dyn FileSystem>), path, state)
 }
 
-/// As [`export_safetensors`], in a file system of your choice.
+/// Like [`export_safetensors`], in a file system of your choice.
 ///
 /// # Errors
 /// As [`export_safetensors`].
@@ -107,7 +107,7 @@ pub fn export_safetensors_in(
     Ok(len)
 }
 
-/// The keys down to each tensor, joined by dots, in the order of the state.
+/// The path of keys to each tensor, joined by dots, in the order of the state.
 fn dotted(state: &StateDict, above: &str, names: &mut Vec<String>) {
     for (key, node) in state.iter() {
         dotted_node(node, format!("{above}{key}"), names);
@@ -127,7 +127,7 @@ fn dotted_node(node: &State, name: String, names: &mut Vec<String>) {
     }
 }
 
-/// Makes the leaves of a structure name the file's tensors instead of Zarr's arrays.
+/// Replaces the array paths in the leaves of a structure with the names of the file's tensors.
 fn rename(tree: &mut Value, names: &HashMap<&str, &str>) {
     match tree {
         Value::Array(nodes) => nodes.iter_mut().for_each(|node| rename(node, names)),
@@ -144,17 +144,17 @@ fn rename(tree: &mut Value, names: &HashMap<&str, &str>) {
     }
 }
 
-/// Reads a safetensors file of any writer: nested if this crate wrote it, otherwise flat, in the order of
-/// the tensors in the file. The format has no checksums, so damage to the numbers goes unnoticed.
+/// Reads a safetensors file from any writer: nested if this crate wrote it, otherwise flat, in the order
+/// of the tensors in the file. The format has no checksums, so damage to the values goes undetected.
 ///
 /// # Errors
-/// [`LoadError::Damaged`] for a file that is not a complete safetensors file; [`LoadError::Repository`]
-/// when the file system fails.
+/// [`LoadError::Damaged`] if the file is not a complete safetensors file; [`LoadError::Repository`] if the
+/// file system fails.
 pub fn import_safetensors(path: impl AsRef<Path>) -> Result<StateDict, LoadError> {
     import_safetensors_in(&LocalFs::new(), path)
 }
 
-/// As [`import_safetensors`], from a file system of your choice.
+/// Like [`import_safetensors`], from a file system of your choice.
 ///
 /// # Errors
 /// As [`import_safetensors`].
@@ -231,7 +231,7 @@ impl From<qstore_storage::Error> for HeaderError {
     }
 }
 
-/// The header, and where the data begin.
+/// The header, and the offset where the data begins.
 fn read_header(file: &dyn FileHandle) -> Result<(Header, u64), HeaderError> {
     let len = file.len()?;
     if len < 8 {
@@ -251,7 +251,7 @@ fn read_header(file: &dyn FileHandle) -> Result<(Header, u64), HeaderError> {
 }
 
 impl Header {
-    /// The tensors in the order of their data, which cover the whole of it without gap or overlap.
+    /// The tensors in the order of their data. They cover all of it without gaps or overlaps.
     fn entries(&self, data_len: u64) -> Result<Vec<(String, Entry)>, String> {
         let entry = |(name, value): (&String, &Value)| {
             let entry = Entry::deserialize(value).map_err(|error| format!("`{name}`: {error}"))?;
@@ -262,12 +262,14 @@ impl Header {
         let mut end = 0;
         for (name, Entry { data_offsets, .. }) in &entries {
             if data_offsets[0] != end || data_offsets[1] < end {
-                return Err(format!("`{name}` does not begin where the one before it ends"));
+                return Err(format!("`{name}` does not begin where the previous tensor ends"));
             }
             end = data_offsets[1];
         }
         if end != data_len {
-            return Err(format!("the tensors take {end} bytes, the file has {data_len} for them"));
+            return Err(format!(
+                "the tensors have {end} bytes, the file has {data_len} bytes of data"
+            ));
         }
         Ok(entries)
     }

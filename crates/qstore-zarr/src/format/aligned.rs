@@ -1,4 +1,4 @@
-//! Memory of a tensor: aligned for every element type, so that it can be read as a slice.
+//! Memory for tensors, aligned for every element type, so that it can be read as a slice.
 
 use bytes::Bytes;
 use qstore_os::prefer_large_pages;
@@ -11,15 +11,15 @@ pub(crate) struct Aligned {
 }
 
 impl Aligned {
-    /// Zeros. The system gives the pages when they are first touched.
+    /// All zeros. The operating system allocates the pages when they are first touched.
     pub(crate) fn zeroed(len: usize) -> Self {
         let mut aligned = Self { words: vec![0; len.div_ceil(size_of::<u64>())], len };
         prefer_large_pages(aligned.bytes_mut());
         aligned
     }
 
-    /// As [`zeroed`](Self::zeroed); `None` where the system does not even promise so much. The length
-    /// comes out of a file, and a request that is refused would end the process.
+    /// Like [`zeroed`](Self::zeroed), but `None` if the operating system cannot promise this much. The
+    /// length comes from a file, and a failed allocation would abort the process.
     pub(crate) fn try_zeroed(len: usize) -> Option<Self> {
         can_be_had(len).then(|| Self::zeroed(len))
     }
@@ -41,9 +41,9 @@ impl Aligned {
     }
 }
 
-/// Whether the system would promise so much memory. It is asked for and given back untouched.
+/// Whether the operating system would promise this much memory. It is requested and released untouched.
 pub(crate) fn can_be_had(len: usize) -> bool {
-    /// Less is not worth asking.
+    /// Below this, the check is not worth its cost.
     const LARGE: usize = 1 << 26;
     len < LARGE || Vec::<u8>::new().try_reserve_exact(len).is_ok()
 }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_memory_than_any_machine_has_is_refused_and_a_little_is_not() {
+    fn requests_beyond_the_memory_of_any_machine_are_refused() {
         assert!(Aligned::try_zeroed(usize::MAX / 2).is_none());
         assert!(Aligned::try_zeroed(1 << 46).is_none());
         let some = Aligned::try_zeroed(13).unwrap();

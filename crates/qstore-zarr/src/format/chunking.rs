@@ -1,14 +1,14 @@
-//! How an array is cut into chunks that are contiguous in its bytes.
+//! Splits an array into chunks that are contiguous in its bytes.
 //!
-//! The leading dimensions of a chunk are 1, one dimension is split into balanced parts, the rest is
-//! whole. So a chunk is one slice of the tensor, and the chunks are back to back. Only the last part of
-//! the split dimension can be short; Zarr stores it padded to full size.
+//! The leading dimensions of a chunk are 1, one dimension is split into balanced parts, and the remaining
+//! dimensions are whole. So a chunk is one slice of the tensor, and the chunks are back to back. Only the
+//! last part of the split dimension can be short; Zarr stores it padded to full size.
 
 use std::fmt::Write as _;
 use std::num::NonZero;
 use std::ops::Range;
 
-/// The largest chunk. Blosc compresses a little less than 2 GiB at once; no reader accepts more than this.
+/// The largest chunk. Blosc compresses up to a little less than 2 GiB at once.
 pub(crate) const CHUNK_BYTES_MAX: usize = 1 << 30;
 
 /// The chunks of one array.
@@ -16,11 +16,11 @@ pub(crate) const CHUNK_BYTES_MAX: usize = 1 << 30;
 pub(crate) struct Grid {
     shape: Vec<usize>,
     chunk_shape: Vec<NonZero<u64>>,
-    /// Bytes of a full chunk.
+    /// The length of a full chunk in bytes.
     chunk_len: usize,
-    /// Bytes of the array for each step of the dimensions before the split one.
+    /// Bytes per step of the dimensions before the split one.
     outer_len: usize,
-    /// Chunks for each such step.
+    /// Chunks per such step.
     splits: usize,
     /// The number of chunks.
     count: usize,
@@ -29,8 +29,8 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
-    /// Chunks of at most `chunk_bytes`, or of one element where that is more. `None` when the bytes of the
-    /// array cannot be counted.
+    /// Chunks of at most `chunk_bytes`, or of one element if that is larger. `None` if the array has more
+    /// bytes than can be addressed.
     pub(crate) fn new(shape: &[usize], element: usize, chunk_bytes: usize) -> Option<Self> {
         let mut chunk_shape = vec![NonZero::<u64>::MIN; shape.len()];
         if !shape.contains(&0) {
@@ -48,7 +48,7 @@ impl Grid {
         Self::from_chunk_shape(shape, &chunk_shape, element)
     }
 
-    /// The grid with chunks of that shape, if they are contiguous and can be counted.
+    /// The grid with chunks of this shape, if they are contiguous and their count does not overflow.
     pub(crate) fn from_chunk_shape(
         shape: &[usize],
         chunk_shape: &[NonZero<u64>],
@@ -76,7 +76,7 @@ impl Grid {
         if shape.contains(&0) {
             return Some(grid(len_of(&chunk)?, 0, 0, 0));
         }
-        // The first dimension of which a chunk holds more than one row is the split one.
+        // The split dimension is the first in which a chunk has more than one row.
         let split = chunk.iter().position(|rows| *rows > 1).unwrap_or(shape.len());
         let whole = split + 1..shape.len().max(split + 1);
         if shape.get(whole.clone()) != chunk.get(whole) {
@@ -107,17 +107,17 @@ impl Grid {
         &self.chunk_shape
     }
 
-    /// How many chunks there are.
+    /// The number of chunks.
     pub(crate) fn count(&self) -> usize {
         self.count
     }
 
-    /// Bytes of a full chunk.
+    /// The length of a full chunk in bytes.
     pub(crate) fn chunk_len(&self) -> usize {
         self.chunk_len
     }
 
-    /// Where chunk number `index` lies in the array's bytes; the last of a split can be short.
+    /// The range of chunk `index` in the array's bytes. The last chunk of a split can be short.
     pub(crate) fn range(&self, index: usize) -> Range<usize> {
         let outer = index / self.splits * self.outer_len;
         let start = outer + index % self.splits * self.chunk_len;
@@ -129,13 +129,13 @@ impl Grid {
         let mut left = index;
         let mut coordinates = vec![0; self.shape.len()];
         for (dimension, coordinate) in coordinates.iter_mut().enumerate().rev() {
-            // The lengths fit: they are what the chunks were counted from.
+            // The lengths fit: the chunks were counted from them.
             let chunks = (self.shape[dimension] as u64).div_ceil(self.chunk_shape[dimension].get());
             *coordinate = left % chunks as usize;
             left /= chunks as usize;
         }
         coordinates.iter().fold(String::from("c"), |mut key, coordinate| {
-            let _ = write!(key, "{}{coordinate}", self.separator); // a string takes everything
+            let _ = write!(key, "{}{coordinate}", self.separator); // cannot fail for a string
             key
         })
     }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_zarrs() {
+    fn keys_follow_zarrs_default_encoding() {
         let grid = Grid::new(&[4, 1000, 1000], 4, 1 << 20).unwrap();
         assert_eq!(grid.key(0), "c/0/0/0");
         assert_eq!(grid.key(7), "c/1/3/0");

@@ -1,9 +1,9 @@
 //! One chunk, encoded and decoded: little-endian bytes, Blosc, crc32c.
 //!
-//! The codecs are Zarr's own, in the order `bytes` (which does nothing on a little-endian machine),
-//! `blosc` (unless the codec is `none`), `crc32c`. Blosc does not notice damage: of 200 flipped
-//! bits it returned wrong values for 180. So the checksum is always compared first, and the length that
-//! a Blosc header claims before anything is allocated for it.
+//! The codecs are Zarr's own, in the order `bytes` (a no-op on a little-endian machine), `blosc` (unless
+//! the codec is `none`), `crc32c`. Blosc does not detect damage: for 180 of 200 flipped bits it returned
+//! wrong values. So the checksum is always compared first, and the length in a Blosc header is checked
+//! before anything is allocated for it.
 
 use crate::format::chunking::{CHUNK_BYTES_MAX, Grid};
 use qstore_schema::Dtype;
@@ -21,14 +21,14 @@ use zarrs::metadata::v3::MetadataV3;
 
 const CHECKSUM_LEN: usize = 4;
 
-/// The most that a chunk can shrink: 1 GiB of zeros became 58 KB with zstd at level 9, a ratio of
-/// 18 400; more than twice that is a lie.
+/// The largest compression ratio accepted. The best measured is 18,400: 1 GiB of zeros compresses to 58 KB
+/// with zstd at level 9. A ratio of more than twice that cannot be genuine.
 pub(crate) const RATIO_MAX: u64 = 40_000;
 
 /// The level of every codec that has levels, unless another one is set.
 pub(crate) const LEVEL_DEFAULT: u8 = 3;
 
-/// The attribute that names an element type which Zarr readers do not know.
+/// The attribute with the name of an element type that Zarr readers do not know.
 const DTYPE_ATTRIBUTE: &str = "qstore_dtype";
 
 /// How the chunks of one array are encoded.
@@ -46,8 +46,8 @@ struct Blosc {
 }
 
 impl Codec {
-    /// The codec for elements of that type. The compression was checked with the settings; a codec that
-    /// Blosc does not have is not compressed at all.
+    /// The codec for elements of this type. The compression was validated with the settings; with a codec
+    /// that Blosc does not have, nothing is compressed.
     pub(crate) fn new(compression: Compression, dtype: Dtype) -> Self {
         let compressor = match compression.codec {
             qstore_settings::Codec::Zstd => BloscCompressor::Zstd,
@@ -60,7 +60,7 @@ impl Codec {
         Self { blosc: Some(Blosc { compressor, level, shuffle, typesize }) }
     }
 
-    /// Chunks as they are, with their checksum.
+    /// Uncompressed chunks with their checksum.
     pub(crate) const RAW: Self = Self { blosc: None };
 
     /// The same codec without shuffling.
@@ -69,7 +69,7 @@ impl Codec {
         Self { blosc: self.blosc.map(unshuffled) }
     }
 
-    /// Encodes a full chunk. What is not compressed is not copied either.
+    /// Encodes a full chunk. An uncompressed chunk is not copied.
     pub(crate) fn encode(self, chunk: Cow<'_, [u8]>) -> Result<Encoded<'_>, String> {
         let body = match self.blosc {
             None => chunk,
@@ -88,8 +88,8 @@ impl Codec {
         Ok(Encoded { body, checksum, crc32: crc32.finalize(), crc32c: own })
     }
 
-    /// Whether `stored_len` bytes can be a chunk of `chunk_len` bytes at all. Checked before memory for a
-    /// whole array is allocated.
+    /// Whether `stored_len` bytes can encode a chunk of `chunk_len` bytes at all. Checked before memory for
+    /// a whole array is allocated.
     pub(crate) fn is_plausible(self, stored_len: u64, chunk_len: usize) -> bool {
         match self.blosc {
             None => stored_len == (chunk_len + CHECKSUM_LEN) as u64,
@@ -97,8 +97,8 @@ impl Codec {
         }
     }
 
-    /// Fills `out` with the beginning of a chunk of `chunk_len` bytes. `crc32c` is the checksum in the
-    /// manifest; comparing it costs nothing beyond the codec's own.
+    /// Fills `out` with the beginning of a chunk of `chunk_len` bytes. `crc32c` is the checksum from the
+    /// manifest; comparing it costs nothing extra, because the codec computes the same one.
     pub(crate) fn decode(
         self,
         stored: &[u8],
@@ -134,17 +134,17 @@ impl Codec {
 #[derive(Debug)]
 pub(crate) struct Encoded<'a> {
     body: Cow<'a, [u8]>,
-    /// What the crc32c codec appends.
+    /// The checksum that the crc32c codec appends.
     checksum: [u8; CHECKSUM_LEN],
-    /// Of both, as the zip archive wants it.
+    /// Of body and checksum, for the zip archive.
     pub(crate) crc32: u32,
-    /// Of the body alone, as the manifest wants it: bytes that end with their own crc32c all have the
-    /// same one, which would tell no chunk from another.
+    /// Of the body alone, for the manifest. Bytes that end with their own crc32c all have the same crc32c,
+    /// which could not distinguish one chunk from another.
     pub(crate) crc32c: u32,
 }
 
 impl Encoded<'_> {
-    /// The bytes to be stored, one part behind the other.
+    /// The bytes to be stored, in two contiguous parts.
     pub(crate) fn parts(&self) -> [&[u8]; 2] {
         [&self.body, &self.checksum]
     }
@@ -216,12 +216,12 @@ fn separator_of(encoding: &MetadataV3) -> Result<char, String> {
     match (encoding.name(), separator) {
         ("default", '/' | '.') => Ok(separator),
         (name, _) => {
-            Err(format!("chunk keys of the encoding `{name}` with the separator `{separator}`"))
+            Err(format!("unsupported chunk key encoding `{name}` with separator `{separator}`"))
         }
     }
 }
 
-/// The facts of an array's `zarr.json` that a load needs.
+/// The fields of an array's `zarr.json` that a load needs.
 #[derive(Debug, Clone)]
 pub(crate) struct ArrayForm {
     pub(crate) dtype: Dtype,
@@ -247,7 +247,7 @@ impl ArrayForm {
             .iter()
             .map(|length| usize::try_from(*length))
             .collect::<Result<_, _>>()
-            .map_err(|_| "a length that this machine cannot address")?;
+            .map_err(|_| "a dimension that this machine cannot address")?;
         let separator = separator_of(&metadata.chunk_key_encoding)?;
         let grid = chunk_grid(metadata, &shape, dtype)?.with_separator(separator);
         let codec = chunk_codec(metadata, dtype)?;
@@ -263,10 +263,10 @@ fn chunk_grid(metadata: &ArrayMetadataV3, shape: &[usize], dtype: Dtype) -> Resu
     let configuration = metadata.chunk_grid.configuration();
     let regular: Regular = match (metadata.chunk_grid.name(), configuration) {
         ("regular", Some(found)) => found.to_typed().map_err(|error| error.to_string())?,
-        _ => return Err("a chunk grid that is not regular".into()),
+        _ => return Err("unsupported chunk grid that is not regular".into()),
     };
-    // A chunk larger than the whole array would be decompressed for a few bytes of it. An empty array
-    // has no chunks.
+    // A chunk larger than the whole array would be decompressed only to use a few bytes of it. An empty
+    // array has no chunks.
     let product = |len: usize, length: &usize| len.checked_mul(*length);
     let len = shape.iter().try_fold(dtype.size(), product).filter(|len| *len > 0);
     let len_max = len.unwrap_or(usize::MAX).min(CHUNK_BYTES_MAX);
@@ -291,14 +291,14 @@ fn chunk_codec(metadata: &ArrayMetadataV3, dtype: Dtype) -> Result<Codec, String
                         typesize: dtype.size(),
                     }),
                 }),
-                _ => Err("an unknown form of Blosc".into()),
+                _ => Err("an unknown Blosc configuration".into()),
             }
         }
-        _ => Err(format!("the codecs {names:?}")),
+        _ => Err(format!("unsupported codecs {names:?}")),
     }
 }
 
-/// The element type that Zarr readers see these bytes as.
+/// The element type that Zarr readers see.
 fn stored_dtype(dtype: Dtype) -> Dtype {
     match dtype {
         // zarr-python 3.1 rejects these.
@@ -315,13 +315,13 @@ mod tests {
     const COMPRESSIONS: [Compression; 4] =
         [Compression::ZSTD, Compression::LZ4, Compression::GZIP, Compression::NONE];
 
-    /// The checksum of a manifest that agrees with these bytes.
+    /// The manifest checksum that matches these bytes.
     fn checksum_of(stored: &[u8]) -> u32 {
         crc32c::crc32c(&stored[..stored.len().saturating_sub(CHECKSUM_LEN)])
     }
 
     #[test]
-    fn every_dtype_and_compression_round_trips_and_is_described() {
+    fn every_dtype_and_compression_round_trips_with_its_metadata() {
         for compression in COMPRESSIONS {
             for dtype in Dtype::ALL {
                 let chunk: Vec<u8> = (0..1920).map(|i: u32| (i * i / 7) as u8).collect();
@@ -355,7 +355,7 @@ mod tests {
             for bit in 0..stored.len() * 8 {
                 let mut flipped = stored.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);
-                // Noticed by the manifest's checksum, and by the codec's alone.
+                // Detected with the manifest's checksum, and with the codec's alone.
                 for crc32c in [encoded.crc32c, checksum_of(&flipped)] {
                     let decoded = codec.decode(&flipped, crc32c, 400, &mut [0; 400]);
                     assert_eq!(decoded, Err(ChunkError::Checksum), "{compression} bit {bit}");
@@ -364,10 +364,10 @@ mod tests {
         }
     }
 
-    // A Blosc header that claims more than the chunk holds must be refused before anything is allocated
-    // for it, and so must one that is cut short: its checksum can still be right.
+    // A Blosc header with a length beyond the chunk's must be refused before anything is allocated for it,
+    // and so must a truncated one, whose checksum can still be correct.
     #[test]
-    fn a_header_that_lies_is_refused() {
+    fn a_header_with_a_wrong_length_is_refused() {
         let codec = Codec::new(Compression::ZSTD, Dtype::Float32);
         let seal = |mut data: Vec<u8>| {
             let checksum = crc32c::crc32c(&data);

@@ -1,8 +1,8 @@
-//! The `zarr.json` documents of a checkpoint, as texts.
+//! The `zarr.json` documents of a checkpoint, as text.
 //!
-//! Each is stored twice: by itself, and in the root's consolidated metadata. Most arrays of a model have
-//! the same text as others, layer for layer, so a text is made once for each kind of array, shared by all
-//! of them, and put into the root as it is.
+//! Each is stored twice: on its own, and in the root's consolidated metadata. Most arrays of a model have
+//! the same document as others, layer after layer, so it is serialized once per kind of array, shared by
+//! all of them, and inserted into the root unchanged.
 
 use crate::format::chunking::Grid;
 use crate::format::codec::{Codec, array_metadata};
@@ -20,10 +20,10 @@ pub(super) const ALWAYS_JSON: &str = "numbers, texts and their lists and maps ar
 /// The text of a document, shared by the nodes that have the same one.
 pub(crate) type Document = Arc<RawValue>;
 
-/// What distinguishes most arrays.
+/// What an array's document depends on, besides its codec.
 type Kind = (Dtype, Vec<usize>);
 
-/// The documents of one save, whose settings derive the grid of an array from its type and shape.
+/// The documents of one save. Its settings derive an array's grid from the array's type and shape.
 #[derive(Debug, Default)]
 pub(crate) struct Documents {
     arrays: HashMap<Kind, Vec<(Codec, Document)>>,

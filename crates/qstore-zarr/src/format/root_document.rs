@@ -1,5 +1,5 @@
-//! The root's `zarr.json`: what the checkpoint is, the documents of all nodes below it, and how the
-//! tensors hang together. Both forms are here, the one that is written and the one that is read.
+//! The root's `zarr.json`: what the checkpoint is, the documents of all nodes below it, and how its tensors
+//! make up the state. Both forms are here, the one that is written and the one that is read.
 //!
 //! ```json
 //! {"zarr_format":3,"node_type":"group",
@@ -8,11 +8,11 @@
 //!      "parts":[{"name":"model","tensor_bytes":4000,"tree":{…}}, …],"metadata":{…}}}},
 //!  "consolidated_metadata":{"kind":"inline","must_understand":false,"metadata":{"model":{…}, …}}}
 //! ```
-//! `epoch` is `step` where the repository counts steps. `metadata` is for other programs;
+//! `epoch` is `step` if the repository counts steps. `metadata` is for other programs;
 //! `qstore.structure` is exact, in the form of [`structure`](crate::format::structure).
 //!
-//! Version 1 had no `qstore.number`, and a structure with exactly `model`, `optimizer` (null where
-//! there was none) and `metadata`.
+//! Version 1 has no `qstore.number`, and its structure has exactly `model`, `optimizer` (null if there is
+//! none) and `metadata`.
 
 use crate::format::documents::{ALWAYS_JSON, Document};
 use qstore_checkpoint::{Counter, Snapshot};
@@ -21,7 +21,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// The root as it is written.
+/// The root document in the form that is written.
 #[derive(Debug, Serialize)]
 pub(crate) struct RootDocument<'a> {
     zarr_format: u8,
@@ -67,12 +67,12 @@ pub(crate) struct Structure {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PartTree {
     pub(crate) name: String,
-    /// Bytes of its tensors in memory.
+    /// The size of its tensors in memory, in bytes.
     pub(crate) tensor_bytes: u64,
     pub(crate) tree: Value,
 }
 
-/// What the root says about the checkpoint as a whole.
+/// Facts about the checkpoint as a whole.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Facts {
     pub(crate) number: u64,
@@ -82,7 +82,7 @@ pub(crate) struct Facts {
 }
 
 impl<'a> RootDocument<'a> {
-    /// The root of a checkpoint with these nodes below it. `metadata` is the plain form.
+    /// The root of a checkpoint with these nodes below it. `metadata` is in plain form.
     pub(crate) fn new(
         counter: Counter,
         facts: &Facts,
@@ -124,12 +124,12 @@ fn as_map<S: Serializer>(nodes: &[(String, Document)], serializer: S) -> Result<
     serializer.collect_map(nodes.iter().map(|(path, document)| (path, &**document)))
 }
 
-/// The root as it is read, of any version.
+/// The root document in the form that is read, of any version.
 #[derive(Debug)]
 pub(crate) struct ParsedRoot {
     pub(crate) facts: Facts,
     pub(crate) structure: Structure,
-    /// The `zarr.json` of each node, not parsed: most arrays of a model have the same one as others.
+    /// The unparsed `zarr.json` of each node. Most arrays of a model share the same text.
     pub(crate) nodes: BTreeMap<String, Box<RawValue>>,
 }
 
@@ -171,7 +171,7 @@ struct ReadNodes {
 }
 
 impl ParsedRoot {
-    /// Parses the root of a checkpoint of that format version.
+    /// Parses the root of a checkpoint with this format version.
     pub(crate) fn parse(bytes: &[u8], version: u64) -> Result<Self, RootError> {
         let ReadRoot { attributes, consolidated_metadata } = serde_json::from_slice(bytes)?;
         let ReadAttributes { epoch, timestamp, save_duration_ms, qstore } = attributes;
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_root_document_round_trips() {
         let (facts, structure) = (facts(), structure());
         let nodes = [("model".to_owned(), Documents::group()), ("rng".into(), Documents::group())];
         let root = RootDocument::new(Counter::Epoch, &facts, json!({}), &structure, &nodes);

@@ -1,11 +1,11 @@
-//! A state as a tree that JSON can hold, exactly: order, kinds of keys, lists, every bit of a float.
+//! A state as a JSON tree, exactly: order, key types, lists, every bit of a float.
 //!
-//! Zarr has groups and arrays; it has no lists, no integer keys, no order and no place for the payload of
-//! a NaN. So the tensors become arrays, and a tree in the root's attributes restores the rest:
+//! Zarr has groups and arrays, but no lists, no integer keys, no order and no way to keep the payload of
+//! a NaN. So tensors become arrays, and a tree in the root's attributes restores the rest:
 //!
 //! | node | in JSON |
 //! |---|---|
-//! | null, flag, whole number, text | itself |
+//! | null, bool, integer, text | itself |
 //! | float | `{"float": "3ff0000000000000"}`, its bits in hexadecimal |
 //! | list | `[…]` |
 //! | dict | `{"keys": ["name", 0], "nodes": […]}`; a number is an integer key |
@@ -26,7 +26,7 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
-    /// The trees of all parts, each with its group, in their order. The parts were checked before.
+    /// The trees of all parts, each with its group, in order. The parts have already been checked.
     pub(crate) fn parts<'p>(&mut self, parts: &'p Parts) -> Vec<(&'p str, String, Value)> {
         let mut groups = Siblings::default();
         let mut trees = Vec::with_capacity(parts.len());
@@ -38,7 +38,7 @@ impl Nodes {
         trees
     }
 
-    /// The tree of a checked state below the group `group`, which is added as well.
+    /// The tree of a checked state below the group `group`, which is also added.
     pub(crate) fn tree(&mut self, group: &str, state: &StateDict) -> Value {
         self.groups.insert(group.into());
         self.dict(group, state)
@@ -94,7 +94,7 @@ impl Nodes {
     }
 }
 
-/// The paths of the arrays that a tree names, in order.
+/// The paths of the arrays in a tree, in order.
 pub(crate) fn leaves<'t>(tree: &'t Value, found: &mut Vec<&'t str>) {
     match tree {
         Value::Array(nodes) => nodes.iter().for_each(|node| leaves(node, found)),
@@ -134,7 +134,7 @@ pub(crate) enum StructureError {
     DuplicateKey { key: String },
 }
 
-/// The state that a tree describes; `take` returns the tensor of a path.
+/// Rebuilds the state that a tree describes; `take` returns the tensor at a path.
 pub(crate) fn rebuild_dict(
     tree: &Value,
     take: &mut impl FnMut(&str) -> Result<Tensor, StructureError>,
@@ -200,10 +200,10 @@ fn rebuild_object(
     Ok(State::Dict(dict))
 }
 
-/// The plain values of a state as everyday JSON, for other programs. Tensors, which are arrays, are left
-/// out, and so are groups of nothing but tensors. What JSON cannot express is written as Zarr does
-/// (`"NaN"`, `"Infinity"`, `"-Infinity"`); an integer key becomes its decimal text, with a `~2` where
-/// that name is taken.
+/// The plain values of a state as ordinary JSON, for other programs. Tensors, which are arrays, are left
+/// out, and so are groups that contain only tensors. Values that JSON cannot express are written as Zarr
+/// writes them (`"NaN"`, `"Infinity"`, `"-Infinity"`); an integer key becomes its decimal text, with `~2`
+/// appended if that name is taken.
 pub(crate) fn plain(state: &StateDict) -> Map<String, Value> {
     let mut object = Map::new();
     for (key, node) in state.iter() {
@@ -230,7 +230,7 @@ fn plain_node(node: &State) -> Option<Value> {
         State::Text(text) => json!(text.as_str()),
         State::List(nodes) if nodes.is_empty() => json!([]),
         State::List(nodes) => {
-            // A list keeps its positions; one of nothing but tensors has nothing to say.
+            // A list keeps its positions; one that contains only tensors is left out.
             let values: Vec<_> = nodes.iter().map(plain_node).collect();
             if values.iter().all(Option::is_none) {
                 return None;
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deepest_state_still_parses_as_json() {
+    fn the_deepest_allowed_state_still_parses_as_json() {
         let mut state = StateDict::from_iter([("leaf", Tensor::scalar(1_u8))]);
         for _ in 2..qstore_checkpoint::DEPTH_MAX {
             state = StateDict::from_iter([("d", state)]);
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn the_paths_are_those_of_the_vocabulary() {
+    fn the_paths_match_those_of_qstore_checkpoint() {
         let list = State::List(vec![
             Tensor::scalar(1_u8).into(),
             2_i64.into(),

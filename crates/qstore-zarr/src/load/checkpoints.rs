@@ -1,4 +1,4 @@
-//! The checkpoints of a repository as any process sees them, beside a live writer or without one.
+//! The checkpoints of a repository as any process sees them, with or without a live writer.
 
 use super::follow::Follow;
 use super::reader::CheckpointReader;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// that outlives a call; several threads may share it.
 ///
 /// Opening and reading write nothing and take no lock. Pinning and pruning change the repository: like a
-/// manager's saves they take its lock, `.qstore.lock` in a local directory, for that moment.
+/// manager's saves, they briefly take its lock, `.qstore.lock` in a local directory.
 ///
 /// ```
 /// use qstore_checkpoint::{Select, Snapshot};
@@ -44,15 +44,15 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Opens a directory of the machine's file system, which must exist. Opening writes nothing.
+    /// Opens an existing directory of the local file system. Opening writes nothing.
     ///
     /// # Errors
-    /// [`OpenError::NotADirectory`]; [`OpenError::Repository`] when it does not exist.
+    /// [`OpenError::NotADirectory`]; [`OpenError::Repository`] if it does not exist.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::open_in(Arc::new(LocalFs::new()), dir)
     }
 
-    /// As [`open`](Self::open), in a file system of your choice.
+    /// Like [`open`](Self::open), in a file system of your choice.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -66,14 +66,14 @@ impl Checkpoints {
         Self { catalog: Catalog::read_only(repository), workers: workers::default_count() }
     }
 
-    /// How many threads read and decompress, at least 1. Default: the machine's cores, at most 2.
+    /// How many threads read and decompress, at least 1. Default: the number of cores, at most 2.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers.max(1);
         self
     }
 
-    /// Loads a checkpoint, every byte of it verified.
+    /// Loads a checkpoint and verifies every byte of it.
     ///
     /// # Errors
     /// [`LoadError::NotFound`], [`LoadError::Damaged`], [`LoadError::UnsupportedVersion`],
@@ -82,17 +82,17 @@ impl Checkpoints {
         load::load_checkpoint(&self.catalog, number, self.workers)
     }
 
-    /// Loads some of a checkpoint's tensors, by the paths of their arrays, in the order of the state.
-    /// The others are not read.
+    /// Loads the selected tensors of a checkpoint, by array path, in the order of the state. The others are
+    /// not read.
     ///
     /// # Errors
-    /// [`LoadError::TensorNotFound`] when none matches; as [`load`](Self::load).
+    /// [`LoadError::TensorNotFound`] if none matches; otherwise as [`load`](Self::load).
     pub fn load_tensors(
         &self,
         number: u64,
         select: &Select,
     ) -> Result<Vec<(String, Tensor)>, LoadError> {
-        // Another writer may save the same number again as often as it likes.
+        // Another writer may save the same number again at any time.
         const ATTEMPTS: usize = 20;
         let mut attempts = ATTEMPTS;
         loop {
@@ -104,7 +104,7 @@ impl Checkpoints {
         }
     }
 
-    /// Opens a checkpoint whose tensors are read when they are asked for.
+    /// Opens a checkpoint for reading tensors on demand.
     ///
     /// # Errors
     /// As [`load`](Self::load); [`LoadError::Replaced`].
@@ -112,11 +112,11 @@ impl Checkpoints {
         CheckpointReader::open(&self.catalog, number, self.workers)
     }
 
-    /// Loads the newest checkpoint that can be loaded, and reports which ones were skipped and why;
-    /// `None` when there is none at all.
+    /// Loads the newest checkpoint that can be loaded, and reports which newer ones were skipped and why.
+    /// `None` if there are no checkpoints.
     ///
     /// # Errors
-    /// [`LoadError::NoneValid`] when there are some, none of which can be loaded;
+    /// [`LoadError::NoneValid`] if there are checkpoints but none can be loaded;
     /// [`LoadError::Repository`].
     pub fn load_latest(&self) -> Result<Option<Latest>, LoadError> {
         load::load_latest(&self.catalog, self.workers)
@@ -126,12 +126,12 @@ impl Checkpoints {
     /// listed.
     ///
     /// # Errors
-    /// When the repository or one of its checkpoints cannot be read.
+    /// If the repository or one of its checkpoints cannot be read.
     pub fn list_checkpoints(&self) -> Result<Vec<u64>, LoadError> {
         Ok(self.candidates()?.into_iter().map(|saved| saved.number).collect())
     }
 
-    /// The number of the newest save, whatever it is; `None` when there is none.
+    /// The number of the newest save, which need not be the largest. `None` if there are no checkpoints.
     ///
     /// # Errors
     /// As [`list_checkpoints`](Self::list_checkpoints).
@@ -140,7 +140,7 @@ impl Checkpoints {
         Ok(newest.map(|saved| saved.number))
     }
 
-    /// What is known about a checkpoint without reading its tensors.
+    /// Describes a checkpoint without reading its tensors.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -148,7 +148,7 @@ impl Checkpoints {
         load::checkpoint_info(&self.catalog, number)
     }
 
-    /// Reads a checkpoint as [`load`](Self::load) does and checks everything, but keeps nothing.
+    /// Reads and checks a checkpoint as [`load`](Self::load) does, but keeps nothing in memory.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -156,28 +156,28 @@ impl Checkpoints {
         load::verify_checkpoint(&self.catalog, number, self.workers)
     }
 
-    /// Follows the saves from now on: the first [`poll`](Follow::poll) returns those that exist.
+    /// Follows saves. The first [`poll`](Follow::poll) returns those that already exist.
     #[must_use]
     pub fn follow(&self) -> Follow {
         self.follow_since(0)
     }
 
-    /// Follows the saves after the one with that `save_seq`.
+    /// Follows the saves after the one with this `save_seq`.
     #[must_use]
     pub fn follow_since(&self, save_seq: u64) -> Follow {
         Follow::new(self.catalog.clone(), save_seq)
     }
 
-    /// The retention policy that is stored in the repository: that of the manager that opened it last.
+    /// The retention policy stored in the repository by the manager that opened it last.
     ///
     /// # Errors
-    /// [`LoadError::NoPolicy`] when no manager has opened it yet.
+    /// [`LoadError::NoPolicy`] if no manager has opened it yet.
     pub fn policy(&self) -> Result<Policy, LoadError> {
         self.catalog.policy()
     }
 
-    /// What the stored policy would do with the checkpoints that exist, newest save first, each with the
-    /// reason. Nothing is removed.
+    /// What the stored policy would do with the existing checkpoints and why, newest save first. Nothing is
+    /// removed.
     ///
     /// # Errors
     /// As [`policy`](Self::policy) and [`list_checkpoints`](Self::list_checkpoints).
@@ -185,7 +185,7 @@ impl Checkpoints {
         self.explain_with(&self.policy()?)
     }
 
-    /// As [`explain`](Self::explain), for another policy.
+    /// Like [`explain`](Self::explain), for another policy.
     ///
     /// # Errors
     /// As [`list_checkpoints`](Self::list_checkpoints).
@@ -196,8 +196,8 @@ impl Checkpoints {
     /// Removes the checkpoints that a plan of [`explain`](Self::explain) or
     /// [`explain_with`](Self::explain_with) removes, and returns their numbers.
     ///
-    /// The plan is compared with what exists under the lock: a checkpoint that was saved again, pinned or
-    /// removed since the plan was made is left alone, and so is the newest save, whatever the plan says.
+    /// Under the lock, the plan is compared with what exists. A checkpoint that was saved again, pinned or
+    /// removed since the plan was made is left alone; so is the newest save, whatever the plan says.
     ///
     /// ```
     /// use qstore_checkpoint::Snapshot;
@@ -221,8 +221,7 @@ impl Checkpoints {
     /// ```
     ///
     /// # Errors
-    /// When the repository cannot be read or changed. Those that were removed before the failure are
-    /// gone.
+    /// If the repository cannot be read or changed. Checkpoints removed before the failure stay removed.
     pub fn prune(&self, plan: &[Decision]) -> Result<Vec<u64>, LoadError> {
         let _exclusion = self.catalog.repository.exclude()?;
         let history = self.catalog.valid()?;
@@ -242,20 +241,20 @@ impl Checkpoints {
         Ok(removed)
     }
 
-    /// Keeps a checkpoint until it is unpinned, whatever the policy, by an empty document
-    /// `epoch_0042.pin` beside it. After `Ok` the pin survives a power cut. A number can be pinned
-    /// before it is saved.
+    /// Keeps a checkpoint until it is unpinned, whatever the policy. The pin is an empty document,
+    /// `epoch_0042.pin`, next to it. After `Ok` the pin survives a power cut. A number can be pinned before
+    /// it is saved.
     ///
     /// # Errors
-    /// When the document cannot be written.
+    /// If the document cannot be written.
     pub fn pin(&self, number: u64) -> Result<(), LoadError> {
         pins::pin(&self.catalog, number)
     }
 
-    /// Removes a pin. That there is none is not an error.
+    /// Removes a pin. If there is no pin, nothing happens.
     ///
     /// # Errors
-    /// When the document cannot be removed.
+    /// If the document cannot be removed.
     pub fn unpin(&self, number: u64) -> Result<(), LoadError> {
         pins::unpin(&self.catalog, number)
     }

@@ -1,7 +1,7 @@
-//! Chunks from the container into memory: read, checked and decompressed by several threads.
+//! Reads, checks and decompresses chunks on several threads.
 //!
-//! Nothing is allocated for an array before all its chunks are known to be there with lengths that are
-//! possible; see [`Root::array`](super::root::Root::array).
+//! Nothing is allocated for an array before all its chunks are known to exist with plausible lengths; see
+//! [`Root::array`](super::root::Root::array).
 
 use super::root::Array;
 use crate::container::sealed::Sealed;
@@ -11,7 +11,7 @@ use crate::workers::spread::spread;
 use qstore_checkpoint::{Damage, LoadError};
 use qstore_schema::Tensor;
 
-/// Reads these arrays, each into memory of its own.
+/// Reads these arrays, each into its own memory.
 pub(super) fn read_tensors(
     sealed: &Sealed,
     arrays: Vec<Array>,
@@ -19,7 +19,7 @@ pub(super) fn read_tensors(
 ) -> Result<Vec<(String, Tensor)>, LoadError> {
     let memory = arrays.iter().map(|array| {
         Aligned::try_zeroed(array.len).ok_or_else(|| {
-            let reason = format!("there is no memory for its {} bytes", array.len);
+            let reason = format!("there is not enough memory for its {} bytes", array.len);
             sealed.container.damaged(Damage::malformed(&array.path, reason))
         })
     });
@@ -43,7 +43,7 @@ pub(super) fn read_tensors(
     tensors.collect()
 }
 
-/// Reads and checks every chunk of these arrays, keeps nothing.
+/// Reads and checks every chunk of these arrays, and keeps nothing in memory.
 pub(super) fn check_chunks(
     sealed: &Sealed,
     arrays: &[Array],
@@ -58,7 +58,7 @@ pub(super) fn check_chunks(
     run(sealed, tasks, workers)
 }
 
-/// One chunk to be read, and where it belongs.
+/// A chunk to be read, and its destination.
 struct Task<'a> {
     entry: usize,
     form: &'a ArrayForm,

@@ -1,13 +1,13 @@
-//! What is new in a repository since the last look, for a second process beside a live writer.
+//! New saves in a repository since the last poll, for a second process next to a live writer.
 
 use crate::catalog::Catalog;
 use qstore_checkpoint::LoadError;
 
-/// A save that was found.
+/// A save found by [`Follow::poll`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct NewSave {
-    /// Its place among all saves into the repository.
+    /// Its position in the sequence of all saves into the repository.
     pub save_seq: u64,
     /// Its epoch or step.
     pub number: u64,
@@ -15,9 +15,9 @@ pub struct NewSave {
 
 /// Follows the saves into a repository. It takes no lock and never makes a writer wait.
 ///
-/// Each call of [`poll`](Self::poll) returns the saves since the one before, oldest first. A save that was
-/// replaced or removed between two calls is not reported. It never blocks: how often to look is for the
-/// caller to decide.
+/// Each call of [`poll`](Self::poll) returns the saves since the previous call, oldest first. A save that
+/// was replaced or removed between two calls is not reported. Polling never waits for new saves; how often
+/// to poll is up to the caller.
 ///
 /// ```
 /// use qstore_checkpoint::Snapshot;
@@ -49,8 +49,8 @@ impl Follow {
     /// The saves since the last call, oldest first.
     ///
     /// # Errors
-    /// When the repository or one of its checkpoints cannot be read; the next call looks again for the
-    /// same saves.
+    /// If the repository or one of its checkpoints cannot be read. The next call looks for the same saves
+    /// again.
     pub fn poll(&mut self) -> Result<Vec<NewSave>, LoadError> {
         let valid = self.catalog.valid()?.into_iter();
         let saves = valid.map(|found| NewSave {

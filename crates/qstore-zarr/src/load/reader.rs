@@ -1,6 +1,6 @@
-//! Some of a checkpoint's tensors, without reading the others.
+//! Reads some tensors of a checkpoint without reading the others.
 //!
-//! Tensors go by the paths of their arrays, as any Zarr reader sees them: `model/layer.0.weight`,
+//! Tensors are named by the paths of their arrays, as any Zarr reader sees them: `model/layer.0.weight`,
 //! `optimizer/state/0/exp_avg`.
 
 use super::fetch::read_tensors;
@@ -10,26 +10,26 @@ use crate::container::sealed::Sealed;
 use qstore_checkpoint::{CheckpointInfo, LoadError, Select};
 use qstore_schema::{Dtype, Tensor};
 
-/// What is known about a tensor without reading it.
+/// Describes a tensor without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TensorInfo {
     /// The path of its array.
     pub path: String,
-    /// The type of its elements.
+    /// The element type.
     pub dtype: Dtype,
     /// The length of each dimension, outermost first.
     pub shape: Vec<usize>,
-    /// Bytes in memory.
+    /// Size in memory, in bytes.
     pub bytes: u64,
-    /// Bytes in the repository.
+    /// Size in the repository, in bytes.
     pub stored_bytes: u64,
 }
 
-/// An open checkpoint whose tensors are read when they are asked for.
+/// An open checkpoint whose tensors are read on demand.
 ///
-/// In the single-file layout it stays as it was, whatever happens to its name. A directory can be replaced
-/// or removed; then the next read returns [`LoadError::Replaced`].
+/// In the single-file layout an open checkpoint does not change, whatever happens to its name. A directory
+/// can be replaced or removed; the next read then returns [`LoadError::Replaced`].
 #[derive(Debug)]
 pub struct CheckpointReader {
     number: u64,
@@ -58,7 +58,7 @@ impl CheckpointReader {
         self.number
     }
 
-    /// What is known about the checkpoint.
+    /// Describes the checkpoint.
     ///
     /// # Errors
     /// [`LoadError::Damaged`].
@@ -88,19 +88,20 @@ impl CheckpointReader {
     /// Reads one tensor, by the path of its array.
     ///
     /// # Errors
-    /// [`LoadError::TensorNotFound`], [`LoadError::Damaged`], [`LoadError::Replaced`], [`LoadError::Storage`].
+    /// [`LoadError::TensorNotFound`], [`LoadError::Damaged`], [`LoadError::Replaced`],
+    /// [`LoadError::Repository`].
     pub fn tensor(&self, path: &str) -> Result<Tensor, LoadError> {
         let found = self.load(&Select::Name(path.into()))?;
         let first = found.into_iter().next();
         first.map(|(_, tensor)| tensor).ok_or_else(|| self.not_found(&Select::Name(path.into())))
     }
 
-    /// Reads the tensors that are selected, in the order of the state, on several threads. Every byte of
-    /// them is verified; the others are not read.
+    /// Reads the selected tensors on several threads and returns them in the order of the state. Every byte
+    /// of them is verified; the others are not read.
     ///
     /// # Errors
-    /// [`LoadError::TensorNotFound`] when none matches, [`LoadError::Damaged`], [`LoadError::Replaced`],
-    /// [`LoadError::Storage`].
+    /// [`LoadError::TensorNotFound`] if none matches, [`LoadError::Damaged`], [`LoadError::Replaced`],
+    /// [`LoadError::Repository`].
     pub fn load(&self, select: &Select) -> Result<Vec<(String, Tensor)>, LoadError> {
         let read = || {
             let meant = self.root.paths().into_iter().filter(|path| select.matches(path));

@@ -1,7 +1,7 @@
 //! Which arrays a checkpoint has, and how they make up the state.
 //!
-//! Nothing is believed before it is compared: an array exists only if all its chunks are there, with
-//! lengths that are possible.
+//! Nothing is trusted before it is checked: an array exists only if all its chunks exist, with plausible
+//! lengths.
 
 use crate::container::sealed::Sealed;
 use crate::format::ZARR_JSON;
@@ -22,7 +22,7 @@ pub(crate) struct Root {
     parsed: ParsedRoot,
 }
 
-/// The metadata of arrays that were parsed before, by its text.
+/// Array metadata parsed so far, by its text.
 type Forms<'a> = HashMap<&'a str, Result<ArrayForm, String>>;
 
 /// One tensor to be read.
@@ -30,9 +30,9 @@ type Forms<'a> = HashMap<&'a str, Result<ArrayForm, String>>;
 pub(crate) struct Array {
     pub(crate) path: String,
     pub(crate) form: ArrayForm,
-    /// Its chunks' entries, in order.
+    /// The entries of its chunks, in order.
     pub(crate) entries: Vec<usize>,
-    /// Bytes of the tensor.
+    /// The size of the tensor in bytes.
     pub(crate) len: usize,
 }
 
@@ -42,7 +42,7 @@ impl Root {
         let parsed = ParsedRoot::parse(&bytes, sealed.manifest.version())
             .map_err(|error| malformed(sealed, error))?;
         if parsed.facts.number != sealed.manifest.number {
-            return Err(malformed(sealed, "its number is not that of the manifest"));
+            return Err(malformed(sealed, "its number does not match the manifest"));
         }
         Ok(Self { parsed })
     }
@@ -60,8 +60,8 @@ impl Root {
         paths
     }
 
-    /// The arrays that the structure names, all of whose chunks are there. Every entry of the
-    /// container must be one of those chunks, or the checked metadata of a node.
+    /// The arrays in the structure, all of whose chunks exist. Every entry of the container must be one of
+    /// these chunks, or the checked metadata of a node.
     pub(crate) fn arrays(&self, sealed: &Sealed) -> Result<Vec<Array>, LoadError> {
         let paths = self.paths();
         let mut is_known = vec![false; sealed.container.count()];
@@ -102,7 +102,7 @@ impl Root {
         }
     }
 
-    /// One array, all of whose chunks are there.
+    /// One array, all of whose chunks exist.
     pub(crate) fn array(&self, sealed: &Sealed, path: &str) -> Result<Array, LoadError> {
         self.array_in(sealed, path, &mut Forms::new())
     }
@@ -123,7 +123,7 @@ impl Root {
         let mut entries = Vec::new();
         let mut len = 0;
         for index in 0..form.grid.count() {
-            // Chunks are looked up before they are counted into any allocation.
+            // Chunks are looked up before they count toward any allocation.
             let key = format!("{path}/{}", form.grid.key(index));
             let Some(entry) = sealed.container.find(&key) else {
                 return Err(damaged(Damage::Missing { entry: key }));
@@ -139,13 +139,13 @@ impl Root {
         Ok(Array { path: path.into(), form, entries, len })
     }
 
-    /// As [`array`](Self::array), with its own `zarr.json` checked as well.
+    /// Like [`array`](Self::array), but also checks the array's own `zarr.json`.
     pub(crate) fn checked_array(&self, sealed: &Sealed, path: &str) -> Result<Array, LoadError> {
         sealed.document(&format!("{path}/{ZARR_JSON}"))?;
         self.array(sealed, path)
     }
 
-    /// The parts; `take` returns the tensor of a path.
+    /// The parts; `take` returns the tensor at a path.
     pub(crate) fn parts(
         &self,
         sealed: &Sealed,
@@ -182,7 +182,7 @@ impl Root {
     }
 }
 
-/// Nothing, where a number of seconds is not a duration.
+/// Converts seconds to a duration; zero if they are not a valid duration.
 fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! Checkpoints whose checksums are right and whose content is a lie: an error, soon, and nothing is
-//! allocated because of the lie.
+//! Forged checkpoints, whose checksums are correct and whose content is not: an early error, and no
+//! allocation based on the forged content.
 
 use super::*;
 use crate::container::archive::ArchiveWriter;
@@ -30,7 +30,7 @@ fn saved() -> Catalog {
     catalog
 }
 
-/// Writes the checkpoint again with other entries, and with a manifest that agrees with them.
+/// Rewrites the checkpoint with other entries and a manifest that matches them.
 fn rewrite(catalog: &Catalog, change: impl Fn(&mut Vec<(String, Vec<u8>)>)) {
     let sealed = catalog.open(NUMBER).unwrap();
     let all = 0..sealed.container.count();
@@ -47,7 +47,7 @@ fn rewrite(catalog: &Catalog, change: impl Fn(&mut Vec<(String, Vec<u8>)>)) {
     let mut manifest = Manifest::new(NUMBER);
     for (name, data) in entries {
         archive.append_document(name.clone(), &data).unwrap();
-        // A chunk ends with its own checksum, and that is the one to note.
+        // A chunk ends with its own checksum, which is the one to record.
         let own_checksum = if name.ends_with(ZARR_JSON) { 0 } else { 4 };
         let covered = &data[..data.len().saturating_sub(own_checksum)];
         manifest.note(name, data.len(), crc32c::crc32c(covered));
@@ -64,7 +64,7 @@ fn refusal(catalog: &Catalog) -> String {
     error.to_string()
 }
 
-/// Replaces one value in the root's metadata and expects the load to say why not.
+/// Replaces one value in the root's metadata and expects the load to give this reason for refusing it.
 fn check(pointer: &str, value: &Value, reason: &str) {
     let dir = saved();
     rewrite(&dir, |entries| {
@@ -105,7 +105,7 @@ fn shapes_and_chunks_that_cannot_be_are_refused() {
     check(&chunk_shape, &json!([0, 10]), "is malformed");
 }
 
-/// Shape and chunks agree with each other, and a chunk of some bytes would be one of 640 MB, or of 40 TB.
+/// Shape and chunks are consistent, but a chunk of a few bytes would be one of 640 MB, or of 40 TB.
 #[test]
 fn an_array_that_cannot_be_in_its_bytes_or_in_memory_is_refused() {
     let grown = |rows: usize| {
@@ -130,10 +130,10 @@ fn types_and_codecs_that_are_not_ours_are_refused() {
     check(&array("data_type"), &json!("string"), "is malformed");
     check(&array("data_type"), &json!("float64"), "does not have the length of a chunk");
     check(&array("attributes"), &json!({"qstore_dtype": "bfloat16"}), "not stored as float32");
-    check(&array("codecs"), &json!(["bytes"]), "the codecs");
+    check(&array("codecs"), &json!(["bytes"]), "unsupported codecs");
     check(&array("codecs"), &json!([]), "is malformed");
     check(&array("chunk_grid/name"), &json!("rectilinear"), "not regular");
-    check(&array("chunk_key_encoding"), &json!("v2"), "chunk keys of the encoding `v2`");
+    check(&array("chunk_key_encoding"), &json!("v2"), "unsupported chunk key encoding `v2`");
     let dotted = json!({"name": "default", "configuration": {"separator": "."}});
     check(&array("chunk_key_encoding"), &dotted, "`model/w/c.0.0` of tensor `model/w` is missing");
     check(ARRAY, &json!(null), "is malformed");
@@ -159,7 +159,7 @@ fn structures_that_lie_are_refused() {
     check(&format!("{ROOT}/parts/1/name"), &json!("model"), "has the part `model` twice");
     check(&format!("{ROOT}/parts"), &json!(null), "lists no parts");
     check(&format!("{ROOT}/metadata"), &json!("x"), "does not start with a dict");
-    check("/attributes/qstore/number", &json!(2), "its number is not that of the manifest");
+    check("/attributes/qstore/number", &json!(2), "its number does not match the manifest");
     check("/attributes/timestamp", &json!("now"), "is malformed");
     check("/consolidated_metadata/metadata", &json!({}), "`model/w/zarr.json` is missing");
 }
@@ -173,7 +173,7 @@ fn a_root_that_is_not_json_is_refused_however_deep_it_is() {
     }
 }
 
-// The manifest agrees that the chunk is missing, as it would if both had been forged.
+// The manifest does not list the missing chunk either, as if both had been forged.
 #[test]
 fn a_chunk_that_is_gone_is_an_error_never_zeros() {
     let dir = saved();

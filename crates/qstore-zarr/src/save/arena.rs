@@ -1,9 +1,9 @@
-//! Memory for snapshots of tensors that are only borrowed: it is reused from save to save.
+//! Memory for snapshots of borrowed tensors, reused from save to save.
 //!
-//! Copying a gigabyte into fresh memory takes about ten times as long as into memory that was used before,
-//! because the system has to find and clear every page. A training loop saves tensors of the same sizes
-//! again and again, so the arena keeps a block for each and lends it again when the save that used it is
-//! done. It never holds more than its budget.
+//! Copying a gigabyte into fresh memory takes about ten times as long as copying it into memory that has
+//! been used before, because the operating system has to allocate and clear every page. A training loop
+//! saves tensors of the same sizes over and over, so the arena keeps a block for each size and reuses it
+//! once the save that used it is done. It never holds more than its budget.
 
 use crate::format::aligned::Aligned;
 use bytes::Bytes;
@@ -12,21 +12,21 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Copies tensors into memory of its own, within a budget. Clones share the memory.
+/// Copies tensors into its own memory, within a budget. Clones share the memory.
 ///
 /// ```
 /// use qstore_schema::{Dtype, StateDict};
 /// use qstore_zarr::StagingArena;
 ///
-/// let mut weights = vec![1.0_f32; 1000]; // lives in the training loop and changes all the time
-/// let arena = StagingArena::new(2 * 4000); // one save runs, one waits
+/// let mut weights = vec![1.0_f32; 1000]; // owned by the training loop, changes at every step
+/// let arena = StagingArena::new(2 * 4000); // one save running, one waiting
 /// arena.reserve([4000])?; // the first save is as fast as the others
 ///
 /// let snapshot = arena.copy(Dtype::Float32, [1000], bytes_of(&weights))?;
 /// weights[0] = 2.0;
 /// assert_eq!(snapshot.as_slice::<f32>()?[0], 1.0);
 /// let state = StateDict::from_iter([("w", snapshot)]); // save it
-/// drop(state); // saved: the block is free again
+/// drop(state); // saved: the block can be reused
 /// assert_eq!(arena.stats().in_use_bytes, 0);
 /// # fn bytes_of(values: &[f32]) -> &[u8] { bytemuck::cast_slice(values) }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -42,17 +42,17 @@ pub struct StagingArena {
 pub enum ArenaError {
     /// The arena has lent out its whole budget.
     #[error(
-        "{needed} bytes do not fit into the arena: {in_use} of its {budget} bytes hold snapshots that are not saved yet; wait for a save, or give it more"
+        "{needed} bytes do not fit into the arena: {in_use} of its {budget} bytes hold snapshots that are not saved yet; wait for a save, or increase the budget"
     )]
     Full {
         /// Bytes of the tensor.
         needed: u64,
         /// The most the arena may hold.
         budget: u64,
-        /// What it holds for snapshots.
+        /// Bytes in snapshots that are not saved yet.
         in_use: u64,
     },
-    /// The bytes do not fit the type and the shape.
+    /// The bytes do not match the element type and the shape.
     #[error(transparent)]
     Tensor(#[from] qstore_schema::TensorError),
 }
@@ -85,8 +85,8 @@ struct Blocks {
 }
 
 impl StagingArena {
-    /// An arena that holds at most `budget_bytes`. Twice the size of the state lets one save run while the
-    /// next snapshot is taken.
+    /// Creates an arena that holds at most `budget_bytes`. With twice the size of the state, one save can
+    /// run while the next snapshot is taken.
     #[must_use]
     pub fn new(budget_bytes: u64) -> Self {
         let blocks = Mutex::default();
@@ -94,11 +94,11 @@ impl StagingArena {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Makes blocks of these lengths in bytes and touches every page of them, so that the first copy
-    /// is as fast as later ones.
+    /// Allocates blocks of these lengths in bytes and touches all their pages, so that the first copy is as
+    /// fast as later ones.
     ///
     /// # Errors
-    /// [`ArenaError::Full`] when the budget does not allow it; earlier blocks stay.
+    /// [`ArenaError::Full`] if they do not fit the budget; the blocks allocated so far remain.
     pub fn reserve(&self, lens: impl IntoIterator<Item = usize>) -> Result<(), ArenaError> {
         const PAGE: usize = 4096;
         for len in lens {
@@ -111,11 +111,11 @@ impl StagingArena {
         Ok(())
     }
 
-    /// A tensor with a copy of these bytes.
+    /// Copies these bytes into a new tensor.
     ///
     /// # Errors
-    /// [`ArenaError::Full`] when the budget is used up by snapshots that are not saved yet;
-    /// [`ArenaError::Tensor`] when the bytes do not fit the shape.
+    /// [`ArenaError::Full`] if the budget is used up by snapshots that are not saved yet;
+    /// [`ArenaError::Tensor`] if the bytes do not match the shape.
     pub fn copy(
         &self,
         dtype: Dtype,
@@ -128,10 +128,10 @@ impl StagingArena {
         Ok(Tensor::new(dtype, shape, Bytes::from_owner(lent))?)
     }
 
-    /// The same state with a copy of every tensor.
+    /// Copies a state with all its tensors.
     ///
     /// # Errors
-    /// As [`copy`](Self::copy); what was copied before is given back.
+    /// As [`copy`](Self::copy); tensors that were already copied are released.
     pub fn copy_state(&self, state: &StateDict) -> Result<StateDict, ArenaError> {
         let copy =
             |(key, node): (&qstore_schema::Key, &State)| Ok((key.clone(), self.copy_node(node)?));
@@ -153,7 +153,7 @@ impl StagingArena {
         })
     }
 
-    /// Waits until `bytes` can be copied, at most `timeout`; returns whether they can.
+    /// Waits up to `timeout` until `bytes` can be copied; returns whether they can.
     #[must_use]
     pub fn wait_for_room(&self, bytes: u64, timeout: Duration) -> bool {
         let is_full = |blocks: &mut Blocks| self.shared.free(blocks) < bytes;
@@ -175,12 +175,12 @@ impl Shared {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes that are not in use.
+    /// The number of bytes that are not in use.
     fn free(&self, blocks: &Blocks) -> u64 {
         self.budget - blocks.in_use_bytes
     }
 
-    /// A block of that length, one that was used before if there is one.
+    /// A block of this length, an idle one if there is one.
     fn take(&self, len: usize) -> Result<Aligned, ArenaError> {
         let mut blocks = self.lock();
         if let Some(block) = blocks.idle.get_mut(&len).and_then(Vec::pop) {
@@ -192,7 +192,7 @@ impl Shared {
         self.fresh(len)
     }
 
-    /// A new block; idle ones of other lengths give way to it.
+    /// A new block. Idle blocks of other lengths are freed to make room for it.
     fn fresh(&self, len: usize) -> Result<Aligned, ArenaError> {
         let mut given_up = Vec::new();
         let mut blocks = self.lock();
@@ -211,7 +211,7 @@ impl Shared {
         }
         blocks.in_use_bytes += needed;
         drop(blocks);
-        drop(given_up); // the system's work, outside the lock
+        drop(given_up); // frees the memory outside the lock
         Ok(Aligned::zeroed(len))
     }
 
@@ -226,7 +226,7 @@ impl Shared {
     }
 }
 
-/// A block in a tensor; it goes back when the last clone of the tensor is gone.
+/// A block in use by a tensor. It returns to the arena when the last clone of the tensor is dropped.
 struct Lent {
     block: Option<Aligned>,
     shared: Arc<Shared>,
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_used_again_and_the_budget_is_kept() {
+    fn blocks_are_reused_within_the_budget() {
         let arena = StagingArena::new(1_000);
         arena.reserve([400]).unwrap();
         assert_eq!(arena.stats().idle_bytes, 400);
@@ -268,11 +268,11 @@ mod tests {
         assert!(!arena.wait_for_room(1, Duration::ZERO));
         let (at, clone) = (address(&first), first.clone());
         drop(first);
-        assert_eq!(arena.stats().in_use_bytes, 1_000, "a clone still needs it");
+        assert_eq!(arena.stats().in_use_bytes, 1_000, "a clone still uses it");
         drop(clone);
         assert!(arena.wait_for_room(400, Duration::ZERO));
         assert_eq!(address(&copy(400).unwrap()), at);
-        // Another length: what is idle gives way, what is in use does not.
+        // Another length: idle blocks are freed for it, blocks in use are not.
         let odd = copy(399).unwrap();
         assert_eq!((arena.stats().in_use_bytes, arena.stats().idle_bytes), (999, 0));
         assert!(odd.data().iter().all(|byte| *byte == 7));
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_copied_as_a_whole_or_not_at_all() {
+    fn a_state_is_copied_completely_or_not_at_all() {
         let arena = StagingArena::new(20);
         let inner = StateDict::from_iter([("b", Tensor::scalar(2.0_f64))]);
         let mut state = StateDict::from_iter([("a", Tensor::scalar(1.0_f64))]);
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(copied, state);
         assert_ne!(address(copied.tensor("a").unwrap()), address(state.tensor("a").unwrap()));
         assert!(arena.copy_state(&state).is_err());
-        assert_eq!(arena.stats().in_use_bytes, 16, "nothing of the failed copy is left");
+        assert_eq!(arena.stats().in_use_bytes, 16, "the failed copy uses no memory");
         drop(copied);
         assert!(arena.copy_state(&state).is_ok());
         let empty = arena.copy(Dtype::Float32, [0, 3], &[]).unwrap();
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_come_back_from_other_threads() {
+    fn blocks_can_be_returned_by_other_threads() {
         let arena = StagingArena::new(800);
         let tensor = arena.copy(Dtype::UInt8, [800], &[1; 800]).unwrap();
         std::thread::scope(|scope| {

@@ -1,8 +1,8 @@
-//! How one tensor is compressed, decided from a sample of it, and how much of it will be left.
+//! Chooses how a tensor is compressed, from a sample of it, and estimates the compressed size.
 //!
-//! Bit shuffling makes weights a third smaller and faster to compress, but breaks up runs of zeros: where
-//! nine numbers in ten are zero, zstd leaves a seventh without it and a third with it. A tensor that does
-//! not shrink is stored as it is, which costs neither the save nor the load anything.
+//! Bit shuffling makes weights a third smaller and faster to compress, but breaks up runs of zeros: when
+//! nine numbers in ten are zero, zstd compresses to a seventh without it and to a third with it. A tensor
+//! that does not shrink is stored raw, which costs nothing on save or load.
 
 use crate::format::codec::Codec;
 use crate::save::settings::CheckpointSettings;
@@ -10,17 +10,17 @@ use qstore_schema::Tensor;
 use qstore_settings::Codec as CodecName;
 use std::borrow::Cow;
 
-/// A smaller tensor is not worth sampling.
+/// Tensors smaller than this are not worth sampling.
 const SMALL: usize = 64 << 10;
-/// The size of a sample, from the middle of the tensor: half a percent of a full chunk.
+/// The size of the sample, which is taken from the middle of the tensor.
 const SAMPLE: usize = 16 << 10;
-/// With this share of zeros or more, bytes are not shuffled. Measured at 0.5: no difference with lz4; at
-/// 0.7: a ratio of 1.84 instead of 1.11 with lz4, and of 2.74 instead of 1.64 with zstd.
+/// With this share of zeros or more, shuffling is off. Measured at 0.5: no difference with lz4; at 0.7: a
+/// ratio of 1.84 instead of 1.11 with lz4, and 2.74 instead of 1.64 with zstd.
 const MOSTLY_ZERO: f64 = 0.6;
-/// A tensor that shrinks to more than this share is stored as it is. Random f32 shrink to seven eighths.
+/// A tensor whose compressed share is larger than this is stored raw. Random f32 values shrink to 7/8.
 const WORTH_IT: f64 = 0.98;
 
-/// A codec and the share of the bytes that it will leave, estimated from the sample.
+/// A codec and its compressed size as a share of the original, estimated from the sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Choice {
     pub(crate) codec: Codec,
@@ -89,7 +89,7 @@ mod tests {
             let sparse = normal(9);
             let chosen = choose(&sparse, &settings);
             assert_eq!(chosen.codec, plain(&sparse).unshuffled(), "{compression}");
-            // What the choice is for: less than half of what bit shuffling leaves.
+            // The point of the choice: less than half the size that bit shuffling gives.
             let len =
                 |codec: Codec| codec.encode(Cow::Borrowed(sparse.data())).unwrap().parts()[0].len();
             assert!(2 * len(chosen.codec) < len(plain(&sparse)), "{compression}");

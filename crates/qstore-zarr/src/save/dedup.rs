@@ -1,10 +1,10 @@
-//! Tensors that have not changed since the previous checkpoint: their chunks are linked, not written
-//! again.
+//! Deduplication: chunks of tensors that have not changed since the previous checkpoint are linked instead
+//! of written again.
 //!
-//! Whether a tensor has changed is decided by a 128-bit hash of its bytes, which the manifest keeps. What
-//! is linked is read and checked first, so that damage does not spread. Links are hard links: every
-//! checkpoint has all its files, whichever is removed first. No save depends on this: where anything is
-//! in the way, the chunk is written like any other.
+//! A 128-bit hash of a tensor's bytes, kept in the manifest, decides whether it has changed. A chunk is
+//! read and checked before it is linked, so that damage does not spread. Links are hard links: every
+//! checkpoint has all its files, no matter which one is removed first. No save depends on linking: if
+//! anything prevents it, the chunk is written normally.
 
 use crate::catalog::Catalog;
 use crate::container::Container;
@@ -25,7 +25,7 @@ pub(super) struct Previous {
     sealed: Sealed,
 }
 
-/// A chunk that is there, and whole.
+/// A chunk that exists and has been verified.
 #[derive(Debug)]
 pub(super) struct Stored {
     /// The tree it is in.
@@ -35,7 +35,7 @@ pub(super) struct Stored {
 }
 
 impl Previous {
-    /// The newest checkpoint that is a tree, if there is one and it can be read.
+    /// The newest checkpoint stored as a tree, if there is one and it can be read.
     pub(super) fn newest(catalog: &Catalog) -> Option<Self> {
         let valid = catalog.scan().ok()?.valid.into_iter();
         let trees = valid.filter(|found| found.layout == Layout::Directory);
@@ -45,14 +45,14 @@ impl Previous {
         Some(Self { sealed })
     }
 
-    /// Whether it holds this very tensor, cut and compressed in the same way.
+    /// Whether it has exactly this tensor, chunked and compressed in the same way.
     pub(super) fn has(&self, path: &str, digest: &str, metadata: &str) -> bool {
         let document = || self.sealed.document(&format!("{path}/{ZARR_JSON}"));
         self.sealed.manifest.digest(path) == Some(digest)
             && document().is_ok_and(|found| found == metadata.as_bytes())
     }
 
-    /// A chunk of it, read and checked.
+    /// One of its chunks, read and checked.
     pub(super) fn chunk(&self, name: &str) -> Option<Stored> {
         let tree = self.tree()?;
         let index = tree.find(name)?;

@@ -1,8 +1,8 @@
-//! Between the training loop and the background thread: the ring, the policy when it is busy, and
-//! the sink that saves.
+//! Between the training loop and the background thread: the ring, the policy when a save is already
+//! running, and the sink that saves.
 //!
 //! The ring holds one job and the sink works on another; there are never more. Only a push under
-//! [`Busy::Wait`] waits, for room.
+//! [`Busy::Wait`] waits, until there is room.
 
 use super::save_checkpoint;
 use super::settings::{Busy, CheckpointSettings};
@@ -14,21 +14,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A save that was requested.
+/// A requested save.
 pub(crate) struct Job {
     snapshot: Snapshot,
     completion: Completion,
 }
 
-/// What became of a push.
+/// The result of a push.
 pub(crate) enum Pushed {
     Taken(SaveTicket),
     Closed,
-    /// It would have had to wait; the snapshot comes back.
+    /// The push would have had to wait; here is the snapshot back.
     Full(Box<Snapshot>),
 }
 
-/// Where jobs come in.
+/// The queue for jobs.
 #[derive(Clone)]
 pub(crate) struct Intake {
     ring: AsyncBuffer<Job>,
@@ -37,15 +37,15 @@ pub(crate) struct Intake {
 
 #[derive(Default)]
 struct Gate {
-    /// The lock also keeps pushes apart from each other.
+    /// The lock also serializes pushes.
     failures: Mutex<Failures>,
-    /// The sink has taken a job out of the ring, or is gone.
+    /// Notified when the sink has taken a job out of the ring, or is gone.
     room: Condvar,
-    /// Saves whose tickets are not resolved.
+    /// The number of saves whose tickets are not resolved.
     open: Arc<AtomicUsize>,
 }
 
-/// What went wrong in the background. Known here before the ticket resolves.
+/// Failures in the background. Recorded here before the ticket resolves.
 #[derive(Default)]
 struct Failures {
     /// The first one, for as long as the manager lives.
@@ -60,7 +60,7 @@ impl Gate {
     }
 
     fn make_room(&self) {
-        // Under the lock, so that it cannot happen between a waiting push's check and its sleep.
+        // Taking the lock ensures that this cannot happen between a push's check and its wait.
         drop(self.lock());
         self.room.notify_all();
     }
@@ -76,7 +76,7 @@ impl Intake {
         &self.ring
     }
 
-    /// Saves whose tickets are not resolved.
+    /// The number of saves whose tickets are not resolved.
     pub(crate) fn open(&self) -> usize {
         self.gate.open.load(Ordering::SeqCst)
     }
@@ -86,7 +86,7 @@ impl Intake {
         self.gate.lock().first.clone()
     }
 
-    /// Takes a job, by the policy. `None` when the intake is closed.
+    /// Accepts a job according to the policy. `None` when the intake is closed.
     pub(crate) fn push(
         &self,
         snapshot: Snapshot,
@@ -98,7 +98,7 @@ impl Intake {
         }
     }
 
-    /// As [`push`](Self::push), but returns the snapshot where that would wait.
+    /// Like [`push`](Self::push), but returns the snapshot instead of waiting.
     pub(crate) fn try_push(&self, snapshot: Snapshot, busy: Busy) -> Result<Pushed, SaveError> {
         self.push_or_wait(snapshot, busy, false)
     }
@@ -112,7 +112,7 @@ impl Intake {
         let number = snapshot.number();
         let mut superseded = Vec::new();
         let pushed = self.push_under_lock(snapshot, busy, may_wait, &mut superseded);
-        // Outside the lock: a task that awaits one of these tickets is woken, and may save again at once.
+        // Outside the lock: a task awaiting one of these tickets is woken and may save again immediately.
         for job in superseded {
             job.completion.resolve(Resolution::Done(Outcome::Superseded { by: number }));
         }
@@ -128,7 +128,7 @@ impl Intake {
     ) -> Result<Pushed, SaveError> {
         let mut failures = self.gate.lock();
         match failures.unreported.take() {
-            // A caller that asked the ticket knows, and this save is the reaction to it.
+            // A caller that polled the ticket already knows; this save may be the response to it.
             Some((source, failure)) if !failure.is_reported() => {
                 return Err(SaveError::EarlierFailed { source });
             }
@@ -148,7 +148,7 @@ impl Intake {
                 Err(PushError::Full(job)) => job,
             };
             if busy == Busy::CoalesceLatest {
-                // Nothing if the background thread was faster; then there is room as well.
+                // `None` if the background thread was faster; then there is room, too.
                 superseded.extend(self.ring.try_pop());
             } else if !may_wait {
                 return Ok(Pushed::Full(Box::new(job.snapshot)));
@@ -159,7 +159,7 @@ impl Intake {
     }
 }
 
-/// Saves jobs one after the other.
+/// Saves jobs one at a time.
 pub(crate) struct SaveSink {
     catalog: Catalog,
     settings: CheckpointSettings,
@@ -205,13 +205,13 @@ impl SaveSink {
                 self.intake.gate.lock().first.get_or_insert_with(lost);
                 self.intake.ring.close();
                 drop(completion);
-                resume_unwind(panic) // the drain keeps its message
+                resume_unwind(panic) // the drain records its message
             }
         }
     }
 
-    /// A save whose retention failed has succeeded; `health` reports the failure, and the first one is
-    /// traced.
+    /// A save whose retention failed has still succeeded. `health` reports the failure, and the first one
+    /// is traced.
     fn note_retention(&self, saved: &Saved) {
         let Some(source) = &saved.retention else { return };
         let number = saved.number;
@@ -242,14 +242,14 @@ impl Sink<Job> for SaveSink {
     }
 
     fn flush(&mut self) -> Result<Progress<SaveError>, SaveError> {
-        Ok(Progress::Idle) // what was received is durable already
+        Ok(Progress::Idle) // every received job is already durable
     }
 }
 
 impl Drop for SaveSink {
     fn drop(&mut self) {
-        // Only after a panic is anything left: its tickets must resolve, and a push that waits for room
-        // must find the ring closed.
+        // Jobs are left only after a panic: their tickets must resolve, and a push that waits for room must
+        // find the ring closed.
         self.intake.ring.close();
         self.intake.ring.clear();
         self.intake.gate.make_room();

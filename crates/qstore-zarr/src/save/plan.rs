@@ -1,5 +1,5 @@
-//! What a checkpoint will consist of, determined before the first byte is written, and how it is
-//! written.
+//! The plan of a checkpoint: what it consists of, determined before the first byte is written, and how it
+//! is written.
 
 use super::choice::{Choice, choose};
 use super::dedup::{Previous, Stored, digest_of};
@@ -24,15 +24,15 @@ use std::time::{Instant, SystemTime};
 pub(super) struct Plan<'a> {
     counter: Counter,
     arrays: Vec<ArrayPlan>,
-    /// For each array the number of chunks before it.
+    /// For each array, the number of chunks before it.
     first_chunks: Vec<usize>,
     chunks: usize,
     /// Groups and arrays below the root, with their metadata.
     nodes: Vec<(String, Document)>,
     structure: Structure,
-    /// Bytes that will be written, estimated from a sample of each tensor.
+    /// The number of bytes that will be written, estimated from a sample of each tensor.
     estimate: f64,
-    /// The checkpoint whose chunks may be linked.
+    /// The previous checkpoint, whose chunks may be linked.
     previous: Option<&'a Previous>,
 }
 
@@ -43,7 +43,7 @@ struct ArrayPlan {
     codec: Codec,
     /// With deduplication, the hash that identifies its bytes.
     digest: Option<String>,
-    /// Whether the previous checkpoint holds the same one.
+    /// Whether the previous checkpoint has the same array.
     is_stored: bool,
 }
 
@@ -118,16 +118,16 @@ impl<'a> Plan<'a> {
         settings: &CheckpointSettings,
         documents: &mut Documents,
     ) -> Result<(), SaveError> {
-        // A chunk has two headers in an archive, or an inode of its own; metadata are stored twice.
+        // A chunk has two headers in an archive, or its own inode; metadata is stored twice.
         const PER_CHUNK: f64 = 200.0;
         const PER_ARRAY: f64 = 2_000.0;
         let (dtype, shape) = (tensor.dtype(), tensor.shape());
         let encode = |reason| SaveError::Encode { tensor: path.clone(), reason };
         let grid = Grid::new(shape, dtype.size(), settings.chunk_bytes)
-            .ok_or_else(|| encode("its shape cannot be addressed".into()))?;
+            .ok_or_else(|| encode("its shape has more bytes than can be addressed".into()))?;
         let grid = match settings.layout {
             Layout::SingleFile => grid,
-            // One directory for an array instead of one for each row of its chunks.
+            // One directory per array instead of one per row of chunks.
             Layout::Directory => grid.with_separator('.'),
         };
         let Choice { codec, share } = choose(&tensor, settings);
@@ -148,8 +148,8 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Refuses what clearly will not fit. The sample may compress worse than the rest, so a close case is
-    /// tried; if the disk is full in the end, that is an error, and nothing is listed.
+    /// Refuses a checkpoint that clearly does not fit. The sample may compress worse than the rest, so a
+    /// borderline case is tried; if the disk then fills up, the save fails and nothing is listed.
     pub(super) fn check_room(&self, repository: &dyn Repository) -> Result<(), SaveError> {
         const CLEARLY: f64 = 0.9;
         let needed = (self.estimate * CLEARLY) as u64;
@@ -161,7 +161,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Writes everything but the manifest; returns how many bytes were linked instead.
+    /// Writes everything except the manifest. Returns how many bytes were linked instead of written.
     pub(super) fn write(
         &self,
         snapshot: &Snapshot,
@@ -186,8 +186,8 @@ impl<'a> Plan<'a> {
                 };
                 in_order(workers, count, |index| self.entry(index), append)?;
             }
-            // Creating a file can take as long as compressing its content, and file systems do it for
-            // several directories at once: the thread that made an entry also writes it.
+            // Creating a file can take as long as compressing its content, and file systems can create
+            // files in several directories in parallel: the thread that encodes an entry also writes it.
             Target::Tree(tree) => {
                 let indices = (0..count).collect();
                 let store = |(): &mut (), index| self.store(index, &**tree);
@@ -203,7 +203,7 @@ impl<'a> Plan<'a> {
         Ok(linked)
     }
 
-    /// Puts entry `index` into a tree, linked where it need not be written.
+    /// Puts entry `index` into a tree: linked if possible, otherwise written.
     fn store(&self, index: usize, tree: &dyn TreeDraft) -> Result<Listed, SaveError> {
         if let Some((name, Stored { len, crc32c, tree: from })) = self.stored(index)
             && tree.link(&name, &from)
@@ -224,7 +224,7 @@ impl<'a> Plan<'a> {
         Ok(Entry::chunk(array.name_of(at), array.encode(at)?))
     }
 
-    /// The name of entry `index`, and where it is stored already, if it is.
+    /// The name of entry `index` and where it is already stored, if it is.
     fn stored(&self, index: usize) -> Option<(String, Stored)> {
         let previous = self.previous.filter(|_| index < self.chunks)?;
         let (array, at) = self.array_of(index);
@@ -235,12 +235,12 @@ impl<'a> Plan<'a> {
 
     /// The array that chunk `index` belongs to, and its index there.
     fn array_of(&self, index: usize) -> (&ArrayPlan, usize) {
-        // An array without chunks starts at the same index as the next one; the last of them has it.
+        // An array without chunks starts at the same index as the next array, so the last match is right.
         let array = self.first_chunks.partition_point(|first| *first <= index) - 1;
         (&self.arrays[array], index - self.first_chunks[array])
     }
 
-    /// The text of the root's document.
+    /// The text of the root document.
     fn root_of(&self, snapshot: &Snapshot, started: Instant) -> String {
         let since_1970 = snapshot.timestamp.duration_since(SystemTime::UNIX_EPOCH);
         let facts = Facts {

@@ -11,11 +11,10 @@ use qstore_os::Priority;
 use qstore_settings::{Codec, Compression, SettingError};
 use std::time::Duration;
 
-/// How checkpoints are compressed, split, kept, and what happens when saves come too fast.
+/// How checkpoints are compressed, split and kept, and what happens when saves come too fast.
 ///
-/// What to expect of a compression depends on the numbers. 33.6 MB of each kind: how many times smaller,
-/// then MB/s until it is durable, and MB/s of a verified load (`cargo xtask bench checkpoint`, two cores;
-/// compare within the table):
+/// Compression depends on the data. Each cell: compression ratio, MB/s until durable, and MB/s of a
+/// verified load, for 33.6 MB (`cargo xtask bench checkpoint`, two cores; compare within the table):
 ///
 /// | preset | random f32 | bf16 in f32 | Adam's second moments | 90 % zeros |
 /// |---|---|---|---|---|
@@ -25,7 +24,7 @@ use std::time::Duration;
 /// | none | 1.00, 1 350, 1 980 | 1.00, 1 410, 1 930 | 1.00, 1 080, 1 840 | 1.00, 1 280, 1 860 |
 ///
 /// So on dense weights lz4 and zstd give the same size; level 9 costs thirty to seventy times the work for
-/// one to three percent; where most numbers are zero zstd is well ahead.
+/// one to three percent; when most numbers are zero, zstd is well ahead.
 ///
 /// ```
 /// use qstore_zarr::{CheckpointSettings, Compression};
@@ -36,14 +35,14 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckpointSettings {
-    /// What checkpoints are numbered by, epochs or steps. Default `None`: whatever the directory says,
-    /// and epochs for a new one. Another counter than the directory's is refused.
+    /// Whether checkpoints are numbered by epochs or by steps. Default `None`: as recorded in the
+    /// directory, and epochs for a new one. A counter that differs from the directory's is refused.
     pub counter: Option<Counter>,
-    /// Whether a checkpoint is one file or a directory. Default [`Layout::SingleFile`]. A directory of
-    /// checkpoints may hold both; either way all of them are listed, loaded and retained.
+    /// Whether a checkpoint is one file or a directory. Default [`Layout::SingleFile`]. A directory may
+    /// contain checkpoints of both layouts; all of them are listed, loaded and subject to retention.
     pub layout: Layout,
     /// Whether tensors that have not changed since the previous checkpoint are linked instead of written
-    /// again: a frozen backbone costs a hash and a read of what is linked. Only with
+    /// again: a frozen backbone costs a hash, and a read of the linked chunks. Only with
     /// [`Layout::Directory`]. Default `false`.
     ///
     /// Checkpoints then share files: damage on the disk can affect several of them at once.
@@ -52,13 +51,13 @@ pub struct CheckpointSettings {
     pub retention: Policy,
     /// How chunks are compressed: `zstd`, `lz4` or `gzip` at levels 1 (fast) to 9 (small), or `none`.
     /// Default `zstd`; without a level, level 3. All but `none` go through Blosc, with bit shuffling
-    /// unless a sample of the tensor is mostly zero; a tensor whose sample does not shrink is stored as
-    /// it is.
+    /// unless a sample of the tensor is mostly zero; a tensor whose sample does not shrink is stored
+    /// raw.
     pub compression: Compression,
     /// How many threads compress during a save and decompress during a load, 1 to 256. Default: the
-    /// machine's cores, at most 2. They live as long as that save or load.
+    /// number of cores, at most 2. They live as long as the save or load.
     pub workers: usize,
-    /// How the threads of a save share the machine with the training. Default [`Priority::Batch`]: they
+    /// How the threads of a save share the machine with training. Default [`Priority::Batch`]: they
     /// never preempt the thread that calls `save`. Linux only.
     pub priority: Priority,
     /// The most uncompressed bytes in one chunk, 64 B to 1 GiB. Default 1 MiB. Beyond the snapshot a
@@ -66,7 +65,7 @@ pub struct CheckpointSettings {
     pub chunk_bytes: usize,
     /// What a save does when earlier ones are not done. Default [`Busy::Wait`].
     pub busy: Busy,
-    /// The longest that a manager which is dropped without `close` waits for its saves. Default 30 s.
+    /// How long a manager dropped without `close` waits for its saves. Default 30 s.
     pub drop_timeout: Duration,
 }
 
@@ -88,20 +87,20 @@ impl Default for CheckpointSettings {
 }
 
 impl CheckpointSettings {
-    /// The default with lz4: about as small on dense weights, in half the time.
+    /// The default, but with lz4: about the same size on dense weights, in less time.
     #[must_use]
     pub fn fastest() -> Self {
         Self::default().compression(Compression::LZ4)
     }
 
-    /// The default with zstd at level 9: a little smaller, at many times the work. For checkpoints that
-    /// are kept for years.
+    /// The default, but with zstd at level 9: a little smaller, for many times the work. For checkpoints
+    /// that are kept for years.
     #[must_use]
     pub fn smallest() -> Self {
         Self::default().compression(Compression::ZSTD.level(9))
     }
 
-    /// What checkpoints are numbered by.
+    /// Whether checkpoints are numbered by epochs or by steps.
     #[must_use]
     pub fn counter(mut self, counter: Counter) -> Self {
         self.counter = Some(counter);
@@ -115,7 +114,7 @@ impl CheckpointSettings {
         self
     }
 
-    /// Also keeps the best `count` checkpoints by a number in the first level of their metadata. NaN is
+    /// Also keeps the best `count` checkpoints by a number at the top level of their metadata. NaN is
     /// never among the best.
     #[must_use]
     pub fn keep_best(mut self, count: usize, metric: impl Into<String>, goal: Goal) -> Self {
@@ -158,7 +157,7 @@ impl CheckpointSettings {
         self
     }
 
-    /// How the threads of a save share the machine with the training.
+    /// How the threads of a save share the machine with training.
     #[must_use]
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
@@ -179,7 +178,7 @@ impl CheckpointSettings {
         self
     }
 
-    /// The longest that a manager which is dropped without `close` waits for its saves.
+    /// How long a manager dropped without `close` waits for its saves.
     #[must_use]
     pub fn drop_timeout(mut self, timeout: Duration) -> Self {
         self.drop_timeout = timeout;
@@ -224,14 +223,14 @@ impl CheckpointSettings {
 /// What [`save`](crate::CheckpointManager::save) does when earlier saves are not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Busy {
-    /// One save may run and one may wait; a third blocks its caller until there is room. Every state is
-    /// saved, and at most two snapshots are held.
+    /// One save may run and one may wait; a third blocks its caller until there is room. Every snapshot is
+    /// saved, and at most two are held in memory.
     #[default]
     Wait,
     /// A save is skipped while another runs; its outcome is `Skipped`. The caller never waits.
     Skip,
-    /// One save may run and one may wait; a newer one takes the place of the one that waits, whose
-    /// outcome is `Superseded`. The caller never waits, and the latest state is always saved.
+    /// One save may run and one may wait; a newer one replaces the waiting one, whose outcome is
+    /// `Superseded`. The caller never waits, and the latest snapshot is always saved.
     CoalesceLatest,
 }
 

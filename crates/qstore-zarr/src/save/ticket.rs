@@ -1,7 +1,7 @@
-//! The receipt of a save: it resolves when the checkpoint is durable, or when it never will be.
+//! The ticket of a save. It resolves when the checkpoint is durable, or when the save has failed.
 //!
-//! A one-shot future that can be cloned, awaited, and waited for with a time limit, and that never runs
-//! a waker under its lock. See decision 0038 for the crates that were tried in its place.
+//! A one-shot future that can be cloned, awaited, and waited for with a timeout, and that never runs a
+//! waker under its lock. Decision 0038 lists the crates that were tried instead.
 
 use qstore_checkpoint::{Outcome, SaveError};
 use std::collections::BTreeMap;
@@ -14,10 +14,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// What becomes of one save: to be waited for, awaited, or ignored. Every clone resolves alike.
+/// The pending result of one save. Wait for it, await it, or ignore it. All clones resolve the same way.
 ///
 /// A ticket always resolves. A save that is lost because the background thread panicked or was dropped
-/// resolves to [`SaveError::Lost`]. What the caller chose by policy is an [`Outcome`], not an error.
+/// resolves to [`SaveError::Lost`]. A save that the caller's policy skips or supersedes has an [`Outcome`],
+/// not an error.
 ///
 /// ```
 /// use qstore_checkpoint::{Outcome, Snapshot};
@@ -28,7 +29,7 @@ use std::time::Duration;
 /// let manager = CheckpointManager::open(dir.path(), CheckpointSettings::default())?;
 /// let ticket = manager.save(Snapshot::new(1).meta("loss", 0.5))?;
 /// match ticket.wait(Duration::from_secs(60))? {
-///     Outcome::Saved(saved) => assert_eq!(saved.number, 1), // it survives a power cut
+///     Outcome::Saved(saved) => assert_eq!(saved.number, 1), // survives a power cut
 ///     Outcome::Skipped | Outcome::Superseded { .. } => unreachable!("only with another `Busy`"),
 ///     _ => {}
 /// }
@@ -37,7 +38,7 @@ use std::time::Duration;
 #[must_use = "a save that fails is reported here, by `health` and by the next save"]
 pub struct SaveTicket {
     shared: Arc<Shared>,
-    /// Which waker is this clone's own.
+    /// The key of this clone's waker.
     slot: u64,
 }
 
@@ -62,7 +63,7 @@ pub(crate) enum Resolution {
     Lost,
 }
 
-/// Why a save failed, and whether that was reported.
+/// Why a save failed, and whether the failure has been reported.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) source: Arc<SaveError>,
@@ -74,7 +75,7 @@ impl Failure {
         Self { source, is_reported: Arc::default() }
     }
 
-    /// Whether a ticket has returned it.
+    /// Whether a ticket has returned the failure.
     pub(crate) fn is_reported(&self) -> bool {
         self.is_reported.load(Ordering::SeqCst)
     }
@@ -87,17 +88,17 @@ impl SaveTicket {
         self.shared.number
     }
 
-    /// Whether it is known how the save ended.
+    /// Whether the save has ended.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.shared.lock().resolution.is_some()
     }
 
-    /// Waits until the save has ended, and returns how; asked again, it returns the same.
+    /// Waits until the save has ended and returns its outcome. Repeated calls return the same.
     ///
     /// # Errors
-    /// [`SaveError::Failed`] or [`SaveError::Lost`] when it was not saved; [`SaveError::TimedOut`] when the
-    /// time was not enough, and the save goes on.
+    /// [`SaveError::Failed`] or [`SaveError::Lost`] if it was not saved; [`SaveError::TimedOut`] if the
+    /// timeout expires first, in which case the save continues.
     pub fn wait(&self, timeout: Duration) -> Result<Outcome, SaveError> {
         let is_open = |state: &mut State| state.resolution.is_none();
         let waited = self.shared.resolved.wait_timeout_while(self.shared.lock(), timeout, is_open);
@@ -113,7 +114,7 @@ impl Future for SaveTicket {
     type Output = Result<Outcome, SaveError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // A waker runs foreign code, even when it is cloned or dropped: never under the lock.
+        // Cloning or dropping a waker runs the caller's code, so never under the lock.
         let waker = context.waker().clone();
         let mut state = self.shared.lock();
         if let Some(resolution) = &state.resolution {
@@ -136,7 +137,7 @@ impl Clone for SaveTicket {
 impl Drop for SaveTicket {
     fn drop(&mut self) {
         let waker = self.shared.lock().wakers.remove(&self.slot);
-        drop(waker); // outside the lock: it runs foreign code
+        drop(waker); // outside the lock: runs the caller's code
     }
 }
 
@@ -174,7 +175,7 @@ pub(crate) struct Completion {
     open: Arc<AtomicUsize>,
 }
 
-/// A ticket and the other end of it.
+/// Creates a ticket and its other end.
 pub(crate) fn ticket(number: u64, open: &Arc<AtomicUsize>) -> (SaveTicket, Completion) {
     let shared = Arc::new(Shared {
         number,
@@ -198,7 +199,7 @@ impl Completion {
         if state.resolution.is_some() {
             return;
         }
-        // A thread that sees the resolution also sees that this save is not open any more.
+        // A thread that sees the resolution also sees that this save is no longer open.
         self.open.fetch_sub(1, Ordering::SeqCst);
         state.resolution = Some(resolution);
         let wakers = std::mem::take(&mut state.wakers);
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn every_clone_is_woken_and_resolves_alike() {
+    fn all_clones_are_woken_and_resolve_the_same_way() {
         let open = Arc::default();
         let (mut ticket, completion) = ticket(7, &open);
         let mut clone = ticket.clone();
@@ -254,7 +255,7 @@ mod tests {
         }
     }
 
-    /// Regression: a waker that panicked ended the background thread, and every later save was lost.
+    /// Regression: a waker that panics ends the background thread, and every later save is lost.
     #[test]
     fn a_waker_that_panics_does_not_affect_others() {
         struct Panic;

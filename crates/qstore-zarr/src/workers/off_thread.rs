@@ -1,5 +1,5 @@
-//! A future for work that blocks: it runs on a thread of its own, so that the caller's executor never
-//! waits for a disk.
+//! A future for blocking work, which runs on its own thread, so that the caller's executor never waits for
+//! a disk.
 
 use futures_channel::oneshot;
 use std::any::Any;
@@ -8,10 +8,10 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-/// Why work has no result.
+/// Why there is no result.
 #[derive(Debug)]
 pub(crate) enum NoResult {
-    /// The system would not start the thread.
+    /// The operating system could not start the thread.
     Spawn(io::Error),
     /// The work panicked, with this message.
     Panicked(String),
@@ -25,7 +25,7 @@ pub(crate) fn off_thread<T: Send + 'static>(
     let thread = thread::Builder::new().name("qstore-load".into()).spawn(move || {
         let result = catch_unwind(AssertUnwindSafe(work));
         let result = result.map_err(|panic| NoResult::Panicked(message_of(&*panic)));
-        // Nobody may be waiting any more.
+        // The future may have been dropped.
         let _ = sender.send(result);
     });
     async move {
@@ -38,7 +38,7 @@ pub(crate) fn off_thread<T: Send + 'static>(
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())

@@ -1,18 +1,18 @@
 //! Work on several threads whose results are consumed in order, with bounded memory.
 //!
-//! Worker `w` of `n` makes the results `w`, `w + n`, `w + 2n`, … and hands each over through a channel of
-//! its own that holds one. So the consumer always knows where the next result comes from, no thread
-//! waits for another's result, and at most two results per worker exist at a time: one in the channel,
-//! one being made. That bounds the memory of a save. Rayon, which does the rest of the parallel work, has
-//! no ordered and bounded map.
+//! Worker `w` of `n` produces the results `w`, `w + n`, `w + 2n`, … and sends each through its own
+//! channel, which holds one. So the consumer always knows where the next result comes from, no worker waits for
+//! another worker's result, and at most two results per worker exist at a time: one in the channel and
+//! one being produced. That bounds the memory of a save. Rayon, which does the rest of the parallel work,
+//! has no ordered and bounded map.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-/// Makes the results `0..count` on `workers` threads and consumes them, in order, on this one.
+/// Produces the results `0..count` on `workers` threads and consumes them, in order, on this one.
 ///
-/// The first error ends the work and is returned; a panic ends it, too, and is passed on. With one
-/// worker, or where no thread can be had, this thread does everything.
+/// The first error ends the work and is returned; a panic also ends it, and is propagated. With one worker,
+/// or if no threads can be started, this thread does everything.
 pub(crate) fn in_order<T: Send, E: Send>(
     workers: usize,
     count: usize,
@@ -32,7 +32,7 @@ pub(crate) fn in_order<T: Send, E: Send>(
                 for index in (worker..count).step_by(workers) {
                     let made = produce(index);
                     let is_last = made.is_err();
-                    // Nobody receives any more once the consumer has ended.
+                    // The receiver is gone once the consumer has ended.
                     if sender.send(made).is_err() || is_last {
                         break;
                     }
@@ -44,14 +44,14 @@ pub(crate) fn in_order<T: Send, E: Send>(
             }
         }
         if results.len() < workers {
-            // The system had no thread for some of the workers: their share, and so the order, is ours.
+            // No thread could be started for some of the workers: this thread does their share, in order.
             drop(results);
             return (0..count).try_for_each(|index| consume(produce(index)?));
         }
         for index in 0..count {
             match results[index % workers].recv() {
                 Ok(made) => consume(made?)?,
-                Err(_) => break, // the worker panicked, and the scope passes it on
+                Err(_) => break, // the worker panicked; the scope propagates it
             }
         }
         Ok(())
@@ -66,7 +66,7 @@ mod tests {
     use std::sync::atomic::Ordering::SeqCst;
 
     #[test]
-    fn results_come_in_order_and_few_exist_at_a_time() {
+    fn results_arrive_in_order_and_few_exist_at_a_time() {
         for (workers, count) in [(1, 5), (2, 0), (2, 1), (2, 1000), (4, 1000)] {
             let (alive, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
             let mut results = Vec::new();
@@ -85,7 +85,7 @@ mod tests {
             )
             .unwrap();
             assert_eq!(results, (0..count).collect::<Vec<_>>());
-            // Two per worker, and the one that is being consumed.
+            // Two per worker, and the one being consumed.
             assert!(most.into_inner() <= 2 * workers + 1);
         }
     }
@@ -101,12 +101,12 @@ mod tests {
             assert_eq!(in_order(workers, 1000, produce, |_| Ok(())), Err("made"));
             let consume = |index| if index == 30 { Err("consumed") } else { Ok(()) };
             assert_eq!(in_order(workers, 1000, produce, consume), Err("consumed"));
-            assert!(made.into_inner() < 200, "the work went on");
+            assert!(made.into_inner() < 200, "the work continued");
         }
     }
 
     #[test]
-    fn a_panic_on_either_side_is_passed_on_and_nothing_hangs() {
+    fn a_panic_on_either_side_is_propagated_and_nothing_hangs() {
         for workers in [1, 3] {
             for (bad_product, bad_consumption) in [(50, usize::MAX), (usize::MAX, 50)] {
                 let run = catch_unwind(AssertUnwindSafe(|| {

@@ -1,8 +1,8 @@
-//! Work on several threads whose results are wanted when all of it is done: a Rayon pool that lives as
+//! Work on several threads whose results are needed once all of it is done: a Rayon pool that lives as
 //! long as the call.
 //!
-//! The pool is the call's own and not Rayon's global one, so that the number of threads is the one the
-//! user chose, and so that the threads inherit the priority of the thread that starts them.
+//! Each call has its own pool instead of Rayon's global one, so that the number of threads is what the user
+//! chose, and the threads inherit the priority of the thread that starts them.
 
 use rayon::ThreadPoolBuilder;
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
@@ -10,11 +10,11 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, PoisonError};
 
-/// Runs `task` for each item on `workers` threads and returns the results in order. `scratch` makes
+/// Runs `task` for each item on `workers` threads and returns the results in order. `scratch` creates
 /// memory that is reused from one task to the next.
 ///
-/// An error ends the work, and that of the first item that fails is returned. A panic ends it, too, and is
-/// passed on. With one worker, or where no thread can be had, this thread does everything.
+/// An error ends the work, and the error of the first item that fails is returned; a panic also ends it,
+/// and is propagated. With one worker, or if no threads can be started, this thread does everything.
 pub(crate) fn spread<I: Send, S, T: Send, E: Send>(
     workers: usize,
     items: Vec<I>,
@@ -38,8 +38,8 @@ fn in_parallel<I: Send, S, T: Send, E: Send>(
     scratch: impl Fn() -> S + Sync + Send,
     task: impl Fn(&mut S, I) -> Result<T, E> + Sync + Send,
 ) -> Result<Vec<T>, E> {
-    // The error of the first item that fails is returned, whichever thread is faster: the same damage is
-    // always reported in the same way. Items after it are skipped, those before it are not.
+    // The error of the first item that fails is returned, whichever thread is faster, so that the same
+    // damage is always reported in the same way. Items after it are skipped, items before it are not.
     let first_failed = AtomicUsize::new(usize::MAX);
     let failure: Mutex<Option<(usize, E)>> = Mutex::new(None);
     let run = |scratch: &mut S, (index, item)| {
@@ -85,7 +85,7 @@ mod tests {
     use std::sync::Barrier;
 
     #[test]
-    fn every_task_runs_once_and_results_come_in_order() {
+    fn every_task_runs_once_and_results_are_in_order() {
         for (workers, count) in [(1, 5), (2, 0), (2, 1), (2, 1000), (4, 1000), (9, 3)] {
             let calls = AtomicUsize::new(0);
             let items: Vec<usize> = (0..count).collect();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_threads_work_at_a_time_as_were_asked_for() {
+    fn the_requested_number_of_threads_work_at_a_time() {
         let all_are_here = Barrier::new(3);
         let run = |(): &mut (), ()| {
             all_are_here.wait();
@@ -130,7 +130,7 @@ mod tests {
                 let outcome = catch_unwind(AssertUnwindSafe(|| spread(workers, items, || (), run)));
                 assert_eq!(outcome.is_err(), panics);
                 assert!(outcome.is_err() || outcome.is_ok_and(|made| made == Err("bad")));
-                assert!(calls.into_inner() < 100_000, "the work went on");
+                assert!(calls.into_inner() < 100_000, "the work continued");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Saves that come too fast, background failures, panics, closing. Nothing here sleeps: the file system
+//! Saves in quick succession, background failures, panics, closing. Nothing here sleeps: the file system
 //! holds the background thread at a gate.
 
 use crate::states::Durable;
@@ -64,7 +64,7 @@ fn skip_does_not_begin_a_save_while_another_runs() {
 fn coalesce_saves_the_latest_and_never_waits() {
     let (manager, gate, first) = held(Busy::CoalesceLatest);
     let others: Vec<_> = (2..=5).map(|epoch| save(&manager, epoch)).collect();
-    assert_eq!(manager.pending(), 2, "one runs and one waits");
+    assert_eq!(manager.pending(), 2, "one is running and one is waiting");
     for (ticket, by) in others[..3].iter().zip(3..) {
         assert_eq!(ticket.wait(Duration::ZERO).unwrap(), Outcome::Superseded { by });
     }
@@ -152,13 +152,13 @@ fn a_failure_is_reported_by_the_ticket_or_once_by_the_next_save_and_always_by_he
     }
     let error = manager.health().unwrap_err().to_string();
     assert!(error.contains("the save of 1 failed") && error.contains("free some space"), "{error}");
-    // Nothing has asked the ticket yet, so the next save reports it, once.
+    // Nobody has polled the ticket yet, so the next save reports the failure, once.
     let reported = manager.save(Snapshot::new(2).model(model(2))).unwrap_err();
     assert!(
         matches!(&reported, SaveError::EarlierFailed { source } if source.to_string() == error)
     );
     assert_eq!(ticket.wait(LONG).unwrap_err().to_string(), error);
-    // Regression: once a ticket has reported a failure, the save that reacts to it must not fail for it.
+    // Regression: a ticket reports the failure, and the save made in response fails with it again.
     assert!(save(&manager, 2).wait(LONG).is_err());
     watched.set(|_, _, _| Ok(()));
     assert_eq!(save(&manager, 2).durable().number, 2);
@@ -208,7 +208,7 @@ fn after_a_panic_every_ticket_resolves_and_no_save_is_accepted() {
 }
 
 #[test]
-fn close_waits_for_what_was_taken_as_long_as_it_may() {
+fn close_waits_for_accepted_saves_up_to_its_timeout() {
     let (mut manager, gate, first) = held(Busy::Wait);
     let second = save(&manager, 2);
     let error = manager.close(Duration::ZERO).unwrap_err();
@@ -220,7 +220,7 @@ fn close_waits_for_what_was_taken_as_long_as_it_may() {
 }
 
 #[test]
-fn a_manager_that_is_dropped_finishes_its_saves() {
+fn a_dropped_manager_finishes_its_saves() {
     let memory = MemoryFs::new();
     let open = || {
         let settings = CheckpointSettings::default();

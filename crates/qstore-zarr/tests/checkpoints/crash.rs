@@ -1,6 +1,6 @@
-//! Power cuts and kills before every storage operation of a run: whatever is left opens, lists only
-//! whole checkpoints, the latest of which is at least as new as the last acknowledged one, and takes
-//! a new save at once.
+//! Power cuts and kills before every storage operation of a run. What is left always opens and lists
+//! only whole checkpoints, the latest of which is at least as new as the last acknowledged one. A new
+//! save works immediately.
 
 use crate::states::Durable;
 use crate::states::{model, seed_of};
@@ -19,13 +19,13 @@ fn settings(keep_last: usize, layout: Layout) -> CheckpointSettings {
     CheckpointSettings::default().keep_last(keep_last).layout(layout)
 }
 
-/// One save after the other.
+/// A sequence of saves.
 struct Scenario<'a> {
     epochs: &'a [u64],
     keep_last: usize,
-    /// The layout of each save, from the beginning again when there are more saves.
+    /// The layout of each save, repeated cyclically when there are more saves than layouts.
     layouts: &'a [Layout],
-    /// Whether the system can exchange two names.
+    /// Whether the file system can swap two names atomically.
     can_exchange: bool,
     deduplicate: bool,
     workers: usize,
@@ -34,17 +34,17 @@ struct Scenario<'a> {
 const FILE: &[Layout] = &[Layout::SingleFile];
 const DIRECTORY: &[Layout] = &[Layout::Directory];
 
-/// What was left at one moment, and what had been promised by then.
+/// What is left on the disk at one moment, and what had been acknowledged by then.
 struct Remains {
     storage: MemoryFs,
     what: String,
     acknowledged: u64,
-    /// Whether the last save had been acknowledged, retention included, and no other begun.
+    /// Whether the last save was acknowledged, retention included, and no other had begun.
     is_settled: bool,
 }
 
-/// Saves these epochs one after the other, the first with seed 1, the next with seed 2 and so on;
-/// returns what would be left before each storage operation.
+/// Saves these epochs in order, the first with seed 1, the next with seed 2, and so on. Returns what
+/// would be left before each storage operation.
 fn run(scenario: &Scenario<'_>) -> Vec<Remains> {
     let Scenario { epochs, keep_last, layouts, can_exchange, deduplicate, workers } = *scenario;
     let memory = MemoryFs::new();
@@ -52,7 +52,7 @@ fn run(scenario: &Scenario<'_>) -> Vec<Remains> {
     memory.sync_dir(Path::new("/")).unwrap();
     let watched = Watched::new(&memory);
     if !can_exchange {
-        // A poorer system: no exchange, no sync of a whole tree.
+        // A less capable file system: no exchange, no sync of a whole tree.
         watched.sync_files_one_by_one();
     }
     let remains = Arc::new(Mutex::new(Vec::new()));
@@ -110,7 +110,7 @@ fn check(scenario: &Scenario<'_>) -> usize {
                 .unwrap_or_else(|error| panic!("{what}: {error}"))
         };
         let mut manager = open();
-        // Every listed checkpoint is whole, and of a seed that was saved under that epoch.
+        // Every listed checkpoint is whole and has a seed that was saved under its epoch.
         let listed = manager.list_checkpoints().unwrap();
         for epoch in &listed {
             let seed = seed_of(manager.load(*epoch).unwrap().model().unwrap());
@@ -120,14 +120,14 @@ fn check(scenario: &Scenario<'_>) -> usize {
             let most = if is_settled { keep_last } else { keep_last + 1 };
             assert!(listed.len() <= most, "{what}: {listed:?}");
         }
-        // The latest is the last acknowledged or newer, and nothing had to be passed over.
+        // The latest is the last acknowledged one or newer, and nothing had to be skipped.
         let latest = manager.load_latest().unwrap();
         let newest =
             latest.as_ref().map_or(0, |latest| seed_of(latest.checkpoint.model().unwrap()));
         assert!(newest >= acknowledged, "{what}: {newest} is older than {acknowledged}");
         assert!(latest.is_none_or(|latest| latest.skipped.is_empty()), "{what}");
-        // What was acknowledged under an epoch is there in that form or a newer one, unless enough
-        // newer saves had been begun to take its place.
+        // An acknowledged epoch is present in that version or a newer one, unless enough newer saves
+        // had begun for retention to remove it.
         for (seed, epoch) in (1..=acknowledged).zip(epochs) {
             let is_kept = keep_last == 0 || seed + keep_last as u64 > acknowledged + 1;
             if is_kept {
@@ -155,29 +155,29 @@ fn each_layout(epochs: &[u64], keep_last: usize) -> [usize; 2] {
 }
 
 #[test]
-fn the_first_save() {
+fn the_first_save_survives() {
     let [file, directory] = each_layout(&[1], 5);
     assert!(file > 40 && directory > 100);
 }
 
 #[test]
-fn the_third_save_with_keep_last_2() {
+fn the_third_save_with_keep_last_2_survives() {
     let [file, directory] = each_layout(&[1, 2, 3], 2);
     assert!(file > 150 && directory > 300);
 }
 
 #[test]
-fn an_epoch_saved_again() {
+fn an_epoch_saved_again_survives() {
     each_layout(&[4, 4, 4], 5);
 }
 
 #[test]
-fn a_small_number_after_a_large_one() {
+fn a_small_epoch_saved_after_a_large_one_survives() {
     each_layout(&[12, 3, 12], 1);
 }
 
 #[test]
-fn an_epoch_saved_again_in_the_other_layout() {
+fn an_epoch_saved_again_in_the_other_layout_survives() {
     for layouts in [[FILE[0], DIRECTORY[0]], [DIRECTORY[0], FILE[0]]] {
         for keep_last in [1, 3] {
             let (epochs, can_exchange) = (&[4, 4, 5, 4], true);
@@ -188,7 +188,7 @@ fn an_epoch_saved_again_in_the_other_layout() {
 }
 
 #[test]
-fn a_system_without_exchange_and_without_a_sync_of_whole_trees() {
+fn saves_survive_on_a_system_without_exchange_or_sync_of_whole_trees() {
     for epochs in [[4, 4, 4], [4, 5, 4], [1, 2, 3]] {
         let (epochs, keep_last, layouts) = (&epochs, 2, DIRECTORY);
         let (can_exchange, deduplicate, workers) = (false, true, 1);
@@ -196,18 +196,18 @@ fn a_system_without_exchange_and_without_a_sync_of_whole_trees() {
     }
 }
 
-/// Every model has the same tensor `frozen`, which is linked from save to save.
+/// All models have the same tensor `frozen`, which is linked from save to save.
 #[test]
-fn saves_that_share_files() {
+fn saves_that_share_files_survive() {
     for (epochs, keep_last) in [(&[1, 2, 3][..], 1), (&[4, 4, 5], 2)] {
         let (layouts, can_exchange, deduplicate, workers) = (DIRECTORY, true, true, 1);
         check(&Scenario { epochs, keep_last, layouts, can_exchange, deduplicate, workers });
     }
 }
 
-/// Others are in the middle of their files when the power goes.
+/// When the power fails, other workers are in the middle of writing their files.
 #[test]
-fn saves_by_several_workers() {
+fn saves_by_several_workers_survive() {
     for can_exchange in [true, false] {
         for layouts in [FILE, DIRECTORY] {
             let (epochs, keep_last, deduplicate, workers) = (&[4, 4, 5], 2, false, 4);

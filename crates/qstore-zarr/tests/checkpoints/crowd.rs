@@ -1,5 +1,5 @@
-//! Several workers that write one directory: everything is there and durable, whoever wrote it, and a
-//! failure of any of them ends the save as a failure of one would.
+//! Several workers writing one directory: every file is present and durable no matter which worker wrote
+//! it, and a failure in any worker ends the save just as it would with a single worker.
 
 use crate::states::Durable;
 use crate::states::{assert_same, model};
@@ -27,8 +27,7 @@ fn open(storage: Arc<dyn FileSystem>, settings: CheckpointSettings) -> Checkpoin
     CheckpointManager::open_in(storage, Path::new(DIR), settings).unwrap()
 }
 
-/// So many tensors in each of three groups that lie in one another, every other one the same whatever
-/// the seed.
+/// Three nested groups with `tensors` tensors each. Every other tensor is the same for all seeds.
 fn state(seed: usize, tensors: usize) -> StateDict {
     let level = |name: &str| {
         let tensor = |number: usize| {
@@ -49,7 +48,7 @@ fn save(manager: &CheckpointManager, epoch: u64, state: &StateDict) -> u64 {
     saved.linked_bytes
 }
 
-/// Each way to sync a tree.
+/// One storage for each way to sync a tree.
 fn storages() -> [(MemoryFs, Watched); 2] {
     [true, false].map(|syncs_trees| {
         let memory = MemoryFs::new();
@@ -62,7 +61,7 @@ fn storages() -> [(MemoryFs, Watched); 2] {
 }
 
 #[test]
-fn what_many_write_is_whole_and_survives_a_power_cut() {
+fn checkpoints_written_by_many_workers_are_whole_and_survive_a_power_cut() {
     for workers in [1, 2, 4, 200] {
         for (memory, watched) in storages() {
             let manager = open(watched.shared(), settings(workers).deduplicate(true));
@@ -80,7 +79,7 @@ fn what_many_write_is_whole_and_survives_a_power_cut() {
     }
 }
 
-/// Every file of a checkpoint; of those that tell the time, what they tell besides.
+/// Every file of a checkpoint, with timestamps removed from the files that contain them.
 fn files(memory: &MemoryFs, root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut dirs = vec![root.to_path_buf()];
@@ -103,7 +102,7 @@ fn files(memory: &MemoryFs, root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// Takes the time out of the root's document, and what follows from it out of the manifest.
+/// Removes the times from the root document, and from the manifest what depends on them.
 fn timeless(document: &mut Value) {
     if let Some(attributes) = document.get_mut("attributes") {
         attributes["timestamp"].take();
@@ -111,13 +110,13 @@ fn timeless(document: &mut Value) {
     }
     if let Some(entries) = document.get_mut("entries").and_then(Value::as_array_mut) {
         let root = entries.pop().unwrap();
-        assert_eq!(root[0], "zarr.json", "the last one that the manifest lists");
+        assert_eq!(root[0], "zarr.json", "the manifest lists the root document last");
         document["crc32c"].take();
     }
 }
 
 #[test]
-fn the_number_of_workers_changes_no_file_and_not_the_order_of_the_manifest() {
+fn the_number_of_workers_changes_neither_the_files_nor_the_manifest_order() {
     let written = [1, 2, 4, 7].map(|workers| {
         let memory = MemoryFs::new();
         let manager = open(Arc::new(memory.clone()), settings(workers).deduplicate(true));
@@ -137,8 +136,8 @@ fn the_number_of_workers_changes_no_file_and_not_the_order_of_the_manifest() {
     }
 }
 
-/// Whoever compresses a chunk creates its file, while others create theirs; the manifest is created when
-/// all others have been.
+/// Each worker creates the files of the chunks it compresses, in parallel with the others. The manifest
+/// is created after all other files.
 #[test]
 fn files_are_created_by_several_threads_and_the_manifest_last() {
     let watched = Watched::new(&MemoryFs::new());
@@ -161,7 +160,7 @@ fn files_are_created_by_several_threads_and_the_manifest_last() {
     assert_eq!(last[0].parent(), last[1].parent());
 }
 
-/// Where threads wait for each other once.
+/// A point where threads wait for each other, once.
 #[derive(Default)]
 struct Meeting {
     here: Mutex<HashSet<ThreadId>>,
@@ -175,16 +174,16 @@ impl Meeting {
         self.came.notify_all();
         let is_alone = |here: &mut HashSet<ThreadId>| here.len() < count;
         let waited = self.came.wait_timeout_while(here, LONG, is_alone).unwrap();
-        assert!(!waited.1.timed_out(), "nobody else came");
+        assert!(!waited.1.timed_out(), "the other threads did not arrive");
     }
 }
 
-/// Whether it lies in something that is staged.
+/// Whether the path is inside a staged checkpoint.
 fn has_depth(staged: &Path) -> bool {
     staged.components().count() > 1
 }
 
-/// Fails the operation of that kind with that number below the staged directory, once; returns whether
+/// Fails operation `number` of this kind in the staging directory, once. The returned flag is set when
 /// that has happened.
 fn arm(watched: &Watched, kind: Operation, number: usize) -> Arc<AtomicBool> {
     let (count, has_struck) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
@@ -201,7 +200,7 @@ fn arm(watched: &Watched, kind: Operation, number: usize) -> Arc<AtomicBool> {
 }
 
 #[test]
-fn whatever_fails_in_a_worker_nothing_is_listed_and_the_next_save_works() {
+fn after_any_failure_in_a_worker_nothing_new_is_listed_and_the_next_save_works() {
     let kinds = [Operation::CreateDir, Operation::Create, Operation::Write, Operation::Sync];
     let mut failures = 0;
     for (memory, watched) in storages() {
@@ -221,7 +220,7 @@ fn whatever_fails_in_a_worker_nothing_is_listed_and_the_next_save_works() {
                     break;
                 }
                 if outcome.is_ok() {
-                    // The directory was for a link, and what cannot be linked is written.
+                    // The directory was for a link, and a file that cannot be linked is written instead.
                     assert_eq!(kind, Operation::CreateDir);
                     assert_same(manager.load(2).unwrap().model().unwrap(), &second);
                     forget(&memory, 2);
@@ -237,10 +236,10 @@ fn whatever_fails_in_a_worker_nothing_is_listed_and_the_next_save_works() {
                     assert_same(left.load(1).unwrap().model().unwrap(), &first);
                 }
             }
-            // The last save of each kind went well.
+            // The last save of each kind succeeded.
             assert_eq!(manager.list_checkpoints().unwrap(), [1, 2]);
             assert_same(manager.load(2).unwrap().model().unwrap(), &second);
-            // It goes again, and what fails next is the first save of its epoch.
+            // Remove it, so that the next failure hits the first save of this epoch.
             forget(&memory, 2);
         }
     }
@@ -255,7 +254,7 @@ fn forget(memory: &MemoryFs, epoch: u64) {
 }
 
 #[test]
-fn a_link_that_fails_in_a_worker_costs_nothing_but_the_writing() {
+fn a_failed_link_in_a_worker_only_costs_a_write() {
     for (memory, watched) in storages() {
         let manager = open(watched.shared(), settings(4).deduplicate(true));
         let (first, second) = (state(1, 4), state(2, 4));
@@ -279,9 +278,9 @@ fn a_link_that_fails_in_a_worker_costs_nothing_but_the_writing() {
     }
 }
 
-/// A worker that panics in the storage closes the manager, and the next one goes on.
+/// A worker that panics in the storage closes the manager; the next manager works.
 #[test]
-fn a_panic_in_a_worker_harms_nothing() {
+fn a_panic_in_a_worker_damages_nothing() {
     let watched = Watched::new(&MemoryFs::new());
     let manager = open(watched.shared(), settings(4));
     save(&manager, 1, &model(1));

@@ -1,5 +1,5 @@
-//! Every bit of a checkpoint changed, every length cut: an error, or exactly what was saved; never a
-//! panic, never other values.
+//! Every bit flipped and every length truncated: loading returns an error or exactly what was saved,
+//! never a panic, never wrong values.
 
 use crate::states::{is_same, model, optimizer};
 use qstore_schema::{StateDict, Tensor};
@@ -66,7 +66,7 @@ impl Victim {
         read_all(&self.memory, Path::new(FILE)).unwrap()
     }
 
-    /// Reads the file as it is now; says whether that was refused.
+    /// Reads the checkpoint as it is now; returns whether that was refused.
     fn is_refused(&self, what: &str) -> bool {
         let verified = self.manager.verify(1);
         match self.manager.load(1) {
@@ -95,8 +95,8 @@ impl Victim {
     }
 }
 
-/// Every bit of a byte in the default form; without compression one of them, and all at once, which
-/// keeps the run short.
+/// With compression, every bit of a byte. Without, one bit and all eight at once, which keeps the run
+/// short.
 fn flips(compression: Compression, position: usize) -> Vec<u8> {
     match compression {
         Compression::NONE => vec![1 << (position % 8), 0xff],
@@ -105,7 +105,7 @@ fn flips(compression: Compression, position: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_changed_bit_is_always_noticed() {
+fn a_flipped_bit_is_always_detected() {
     let mut count = 0;
     for layout in [Layout::SingleFile, Layout::Directory] {
         for compression in [Compression::ZSTD, Compression::NONE] {
@@ -118,7 +118,7 @@ fn a_changed_bit_is_always_noticed() {
                         count += 1;
                         file.write_at(position as u64, &[byte ^ flip]).unwrap();
                         let what = format!("byte {position} of {}, {compression}", path.display());
-                        assert!(victim.is_refused(&what), "{what}: not noticed");
+                        assert!(victim.is_refused(&what), "{what}: not detected");
                     }
                     file.write_at(position as u64, &[*byte]).unwrap();
                 }
@@ -126,11 +126,11 @@ fn a_changed_bit_is_always_noticed() {
             assert!(!victim.is_refused("the whole checkpoint"));
         }
     }
-    println!("{count} cases: changes noticed");
+    println!("{count} cases: changes detected");
 }
 
 #[test]
-fn a_file_of_a_directory_that_is_gone_cut_added_or_exchanged_is_noticed() {
+fn a_missing_truncated_added_or_swapped_file_of_a_directory_is_detected() {
     let victim = Victim::new(Compression::ZSTD, Layout::Directory);
     let memory = &victim.memory;
     let files = victim.files();
@@ -138,9 +138,9 @@ fn a_file_of_a_directory_that_is_gone_cut_added_or_exchanged_is_noticed() {
         let what = path.display();
         let aside = Path::new("/aside");
         memory.rename(path, aside).unwrap();
-        assert!(victim.is_refused(&format!("{what} is gone")));
+        assert!(victim.is_refused(&format!("{what} is missing")));
         let lists_it = victim.manager.list_checkpoints().unwrap() == [1];
-        assert_eq!(lists_it, !path.ends_with("manifest.json"), "listing reads the manifest alone");
+        assert_eq!(lists_it, !path.ends_with("manifest.json"), "listing reads only the manifest");
         memory.create_dir(path).unwrap();
         assert!(
             matches!(
@@ -162,12 +162,12 @@ fn a_file_of_a_directory_that_is_gone_cut_added_or_exchanged_is_noticed() {
         }
         let extra = path.with_file_name("extra");
         memory.create_new(&extra).unwrap();
-        assert!(victim.manager.verify(1).is_err(), "{} is not noticed", extra.display());
+        assert!(victim.manager.verify(1).is_err(), "{} is not detected", extra.display());
         memory.remove_file(&extra).unwrap();
     }
     for (one, other) in files.iter().zip(&files[1..]) {
         memory.exchange(one, other).unwrap();
-        let is_refused = victim.is_refused("two files that have changed places");
+        let is_refused = victim.is_refused("two files that were swapped");
         let same = read_all(memory, one).unwrap() == read_all(memory, other).unwrap();
         assert!(is_refused || same, "{} and {}", one.display(), other.display());
         memory.exchange(one, other).unwrap();
@@ -176,14 +176,14 @@ fn a_file_of_a_directory_that_is_gone_cut_added_or_exchanged_is_noticed() {
 }
 
 #[test]
-fn a_file_that_was_cut_or_extended_is_refused() {
+fn a_truncated_or_extended_file_is_refused() {
     let victim = Victim::new(Compression::LZ4, Layout::SingleFile);
     let file = victim.file();
     let bytes = victim.bytes();
     let len = bytes.len() as u64;
     for cut in (0..len).rev() {
         file.set_len(cut).unwrap();
-        assert!(victim.is_refused(&format!("cut to {cut}")));
+        assert!(victim.is_refused(&format!("truncated to {cut}")));
         assert_eq!(victim.manager.list_checkpoints().unwrap(), [0_u64; 0]);
     }
     println!("{len} cases: lengths refused");
@@ -195,7 +195,7 @@ fn a_file_that_was_cut_or_extended_is_refused() {
 }
 
 #[test]
-fn the_tensor_that_is_hit_is_named() {
+fn the_damaged_tensor_is_named() {
     let victim = Victim::new(Compression::ZSTD, Layout::SingleFile);
     let file = victim.file();
     // The first entry is the first chunk of the model's first tensor; its data begins at 64.
@@ -209,11 +209,11 @@ fn the_tensor_that_is_hit_is_named() {
     assert_eq!(victim.manager.list_checkpoints().unwrap(), [1], "listing reads no tensors");
 }
 
-/// The crc32c of bytes that end with their own crc32c is the same number for all of them. The manifest
-/// once noted that, so a chunk that came to lie in another one's place passed for it: both checksums
-/// were right, and the tensors had each other's values.
+/// The crc32c of bytes that end with their own crc32c is the same number for all of them. Regression:
+/// the manifest records that number, so a chunk in the place of another passes for it. Both checksums
+/// are correct, and the tensors have each other's values.
 #[test]
-fn a_chunk_in_the_place_of_another_is_noticed() {
+fn a_chunk_in_the_place_of_another_is_detected() {
     let memory = MemoryFs::new();
     let settings = CheckpointSettings::default().compression(Compression::NONE);
     let storage = Arc::new(memory.clone());

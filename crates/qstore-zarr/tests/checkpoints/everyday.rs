@@ -66,7 +66,7 @@ fn a_checkpoint_is_saved_listed_described_and_loaded() {
 }
 
 #[test]
-fn a_missing_epoch_names_the_directory_and_what_is_there() {
+fn the_error_for_a_missing_epoch_lists_the_existing_ones() {
     let manager = open_in_memory(CheckpointSettings::default());
     save(&manager, 1, 1);
     save(&manager, 12, 2);
@@ -90,9 +90,9 @@ fn an_epoch_saved_again_is_replaced() {
     assert_eq!(seed_of(manager.load(3).unwrap().model().unwrap()), 2);
 }
 
-// The original removed by number: saving epoch 3 after 12 deleted the new epoch 3.
+// The original removes by number: saving epoch 3 after 12 deletes the new epoch 3.
 #[test]
-fn the_newest_save_stays_whatever_its_number() {
+fn the_newest_save_is_kept_whatever_its_number() {
     let manager = open_in_memory(CheckpointSettings::default().keep_last(2));
     save(&manager, 11, 1);
     save(&manager, 12, 2);
@@ -112,14 +112,14 @@ fn keep_last_0_keeps_everything() {
     assert_eq!(manager.list_checkpoints().unwrap(), (0..9).collect::<Vec<_>>());
 }
 
-// The original raised in `list_checkpoints` where there was a directory `epoch_best`.
+// The original raises in `list_checkpoints` if there is a directory `epoch_best`.
 #[test]
-fn what_is_foreign_is_not_listed_and_never_touched() {
+fn foreign_files_are_not_listed_and_never_touched() {
     let tmp = tempfile::tempdir().unwrap();
     let dir = tmp.path();
     fs::create_dir(dir.join("epoch_best")).unwrap();
     fs::create_dir_all(dir.join("epoch_0001.zarr.zip/inside")).unwrap();
-    fs::write(dir.join("epoch_0002.zarr.zip"), "no checkpoint").unwrap();
+    fs::write(dir.join("epoch_0002.zarr.zip"), "not a checkpoint").unwrap();
     fs::write(dir.join("epoch_3.zarr.zip"), "x").unwrap();
     fs::write(dir.join("notes.txt"), "x").unwrap();
     symlink("epoch_0010.zarr.zip", dir.join("epoch_0004.zarr.zip")).unwrap();
@@ -149,14 +149,14 @@ fn what_is_foreign_is_not_listed_and_never_touched() {
 }
 
 #[test]
-fn the_latest_that_can_be_loaded_is_loaded_and_the_others_are_named() {
+fn the_latest_loadable_checkpoint_is_loaded_and_the_skipped_ones_are_named() {
     let tmp = tempfile::tempdir().unwrap();
     let manager = CheckpointManager::open(tmp.path(), CheckpointSettings::default()).unwrap();
     for epoch in [1, 2, 3] {
         save(&manager, epoch, epoch);
     }
     let file = |epoch: u64| tmp.path().join(format!("epoch_{epoch:04}.zarr.zip"));
-    // Epoch 3 loses its end, epoch 2 a bit of its first chunk.
+    // Epoch 3 is truncated; epoch 2 has a flipped bit in its first chunk.
     let three = fs::read(file(3)).unwrap();
     fs::write(file(3), &three[..three.len() - 10]).unwrap();
     let mut two = fs::read(file(2)).unwrap();
@@ -188,11 +188,11 @@ fn a_checkpoint_under_the_name_of_another_epoch_is_refused() {
     fs::copy(tmp.path().join("epoch_0001.zarr.zip"), tmp.path().join("epoch_0002.zarr.zip"))
         .unwrap();
     assert_eq!(manager.list_checkpoints().unwrap(), [1]);
-    assert!(manager.load(2).unwrap_err().to_string().contains("it is that of checkpoint 1"));
+    assert!(manager.load(2).unwrap_err().to_string().contains("it belongs to checkpoint 1"));
 }
 
 #[test]
-fn a_place_that_is_no_directory_or_cannot_be_written_is_refused() {
+fn a_path_that_is_a_file_or_cannot_be_created_is_refused() {
     let tmp = tempfile::tempdir().unwrap();
     let file = tmp.path().join("file");
     fs::write(&file, "x").unwrap();
@@ -209,16 +209,16 @@ fn a_place_that_is_no_directory_or_cannot_be_written_is_refused() {
     symlink(&real, tmp.path().join("link")).unwrap();
     let manager = open(&tmp.path().join("link")).unwrap();
     save(&manager, 1, 1);
-    assert!(real.join("epoch_0001.zarr.zip").exists(), "a link to a directory will do");
+    assert!(real.join("epoch_0001.zarr.zip").exists(), "a link to a directory is followed");
 
     let settings = CheckpointSettings::default().compression(Compression::ZSTD.level(0));
     let error = CheckpointManager::open(tmp.path().join("new"), settings).unwrap_err();
     assert!(matches!(error, OpenError::Setting(error) if error.setting == "compression"));
-    assert!(!tmp.path().join("new").exists(), "a wrong setting leaves nothing behind");
+    assert!(!tmp.path().join("new").exists(), "an invalid setting creates nothing");
 }
 
 #[test]
-fn a_state_that_cannot_be_saved_is_refused_at_once_and_nothing_is_begun() {
+fn a_state_that_cannot_be_saved_is_refused_immediately() {
     let manager = open_in_memory(CheckpointSettings::default());
     let unnamed = StateDict::from_iter([("", Tensor::scalar(1_u8))]);
     assert!(matches!(
@@ -240,9 +240,9 @@ fn a_state_that_cannot_be_saved_is_refused_at_once_and_nothing_is_begun() {
     save(&manager, 1, 1);
 }
 
-/// A relative path once followed the process into another directory; a link shows the same.
+/// Regression: a relative path follows the process into another working directory. A link shows the same.
 #[test]
-fn a_directory_is_looked_up_once_and_for_all() {
+fn the_directory_is_resolved_once_when_it_is_opened() {
     let tmp = tempfile::tempdir().unwrap();
     let (link, first, second) =
         (tmp.path().join("link"), tmp.path().join("a"), tmp.path().join("b"));

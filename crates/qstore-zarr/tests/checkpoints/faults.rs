@@ -1,4 +1,4 @@
-//! Every storage operation fails once: the save says so, earlier checkpoints stay whole, and the
+//! Every storage operation fails once: the save reports it, earlier checkpoints stay whole, and the
 //! next save works.
 
 use crate::states::Durable;
@@ -24,13 +24,13 @@ fn settings(layout: Layout) -> CheckpointSettings {
     CheckpointSettings::default().keep_last(2).workers(1).layout(layout)
 }
 
-/// Fails operation `number` from now on, once.
+/// Fails operation `number`, counted from now, once.
 fn arm(watched: &Watched, number: usize, kind: io::ErrorKind) {
     watched.set(move |count, _, _| if count == number { Err(kind.into()) } else { Ok(()) });
 }
 
 #[test]
-fn a_save_that_fails_says_so_and_harms_nothing() {
+fn a_failed_save_reports_it_and_damages_nothing() {
     let mut failures = 0;
     let runs = [([1, 2, 3], KINDS[0]), ([1, 2, 2], KINDS[1]), ([5, 4, 3], KINDS[2])];
     for (layout, (epochs, kind)) in LAYOUTS.into_iter().flat_map(|layout| runs.map(|r| (layout, r)))
@@ -58,7 +58,7 @@ fn a_save_that_fails_says_so_and_harms_nothing() {
         }
     }
     println!("{failures} cases: saves that failed");
-    // What is left over is removed behind the acknowledgement, where a failure harms nobody.
+    // Leftovers are removed after the acknowledgement, where a failure does no harm.
     assert!(failures > 200, "only {failures} failures");
 }
 
@@ -74,8 +74,8 @@ fn check(
         Ok(outcome) => {
             let saved = outcome.saved().unwrap();
             assert_eq!(saved.number, epochs[2], "{what}");
-            assert!(is_new(epochs[2]), "{what}: acknowledged, but not there");
-            // A retention that failed is reported, and the next save tries again.
+            assert!(is_new(epochs[2]), "{what}: acknowledged, but missing");
+            // A failed retention is reported, and the next save retries it.
             let health = manager.health();
             assert_eq!(health.is_err(), saved.retention.is_some(), "{what}: {health:?}");
             *failures += usize::from(saved.retention.is_some());
@@ -87,7 +87,7 @@ fn check(
             assert_eq!(latched.to_string(), error.to_string(), "{what}");
         }
     }
-    // What was acknowledged before is whole; only what is older than the last two may be gone.
+    // Acknowledged checkpoints are whole; only those older than the last two may be gone.
     let second = seed_of(manager.load(epochs[1]).unwrap().model().unwrap());
     assert!(second == 2 || (second == 3 && epochs[1] == epochs[2]), "{what}");
     for epoch in manager.list_checkpoints().unwrap() {
@@ -95,11 +95,11 @@ fn check(
     }
     manager.save(Snapshot::new(9).model(model(9))).unwrap().durable();
     assert_eq!(manager.latest_checkpoint().unwrap(), Some(9), "{what}");
-    assert_eq!(manager.list_checkpoints().unwrap().len(), 2, "{what}: retention goes on");
+    assert_eq!(manager.list_checkpoints().unwrap().len(), 2, "{what}: retention still works");
 }
 
 #[test]
-fn an_open_that_fails_says_so_and_harms_nothing() {
+fn a_failed_open_reports_it_and_damages_nothing() {
     for number in 0.. {
         let memory = MemoryFs::new();
         let watched = Watched::new(&memory);
@@ -129,11 +129,10 @@ fn assert_survives(memory: &MemoryFs) {
     assert_eq!(manager.unwrap().latest_checkpoint().unwrap(), Some(1), "after a power cut");
 }
 
-/// A directory that was there was once believed to be durable. An attempt to open that had created it
-/// and was stopped before the sync left it as it was for ever, and a power cut took it away with all
-/// checkpoints in it.
+/// Regression: an existing directory is taken to be durable. An earlier attempt to open creates it and
+/// stops before the sync; nothing ever syncs it, and a power cut removes it with all its checkpoints.
 #[test]
-fn a_directory_that_somebody_created_and_did_not_sync_is_made_durable() {
+fn a_directory_created_but_never_synced_is_made_durable() {
     for made in [&["/a"][..], &["/a", "/a/c"]] {
         let memory = MemoryFs::new();
         for dir in made {
@@ -151,7 +150,7 @@ fn a_directory_that_somebody_created_and_did_not_sync_is_made_durable() {
 }
 
 #[test]
-fn a_read_that_fails_is_an_error_never_another_answer() {
+fn a_failed_read_is_an_error_and_never_a_wrong_answer() {
     for layout in LAYOUTS {
         reads(layout);
     }
@@ -173,7 +172,7 @@ fn reads(layout: Layout) {
         }
         let mut has_struck = watched.count() > number;
 
-        // A checkpoint that cannot be read must not be taken for one that is not there.
+        // A checkpoint that cannot be read must not be taken for a missing one.
         arm(&watched, number, io::ErrorKind::Other);
         if let Ok(listed) = manager.list_checkpoints() {
             assert_eq!(listed, [1, 2]);
@@ -196,10 +195,10 @@ fn reads(layout: Layout) {
     }
 }
 
-/// A file that no disk gives back any more once kept every later save and load from working until
-/// somebody moved it away.
+/// Regression: a file that can never be read again blocks all later saves and loads until someone moves
+/// it away.
 #[test]
-fn an_old_checkpoint_that_can_never_be_read_again_is_in_nobodys_way() {
+fn an_unreadable_old_checkpoint_does_not_block_saves_or_loads() {
     for layout in LAYOUTS {
         let watched = Watched::new(&MemoryFs::new());
         let open = || {
@@ -212,7 +211,7 @@ fn an_old_checkpoint_that_can_never_be_read_again_is_in_nobodys_way() {
         watched.set(|_, operation, path| {
             let is_lost = path.to_string_lossy().contains("epoch_0002");
             if is_lost && operation == qstore_storage::Operation::Open {
-                return Err(io::Error::other("the disk is worn out there"));
+                return Err(io::Error::other("the disk is worn out here"));
             }
             Ok(())
         });
@@ -220,15 +219,15 @@ fn an_old_checkpoint_that_can_never_be_read_again_is_in_nobodys_way() {
         assert_eq!((latest.checkpoint.number(), latest.skipped.len()), (1, 1));
         assert!(latest.skipped[0].1.to_string().contains("worn out"));
         assert!(manager.list_checkpoints().is_err(), "it may be a checkpoint");
-        let mut numbers = vec![2]; // that of the one that cannot be read
-        // A manager that has never seen that number is the first.
+        let mut numbers = vec![2]; // the number of the unreadable one
+        // The first manager has never seen that number.
         for (saver, epoch) in [(&open(), 3), (&manager, 4), (&open(), 5)] {
             let saved = saver.save(Snapshot::new(epoch).model(model(epoch))).unwrap().durable();
             numbers.push(saved.save_seq);
             assert!(numbers.is_sorted_by(|one, other| one < other), "{numbers:?}");
             assert_eq!(saver.load_latest().unwrap().unwrap().checkpoint.number(), epoch);
         }
-        // It gets better: it is the old one, and goes as any other.
+        // Once readable again, it counts as an old checkpoint and is removed like any other.
         watched.set(|_, _, _| Ok(()));
         assert_eq!(manager.list_checkpoints().unwrap(), [2, 4, 5]);
         assert_eq!(manager.latest_checkpoint().unwrap(), Some(5));
@@ -237,11 +236,11 @@ fn an_old_checkpoint_that_can_never_be_read_again_is_in_nobodys_way() {
     }
 }
 
-/// Retention renames a directory away, syncs, and takes it apart behind the acknowledgement. It once went
-/// on to that although the sync had failed: a power cut could bring the name back, and what was left of the
-/// files.
+/// Retention renames a directory away, syncs, and deletes its files after the acknowledgement.
+/// Regression: it deletes them although the sync failed, and a power cut brings back the name with only
+/// some of its files.
 #[test]
-fn what_retention_could_not_make_durable_is_not_taken_apart() {
+fn a_removal_that_is_not_durable_deletes_no_files() {
     use qstore_storage::{PowerCut, UnsyncedBytes, UnsyncedNames};
     let mut failures = 0;
     for number in 0.. {
@@ -254,7 +253,7 @@ fn what_retention_could_not_make_durable_is_not_taken_apart() {
         arm(&watched, number, io::ErrorKind::Other);
         let outcome = manager.save(Snapshot::new(2).model(model(2))).unwrap().wait(LONG);
         let has_struck = watched.count() > number;
-        // What is left over is gone then, if it is to go.
+        // By then the leftovers are deleted, if they may be deleted at all.
         let _ = manager.close(LONG);
         if outcome
             .is_ok_and(|outcome| outcome.saved().is_some_and(|saved| saved.retention.is_some()))

@@ -1,5 +1,5 @@
-//! A disk that is full, at every number of bytes: a clear error, nothing listed, earlier checkpoints
-//! whole, nothing left over, and the next save works.
+//! A disk that fills up after any number of bytes: the error is clear, nothing new is listed, earlier
+//! checkpoints stay whole, nothing is left over, and the next save works.
 
 use crate::states::Durable;
 use crate::states::{model, seed_of};
@@ -19,7 +19,7 @@ fn used(memory: &MemoryFs) -> u64 {
 }
 
 #[test]
-fn a_disk_that_is_full_at_any_byte_harms_nothing() {
+fn a_disk_that_fills_up_at_any_byte_damages_nothing() {
     for layout in [Layout::SingleFile, Layout::Directory] {
         let memory = MemoryFs::new();
         let settings = CheckpointSettings::default().layout(layout).keep_last(2).workers(1);
@@ -50,8 +50,8 @@ fn a_disk_that_is_full_at_any_byte_harms_nothing() {
     }
 }
 
-/// The estimate looks at the data: what shrinks to nothing is not refused for its size in memory, and
-/// what does not shrink is refused before a byte is written.
+/// The estimate looks at the data: highly compressible data is not refused for its size in memory, and
+/// incompressible data is refused before a byte is written.
 #[test]
 fn the_estimate_comes_before_the_first_byte() {
     let memory = MemoryFs::new();

@@ -1,5 +1,5 @@
-//! Any order of saving, loading, listing, pinning, damaging and opening anew, in both layouts, against
-//! a model that keeps the states in a map.
+//! Random sequences of saving, loading, listing, pinning, damaging and reopening, in both layouts,
+//! checked against a model that keeps the states in a map.
 
 use crate::states::Durable;
 use crate::states::{assert_same, model};
@@ -19,9 +19,9 @@ enum Step {
     },
     Pin(u64),
     Unpin(u64),
-    /// The manifest of that epoch's checkpoint is cut off.
+    /// The manifest of this epoch's checkpoint is truncated.
     Damage(u64),
-    /// Another program opens the directory, with the other layout or the same.
+    /// Another process opens the directory, with the same layout or the other one.
     Reopen(bool),
 }
 
@@ -36,7 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What is believed to be there.
+/// What the directory should contain.
 #[derive(Debug, Default)]
 struct Believed {
     saved: BTreeMap<u64, (u64, Option<f64>)>,
@@ -78,7 +78,7 @@ fn damage(memory: &MemoryFs, epoch: u64, layout: Layout) -> bool {
     true
 }
 
-/// Random histories; `QSTORE_HISTORY_CASES` asks for more than the default run has time for.
+/// The number of random histories; `QSTORE_HISTORY_CASES` sets more than the default run has time for.
 fn cases() -> u32 {
     let asked = std::env::var("QSTORE_HISTORY_CASES").ok();
     let cases = asked.and_then(|cases| cases.parse().ok()).unwrap_or(64);
@@ -89,7 +89,7 @@ fn cases() -> u32 {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
     #[test]
-    fn whatever_happens_the_directory_holds_what_it_should(
+    fn after_any_history_the_directory_matches_the_model(
         steps in prop::collection::vec(step(), 1..25),
         keep_last in 0_usize..4,
         best in 0_usize..3,
@@ -129,15 +129,15 @@ proptest! {
                     believed.pinned.retain(|pinned| *pinned != epoch);
                 }
                 Step::Damage(epoch) => {
-                    // In the layout of the next save, which then takes its place.
+                    // In the layout of the next save, which then replaces it.
                     if believed.saved.contains_key(&epoch) && damage(&memory, epoch, layout) {
                         believed.saved.remove(&epoch);
                         believed.damaged.push(epoch);
                     }
                 }
                 Step::Reopen(is_directory) => {
-                    // A damaged epoch that is saved again in the other layout leaves both behind; that
-                    // is as it should be, but more than this model keeps track of.
+                    // A damaged epoch saved again in the other layout leaves both behind. That is
+                    // correct, but more than this model tracks.
                     if believed.damaged.is_empty() {
                         layout = layout_of(is_directory);
                     }

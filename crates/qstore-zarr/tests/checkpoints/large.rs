@@ -18,7 +18,7 @@ fn a_tensor_beyond_4_gib_comes_back() {
     }
     let tensor = Tensor::new(Dtype::UInt8, [LEN], data).unwrap();
     let state = StateDict::from_iter([("w", tensor.clone()), ("b", Tensor::scalar(1_u8))]);
-    // Beside the program, which is on a real disk; /tmp may be in memory.
+    // Next to the test binary, which is on a real disk; /tmp may be in memory.
     let program = std::env::current_exe().unwrap();
     let tmp = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
     for (layout, compression) in
@@ -31,6 +31,6 @@ fn a_tensor_beyond_4_gib_comes_back() {
         println!("{layout:?}, {compression}: {saved:?}");
         assert_eq!(compression == Compression::NONE, saved.stored_bytes > LEN as u64);
         let loaded = manager.load_tensors(1, &Select::Name("model/w".into())).unwrap();
-        assert!(loaded[0].1 == tensor, "other values");
+        assert!(loaded[0].1 == tensor, "wrong values");
     }
 }

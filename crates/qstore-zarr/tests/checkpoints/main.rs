@@ -3,16 +3,16 @@
 // A file system that can be cut off, made to fail, or held at any operation.
 use qstore_storage::testing as watched;
 
-/// States for tests, random and hostile ones, and their comparison bit by bit.
+/// Random and hostile states for tests, and bit-by-bit comparison.
 mod states;
 
 /// Save, load, list, info, overwrite, retention, foreign files, settings.
 mod everyday;
 
-/// Names that try to get out.
+/// Names that try to escape the directory.
 mod names;
 
-/// What a random state is when it comes back.
+/// Random states come back exactly as they were saved.
 mod round_trip;
 
 /// Power cuts and kills before every storage operation.
@@ -21,35 +21,35 @@ mod crash;
 /// Every storage operation fails once.
 mod faults;
 
-/// Every bit of a checkpoint changed, every length cut, files exchanged.
+/// Every bit of a checkpoint flipped, every length truncated, files swapped.
 mod damage;
 
-/// Saves that come too fast, background failures, panics, closing.
+/// Saves in quick succession, background failures, panics, closing.
 mod background;
 
 /// Several managers on one directory.
-mod neighbours;
+mod neighbors;
 
 /// Partial loads, directories replaced while they are read, pins and the best.
 mod partial;
 
-/// Pins, and power cuts behind them.
+/// Pins, and power cuts right after them.
 mod pins;
 
-/// Every store behind the seam.
+/// The conformance kit, on every store.
 mod stores;
 
-/// A full disk, at every number of bytes.
+/// A disk that fills up at every byte count.
 mod full;
 
-/// Tensors that checkpoints share.
+/// Tensors shared between checkpoints.
 mod shared;
 
-/// Several workers that write one directory.
+/// Several workers writing one directory.
 mod crowd;
 
-/// Any order of anything, against a model.
+/// Random sequences of operations, checked against a model.
 mod histories;
 
-/// More than 4 GiB, on request.
+/// More than 4 GiB, only on request.
 mod large;

@@ -1,5 +1,5 @@
-//! Hostile names: whatever a key holds, the checkpoint stays one file inside its directory, and the
-//! key comes back.
+//! Hostile names: whatever a key contains, the checkpoint stays one file inside its directory, and the
+//! key comes back unchanged.
 
 use crate::states::{assert_same, model};
 use qstore_schema::{StateDict, Tensor};

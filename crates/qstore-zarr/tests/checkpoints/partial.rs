@@ -1,4 +1,4 @@
-//! Some of a checkpoint's tensors, a directory that is replaced while it is read, pins, the best.
+//! Loading some tensors of a checkpoint, directories replaced while they are read, pins, the best.
 
 use crate::states::Durable;
 use crate::states::{assert_same, model, optimizer, seed_of};
@@ -23,7 +23,7 @@ fn open(storage: Arc<dyn FileSystem>, settings: CheckpointSettings) -> Checkpoin
 }
 
 #[test]
-fn what_is_not_asked_for_is_not_read() {
+fn only_the_requested_tensors_are_read() {
     for layout in LAYOUTS {
         let memory = MemoryFs::new();
         let settings = CheckpointSettings::default().layout(layout).chunk_bytes(64);
@@ -72,7 +72,7 @@ fn what_is_not_asked_for_is_not_read() {
 }
 
 #[test]
-fn reading_needs_no_right_to_write_and_no_directory_is_made() {
+fn reading_needs_no_write_permission_and_creates_no_directory() {
     let watched = Watched::new(&MemoryFs::new());
     assert!(Checkpoints::open_in(watched.shared(), "/c").is_err());
     let manager = open(watched.shared(), CheckpointSettings::default().layout(LAYOUTS[1]));
@@ -89,10 +89,10 @@ fn reading_needs_no_right_to_write_and_no_directory_is_made() {
     watched.set(|_, _, _| Ok(()));
 }
 
-/// A neighbour saves the epoch again, or removes it, between any two operations of a load: the load
-/// gives the old state or the new one, or says that there is none; never a mixture, never "damaged".
+/// A neighbor saves the epoch again, or removes it, between any two operations of a load: the load returns
+/// the old state or the new one, or reports that there is none; never a mixture, never "damaged".
 #[test]
-fn a_directory_that_is_replaced_while_it_is_read_is_read_anew() {
+fn a_directory_replaced_while_it_is_read_is_read_again() {
     for removes in [false, true] {
         for number in 0.. {
             let memory = MemoryFs::new();
@@ -169,7 +169,7 @@ fn the_best_the_pinned_and_every_tenth_stay() {
     }
 }
 
-/// What has the name of a directory checkpoint and is none is not replaced by one.
+/// A directory with the name of a checkpoint, but not written by Q-Store, is not replaced by one.
 #[test]
 fn a_foreign_directory_is_never_replaced() {
     let memory = MemoryFs::new();
@@ -188,7 +188,7 @@ fn a_foreign_directory_is_never_replaced() {
 }
 
 #[test]
-fn a_link_in_a_directory_is_not_followed() {
+fn a_symbolic_link_in_a_directory_is_not_followed() {
     let tmp = tempfile::tempdir().unwrap();
     let settings = CheckpointSettings::default().layout(LAYOUTS[1]);
     let manager = CheckpointManager::open(tmp.path(), settings).unwrap();
@@ -207,5 +207,5 @@ fn a_link_in_a_directory_is_not_followed() {
     }
     let loaded = manager.load(1).unwrap();
     assert_same(loaded.model().unwrap(), &model(1));
-    assert!(root.join("zarr.json").exists(), "the directory is a group");
+    assert!(root.join("zarr.json").exists(), "the directory is a Zarr group");
 }

@@ -1,4 +1,4 @@
-//! A pin that was set, or taken away, survives a power cut: retention goes by it in the next process.
+//! Setting or removing a pin survives a power cut: retention in the next process respects it.
 
 use crate::states::Durable;
 use crate::states::model;
@@ -17,7 +17,7 @@ fn save(manager: &CheckpointManager, epoch: u64) {
 }
 
 #[test]
-fn a_pin_and_its_end_survive_a_power_cut() {
+fn pinning_and_unpinning_survive_a_power_cut() {
     let memory = MemoryFs::new();
     let manager = open(&memory);
     save(&manager, 1);
@@ -25,10 +25,10 @@ fn a_pin_and_its_end_survive_a_power_cut() {
     let cut = memory.power_cut();
     let after = open(&cut);
     save(&after, 2);
-    assert_eq!(after.list_checkpoints().unwrap(), [1, 2], "what is pinned stays");
+    assert_eq!(after.list_checkpoints().unwrap(), [1, 2], "a pinned checkpoint stays");
 
     after.unpin(1).unwrap();
     let after = open(&cut.power_cut());
     save(&after, 3);
-    assert_eq!(after.list_checkpoints().unwrap(), [3], "and goes when it is not any more");
+    assert_eq!(after.list_checkpoints().unwrap(), [3], "an unpinned one is removed");
 }

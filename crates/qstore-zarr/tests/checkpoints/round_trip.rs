@@ -1,4 +1,4 @@
-//! What a random state is when it comes back: the same, bit for bit, in order, with its kinds.
+//! A random state comes back bit for bit, in the same order, with the same types.
 
 use crate::states::Durable;
 use crate::states::{any_state, assert_same};
@@ -18,7 +18,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
-    fn any_state_comes_back_as_it_was(
+    fn any_state_comes_back_unchanged(
         model in any_state(true),
         optimizer in prop::option::of(any_state(true)),
         metadata in any_state(false),
@@ -62,7 +62,7 @@ fn the_number_of_workers_does_not_change_the_bytes() {
         let manager = CheckpointManager::open_in(storage, Path::new("/c"), settings).unwrap();
         manager.save(Snapshot::new(1).model(model.clone())).unwrap().durable();
         let mut bytes = read_all(&memory, Path::new("/c/epoch_0001.zarr.zip")).unwrap();
-        // The chunks come first; what follows tells the time.
+        // The chunks come first; what follows contains the time.
         bytes.truncate(40_000);
         bytes
     });

@@ -1,4 +1,4 @@
-//! Deduplication: what has not changed is linked, verified all the same, and outlives what it came
+//! Deduplication: unchanged chunks are linked, are still verified, and outlive the checkpoint they came
 //! from.
 
 use crate::states::Durable;
@@ -41,7 +41,7 @@ fn save(manager: &CheckpointManager, epoch: u64, seed: u8) -> Saved {
 }
 
 #[test]
-fn what_stays_is_linked_and_outlives_what_it_came_from() {
+fn unchanged_tensors_are_linked_and_outlive_their_first_checkpoint() {
     let memory = MemoryFs::new();
     let manager = open(Arc::new(memory.clone()), settings().keep_last(2));
     assert_eq!(save(&manager, 1, 1).linked_bytes, 0);
@@ -61,7 +61,7 @@ fn what_stays_is_linked_and_outlives_what_it_came_from() {
 }
 
 #[test]
-fn another_way_to_cut_or_compress_is_written_anew() {
+fn other_chunking_or_compression_is_written_again() {
     let memory = MemoryFs::new();
     let with = |settings| open(Arc::new(memory.clone()), settings);
     save(&with(settings()), 1, 1);
@@ -69,7 +69,7 @@ fn another_way_to_cut_or_compress_is_written_anew() {
     let plain = settings().chunk_bytes(512).compression(Compression::NONE);
     assert_eq!(save(&with(plain.clone()), 3, 1).linked_bytes, 0);
     assert!(save(&with(plain.clone()), 4, 1).linked_bytes > 1_600);
-    // The same bytes as another type.
+    // The same bytes with another element type.
     let numbers = state(1).tensor("head").unwrap().data().clone();
     let other = Tensor::new(qstore_schema::Dtype::Int32, [200], numbers).unwrap();
     let manager = with(plain);
@@ -82,7 +82,7 @@ fn another_way_to_cut_or_compress_is_written_anew() {
 }
 
 #[test]
-fn damage_is_not_handed_on() {
+fn a_damaged_chunk_is_not_linked() {
     let memory = MemoryFs::new();
     let manager = open(Arc::new(memory.clone()), settings());
     save(&manager, 1, 1);
@@ -98,10 +98,10 @@ fn damage_is_not_handed_on() {
     assert!(save(&manager, 3, 1).linked_bytes > whole.linked_bytes);
 }
 
-/// A link that fails, or a neighbour who removes the previous checkpoint meanwhile, costs nothing but
-/// the writing.
+/// If a link fails, or a neighbor removes the previous checkpoint meanwhile, the chunks are written
+/// instead.
 #[test]
-fn where_nothing_can_be_linked_everything_is_written() {
+fn everything_that_cannot_be_linked_is_written() {
     let watched = Watched::new(&MemoryFs::new());
     let manager = open(watched.shared(), settings());
     save(&manager, 1, 1);

@@ -1,4 +1,4 @@
-//! States for tests, and their comparison bit by bit.
+//! States for tests, and bit-by-bit comparison.
 
 use proptest::prelude::*;
 use qstore_schema::{Dtype, Key, State, StateDict, Tensor};
@@ -105,7 +105,7 @@ fn key() -> impl Strategy<Value = Key> {
     ]
 }
 
-/// Any state of that depth.
+/// Any state, up to four levels deep.
 pub(crate) fn any_state(with_tensors: bool) -> impl Strategy<Value = StateDict> {
     let scalar = prop_oneof![
         Just(State::Null),

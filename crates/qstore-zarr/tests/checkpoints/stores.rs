@@ -1,4 +1,4 @@
-//! The seam's conformance kit, on every store there is, and that nothing in it blocks.
+//! The conformance kit of `CheckpointStore`, run on every store; and a poll never blocks.
 
 use crate::watched::{Gate, Watched};
 use qstore_checkpoint::store::conformance;
@@ -51,7 +51,7 @@ fn every_store_conforms() {
 }
 
 #[test]
-fn the_memory_keeps_what_its_policy_says() {
+fn a_memory_store_follows_its_retention_policy() {
     let store = MemoryStore::with_retention(Policy::keep_last(1).best(1, "loss", Goal::Lowest));
     let save = |epoch: u64, loss: f64| {
         let metadata = StateDict::from_iter([("loss", loss)]);
@@ -62,7 +62,7 @@ fn the_memory_keeps_what_its_policy_says() {
     assert_eq!(block_on(store.list_checkpoints()).unwrap(), [1, 3]);
 }
 
-/// A third save under `Busy::Wait` waits for room; the thread that polls it does not.
+/// A third save under `Busy::Wait` waits for its turn; the thread that polls it does not.
 #[test]
 fn a_poll_never_waits() {
     let watched = Watched::new(&MemoryFs::new());
@@ -82,7 +82,7 @@ fn a_poll_never_waits() {
         (1..=4).map(|epoch| store.save(Snapshot::new(epoch).model(model()))).collect();
     let waker = Waker::noop();
     for save in &mut saves {
-        // Were one of these to wait, nobody would ever open the gate.
+        // If one of these waited, nothing would ever open the gate.
         assert!(save.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
     }
     gate.open();

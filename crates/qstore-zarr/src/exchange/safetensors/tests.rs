@@ -1,4 +1,4 @@
-//! There and back, files of others, and files that lie.
+//! Round trips, files from other writers, and malformed files.
 
 use super::*;
 use qstore_storage::{MemoryFs, read_all};
@@ -10,7 +10,7 @@ fn optimizer() -> StateDict {
     let mut state = StateDict::from_iter([("state", StateDict::from_iter([(0_i64, moments)]))]);
     let group = StateDict::from_iter([("lr", State::from(1e-3)), ("fused", State::Null)]);
     state.insert("param_groups", vec![State::from(group)]);
-    // Two tensors that want the same name.
+    // Two tensors that would get the same name.
     state.insert("a.b", Tensor::scalar(1_u8));
     state.insert("a", StateDict::from_iter([("b", Tensor::scalar(2_u8))]));
     state
@@ -87,10 +87,10 @@ fn a_file_that_lies_or_was_cut_is_refused() {
     let entry =
         |offsets: &str| format!(r#"{{"a":{{"dtype":"U8","shape":[2],"data_offsets":{offsets}}}}}"#);
     for (offsets, reason) in [
-        ("[0,3]", "the file has 2"),
+        ("[0,3]", "the file has 2 bytes"),
         ("[1,2]", "does not begin"),
         ("[2,0]", "does not begin"),
-        ("[0,18446744073709551615]", "the file has 2"),
+        ("[0,18446744073709551615]", "the file has 2 bytes"),
         ("[0]", "`a`"),
     ] {
         let said = refuse(&of_header(&entry(offsets), &[1, 2]));

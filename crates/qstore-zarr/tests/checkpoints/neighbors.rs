@@ -1,5 +1,5 @@
-//! Several managers on one directory, in threads and in turns: nobody takes the other's files, save
-//! numbers are given once, and every acknowledged save is there.
+//! Several managers on one directory, concurrently and in turns: no manager removes another's files, save
+//! numbers are unique, and every acknowledged save is present.
 
 use crate::states::Durable;
 use crate::states::{model, seed_of};
@@ -25,7 +25,7 @@ fn two_managers_share_a_directory() {
     let save_all = |writer: u64| {
         let mut numbers = Vec::new();
         for turn in 0..turns {
-            let manager = open(); // which collects leftovers, while the other one writes
+            let manager = open(); // collects leftovers while the other one writes
             let epoch = turn * 2 + writer;
             let saved = manager.save(Snapshot::new(epoch).model(model(epoch))).unwrap().durable();
             numbers.push(saved.save_seq);
@@ -49,7 +49,7 @@ fn two_managers_share_a_directory() {
 }
 
 #[test]
-fn a_file_that_is_being_written_is_nobodys_leftover() {
+fn a_file_being_written_is_not_taken_for_a_leftover() {
     let memory = MemoryFs::new();
     let watched = Watched::new(&memory);
     let settings = CheckpointSettings::default();
@@ -65,22 +65,21 @@ fn a_file_that_is_being_written_is_nobodys_leftover() {
     });
     let ticket = manager.save(Snapshot::new(1).model(model(1))).unwrap();
     gate.wait_for_somebody();
-    // The neighbour opens the directory while the file is complete but for its name. It does not
-    // save: the first one holds the directory's lock by now.
-    let neighbour =
-        CheckpointManager::open_in(Arc::new(memory), Path::new("/c"), settings).unwrap();
-    assert_eq!(neighbour.list_checkpoints().unwrap(), [0_u64; 0]);
+    // The neighbor opens the directory while the file is complete except for its name. It does not
+    // save: by now the first manager holds the directory's lock.
+    let neighbor = CheckpointManager::open_in(Arc::new(memory), Path::new("/c"), settings).unwrap();
+    assert_eq!(neighbor.list_checkpoints().unwrap(), [0_u64; 0]);
     gate.open();
     ticket.durable();
-    assert_eq!(neighbour.list_checkpoints().unwrap(), [1]);
-    neighbour.save(Snapshot::new(2).model(model(2))).unwrap().durable();
+    assert_eq!(neighbor.list_checkpoints().unwrap(), [1]);
+    neighbor.save(Snapshot::new(2).model(model(2))).unwrap().durable();
     assert_eq!(manager.latest_checkpoint().unwrap(), Some(2));
 }
 
-/// A neighbour saves the next epoch, and its retention removes the one that was just listed. The newest
-/// was in no listing then, and "there is no checkpoint at all" would have made a run start over.
+/// A neighbor saves the next epoch, and its retention removes the one that was just listed. The newest is
+/// not in that listing; reporting "there is no checkpoint" would make a run start over.
 #[test]
-fn a_checkpoint_that_gives_way_to_a_newer_one_is_not_the_end_of_all() {
+fn a_checkpoint_replaced_while_loading_leads_to_the_newer_one() {
     for (opened_before, loads) in [(0, false), (0, true), (1, true)] {
         let memory = MemoryFs::new();
         let settings = CheckpointSettings::default().keep_last(1);
@@ -105,7 +104,7 @@ fn a_checkpoint_that_gives_way_to_a_newer_one_is_not_the_end_of_all() {
             Ok(())
         });
         if loads {
-            let latest = reader.load_latest().unwrap().expect("there is always one");
+            let latest = reader.load_latest().unwrap().expect("there is always a checkpoint");
             assert_eq!(seed_of(latest.checkpoint.model().unwrap()), 2);
         } else {
             assert_eq!(reader.latest_checkpoint().unwrap(), Some(2));
