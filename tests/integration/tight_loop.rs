@@ -31,10 +31,13 @@ impl Counted {
         let mut counted = Self::default();
         while counted.dropped < 1_000 && counted.logged() < ROWS_MAX {
             for _ in 0..10_000 {
-                let logged = log(counted.logged() as i64)?;
-                let counter =
-                    if logged.is_accepted() { &mut counted.accepted } else { &mut counted.dropped };
-                *counter += 1;
+                let outcome = log(counted.logged() as i64)?;
+                let tally = if outcome.is_accepted() {
+                    &mut counted.accepted
+                } else {
+                    &mut counted.dropped
+                };
+                *tally += 1;
             }
         }
         Ok(counted)

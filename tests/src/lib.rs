@@ -4,7 +4,8 @@
 //! |---|---|
 //! | let a file system fail, hang, lie or lose power | [`qstore_storage::testing`] |
 //! | check a `FileSystem` of your own | [`qstore::storage::conformance`] |
-//! | check a `CheckpointStore` of your own | [`qstore::zarr::conformance`] |
+//! | check a `CheckpointStore` of your own | [`qstore_checkpoint::store::conformance`] |
+//! | check a `Repository` of your own | [`qstore_checkpoint::repository::conformance`] |
 //! | run a small workload that flushes, merges, saves, overwrites and removes | [`metrics_run`], [`checkpoint_run`] |
 //! | pass untrusted bytes to everything that reads | [`malformed`] |
 //! | read what earlier versions have written | [`golden`] |

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_ran_out_of_something_is_told_apart_from_a_bad_file() {
+    fn an_exhausted_process_is_distinguished_from_a_bad_file() {
         for errno in [Errno::NOMEM, Errno::MFILE, Errno::NFILE] {
             assert!(failed(Operation::Open, errno).is_exhausted(), "{errno}");
         }

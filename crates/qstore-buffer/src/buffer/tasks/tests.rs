@@ -131,7 +131,7 @@ fn tasks_and_threads_share_the_items() {
     });
 }
 
-/// An executor that drops a task in `wake`, as one that was cancelled. With a queue that calls wakers under
+/// An executor that drops a task in `wake`, as one that was canceled. With a queue that calls wakers under
 /// its lock, the dropped task would lock it again (docs/decisions/0040-own-wait-queue.md).
 #[test]
 fn a_waker_may_drop_the_task_that_it_wakes() {
