@@ -8,7 +8,7 @@
 //! | decide which checkpoints are kept, and explain why | [`retention::plan`], a pure function |
 //! | store bytes somewhere else: a bucket, a map | the trait [`Repository`](repository::Repository) |
 //! | store whole states somewhere else | the trait [`CheckpointStore`] |
-//! | test either | [`repository::conformance`], [`store::conformance`] (feature `testing`) |
+//! | test either of them | `repository::conformance`, `store::conformance` (feature `testing`) |
 //!
 //! There are two traits to implement, at two levels. A [`Repository`](repository::Repository) stores
 //! bytes under names and knows no format; `qstore-zarr` saves and loads through it. A
@@ -42,8 +42,8 @@
 //! ```
 //!
 //! # Features
-//! `testing`: the conformance kits, and [`Faulty`](repository::Faulty), a repository whose requests
-//! fail on demand. Disabled by default.
+//! `testing`: the conformance kits, and `repository::Faulty`, a repository whose requests fail on
+//! demand. Disabled by default.
 
 #![forbid(unsafe_code)]
 

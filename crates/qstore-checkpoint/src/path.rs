@@ -154,7 +154,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn keys_become_names_that_stay_inside() {
+    fn keys_become_names_that_cannot_escape() {
         let check = |key: &str, name: &str| assert_eq!(encode(key), name);
         check("layer.0.weight", "layer.0.weight");
         check("a/b", "a%2Fb");

@@ -103,7 +103,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_pattern_matches_what_it_is_documented_to() {
+    fn patterns_match_as_documented() {
         let check = |glob: &str, path: &str, expected: bool| {
             assert_eq!(Select::Glob(glob.into()).matches(path), expected, "{glob} {path}");
         };
@@ -146,7 +146,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
         #[test]
-        fn patterns_match_as_an_exhaustive_search_does(
+        fn patterns_match_like_an_exhaustive_search(
             glob in "[ab/*?]{0,8}", path in "[ab/]{0,10}",
         ) {
             let found = Select::Glob(glob.clone()).matches(&path);

@@ -220,7 +220,7 @@ mod tests {
     use qstore_schema::Tensor;
 
     #[test]
-    fn a_part_that_is_set_again_is_replaced_in_its_place() {
+    fn a_part_set_again_is_replaced_and_keeps_its_position() {
         let state = |value: i64| StateDict::from_iter([("x", value)]);
         let snapshot = Snapshot::new(1).model(state(1)).part("rng", state(2)).model(state(3));
         let parts: Vec<_> = snapshot.parts.iter().collect();
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_saved_is_refused_with_its_place() {
+    fn errors_name_what_cannot_be_saved() {
         let tensor = || StateDict::from_iter([("w", Tensor::scalar(1_u8))]);
         assert!(Snapshot::new(0).part("metadata", tensor()).check().is_ok());
         let error = Snapshot::new(0).metadata(tensor()).check().unwrap_err();
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_attempt_of_a_part_is_the_snapshots_own() {
+    fn a_part_has_the_attempt_of_its_snapshot() {
         let attempt = |name: &str| Attempt::new(name).unwrap();
         let rank = Rank::new(0, 2).unwrap();
         let snapshot = Snapshot::new(1).rank(attempt("a"), rank).attempt(attempt("b"));

@@ -17,8 +17,7 @@ use qstore_checkpoint::repository::{FileDraft, FileSource, Repository};
 use qstore_checkpoint::{Damage, LoadError, SaveError};
 use std::collections::HashMap;
 
-/// The most bytes that are read at once on the word of the archive: its directory, its manifest, its
-/// metadata.
+/// The largest directory, manifest or metadata document that is read into memory.
 pub(crate) const DOCUMENT_MAX: u64 = 1 << 30;
 
 /// Appends entries to a file draft.

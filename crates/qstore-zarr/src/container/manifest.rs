@@ -1,4 +1,4 @@
-//! The list of contents: the last entry of a checkpoint, and the proof that it is whole.
+//! The manifest: the last entry of a checkpoint, which lists all others and proves that it is whole.
 //!
 //! ```json
 //! {"format":"qstore-checkpoint","version":2,"number":3,"save_seq":17,

@@ -1,4 +1,4 @@
-//! Reading a tree of entries by its manifest: a Zarr hierarchy with the manifest beside it.
+//! Reading a tree of entries by its manifest: a Zarr hierarchy with the manifest at its root.
 //!
 //! Entries are opened by name, so a tree can be replaced while it is read. A reader that finds damage
 //! checks [`Tree::is_replaced`] before reporting it. Names cannot escape the tree.

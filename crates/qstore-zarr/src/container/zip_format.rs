@@ -227,7 +227,7 @@ mod tests {
 
     // Offsets beyond 4 GiB without writing 4 GiB, because the records do not depend on a file.
     #[test]
-    fn far_entries_are_written_and_read_as_zip64() {
+    fn entries_beyond_4_gib_are_written_and_read_as_zip64() {
         let mut entries = Vec::new();
         let mut directory = Vec::new();
         let mut header_offset = 0;

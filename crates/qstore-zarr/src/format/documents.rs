@@ -68,7 +68,7 @@ mod tests {
     use qstore_settings::Compression;
 
     #[test]
-    fn arrays_of_a_kind_share_a_text_and_others_do_not() {
+    fn arrays_of_the_same_kind_share_one_document() {
         let mut documents = Documents::default();
         let mut of = |dtype, shape: &[usize], codec| {
             let grid = Grid::new(shape, 4, 1 << 20).unwrap();

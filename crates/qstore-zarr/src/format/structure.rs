@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bit_of_a_float_is_kept() {
+    fn every_bit_of_a_float_is_preserved() {
         let numbers = [f64::NAN, f64::from_bits(0x7ff8_dead_beef_0001), -0.0, f64::NEG_INFINITY];
         for number in numbers {
             let state = StateDict::from_iter([("x", number)]);

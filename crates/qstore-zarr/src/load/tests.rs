@@ -83,14 +83,14 @@ fn check(pointer: &str, value: &Value, reason: &str) {
 }
 
 #[test]
-fn a_rewritten_checkpoint_without_a_lie_is_read() {
+fn a_rewritten_but_unchanged_checkpoint_is_read() {
     let dir = saved();
     rewrite(&dir, |_| {});
     assert_eq!(load_checkpoint(&dir, NUMBER, 2).unwrap().model().unwrap().tensor_bytes(), 400);
 }
 
 #[test]
-fn shapes_and_chunks_that_cannot_be_are_refused() {
+fn impossible_shapes_and_chunks_are_refused() {
     let shape = format!("{ARRAY}/shape");
     check(&shape, &json!([1_u64 << 62, 10]), "not contiguous, or too large");
     check(&shape, &json!([1_000_000_000, 10]), "`model/w/c/1/0` of tensor `model/w` is missing");
@@ -107,7 +107,7 @@ fn shapes_and_chunks_that_cannot_be_are_refused() {
 
 /// Shape and chunks are consistent, but a chunk of a few bytes would be one of 640 MB, or of 40 TB.
 #[test]
-fn an_array_that_cannot_be_in_its_bytes_or_in_memory_is_refused() {
+fn an_array_too_large_for_its_bytes_or_for_memory_is_refused() {
     let grown = |rows: usize| {
         let dir = saved();
         rewrite(&dir, |entries| {
@@ -125,7 +125,7 @@ fn an_array_that_cannot_be_in_its_bytes_or_in_memory_is_refused() {
 }
 
 #[test]
-fn types_and_codecs_that_are_not_ours_are_refused() {
+fn unsupported_types_and_codecs_are_refused() {
     let array = |field: &str| format!("{ARRAY}/{field}");
     check(&array("data_type"), &json!("string"), "is malformed");
     check(&array("data_type"), &json!("float64"), "does not have the length of a chunk");
@@ -140,7 +140,7 @@ fn types_and_codecs_that_are_not_ours_are_refused() {
 }
 
 #[test]
-fn structures_that_lie_are_refused() {
+fn inconsistent_structures_are_refused() {
     let model = format!("{ROOT}/parts/0/tree");
     let leaf = json!({"tensor": "model/w"});
     check(
@@ -165,7 +165,7 @@ fn structures_that_lie_are_refused() {
 }
 
 #[test]
-fn a_root_that_is_not_json_is_refused_however_deep_it_is() {
+fn a_root_that_is_not_json_or_nested_too_deeply_is_refused() {
     for root in [Vec::new(), b"{}".to_vec(), vec![b'['; 1 << 20], vec![0xff; 100]] {
         let dir = saved();
         rewrite(&dir, |entries| entries.last_mut().unwrap().1.clone_from(&root));
@@ -175,7 +175,7 @@ fn a_root_that_is_not_json_is_refused_however_deep_it_is() {
 
 // The manifest does not list the missing chunk either, as if both had been forged.
 #[test]
-fn a_chunk_that_is_gone_is_an_error_never_zeros() {
+fn a_missing_chunk_is_an_error_and_never_zeros() {
     let dir = saved();
     rewrite(&dir, |entries| entries.retain(|(name, _)| !name.contains("/c/")));
     assert!(refusal(&dir).contains("entry `model/w/c/0/0` of tensor `model/w` is missing"));

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_error_ends_the_work_wherever_it_comes_from() {
+    fn the_first_error_ends_the_work_whichever_side_it_comes_from() {
         for workers in [1, 3] {
             let made = AtomicUsize::new(0);
             let produce = |index| {

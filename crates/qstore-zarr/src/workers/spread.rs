@@ -83,6 +83,7 @@ mod tests {
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Barrier;
+    use std::time::Duration;
 
     #[test]
     fn every_task_runs_once_and_results_are_in_order() {
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_errors_the_first_is_returned() {
+    fn the_error_of_the_first_failing_item_is_returned() {
         for _ in 0..200 {
             let run = |(): &mut (), index: usize| if index >= 30 { Err(index) } else { Ok(()) };
             assert_eq!(spread(3, (0..100).collect(), || (), run), Err(30));
@@ -124,7 +125,13 @@ mod tests {
                 let run = |(): &mut (), index: usize| {
                     calls.fetch_add(1, Relaxed);
                     assert!(!(panics && index == 40), "on purpose");
-                    if index == 40 { Err("bad") } else { Ok(()) }
+                    if index == 40 {
+                        return Err("bad");
+                    }
+                    if index > 40 {
+                        std::thread::sleep(Duration::from_millis(1)); // a task takes a while
+                    }
+                    Ok(())
                 };
                 let items: Vec<usize> = (0..100_000).collect();
                 let outcome = catch_unwind(AssertUnwindSafe(|| spread(workers, items, || (), run)));

@@ -42,7 +42,7 @@ fn of_header(header: &str, data: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_state_comes_back_as_it_was_and_is_durable() {
+fn a_state_round_trips_and_is_durable() {
     for state in [StateDict::new(), optimizer(), all_dtypes()] {
         let memory = MemoryFs::new();
         let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
@@ -55,7 +55,7 @@ fn a_state_comes_back_as_it_was_and_is_durable() {
 }
 
 #[test]
-fn what_the_format_does_not_have_is_refused() {
+fn tensors_the_format_does_not_support_are_refused() {
     let storage: Arc<dyn FileSystem> = Arc::new(MemoryFs::new());
     let export = |state: StateDict| export_safetensors_in(&storage, PATH, &state).unwrap_err();
     let complex = StateDict::from_iter([("z", Tensor::scalar([1.0_f64, 2.0]))]);
@@ -66,7 +66,7 @@ fn what_the_format_does_not_have_is_refused() {
 }
 
 #[test]
-fn a_file_of_somebody_else_is_a_flat_state_in_its_own_order() {
+fn a_file_from_another_writer_becomes_a_flat_state_in_file_order() {
     let header = r#"{"b":{"dtype":"U8","shape":[2],"data_offsets":[4,6]},
         "a.w":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"__metadata__":{"format":"pt"}}  "#;
     let memory = file(&of_header(header, &[0, 0, 128, 63, 7, 8]));
@@ -78,7 +78,7 @@ fn a_file_of_somebody_else_is_a_flat_state_in_its_own_order() {
 }
 
 #[test]
-fn a_file_that_lies_or_was_cut_is_refused() {
+fn a_malformed_or_truncated_file_is_refused() {
     let refuse = |bytes: &[u8]| {
         let error = import_safetensors_in(&file(bytes), PATH).unwrap_err();
         assert!(error.damage().is_some(), "{error}");
