@@ -129,7 +129,8 @@ mod tests {
                         return Err("bad");
                     }
                     if index > 40 {
-                        std::thread::sleep(Duration::from_millis(1)); // a task takes a while
+                        // sleep: a task that takes a while, so that what is skipped is seen.
+                        std::thread::sleep(Duration::from_millis(1));
                     }
                     Ok(())
                 };
