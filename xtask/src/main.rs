@@ -9,6 +9,8 @@ mod ci;
 mod demo;
 mod error;
 mod help;
+#[cfg(test)]
+mod known_tests;
 mod mutants;
 mod process;
 mod python;

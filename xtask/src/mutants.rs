@@ -118,6 +118,7 @@ fn options(mut arguments: lexopt::Parser) -> Result<Options> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::known_tests::KnownTests;
     use std::collections::HashSet;
 
     #[test]
@@ -126,6 +127,16 @@ mod tests {
         assert_eq!(names.len(), all().len());
         for Mutant { name, edits, tests, .. } in all() {
             assert!(!edits.is_empty() && !tests.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_tests_of_every_mutant_exist() {
+        let known = KnownTests::read(&Workspace::locate());
+        for Mutant { name, tests, .. } in all() {
+            for tests in *tests {
+                assert_eq!(known.missing(tests.filter), None, "{name}: {}", tests.filter);
+            }
         }
     }
 

@@ -73,6 +73,7 @@ pub(super) const ROWS: &[Row] = &[
             Part::Tests(tests("integration", "faults::a_burst")),
             Part::Tests(tests("checkpoints", "faults::")),
             Part::Tests(tests("checkpoints", "full::")),
+            Part::Tests(tests("qstore_checkpoint", "conformance::")),
             Part::OnSmallDisk(tests("integration", "full_disk::")),
         ],
     },
@@ -88,7 +89,7 @@ pub(super) const ROWS: &[Row] = &[
             Part::Program("kills"),
             with(tests("integration", "kill_log::a_writer"), KILLS),
             with(tests("integration", "checkpoint_kill::kills"), KILLS),
-            Part::Tests(tests("integration", "kill::ten_kills")),
+            Part::Tests(tests("integration", "kill::ten_random_kills")),
         ],
     },
     Row {
@@ -131,7 +132,7 @@ pub(super) const ROWS: &[Row] = &[
         title: "retention against a model",
         parts: &[
             with(
-                tests("qstore_zarr", "retention::tests::what_a_rule"),
+                tests("qstore_checkpoint", "retention::tests::a_checkpoint_is_kept"),
                 Knobs {
                     quick: &[("QSTORE_RETENTION_CASES", "20000")],
                     full: &[("QSTORE_RETENTION_CASES", "100000")],
@@ -192,6 +193,9 @@ pub(super) const ROWS: &[Row] = &[
             Part::Tests(tests("integration", "arrow2::")),
             Part::Tests(tests("integration", "checkpoint_dtypes::")),
             Part::Tests(tests("integration", "checkpoint_foreign::")),
+            Part::Tests(tests("integration", "checkpoint_parts::")),
+            Part::Tests(tests("integration", "follow::a_")),
+            Part::Tests(tests("integration", "second_process::a_second")),
             Part::Tests(tests("integration", "demo_run::")),
         ],
     },
@@ -201,3 +205,22 @@ pub(super) const ROWS: &[Row] = &[
         parts: &[Part::Program("limits")],
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::known_tests::KnownTests;
+    use crate::workspace::Workspace;
+
+    #[test]
+    fn every_row_runs_tests_that_exist() {
+        let known = KnownTests::read(&Workspace::locate());
+        for Row { id, parts, .. } in ROWS {
+            for part in *parts {
+                if let Part::Tests(tests) | Part::OnSmallDisk(tests) = part {
+                    assert_eq!(known.missing(tests.filter), None, "{id}: {}", tests.filter);
+                }
+            }
+        }
+    }
+}
