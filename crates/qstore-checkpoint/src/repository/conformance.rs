@@ -333,6 +333,6 @@ mod tests {
         let cuts = [check_power_cuts(memory), check_power_cuts(local)];
         assert!(faults.iter().all(|cases| *cases > 40), "{faults:?}");
         assert!(cuts[0] > 15 && cuts[1] > 30, "{cuts:?}");
-        println!("{} cases", faults.iter().chain(&cuts).sum::<usize>());
+        println!("{} cases", faults.iter().chain(&cuts).sum::<u64>());
     }
 }
