@@ -76,7 +76,6 @@ pub(crate) fn save_checkpoint(
             Err(source) => saved.retention = Some(RetentionError::new(source)),
         }
     }
-    // mutant: save_without_the_directory_lock
     drop(exclusion);
     saved.duration = started.elapsed();
     Ok((saved, leftovers))

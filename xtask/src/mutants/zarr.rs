@@ -33,7 +33,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "save_without_the_directory_lock",
-        edits: &[Delete, Delete],
+        edits: &[Replace(
+            "repository.exclude()?",
+            "qstore_checkpoint::repository::Exclusion::Held(Box::new(()))",
+        )],
         danger: "two savers get one number, and retention removes what it does not know",
         tests: &[Tests::of("qstore-zarr", "checkpoints", "neighbors::")],
     },
@@ -41,13 +44,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "manifest_may_list_less_than_there_is",
         edits: &[Replace("manifest.entries().count()", "usize::MAX")],
         danger: "a checkpoint whose manifest was written first counts as whole",
-        tests: &[Tests::lib("qstore-zarr", "container::manifest::")],
+        tests: &[Tests::lib("qstore-zarr", "container::sealed::")],
     },
     Mutant {
         name: "manifest_may_list_more_than_there_is",
         edits: &[Replace("Damage::Missing { entry: name.into() }", "continue")],
         danger: "a checkpoint that lacks chunks is listed",
-        tests: &[Tests::lib("qstore-zarr", "container::manifest::")],
+        tests: &[Tests::lib("qstore-zarr", "container::sealed::")],
     },
     Mutant {
         name: "manifest_seal_not_compared",
