@@ -99,13 +99,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "error_of_the_companion_ignored",
-        edits: &[Rewrite("Some(Ok(_)) => Ok(Ok(())),")],
+        edits: &[Rewrite("Some(Outcome::Failed(_)) => Ok(None),")],
         danger: "a flush that failed is acknowledged",
         tests: OF_THE_DRAIN,
     },
     Mutant {
         name: "panic_of_the_companion_ignored",
-        edits: &[Rewrite("Some(Err(_)) => Ok(Ok(())),")],
+        edits: &[Rewrite("Some(Outcome::Panicked(_)) => Ok(None),")],
         danger: "a flush whose thread died is acknowledged",
         tests: OF_THE_DRAIN,
     },
