@@ -125,7 +125,7 @@ fn a_second_process_sees_every_row_once_and_in_order() {
     let file = MetricsFile::open(&path).unwrap();
     assert_eq!(file.rows(), next as u64);
     assert!(file.validate().unwrap().is_whole());
-    println!("{next} cases: rows, in {looks} looks");
+    println!("{next} rows, in {looks} looks");
 }
 
 /// Every operation of a reader fails once: what it reports is the disk, never damage, and the next try
