@@ -1,10 +1,11 @@
 //! The buffer as its users see it: a ring, a policy for when it is full, a way to wait, and counters.
 
 use crate::buffer::counters::Counters;
-use crate::buffer::hooks::{Hooks, Loss};
+use crate::buffer::hooks::Hooks;
 use crate::buffer::settings::{BufferSettings, Overflow};
 use crate::buffer::stats::BufferStats;
 use crate::error::PushError;
+use crate::health::Losses;
 use crate::ring::{Refused, Ring, Taken};
 use crate::sync::spin_loop;
 use crate::wait::room::Room;
@@ -284,6 +285,12 @@ impl<T> AsyncBuffer<T> {
         self.shared.ring.capacity()
     }
 
+    /// What was lost because the buffer was full, by kind.
+    #[must_use]
+    pub fn losses(&self) -> Losses {
+        self.shared.counters.losses()
+    }
+
     /// The counters at this moment.
     ///
     /// ```
@@ -304,7 +311,7 @@ impl<T> AsyncBuffer<T> {
         let Shared { ring, counters, settings, started, .. } = &*self.shared;
         // What went out is read before what came in, so that it is never the larger of the two.
         let (popped, cleared) = (counters.popped.load(Acquire), counters.cleared.load(Acquire));
-        let (evicted, dropped) = (counters.evicted.load(Acquire), counters.dropped.load(Acquire));
+        let (evicted, dropped) = (counters.evicted(), counters.dropped());
         let (size, maxsize, pushed) = (ring.len(), ring.capacity(), ring.pushed());
         let (lost_first, lost_last) = counters.lost_labels();
         let (lost, attempts) = (dropped + evicted, pushed + dropped);
@@ -429,7 +436,7 @@ impl<T> Shared<T> {
                 Ok(())
             }
             Err(Refused::Full(item)) => {
-                self.counters.lose(&item, Loss::Dropped, &self.hooks);
+                self.counters.drop_newest(&item, &self.hooks);
                 Err(PushError::Full(item))
             }
             Err(Refused::Closed(item)) => {
@@ -447,7 +454,7 @@ impl<T> Shared<T> {
             if self.ring.len() < self.ring.capacity() {
                 spin_loop();
             } else if let Taken::One(oldest) = self.ring.pop() {
-                self.counters.lose(&oldest, Loss::Evicted, &self.hooks);
+                self.counters.evict(&oldest, &self.hooks);
             }
             match self.ring.push(item) {
                 Err(Refused::Full(back)) => item = back,

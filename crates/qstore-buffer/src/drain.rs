@@ -8,6 +8,7 @@ use crate::drain::sink::Sink;
 use crate::drain::summary::DrainSummary;
 use crate::drain::worker::Worker;
 use crate::error::DrainError;
+use crate::health::Health;
 use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -30,8 +31,8 @@ mod worker;
 /// * [`stop`](Self::stop) closes the buffer, hands everything in it to the sink, closes the sink and
 ///   ends the thread. Dropping the drain does the same, with the limit
 ///   [`drop_timeout`](DrainSettings::drop_timeout), and discards the result.
-/// * When the sink fails, the drain keeps the first error ([`first_error`](Self::first_error)), reports
-///   it as a `tracing` warning, and goes on. When the sink panics, the buffer is closed.
+/// * When the sink fails, the drain keeps the first error ([`health`](Self::health)), reports it as a
+///   `tracing` warning, and goes on. The first loss of each kind is kept and reported likewise. When the sink panics, the buffer is closed.
 /// * When a process ends without `stop`, what is in the ring is lost.
 ///
 /// ```
@@ -169,6 +170,16 @@ impl<T, S: Sink<T>> Drain<T, S> {
             sink: self.stats(),
             errors: self.errors(),
         })
+    }
+
+    /// The first error, and what the buffer and the sink lost, by kind. What the sink lost is as of its
+    /// last round: at most a linger old, and exact after a flush or a stop.
+    #[must_use]
+    pub fn health(&self) -> Health<DrainError<S::Error>> {
+        let mut losses = self.buffer.losses();
+        let state = self.control.lock();
+        losses.extend(&state.lost);
+        Health { first_error: state.first_error.clone(), errors: state.errors, losses }
     }
 
     /// The first error since the start, if there was one. It stays even when a later try succeeded.

@@ -6,7 +6,7 @@ use crate::handle::LogHandle;
 use crate::row::MetricsRow;
 use crate::settings::LoggerSettings;
 use crate::{epoch, handle};
-use qstore_buffer::{AsyncBuffer, BufferStats, Drain, DrainError, Hooks, Sink};
+use qstore_buffer::{AsyncBuffer, BufferStats, Drain, DrainError, Health, Hooks, Sink};
 use qstore_schema::{Logged, Record, Row};
 use std::fmt;
 use std::sync::Arc;
@@ -41,7 +41,8 @@ pub struct LoggerStats<C> {
 /// * *The ring is full.* The [`Overflow`](qstore_buffer::Overflow) policy of the settings decides. By
 ///   default the new row is dropped: the call returns `Ok(Logged::Dropped)`, so `log_step(row)?` does
 ///   not end the run. Drops are counted in [`stats`](Self::stats), in the result of
-///   [`stop`](Self::stop) and in the file itself, and the first is reported as a `tracing` warning.
+///   [`stop`](Self::stop) and in the file itself; the first is a `tracing` warning and stays in
+///   [`health`](Self::health).
 /// * *The sink fails*, for example because the disk is full. Rows are kept and the sink is retried;
 ///   logging continues. The first error is reported as a `tracing` warning, and stays in
 ///   [`health`](Self::health) and in the result of `stop`.
@@ -266,18 +267,33 @@ impl<S: Sink<R>, R: Send + 'static> AsyncMetricsLogger<S, R> {
         }
     }
 
-    /// The first error of the background thread since the start, if there was one. It stays even when
-    /// a later try succeeded. Rows that were dropped because the ring was full are not errors; they are
-    /// in [`stats`](Self::stats).
+    /// The first error of the background thread since the start, which stays even when a later try
+    /// succeeded, and the rows and values that were lost, by kind, with the first of each.
     ///
-    /// # Errors
-    /// That error.
-    pub fn health(&self) -> Result<(), DrainError<S::Error>> {
-        self.drain.first_error().map_or(Ok(()), Err)
+    #[cfg_attr(feature = "parquet", doc = "```")]
+    #[cfg_attr(not(feature = "parquet"), doc = "```ignore")]
+    /// use qstore_logger::{AsyncMetricsLogger, LoggerSettings, Loss, WriterSettings};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("metrics.parquet");
+    /// let settings = LoggerSettings::default().buffer_size(10);
+    /// let logger = AsyncMetricsLogger::open_with(&path, settings, WriterSettings::default())?;
+    /// for step in 0..100_000 {
+    ///     logger.log_step((0, step, 0.5))?;
+    /// }
+    /// let health = logger.health();
+    /// if let Some(dropped) = health.losses.get(Loss::Dropped) {
+    ///     println!("{} rows were dropped, the first was step {:?}", dropped.count, dropped.first);
+    /// }
+    /// health.check()?; // errors only: a full disk, for example
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn health(&self) -> Health<DrainError<S::Error>> {
+        self.drain.health()
     }
 
-    /// Whether [`health`](Self::health) is `Ok`, at the cost of one load, so that a training loop can
-    /// check it after every step.
+    /// Whether there was no error since the start, at the cost of one load, so that a training loop can
+    /// check it after every step. Losses are not errors.
     #[inline]
     #[must_use]
     pub fn is_healthy(&self) -> bool {

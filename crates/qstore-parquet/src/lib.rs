@@ -74,6 +74,7 @@ mod read;
 pub use columns::table::{Table, TableColumn, Values};
 pub use error::{Error, OpenError, ReadError, WriteError};
 pub use format::audit::{Audit, Segment};
+pub use log::appended::Appended;
 #[cfg(feature = "arrow2")]
 pub use log::arrow2_rows::{ChunkError, arrow2_rows};
 pub use log::dataset::RankLog;

@@ -5,7 +5,7 @@ use crate::load::checkpoints::Checkpoints;
 use crate::save::intake::{Intake, Job, Pushed, SaveSink};
 use crate::save::settings::{Busy, CheckpointSettings};
 use crate::save::ticket::SaveTicket;
-use qstore_buffer::{Drain, DrainError, DrainSettings};
+use qstore_buffer::{Drain, DrainError, DrainSettings, Health};
 use qstore_checkpoint::repository::Repository;
 use qstore_checkpoint::{Layout, LocalRepository, OpenError, SaveError, Snapshot};
 use qstore_settings::SettingError;
@@ -164,13 +164,21 @@ impl CheckpointManager {
         &self.checkpoints
     }
 
-    /// Whether every save has succeeded so far.
+    /// The first failure in the background, for as long as the manager lives, and the saves that were
+    /// skipped or superseded, with the first of each. The failures include [`SaveError::Retention`], where
+    /// the checkpoint itself is durable.
     ///
-    /// # Errors
-    /// The first failure in the background, for as long as the manager lives. This includes
-    /// [`SaveError::Retention`], where the checkpoint itself is durable.
-    pub fn health(&self) -> Result<(), SaveError> {
-        self.intake.first_failure().map_or(Ok(()), |failure| Err(failure.again()))
+    /// ```
+    /// # use qstore_zarr::{CheckpointManager, CheckpointSettings};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let manager = CheckpointManager::open(dir.path(), CheckpointSettings::default())?;
+    /// let health = manager.health();
+    /// assert!(health.is_ok(), "{health}");
+    /// health.check()?; // failures only
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn health(&self) -> Health<SaveError> {
+        self.intake.health()
     }
 
     /// The number of saves that are running or waiting.
@@ -183,10 +191,11 @@ impl CheckpointManager {
     /// checkpoints can still be loaded.
     ///
     /// # Errors
-    /// [`SaveError::CloseTimedOut`] if the timeout expires first; otherwise as [`health`](Self::health).
+    /// [`SaveError::CloseTimedOut`] if the timeout expires first; otherwise the first failure in the
+    /// background.
     pub fn close(&mut self, timeout: Duration) -> Result<(), SaveError> {
         match self.drain.stop(timeout) {
-            Ok(_) => self.health(),
+            Ok(_) => self.health().check(),
             Err(DrainError::TimedOut { .. }) => Err(SaveError::CloseTimedOut { waited: timeout }),
             Err(error) => Err(SaveError::Closed { reason: error.to_string() }),
         }

@@ -1,6 +1,7 @@
 //! What the handle and the background thread share: requests for a flush, their results, and errors.
 
 use crate::error::DrainError;
+use crate::health::Losses;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,8 @@ pub(crate) struct Control<E, C> {
 pub(crate) struct State<E, C> {
     /// The sink's counters after its last round.
     pub(crate) stats: C,
+    /// What the sink has lost, as of its last round.
+    pub(crate) lost: Losses,
     pub(crate) flushes_requested: u64,
     pub(crate) flushes_done: u64,
     /// How many items the requested flushes have to cover.
@@ -39,6 +42,7 @@ impl<E, C> Control<E, C> {
             has_new_error: AtomicBool::new(false),
             state: Mutex::new(State {
                 stats,
+                lost: Losses::default(),
                 flushes_requested: 0,
                 flushes_done: 0,
                 flush_upto: 0,

@@ -1,6 +1,7 @@
 //! The seam between the drain and whatever keeps the items.
 
 use crate::buffer::stats::BufferStats;
+use crate::health::{Loss, Losses};
 use std::error::Error;
 use std::fmt;
 use std::time::Instant;
@@ -27,7 +28,8 @@ pub enum Progress<E> {
     Work(Work<E>),
 }
 
-/// What the drain passes to [`Sink::receive`]: the time, and the chance to work ahead.
+/// What the drain passes to [`Sink::receive`]: the time, a place to report losses, and the chance to
+/// work ahead.
 ///
 /// A sink that falls behind can use a further thread for what comes next. While its
 /// [`Work`](Progress::Work) is under way and nothing runs beside it,
@@ -36,6 +38,7 @@ pub enum Progress<E> {
 #[derive(Debug)]
 pub struct Round<'a> {
     now: Instant,
+    losses: Option<&'a mut Losses>,
     slot: Option<&'a mut Option<Ahead>>,
 }
 
@@ -115,7 +118,7 @@ pub trait Sink<T>: Send + 'static {
 
     /// Takes all items out of `batch`, which holds no more than [`capacity`](Self::capacity). The batch
     /// is empty afterwards, after `Ok` and after `Err` alike: the sink holds each item, has stored it,
-    /// or has counted it as rejected.
+    /// or has reported it as [lost](Round::lose).
     ///
     /// # Errors
     /// When an item could not be taken. The drain keeps the error and continues.
@@ -166,21 +169,33 @@ pub trait Sink<T>: Send + 'static {
 }
 
 impl<'a> Round<'a> {
-    /// A round without a lookahead, for a sink that is used without a drain.
+    /// A round without a lookahead, for a sink that is used without a drain. Losses are discarded.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { now, slot: None }
+        Self { now, losses: None, slot: None }
     }
 
-    /// A round with an empty place for work ahead.
-    pub(crate) fn with_lookahead(now: Instant, slot: &'a mut Option<Ahead>) -> Self {
-        Self { now, slot: Some(slot) }
+    /// A round that collects losses, and perhaps has an empty place for work ahead.
+    pub(crate) fn of_drain(
+        now: Instant,
+        losses: &'a mut Losses,
+        slot: Option<&'a mut Option<Ahead>>,
+    ) -> Self {
+        Self { now, losses: Some(losses), slot }
     }
 
     /// The time at which the drain took the batch out of the ring.
     #[must_use]
     pub fn now(&self) -> Instant {
         self.now
+    }
+
+    /// Reports that an item, or a part of it, could not be stored. The first loss of each kind shows in
+    /// [`Drain::health`](crate::Drain::health) with its label and reason, and is a `tracing` warning.
+    pub fn lose(&mut self, loss: Loss, label: Option<i64>, reason: &dyn fmt::Display) {
+        if let Some(losses) = &mut self.losses {
+            losses.add(loss, label, reason);
+        }
     }
 
     /// A place for work beside the work that is under way; `None` when none is under way, or when

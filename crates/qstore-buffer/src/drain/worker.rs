@@ -14,6 +14,7 @@ use crate::drain::periodic::Periodic;
 use crate::drain::settings::{DrainSettings, StartHook};
 use crate::drain::sink::{Ahead, Progress, Round, Sink};
 use crate::error::DrainError;
+use crate::health::Losses;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -35,7 +36,9 @@ pub(crate) struct Worker<T, S: Sink<T>> {
     batch: Vec<T>,
     periodic: Periodic,
     backoff: Backoff,
-    losses: LossReport,
+    /// What the sink lost.
+    lost: Losses,
+    loss_report: LossReport,
 }
 
 impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
@@ -46,6 +49,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         settings: DrainSettings,
     ) -> Self {
         let wake = buffer.clone();
+        let loss_report = LossReport::new(buffer.name(), settings.report_losses_every);
         let name = settings.valid_thread_name();
         Self {
             buffer,
@@ -58,7 +62,8 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             batch: Vec::new(),
             periodic: Periodic::new(settings.flush_every, Instant::now()),
             backoff: Backoff::default(),
-            losses: LossReport::new(settings.report_losses_every),
+            lost: Losses::default(),
+            loss_report,
         }
     }
 
@@ -69,7 +74,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         // A waker or a `tracing` subscriber may panic; a caller that waits for the end still gets it.
         let _ = catch_unwind(AssertUnwindSafe(|| self.buffer.close()));
         let _ = catch_unwind(AssertUnwindSafe(|| {
-            self.losses.finish(&self.buffer.stats());
+            self.loss_report.finish(&self.losses());
             if let Err(error @ DrainError::Panicked { .. }) = &end {
                 tracing::warn!(buffer = %self.buffer.name(), %error, "items in the ring are lost");
             }
@@ -111,7 +116,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         // An error is latched already; the next tick retries.
         let failed = self.take_outcome()?.is_some();
         let now = Instant::now();
-        self.losses.update(&self.buffer.stats(), now);
+        self.loss_report.update(&self.losses(), now);
         if self.periodic.is_under_way() && failed {
             self.periodic.end(false, now);
         }
@@ -186,10 +191,11 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         let now = Instant::now();
         let is_working = self.companion.is_busy() && !self.companion.has_ended();
         if !is_working || self.lookahead.is_busy() {
-            return self.sink.receive(&mut self.batch, &mut Round::new(now));
+            let mut round = Round::of_drain(now, &mut self.lost, None);
+            return self.sink.receive(&mut self.batch, &mut round);
         }
         let mut slot = None;
-        let mut round = Round::with_lookahead(now, &mut slot);
+        let mut round = Round::of_drain(now, &mut self.lost, Some(&mut slot));
         let outcome = self.sink.receive(&mut self.batch, &mut round);
         if let Some(Ahead(work)) = slot {
             self.lookahead.start(Box::new(move || {
@@ -205,7 +211,19 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
     }
 
     fn report(&self) {
-        self.control.lock().stats = self.sink.stats();
+        let stats = self.sink.stats();
+        let mut state = self.control.lock();
+        state.stats = stats;
+        if state.lost != self.lost {
+            state.lost.clone_from(&self.lost);
+        }
+    }
+
+    /// What the ring and the sink lost.
+    fn losses(&self) -> Losses {
+        let mut losses = self.buffer.losses();
+        losses.extend(&self.lost);
+        losses
     }
 
     fn answer_flush(&mut self) -> Result<(), DrainError<S::Error>> {
@@ -310,7 +328,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         while self.companion.is_busy() && !self.companion.has_ended() {
             self.check_lookahead()?;
             self.drain(self.buffer.maxsize());
-            self.losses.update(&self.buffer.stats(), Instant::now());
+            self.loss_report.update(&self.losses(), Instant::now());
             if self.buffer.is_closed() {
                 self.companion.wait(self.linger);
             } else {

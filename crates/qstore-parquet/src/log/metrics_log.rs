@@ -13,6 +13,7 @@ use crate::format::encoded_group::Coding;
 use crate::format::published::Published;
 use crate::format::read_failure::ReadFailure;
 use crate::log::accounts::Accounts;
+use crate::log::appended::Appended;
 use crate::log::encode_job::{EncodeJob, GroupRows, Source};
 use crate::log::pace::Pace;
 use crate::log::settings::{Durability, WriterSettings};
@@ -23,7 +24,7 @@ use crate::publish::disk::{Disk, Done};
 use crate::publish::layout::Version;
 use crate::publish::open::{self, Opened};
 use parquet::file::metadata::KeyValue;
-use qstore_buffer::{BufferStats, Progress, Round, Sink};
+use qstore_buffer::{BufferStats, Loss, Progress, Round, Sink};
 use qstore_schema::{DataType, Field, Record, Schema};
 use qstore_storage::{FileSystem, LocalFs};
 use std::collections::HashMap;
@@ -205,7 +206,7 @@ impl<R: Record> MetricsLog<R> {
 
     /// Adds one row to the pending ones. A row that does not fit is rejected alone: it is counted, and
     /// the reason is kept in [`WriterStats::last_rejection`].
-    pub fn append(&mut self, record: &R, now: Instant) {
+    pub fn append(&mut self, record: &R, now: Instant) -> Appended {
         let Self { published, largest, .. } = self;
         let mut largest_stored = |column| {
             // Read once for each version of the file, however many rows need it.
@@ -223,26 +224,27 @@ impl<R: Record> MetricsLog<R> {
             }
         };
         let rejected_before = self.rows.columns_rejected();
-        match self.rows.push(record, &mut largest_stored) {
-            Ok(()) => {
-                self.pending += 1;
-                self.oldest_pending.get_or_insert(now);
-            }
-            Err(rejection) => {
-                self.stats.rejected_rows += 1;
-                self.stats.last_rejection = Some(rejection.to_string().into());
-                // mutant: rejected_row_not_counted
-                self.accounts.rejected(record.label());
-            }
+        if let Err(rejection) = self.rows.push(record, &mut largest_stored) {
+            self.stats.rejected_rows += 1;
+            // mutant: rejected_row_not_counted
+            self.accounts.rejected(record.label());
+            let reason: Arc<str> = rejection.to_string().into();
+            self.stats.last_rejection = Some(Arc::clone(&reason));
+            return Appended::Rejected(reason);
         }
-        self.stats.columns_rejected = self.rows.columns_rejected();
-        if self.stats.columns_rejected > rejected_before {
-            let reason = format!(
-                "the file has {COLUMNS_MAX} columns, the maximum; values of new names are left out"
-            );
-            self.stats.last_rejection = Some(reason.into());
-        }
+        self.pending += 1;
         self.stats.pending_rows = self.pending;
+        self.oldest_pending.get_or_insert(now);
+        self.stats.columns_rejected = self.rows.columns_rejected();
+        if self.stats.columns_rejected == rejected_before {
+            return Appended::Whole;
+        }
+        let reason = format!(
+            "the file has {COLUMNS_MAX} columns, the maximum; values of new names are left out"
+        );
+        let reason: Arc<str> = reason.into();
+        self.stats.last_rejection = Some(Arc::clone(&reason));
+        Appended::Incomplete(reason)
     }
 
     /// The columns of the file: the stored ones first, then those that were added.
@@ -470,7 +472,11 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
 
     fn receive(&mut self, batch: &mut Vec<R>, round: &mut Round<'_>) -> Result<(), WriteError> {
         for record in batch.drain(..) {
-            self.append(&record, round.now());
+            match self.append(&record, round.now()) {
+                Appended::Whole => {}
+                Appended::Incomplete(why) => round.lose(Loss::Incomplete, record.label(), &why),
+                Appended::Rejected(why) => round.lose(Loss::Rejected, record.label(), &why),
+            }
         }
         if let Some(place) = round.lookahead()
             && let Some(encode) = self.encode_ahead()

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::log::metrics_log::MetricsLog;
 use crate::log::settings::WriterSettings;
 use crate::log::stats::WriterStats;
-use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, PushError, RING_LINGER};
+use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Health, PushError, RING_LINGER};
 use qstore_schema::{Logged, Record};
 use qstore_storage::{FileSystem, LocalFs};
 use std::fmt;
@@ -21,6 +21,8 @@ use std::time::Duration;
 /// * A row waits in the ring for [`RING_LINGER`](qstore_buffer::RING_LINGER) at most.
 /// * A row that finds the ring full is handled by the buffer's
 ///   [`Overflow`](qstore_buffer::Overflow) policy and counted in the buffer's statistics and in the file.
+///   The first one is a `tracing` warning and stays in [`health`](Self::health), and so is the first row
+///   that does not fit its columns.
 /// * When the file cannot be written, rows are kept and the writer retries; the first error is reported
 ///   as a `tracing` warning and stays in [`health`](Self::health).
 ///
@@ -122,15 +124,13 @@ impl<R: Record + Send + 'static> AsyncMetricsWriter<R> {
         self.drain.stats()
     }
 
-    /// The first error since the start, if there was one. It stays even when a later try succeeded.
-    ///
-    /// # Errors
-    /// That error.
-    pub fn health(&self) -> Result<(), Error> {
-        self.drain.first_error().map_or(Ok(()), |error| Err(error.into()))
+    /// The first error since the start, which stays even when a later try succeeded, and the rows and
+    /// values that were lost, by kind, with the first of each.
+    pub fn health(&self) -> Health<Error> {
+        self.drain.health().map_err(Error::from)
     }
 
-    /// Whether [`health`](Self::health) is `Ok`, at the cost of one load.
+    /// Whether there was no error since the start, at the cost of one load. Losses are not errors.
     #[inline]
     #[must_use]
     pub fn is_healthy(&self) -> bool {

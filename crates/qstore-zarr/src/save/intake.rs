@@ -8,7 +8,7 @@ use super::save_checkpoint;
 use super::settings::{Busy, CheckpointSettings};
 use super::ticket::{Completion, Failure, Resolution, SaveTicket, ticket};
 use crate::catalog::Catalog;
-use qstore_buffer::{AsyncBuffer, Progress, PushError, Round, Sink};
+use qstore_buffer::{AsyncBuffer, Health, Loss, Losses, Lost, Progress, PushError, Round, Sink};
 use qstore_checkpoint::{Outcome, SaveError, Saved, Snapshot};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,6 +52,17 @@ struct Failures {
     first: Option<Arc<SaveError>>,
     /// The latest one, until a save or its own ticket has reported it.
     unreported: Option<(Arc<SaveError>, Failure)>,
+    count: u64,
+    /// The saves that were skipped or superseded.
+    losses: Losses,
+}
+
+/// What a push did to other saves, for what must happen outside the lock.
+#[derive(Default)]
+struct Effects {
+    superseded: Vec<Job>,
+    /// The first loss of its kind.
+    first_loss: Option<Lost>,
 }
 
 impl Gate {
@@ -86,6 +97,13 @@ impl Intake {
         self.gate.lock().first.clone()
     }
 
+    /// The first failure, and the saves that were skipped or superseded.
+    pub(crate) fn health(&self) -> Health<SaveError> {
+        let failures = self.gate.lock();
+        let first_error = failures.first.as_ref().map(SaveError::again);
+        Health::new(first_error, failures.count, failures.losses.clone())
+    }
+
     /// Accepts a job according to the policy. `None` when the intake is closed.
     pub(crate) fn push(
         &self,
@@ -110,11 +128,15 @@ impl Intake {
         may_wait: bool,
     ) -> Result<Pushed, SaveError> {
         let number = snapshot.number();
-        let mut superseded = Vec::new();
-        let pushed = self.push_under_lock(snapshot, busy, may_wait, &mut superseded);
-        // Outside the lock: a task awaiting one of these tickets is woken and may save again immediately.
-        for job in superseded {
+        let mut effects = Effects::default();
+        let pushed = self.push_under_lock(snapshot, busy, may_wait, &mut effects);
+        // Outside the lock: a task awaiting one of these tickets is woken and may save again immediately, and
+        // a subscriber of `tracing` is the caller's code as well.
+        for job in effects.superseded {
             job.completion.resolve(Resolution::Done(Outcome::Superseded { by: number }));
+        }
+        if let Some(Lost { first, reason, .. }) = effects.first_loss {
+            tracing::warn!(number = first, "a checkpoint was not saved: {reason}");
         }
         pushed
     }
@@ -124,7 +146,7 @@ impl Intake {
         snapshot: Snapshot,
         busy: Busy,
         may_wait: bool,
-        superseded: &mut Vec<Job>,
+        effects: &mut Effects,
     ) -> Result<Pushed, SaveError> {
         let mut failures = self.gate.lock();
         match failures.unreported.take() {
@@ -138,6 +160,9 @@ impl Intake {
         let (ticket, completion) = ticket(snapshot.number(), &self.gate.open);
         if busy == Busy::Skip && is_busy {
             completion.resolve(Resolution::Done(Outcome::Skipped));
+            let number = i64::try_from(ticket.number()).ok();
+            let reason = "an earlier save was still running (`Busy::Skip`)";
+            effects.first_loss = failures.losses.add(Loss::Dropped, number, &reason).cloned();
             return Ok(Pushed::Taken(ticket));
         }
         let mut job = Job { snapshot, completion };
@@ -149,7 +174,13 @@ impl Intake {
             };
             if busy == Busy::CoalesceLatest {
                 // `None` if the background thread was faster; then there is room, too.
-                superseded.extend(self.ring.try_pop());
+                if let Some(job) = self.ring.try_pop() {
+                    let number = i64::try_from(job.snapshot.number()).ok();
+                    let reason = "a newer snapshot replaced it (`Busy::CoalesceLatest`)";
+                    let first = failures.losses.add(Loss::Evicted, number, &reason).cloned();
+                    effects.first_loss = effects.first_loss.take().or(first);
+                    effects.superseded.push(job);
+                }
             } else if !may_wait {
                 return Ok(Pushed::Full(Box::new(job.snapshot)));
             } else {
@@ -192,6 +223,7 @@ impl SaveSink {
                 let latched = Arc::new(failed());
                 let failure = Failure::new(Arc::clone(&source));
                 let mut failures = self.intake.gate.lock();
+                failures.count += 1;
                 // mutant: failed_save_kept_from_health
                 failures.first.get_or_insert_with(|| Arc::clone(&latched));
                 // mutant: failed_save_kept_from_the_next
@@ -202,7 +234,10 @@ impl SaveSink {
             }
             Err(panic) => {
                 let lost = || Arc::new(SaveError::Lost { number });
-                self.intake.gate.lock().first.get_or_insert_with(lost);
+                let mut failures = self.intake.gate.lock();
+                failures.count += 1;
+                failures.first.get_or_insert_with(lost);
+                drop(failures);
                 self.intake.ring.close();
                 drop(completion);
                 resume_unwind(panic) // the drain records its message
@@ -216,6 +251,7 @@ impl SaveSink {
         let Some(source) = &saved.retention else { return };
         let number = saved.number;
         let mut failures = self.intake.gate.lock();
+        failures.count += 1;
         if failures.first.is_none() {
             tracing::warn!(number, error = %source, "a checkpoint is saved, but retention failed");
             let source = source.clone();
