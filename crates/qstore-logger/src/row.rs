@@ -13,8 +13,9 @@ const INLINE: usize = 4;
 /// * Any other name becomes a column of its own. Rows that do not set it are null there, including rows
 ///   logged before.
 /// * If a name is set several times, the last value counts.
-/// * A value that does not fit its column, such as a text in a column of numbers, makes the sink reject
-///   this row, and count it.
+/// * A value of another kind than its column's, such as a text in a column of numbers, is stored in a
+///   column of its own, here `NAME__text`.
+/// * A value that does not fit a *fixed* column makes the sink reject this row, and count it.
 ///
 /// ```
 /// use qstore_logger::MetricsRow;

@@ -23,10 +23,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for segment in &audit.segments {
             println!("  run {} from row {}", segment.run_id, segment.first_row);
             println!(
-                "    {} accepted, {} written, {} rejected; {} dropped, {} refused",
+                "    {} accepted, {} written, {} rejected, {} values omitted; {} dropped, {} refused",
                 segment.accepted,
                 segment.written,
                 segment.rejected,
+                segment.omitted_values,
                 segment.dropped,
                 segment.refused
             );
@@ -53,7 +54,7 @@ fn write() -> Result<PathBuf, Box<dyn std::error::Error>> {
         for step in 0..100_i64 {
             log.append(&Row::from([("step", step)]), Instant::now());
         }
-        log.append(&Row::from([("step", "of the wrong type")]), Instant::now());
+        log.append(&Row::from([("", 0_i64)]), Instant::now());
         log.close()?;
     }
     Ok(path)

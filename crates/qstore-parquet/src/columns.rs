@@ -15,5 +15,6 @@ macro_rules! each {
 }
 
 pub(crate) mod buffers;
+pub(crate) mod column;
 pub(crate) mod rows;
 pub(crate) mod table;

@@ -25,7 +25,8 @@
 //!   the last version or two may be missing.
 //! * **the disk is full or fails**: the previous version stays published, and the rows stay pending until
 //!   there is space.
-//! * **a row does not fit**: it alone is rejected and counted.
+//! * **a value is of another kind than its column's**: it goes into a column of its own, `NAME__text`,
+//!   `NAME__number` or `NAME__flag`. A row is rejected, and counted, only for a declared column.
 //! * **a bit flips on the disk**: [`MetricsFile`] and [`validate`] report which values are damaged.
 //! * **a second writer opens the file**: it gets [`OpenError::AlreadyOpen`].
 //! * **a reader opens the file while it is written**: it sees one whole version, which never changes.

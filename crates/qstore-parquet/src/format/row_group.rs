@@ -4,7 +4,7 @@
 //! dictionary pays only for text, which repeats. Small groups take another path: see `small_group.rs`.
 
 use crate::columns::buffers::Buffers;
-use crate::columns::rows::{Column, HeldValues};
+use crate::columns::column::{Column, HeldValues};
 use crate::format::encoded_group::{Coding, EncodedGroup, STATISTICS_ROWS_MIN};
 use crate::format::small_group;
 use crate::format::statistics;

@@ -6,7 +6,7 @@
 //! snappy, which needs no setup and which every reader supports.
 
 use crate::columns::buffers::Buffers;
-use crate::columns::rows::{Column, HeldValues};
+use crate::columns::column::{Column, HeldValues};
 use crate::format::encoded_group::{Coding, EncodedGroup, STATISTICS_ROWS_MIN};
 use crate::format::footer::MAGIC;
 use crate::format::page_header::{Kind, PageHeader};

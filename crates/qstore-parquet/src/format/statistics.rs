@@ -5,7 +5,7 @@
 //! orders, refuses the whole file), and the older order can express all that is needed: a minimum and a
 //! maximum that are not NaN, with zeros of either sign being equal.
 
-use crate::columns::rows::{Column, HeldValues};
+use crate::columns::column::{Column, HeldValues};
 use parquet::basic::ColumnOrder;
 use parquet::errors::Result;
 use parquet::file::metadata::{ColumnChunkMetaData, FileMetaData};

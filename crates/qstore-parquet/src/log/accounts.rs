@@ -7,6 +7,9 @@ use crate::format::published::Published;
 use crate::log::settings::WriterSettings;
 use qstore_buffer::BufferStats;
 
+/// The number of columns whose omitted values are counted one by one.
+const OMITTED_NAMES_MAX: usize = 64;
+
 #[derive(Debug)]
 pub(crate) struct Accounts {
     /// The sessions before this one.
@@ -44,6 +47,20 @@ impl Accounts {
             let (first, _) = self.this.rejected_labels.unwrap_or((label, label));
             self.this.rejected_labels = Some((first, label));
         }
+    }
+
+    pub(crate) fn omitted(&mut self, column: &str) {
+        self.this.omitted_values += 1;
+        let omitted = &mut self.this.omitted;
+        if let Some(count) = omitted.get_mut(column) {
+            *count += 1;
+        } else if omitted.len() < OMITTED_NAMES_MAX {
+            omitted.insert(column.to_owned(), 1);
+        } // The footer is written at every flush: of further names only the total is counted.
+    }
+
+    pub(crate) fn omitted_values(&self) -> u64 {
+        self.this.omitted_values
     }
 
     /// What the file records when it holds `written` rows of this session.

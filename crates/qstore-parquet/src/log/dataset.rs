@@ -15,6 +15,7 @@
 //! that differ: read them one by one and `concat(…, how="diagonal")` them.
 
 use crate::error::{OpenError, WriteError};
+use crate::log::appended::Appended;
 use crate::log::metrics_log::MetricsLog;
 use crate::log::settings::WriterSettings;
 use crate::log::stats::WriterStats;
@@ -124,8 +125,8 @@ impl<R: Record + Send + 'static> RankLog<R> {
     }
 
     /// Adds one row to the pending ones, as [`MetricsLog::append`].
-    pub fn append(&mut self, record: &R, now: Instant) {
-        self.log.append(record, now);
+    pub fn append(&mut self, record: &R, now: Instant) -> Appended {
+        self.log.append(record, now)
     }
 
     /// Publishes every row appended so far before it returns, and begins a new part if this one is
@@ -250,7 +251,7 @@ fn sum(earlier: &WriterStats, later: &WriterStats) -> WriterStats {
         flushes: earlier.flushes + later.flushes,
         errors: earlier.errors + later.errors,
         rejected_rows: earlier.rejected_rows + later.rejected_rows,
-        columns_rejected: earlier.columns_rejected + later.columns_rejected,
+        omitted_values: earlier.omitted_values + later.omitted_values,
         bytes_written: earlier.bytes_written + later.bytes_written,
         ..later.clone()
     }

@@ -2,7 +2,7 @@
 //! needs neither the file nor the rows that arrive meanwhile, so it can run on a thread of its own.
 
 use crate::columns::buffers::Buffers;
-use crate::columns::rows::Column;
+use crate::columns::column::Column;
 use crate::error::WriteError;
 use crate::format::columns;
 use crate::format::encoded_group::{Coding, EncodedGroups};

@@ -6,7 +6,7 @@
 //! work, with a copy of the rows they need, so that rows are received meanwhile.
 
 use crate::columns::buffers::Buffers;
-use crate::columns::rows::{COLUMNS_MAX, Rows};
+use crate::columns::rows::{Omission, Rows};
 use crate::error::{OpenError, WriteError};
 use crate::format::compression::parquet_codec;
 use crate::format::encoded_group::Coding;
@@ -43,9 +43,13 @@ use std::time::Instant;
 /// The last two do everything before they return.
 ///
 /// What happens in each case:
-/// * A row that does not fit the columns is rejected alone and counted; the rows around it are kept.
 /// * A name that was never seen before becomes a column, and earlier rows are null there. A column of
 ///   integers becomes one of floats when a float arrives, if no integer in it would change.
+/// * A value of another kind than its column's goes into a column of its own, whichever kind came first:
+///   a text into `NAME__text`, a number into `NAME__number`, a flag into `NAME__flag`. The same holds for
+///   a number that its column cannot hold exactly.
+/// * A row whose value for a *declared* column is missing or does not fit is rejected alone and counted;
+///   the rows around it are kept.
 /// * A flush that fails leaves the file as it was; its rows stay pending and the next flush tries
 ///   them again.
 /// * A log that is dropped without `close` leaves the last flushed version, and so does a kill. Rows
@@ -65,8 +69,9 @@ use std::time::Instant;
 /// log.flush()?;
 ///
 /// let file = MetricsFile::open(&path)?;
-/// assert_eq!(file.rows(), 2, "text does not fit a column of floats");
-/// assert_eq!(file.fields().len(), 2, "accuracy has become a column");
+/// assert_eq!(file.rows(), 3);
+/// let names: Vec<_> = file.fields().iter().map(|field| field.name.as_str()).collect();
+/// assert_eq!(names, ["loss", "loss__text", "accuracy"], "a text is not a number");
 /// assert!(!file.is_closed());
 ///
 /// log.close()?;
@@ -204,8 +209,11 @@ impl<R: Record> MetricsLog<R> {
         Ok(log)
     }
 
-    /// Adds one row to the pending ones. A row that does not fit is rejected alone: it is counted, and
-    /// the reason is kept in [`WriterStats::last_rejection`].
+    /// Adds one row to the pending ones, and returns what became of it.
+    ///
+    /// A value of another kind than its column's goes into a column of its own: `NAME__text`,
+    /// `NAME__number` or `NAME__flag`. A row is rejected only if a declared column has no value that fits
+    /// it. What could not be stored is counted in [`stats`](Sink::stats) and in the file.
     pub fn append(&mut self, record: &R, now: Instant) -> Appended {
         let Self { published, largest, .. } = self;
         let mut largest_stored = |column| {
@@ -223,28 +231,40 @@ impl<R: Record> MetricsLog<R> {
                 }
             }
         };
-        let rejected_before = self.rows.columns_rejected();
-        if let Err(rejection) = self.rows.push(record, &mut largest_stored) {
-            self.stats.rejected_rows += 1;
-            // mutant: rejected_row_not_counted
-            self.accounts.rejected(record.label());
-            let reason: Arc<str> = rejection.to_string().into();
-            self.stats.last_rejection = Some(Arc::clone(&reason));
-            return Appended::Rejected(reason);
-        }
+        let omitted = match self.rows.push(record, &mut largest_stored) {
+            Ok(omitted) => omitted,
+            Err(rejection) => {
+                self.stats.rejected_rows += 1;
+                // mutant: rejected_row_not_counted
+                self.accounts.rejected(record.label());
+                return Appended::Rejected(self.note_rejection(rejection.to_string()));
+            }
+        };
         self.pending += 1;
         self.stats.pending_rows = self.pending;
         self.oldest_pending.get_or_insert(now);
-        self.stats.columns_rejected = self.rows.columns_rejected();
-        if self.stats.columns_rejected == rejected_before {
-            return Appended::Whole;
+        match omitted.last() {
+            None => Appended::Whole,
+            Some(last) => {
+                let reason = format!("the value of `{}` was omitted: {}", last.column, last.why);
+                self.count_omitted(&omitted);
+                Appended::Incomplete(self.note_rejection(reason))
+            }
         }
-        let reason = format!(
-            "the file has {COLUMNS_MAX} columns, the maximum; values of new names are left out"
-        );
+    }
+
+    fn count_omitted(&mut self, omitted: &[Omission]) {
+        for Omission { column, .. } in omitted {
+            // mutant: omitted_value_not_counted
+            self.accounts.omitted(column);
+        }
+        self.stats.omitted_values = self.accounts.omitted_values();
+    }
+
+    fn note_rejection(&mut self, reason: String) -> Arc<str> {
         let reason: Arc<str> = reason.into();
         self.stats.last_rejection = Some(Arc::clone(&reason));
-        Appended::Incomplete(reason)
+        reason
     }
 
     /// The columns of the file: the stored ones first, then those that were added.

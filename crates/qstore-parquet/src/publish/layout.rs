@@ -6,7 +6,7 @@
 //! file is packed, unless there was hardly any free space in it.
 
 use crate::columns::buffers::Buffers;
-use crate::columns::rows::{Column, HeldValues};
+use crate::columns::column::{Column, HeldValues};
 use crate::format::encoded_group::{self, Coding, EncodedGroup, EncodedGroups};
 use crate::format::entry::range_of;
 use crate::format::published::Published;

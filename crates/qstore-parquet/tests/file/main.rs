@@ -2,6 +2,7 @@
 
 mod damage;
 mod following;
+mod mixed_kinds;
 #[cfg(target_os = "linux")]
 mod priority;
 mod ranks;

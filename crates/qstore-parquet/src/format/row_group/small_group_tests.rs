@@ -1,7 +1,7 @@
 //! The library reads small groups as it reads groups of its own.
 
 use crate::columns::buffers::Buffers;
-use crate::columns::rows::{Column, HeldValues};
+use crate::columns::column::{Column, HeldValues};
 use crate::format::encoded_group::{Coding, EncodedGroup};
 use crate::format::footer::MAGIC;
 use crate::format::small_group::{ROWS_MAX, TEXT_BYTES_MAX, suits};
