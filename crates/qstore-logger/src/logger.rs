@@ -160,7 +160,7 @@ impl<S: Sink<R>, R: Record + Send + 'static> AsyncMetricsLogger<S, R> {
     ///         _: &mut Round<'_>,
     ///     ) -> Result<(), Infallible> {
     ///         for row in batch.drain(..).filter(|row| row.metrics.step % 100 == 0) {
-    ///             println!("{}: {}", row.metrics.step, row.metrics.train_loss);
+    ///             println!("{}: {:?}", row.metrics.step, row.metrics.train_loss);
     ///         }
     ///         Ok(())
     ///     }

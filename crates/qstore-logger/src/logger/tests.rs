@@ -56,7 +56,7 @@ fn steps_are_stamped_and_whole_rows_are_not() {
     assert_eq!(stamped, [true, true, false]);
     assert_eq!(
         rows[2].metrics,
-        TrainingMetrics { epoch: 0, step: 2, train_loss: 0.3, ..TrainingMetrics::default() }
+        TrainingMetrics { epoch: 0, step: 2, train_loss: Some(0.3), ..TrainingMetrics::default() }
     );
 }
 

@@ -131,6 +131,12 @@ impl Column {
         true
     }
 
+    /// From here on, rows without a value are null; so far each has one.
+    pub(crate) fn make_nullable(&mut self) {
+        self.field.nullable = true;
+        self.levels = vec![1; self.values.len()];
+    }
+
     /// Undoes a widening; every value was an integer before.
     pub(crate) fn narrow(&mut self) {
         if let HeldValues::Float(values) = &self.values {

@@ -58,8 +58,9 @@ pub(crate) struct Rows {
     siblings: HashMap<(usize, Kind), usize>,
     /// The numbers of the record's declared columns in this file.
     declared: Vec<usize>,
-    /// The numbers of the columns that need a value in every row.
-    required: Vec<usize>,
+    /// The numbers of the columns that have a value in every row so far, and whether the record requires
+    /// that. If it does not, the column becomes nullable with the first row that has none.
+    required: Vec<(usize, bool)>,
     len: usize,
 }
 
@@ -98,8 +99,12 @@ impl Rows {
             .collect();
         let by_name: HashMap<_, _> =
             fields.iter().enumerate().map(|(index, field)| (field.name.clone(), index)).collect();
+        let is_required = |field: &Field| {
+            declared.iter().any(|known| known.name == field.name && !known.nullable)
+        };
+        let with_values = fields.iter().enumerate().filter(|(_, field)| !field.nullable);
+        let required = with_values.map(|(index, field)| (index, is_required(field))).collect();
         let declared = declared.iter().map(|field| by_name[&field.name]).collect();
-        let required = (0..columns.len()).filter(|index| !fields[*index].nullable).collect();
         Self { columns, by_name, siblings: HashMap::new(), declared, required, len: 0 }
     }
 
@@ -145,7 +150,7 @@ impl Rows {
         };
         record.visit(&mut visit);
         let Visit { widened, omitted, rejection, .. } = visit;
-        match rejection.map_or_else(|| self.check_required(), Err) {
+        match rejection.map_or_else(|| self.complete(), Err) {
             Ok(()) => {
                 self.len += 1;
                 Ok(omitted)
@@ -165,15 +170,27 @@ impl Rows {
         self.len -= rows;
     }
 
-    /// Whether the new row has a value in every column that needs one.
-    fn check_required(&self) -> Result<(), Rejection> {
-        if self.columns.is_empty() {
+    /// Checks that the new row has a value wherever the record requires one. Other columns of the file
+    /// that had a value in every row become nullable if it has none.
+    fn complete(&mut self) -> Result<(), Rejection> {
+        let Self { columns, required, len, .. } = self;
+        if columns.is_empty() {
             return Err(Rejection::Empty);
         }
-        let missing = self.required.iter().find(|index| !self.columns[**index].has(self.len));
-        missing.map_or(Ok(()), |index| {
-            Err(Rejection::Missing { name: self.columns[*index].field.name.clone() })
-        })
+        let lacks = |columns: &[Column], index: usize| !columns[index].has(*len);
+        let missing =
+            required.iter().find(|(index, is_required)| *is_required && lacks(columns, *index));
+        if let Some((index, _)) = missing {
+            return Err(Rejection::Missing { name: columns[*index].field.name.clone() });
+        }
+        required.retain(|(index, _)| {
+            let is_null = lacks(columns, *index);
+            if is_null {
+                columns[*index].make_nullable();
+            }
+            !is_null
+        });
+        Ok(())
     }
 
     /// Rolls back what a row has done: the columns it added, its values, the widening.

@@ -7,6 +7,7 @@
 
 use crate::columns::buffers::Buffers;
 use crate::columns::column::{Column, HeldValues};
+use crate::columns::table::Values;
 use crate::format::encoded_group::{self, Coding, EncodedGroup, EncodedGroups};
 use crate::format::entry::range_of;
 use crate::format::published::Published;
@@ -19,7 +20,7 @@ use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::schema::types::SchemaDescPtr;
-use qstore_schema::Field;
+use qstore_schema::{DataType, Field};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -96,7 +97,7 @@ impl Version {
                     patches.push(None);
                     continue;
                 }
-                Some(_) => floats(old, number, index, field)?,
+                Some(_) => converted(old, number, index, field)?,
                 None => Column::nulls(field.clone(), rows),
             };
             let alone = columns::describe(std::slice::from_ref(field))?;
@@ -290,16 +291,41 @@ fn missing() -> LayoutError {
     ReadFailure::damaged("the file has fewer chunks than it claims").into()
 }
 
-/// The integers of a stored chunk as the floats that their column holds now.
-fn floats(
+/// A stored chunk as its column is now: integers have become floats, or it may hold nulls.
+fn converted(
     old: &Published,
     group: usize,
     index: usize,
     field: &Field,
 ) -> Result<Column, ReadFailure> {
-    let (values, levels) = old.integers(group, index)?;
-    let mut floats = Column::nulls(field.clone(), 0);
-    floats.values = HeldValues::Float(values.into_iter().map(|value| value as f64).collect());
-    floats.levels = levels;
-    Ok(floats)
+    fn parts<T>(all: Vec<Option<T>>) -> (Vec<T>, Vec<i16>) {
+        let levels = all.iter().map(|value| i16::from(value.is_some())).collect();
+        (all.into_iter().flatten().collect(), levels)
+    }
+    let mut column = Column::nulls(field.clone(), 0);
+    (column.values, column.levels) = match old.values(group, index)? {
+        Values::Bool(all) => {
+            let (values, levels) = parts(all);
+            (HeldValues::Bool(values), levels)
+        }
+        Values::Int(all) => {
+            let (values, levels) = parts(all);
+            match field.data_type {
+                DataType::Float64 => {
+                    let floats = values.into_iter().map(|value| value as f64).collect();
+                    (HeldValues::Float(floats), levels)
+                }
+                _ => (HeldValues::Int(values), levels),
+            }
+        }
+        Values::Float(all) => {
+            let (values, levels) = parts(all);
+            (HeldValues::Float(values), levels)
+        }
+        Values::Text(all) => {
+            let (values, levels) = parts(all);
+            (HeldValues::Text(values), levels)
+        }
+    };
+    Ok(column)
 }

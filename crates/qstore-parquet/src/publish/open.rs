@@ -133,22 +133,8 @@ fn check_columns(stored: &[Field], declared: &[Field]) -> Result<(), String> {
                 field.name, found.data_type, field.data_type
             ));
         }
-        if field.nullable && !found.nullable {
-            return Err(format!(
-                "column `{}` may be null in these rows but not in the file",
-                field.name
-            ));
-        }
     }
-    // Rows without declared columns may turn out to have what the file requires.
-    let is_known =
-        |name: &str| declared.is_empty() || declared.iter().any(|field| field.name == name);
-    match stored.iter().find(|stored| !stored.nullable && !is_known(&stored.name)) {
-        Some(missing) => {
-            Err(format!("the file requires a value in `{}`, which these rows lack", missing.name))
-        }
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// The columns of the file from now on: the stored ones, then those that are declared for the first
