@@ -189,7 +189,9 @@ fn generation() -> u64 {
     match PAGE.generation.load(Relaxed) {
         0 => {
             let new = USED.fetch_add(1, Relaxed) + 1;
-            PAGE.generation.compare_exchange(0, new, Relaxed, Relaxed).map_or_else(|now| now, |_| new)
+            PAGE.generation
+                .compare_exchange(0, new, Relaxed, Relaxed)
+                .map_or_else(|now| now, |_| new)
         }
         known => known,
     }

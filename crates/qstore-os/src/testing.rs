@@ -81,6 +81,14 @@ pub fn in_child(fork: Fork, child: impl FnOnce()) -> Result<(), ChildFailure> {
     }
 }
 
+/// Forks, and both processes go on. The parent waits for nothing.
+///
+/// # Panics
+/// If the system cannot fork.
+pub fn fork_and_go_on(fork: Fork) {
+    assert!(call(fork) >= 0, "the system could not fork: {}", std::io::Error::last_os_error());
+}
+
 const DONE: &str = "\0done";
 
 fn text_of(panic: &(dyn Any + Send)) -> String {

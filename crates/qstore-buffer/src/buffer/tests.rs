@@ -238,7 +238,9 @@ fn an_accepted_item_is_never_left_behind_by_a_close() {
                             match buffer.push(()) {
                                 Ok(()) => accepted += 1,
                                 Err(PushError::Full(())) => {}
-                                Err(PushError::Closed(())) => return (accepted, attempts),
+                                Err(PushError::Closed(()) | PushError::Forked(())) => {
+                                    return (accepted, attempts);
+                                }
                             }
                         }
                     })
@@ -289,7 +291,9 @@ fn consumers_that_come_and_go_leave_nothing_behind_either() {
                             match buffer.push(()) {
                                 Ok(()) => accepted += 1,
                                 Err(PushError::Full(())) => {}
-                                Err(PushError::Closed(())) => return accepted,
+                                Err(PushError::Closed(()) | PushError::Forked(())) => {
+                                    return accepted;
+                                }
                             }
                         }
                     })
