@@ -248,6 +248,7 @@ impl<T, S: Sink<T>> Drain<T, S> {
 
 impl<T, S: Sink<T>> Drop for Drain<T, S> {
     fn drop(&mut self) {
+        // mutant: drop_in_a_forked_child
         if self.control.is_forked() {
             self.forget();
         } else if self.thread.is_some() {

@@ -10,6 +10,7 @@ use super::ticket::{Completion, Failure, Resolution, SaveTicket, ticket};
 use crate::catalog::Catalog;
 use qstore_buffer::{AsyncBuffer, Progress, PushError, Round, Sink};
 use qstore_checkpoint::{Outcome, SaveError, Saved, Snapshot};
+use qstore_os::ForkCheck;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -43,6 +44,8 @@ struct Gate {
     room: Condvar,
     /// The number of saves whose tickets are not resolved.
     open: Arc<AtomicUsize>,
+    /// The process that saves. In a child of it the lock may be held by a thread that only the parent has.
+    home: ForkCheck,
 }
 
 /// Failures in the background. Recorded here before the ticket resolves.
@@ -76,13 +79,19 @@ impl Intake {
         &self.ring
     }
 
-    /// The number of saves whose tickets are not resolved.
+    /// The number of saves whose tickets are not resolved; none in a forked child.
     pub(crate) fn open(&self) -> usize {
+        if self.gate.home.is_forked() {
+            return 0;
+        }
         self.gate.open.load(Ordering::SeqCst)
     }
 
-    /// The first failure in the background.
+    /// The first failure in the background. In a forked child, that it is one.
     pub(crate) fn first_failure(&self) -> Option<Arc<SaveError>> {
+        if self.gate.home.is_forked() {
+            return Some(Arc::new(SaveError::Forked));
+        }
         self.gate.lock().first.clone()
     }
 
@@ -109,6 +118,10 @@ impl Intake {
         busy: Busy,
         may_wait: bool,
     ) -> Result<Pushed, SaveError> {
+        // mutant: save_in_a_forked_child
+        if self.gate.home.is_forked() {
+            return Err(SaveError::Forked);
+        }
         let number = snapshot.number();
         let mut superseded = Vec::new();
         let pushed = self.push_under_lock(snapshot, busy, may_wait, &mut superseded);
@@ -145,6 +158,7 @@ impl Intake {
             job = match self.ring.push(job) {
                 Ok(()) => return Ok(Pushed::Taken(ticket)),
                 Err(PushError::Closed(_)) => return Ok(Pushed::Closed),
+                Err(PushError::Forked(_)) => return Err(SaveError::Forked),
                 Err(PushError::Full(job)) => job,
             };
             if busy == Busy::CoalesceLatest {
