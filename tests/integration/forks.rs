@@ -1,10 +1,13 @@
 //! A forked child, as `os.fork`, `multiprocessing` and data loaders make them: what it inherited belongs to its
 //! parent. It is told so without waiting, it changes nothing on the disk, and what it opens itself works. The
 //! parent goes on, and its files have exactly its rows.
+//!
+//! After a fork by the system call alone a child can be sure of little: the allocator and the thread library were
+//! not prepared for it. So it only asks what it inherited, beside a parent whose threads rest.
 
 use qstore::buffer::{Progress, Sink};
 use qstore::parquet::{Audit, Error, MetricsLog, RankLog, WriteError};
-use qstore::schema::Row;
+use qstore::schema::{Name, Row};
 use qstore::storage::{FileSystem, LocalFs, Operation};
 use qstore::{
     AsyncBuffer, AsyncMetricsLogger, AsyncMetricsWriter, CheckpointManager, CheckpointSettings,
@@ -78,13 +81,18 @@ fn a_child_of_a_run_gets_errors_and_its_own_logger_works_while_the_parents_file_
             let taken = AsyncMetricsLogger::open(&path).map(drop);
             assert!(taken.is_err_and(|error| error.to_string().contains("open in another writer")));
 
+            if fork == Fork::SystemCall {
+                return;
+            }
             let mut own = AsyncMetricsLogger::open(&other).unwrap();
             own.log_step(MetricsRow::step(0, 100, 0.5).with("made_in_a_child", 1.0)).unwrap();
             assert_eq!(own.stop(LONG).unwrap().writer.rows_written, 1);
         })
         .unwrap();
-        assert_eq!(names(dir).difference(&before).count(), 1);
-        assert_eq!(steps(&other), [100]);
+        if fork == Fork::Library {
+            assert_eq!(names(dir).difference(&before).count(), 1);
+            assert_eq!(steps(&other), [100]);
+        }
 
         let mut logger = logger.unwrap();
         logger.log_step((0, 3, 0.5)).unwrap();
@@ -119,7 +127,7 @@ fn forks_while_rows_are_logged_and_flushed_leave_the_parents_file_as_without_the
                 while !is_over.load(SeqCst) {
                     let step = next.fetch_add(1, SeqCst);
                     let row = MetricsRow::step(0, step, 0.5);
-                    handle.log_step(row.with(format!("m{}", step % 4).as_str(), 1.0)).unwrap();
+                    handle.log_step(row.with(Name::new(&format!("m{}", step % 4)), 1.0)).unwrap();
                     thread::yield_now();
                 }
             });
@@ -129,8 +137,8 @@ fn forks_while_rows_are_logged_and_flushed_leave_the_parents_file_as_without_the
                 use_as_a_child(logger.take().unwrap());
                 let own = tmp.path().join(format!("child_{number}.parquet"));
                 let mut own = AsyncMetricsLogger::open(own).unwrap();
-                let name = format!("new_in_{number}");
-                own.log_step(MetricsRow::step(0, 1, 0.5).with(name.as_str(), 1.0)).unwrap();
+                let name = Name::new(&format!("new_in_{number}"));
+                own.log_step(MetricsRow::step(0, 1, 0.5).with(name, 1.0)).unwrap();
                 assert_eq!(own.stop(LONG).unwrap().writer.rows_written, 1);
             })
             .unwrap();
@@ -341,6 +349,9 @@ fn a_child_during_a_save_leaves_it_alone_reads_pins_and_saves_with_a_manager_of_
         in_child(fork, || {
             use_manager_as_a_child(manager.take().unwrap(), ticket.take().unwrap());
             assert_eq!(all_below(&dir), before, "the child has removed something");
+            if fork == Fork::SystemCall {
+                return;
+            }
             let checkpoints = Checkpoints::open(&dir).unwrap();
             assert_eq!(checkpoints.load(1).unwrap().model(), Some(&model(1)));
         })
@@ -352,9 +363,7 @@ fn a_child_during_a_save_leaves_it_alone_reads_pins_and_saves_with_a_manager_of_
             assert!(matches!(saved, Outcome::Saved(saved) if saved.number == number));
         }
         // With nothing under way, a child saves into the same directory.
-        let mut inherited = Some(&manager);
-        in_child(fork, || {
-            let manager = inherited.take().unwrap();
+        in_child(Fork::Library, || {
             manager.pin(1).unwrap();
             let mut own = CheckpointManager::open(&dir, settings.clone()).unwrap();
             own.save(snapshot(4)).unwrap().wait(LONG).unwrap();
@@ -363,7 +372,7 @@ fn a_child_during_a_save_leaves_it_alone_reads_pins_and_saves_with_a_manager_of_
             assert_eq!(manager.load(3).unwrap().model(), Some(&model(3)));
         })
         .unwrap();
-        manager.save(snapshot(5)).unwrap();
+        manager.save(snapshot(5)).unwrap().wait(LONG).unwrap();
         manager.close(LONG).unwrap();
         assert_eq!(manager.list_checkpoints().unwrap(), [1, 2, 3, 4, 5]);
         manager.verify(5).unwrap();

@@ -327,12 +327,12 @@ mod tests {
     #[test]
     fn a_forked_child_has_the_budget_to_itself_although_the_lock_is_held() {
         let arena = StagingArena::new(1_000);
-        let mut lent = Some(arena.copy(Dtype::Uint8, [900], &[7; 900]).unwrap());
+        let mut lent = Some(arena.copy(Dtype::UInt8, [900], &[7; 900]).unwrap());
         let held = arena.shared.lock();
         in_child(Fork::Library, || {
             assert_eq!(arena.stats().in_use_bytes, 0);
-            let own = arena.copy(Dtype::Uint8, [800], &[9; 800]).unwrap();
-            assert_eq!(lent.as_ref().unwrap().data(), [7; 900], "what was lent is still readable");
+            let own = arena.copy(Dtype::UInt8, [800], &[9; 800]).unwrap();
+            assert_eq!(lent.as_ref().unwrap().data()[..], [7; 900], "it is still readable");
             drop(lent.take());
             assert_eq!((arena.stats().in_use_bytes, arena.stats().idle_bytes), (800, 0));
             drop(own);

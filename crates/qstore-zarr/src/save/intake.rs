@@ -269,3 +269,32 @@ impl Drop for SaveSink {
         self.intake.gate.make_room();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use qstore_os::testing::{Fork, in_child};
+
+    #[test]
+    fn a_forked_child_is_told_so_by_every_policy_although_the_lock_is_held() {
+        let intake = Intake::new();
+        let (_ticket, completion) = ticket(1, &intake.gate.open);
+        let held = intake.gate.lock();
+        for fork in Fork::ALL {
+            for busy in [Busy::Wait, Busy::Skip, Busy::CoalesceLatest] {
+                in_child(fork, || {
+                    let pushed = intake.push(Snapshot::new(2), busy);
+                    assert!(matches!(pushed, Err(SaveError::Forked)));
+                    let pushed = intake.try_push(Snapshot::new(2), busy);
+                    assert!(matches!(pushed, Err(SaveError::Forked)));
+                    assert!(matches!(intake.first_failure().as_deref(), Some(SaveError::Forked)));
+                    assert_eq!(intake.open(), 0);
+                })
+                .unwrap();
+            }
+        }
+        drop(held);
+        assert_eq!(intake.open(), 1);
+        drop(completion);
+    }
+}
