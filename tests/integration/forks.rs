@@ -121,6 +121,7 @@ fn forks_while_rows_are_logged_and_flushed_leave_the_parents_file_as_without_the
     let mut logger = Some(AsyncMetricsLogger::open_with(&path, settings, writer).unwrap());
     let (next, is_over) = (AtomicI64::new(0), std::sync::atomic::AtomicBool::new(false));
     let handle = logger.as_ref().unwrap().handle();
+    let mut failure = None;
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
@@ -132,7 +133,8 @@ fn forks_while_rows_are_logged_and_flushed_leave_the_parents_file_as_without_the
                 }
             });
         }
-        for number in 0..FORKS {
+        // An error is looked at when the other threads have ended.
+        failure = (0..FORKS).find_map(|number| {
             in_child(Fork::Library, || {
                 use_as_a_child(logger.take().unwrap());
                 let own = tmp.path().join(format!("child_{number}.parquet"));
@@ -141,10 +143,11 @@ fn forks_while_rows_are_logged_and_flushed_leave_the_parents_file_as_without_the
                 own.log_step(MetricsRow::step(0, 1, 0.5).with(name, 1.0)).unwrap();
                 assert_eq!(own.stop(LONG).unwrap().writer.rows_written, 1);
             })
-            .unwrap();
-        }
+            .err()
+        });
         is_over.store(true, SeqCst);
     });
+    assert_eq!(failure, None);
     let summary = logger.unwrap().stop(LONG).unwrap();
     assert_eq!((summary.errors, summary.buffer.refused, summary.buffer.dropped), (0, 0, 0));
     let mut found = steps(&path);

@@ -134,10 +134,10 @@ mod tests {
                 }
             });
             // The system has told us that somebody waits to open the file: it is held.
-            while lease_of(&path) != Some(true) && opened.try_recv().is_err() {
+            while lease_of(&path) != Some(true) {
+                assert!(opened.try_recv().is_err(), "{fork:?}: the file could be opened");
                 thread::yield_now();
             }
-            assert!(opened.try_recv().is_err(), "{fork:?}: the file could be opened");
             drop(claim);
             drop(reader.join().unwrap());
         }

@@ -475,8 +475,7 @@ fn a_slot_that_is_being_emptied_costs_no_other_item() {
 /// Regression: with fast producers one call never ended, and its vector grew without limit.
 #[test]
 fn pop_into_ends_although_items_are_pushed() {
-    let (buffer, is_over) =
-        (AsyncBuffer::new(100).unwrap(), std::sync::atomic::AtomicBool::new(false));
+    let (buffer, is_over) = (AsyncBuffer::new(100).unwrap(), AtomicBool::new(false));
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {

@@ -132,6 +132,7 @@ fn forks_during_pushes_of_several_threads_neither_hang_the_child_nor_cost_the_pa
         let recorder = Recorder::default();
         let mut drain = Some(spawn(&buffer, recorder.clone()));
         let is_over = AtomicBool::new(false);
+        let mut failure = None;
         thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
@@ -143,11 +144,13 @@ fn forks_during_pushes_of_several_threads_neither_hang_the_child_nor_cost_the_pa
                     }
                 });
             }
-            for _ in 0..FORKS {
-                in_child(Fork::Library, || use_as_a_child(drain.take().unwrap())).unwrap();
-            }
+            // An error is looked at when the other threads have ended.
+            failure = (0..FORKS).find_map(|_| {
+                in_child(Fork::Library, || use_as_a_child(drain.take().unwrap())).err()
+            });
             is_over.store(true, SeqCst);
         });
+        assert_eq!(failure, None, "{overflow:?}");
         let summary = drain.unwrap().stop(LONG).unwrap();
         assert_eq!((summary.intake.refused, summary.errors), (0, 0));
         let received = recorder.log().received.len() as u64;
