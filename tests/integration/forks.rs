@@ -1,5 +1,5 @@
 //! A forked child, as `os.fork`, `multiprocessing` and data loaders make them: what it inherited belongs to its
-//! parent. It is told so without waiting, it changes nothing on the disk, and what it opens itself works. The
+//! parent. Every call says so without waiting, it changes nothing on the disk, and what it opens itself works. The
 //! parent goes on, and its files have exactly its rows.
 //!
 //! After a fork by the system call alone a child can be sure of little: the allocator and the thread library were

@@ -201,7 +201,8 @@ fn generation() -> u64 {
 #[cfg(all(unix, not(miri)))]
 #[allow(unsafe_code)]
 fn watch() -> bool {
-    /// Runs in the child, as its only thread, where only few things are allowed: this store is.
+    // Runs in the child, as its only thread, where only few things are allowed: this store is.
+    // SAFETY: it asks nothing of its caller; the type of a handler says `unsafe`.
     unsafe extern "C" fn in_child() {
         PAGE.generation.store(0, Relaxed);
     }
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_process_that_shares_the_memory_is_no_fork() {
+    fn a_thread_and_another_program_are_not_taken_for_a_fork() {
         let here = ForkCheck::new();
         thread::scope(|scope| scope.spawn(|| assert!(!here.is_forked())).join().unwrap());
         std::process::Command::new("true").status().unwrap();

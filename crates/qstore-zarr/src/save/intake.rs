@@ -276,7 +276,7 @@ mod tests {
     use qstore_os::testing::{Fork, in_child};
 
     #[test]
-    fn a_forked_child_is_told_so_by_every_policy_although_the_lock_is_held() {
+    fn every_policy_tells_a_forked_child_so_although_the_lock_is_held() {
         let intake = Intake::new();
         let (_ticket, completion) = ticket(1, &intake.gate.open);
         let held = intake.gate.lock();
