@@ -22,6 +22,8 @@ mod endings;
 mod faults;
 /// A second process follows a file while it is written.
 mod follow;
+/// A forked child leaves its parent's run alone, says so, and works with what it opens itself.
+mod forks;
 /// A small file system that runs full.
 mod full_disk;
 /// Files of every version of the format, valid and damaged.

@@ -10,6 +10,7 @@ use crate::drain::worker::Worker;
 use crate::error::DrainError;
 use crate::health::Health;
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ mod worker;
 /// * When the sink fails, the drain keeps the first error ([`health`](Self::health)), reports it as a
 ///   `tracing` warning, and goes on. The first loss of each kind is kept and reported likewise. When the sink panics, the buffer is closed.
 /// * When a process ends without `stop`, what is in the ring is lost.
+/// * A forked child has no such thread: `flush` and `stop` return [`DrainError::Forked`] immediately, and
+///   dropping the drain does nothing. The parent's drain is not affected.
 ///
 /// ```
 /// use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Progress, Round, Sink};
@@ -89,19 +92,23 @@ impl<T: Send + 'static, S: Sink<T>> Drain<T, S> {
     ///
     /// # Errors
     /// [`DrainError::Spawn`] when the system cannot start a thread. The buffer stays open.
+    /// [`DrainError::Forked`] when a process that this one was forked from drains the buffer.
     pub fn spawn(
         buffer: AsyncBuffer<T>,
         sink: S,
         settings: DrainSettings,
     ) -> Result<Self, DrainError<S::Error>> {
+        if !buffer.adopt() {
+            return Err(DrainError::Forked);
+        }
         let control = Arc::new(Control::new(sink.stats()));
         let name = settings.valid_thread_name();
         let drop_timeout = settings.drop_timeout;
         let worker = Worker::new(buffer.clone(), sink, Arc::clone(&control), settings);
-        let thread = thread::Builder::new()
-            .name(name)
-            .spawn(|| worker.run())
-            .map_err(|error| DrainError::Spawn(Arc::new(error)))?;
+        let thread = thread::Builder::new().name(name).spawn(|| worker.run()).map_err(|error| {
+            buffer.disown();
+            DrainError::Spawn(Arc::new(error))
+        })?;
         Ok(Self { buffer, control, thread: Some(thread), drop_timeout })
     }
 }
@@ -114,8 +121,12 @@ impl<T, S: Sink<T>> Drain<T, S> {
     /// # Errors
     /// [`DrainError::Sink`] when the sink could not flush; its items are kept.
     /// [`DrainError::TimedOut`] when the time limit was too short; the flush continues.
-    /// [`DrainError::Panicked`] when the sink has panicked.
+    /// [`DrainError::Panicked`] when the sink has panicked. [`DrainError::Forked`] in a forked child.
     pub fn flush(&self, timeout: Duration) -> Result<(), DrainError<S::Error>> {
+        // mutant: flush_in_a_forked_child
+        if self.control.is_forked() {
+            return Err(DrainError::Forked);
+        }
         let number = {
             let mut state = self.control.lock();
             state.flushes_requested += 1;
@@ -148,6 +159,11 @@ impl<T, S: Sink<T>> Drain<T, S> {
         &mut self,
         timeout: Duration,
     ) -> Result<DrainSummary<S::Stats>, DrainError<S::Error>> {
+        // mutant: stop_in_a_forked_child
+        if self.control.is_forked() {
+            self.forget();
+            return Err(DrainError::Forked);
+        }
         self.control.lock().give_up_at = Some(later(Instant::now(), timeout));
         self.control.changed.notify_all();
         self.buffer.close();
@@ -173,18 +189,31 @@ impl<T, S: Sink<T>> Drain<T, S> {
     }
 
     /// The first error, and what the buffer and the sink lost, by kind. What the sink lost is as of its
-    /// last round: at most a linger old, and exact after a flush or a stop.
+    /// last round: at most a linger old, and exact after a flush or a stop. In a forked child the error is
+    /// [`DrainError::Forked`].
     #[must_use]
     pub fn health(&self) -> Health<DrainError<S::Error>> {
         let mut losses = self.buffer.losses();
+        if self.control.is_forked() {
+            return Health { first_error: Some(DrainError::Forked), errors: 0, losses };
+        }
         let state = self.control.lock();
         losses.extend(&state.lost);
         Health { first_error: state.first_error.clone(), errors: state.errors, losses }
     }
 
-    /// The first error since the start, if there was one. It stays even when a later try succeeded.
+    /// The thread belongs to the parent: it can be neither joined nor detached here.
+    fn forget(&mut self) {
+        mem::forget(self.thread.take());
+    }
+
+    /// The first error since the start, if there was one. It stays even when a later try succeeded. In a forked
+    /// child it is [`DrainError::Forked`].
     #[must_use]
     pub fn first_error(&self) -> Option<DrainError<S::Error>> {
+        if self.control.is_forked() {
+            return Some(DrainError::Forked);
+        }
         self.control.lock().first_error.clone()
     }
 
@@ -207,15 +236,21 @@ impl<T, S: Sink<T>> Drain<T, S> {
     }
 
     /// The sink's counters as of its last round: at most a linger old, and exact after a flush or a
-    /// stop.
+    /// stop. In a forked child, which has no sink, they have their defaults.
     #[must_use]
     pub fn stats(&self) -> S::Stats {
+        if self.control.is_forked() {
+            return S::Stats::default();
+        }
         self.control.lock().stats.clone()
     }
 
     /// Number of errors since the start.
     #[must_use]
     pub fn errors(&self) -> u64 {
+        if self.control.is_forked() {
+            return 1; // that it is a child
+        }
         self.control.lock().errors
     }
 
@@ -228,7 +263,10 @@ impl<T, S: Sink<T>> Drain<T, S> {
 
 impl<T, S: Sink<T>> Drop for Drain<T, S> {
     fn drop(&mut self) {
-        if self.thread.is_some() {
+        // mutant: drop_in_a_forked_child
+        if self.control.is_forked() {
+            self.forget();
+        } else if self.thread.is_some() {
             let _ = self.stop(self.drop_timeout);
         }
     }

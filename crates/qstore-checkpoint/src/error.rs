@@ -205,6 +205,13 @@ pub enum SaveError {
         /// Why.
         reason: String,
     },
+    /// This process was forked from the one that opened the manager, whose background thread runs there only.
+    /// Nothing was done here; the saves of the parent are not affected.
+    #[error(
+        "this process was forked from the one that opened the checkpoint manager, whose saves run there \
+         only; open your own"
+    )]
+    Forked,
     /// Closing took longer than the timeout.
     #[error("saves are still running after {waited:?}; they continue")]
     CloseTimedOut {
@@ -243,6 +250,7 @@ impl SaveError {
                 Self::Retention { number: *number, source: source.clone() }
             }
             Self::Lost { number } => Self::Lost { number: *number },
+            Self::Forked => Self::Forked,
             _ => Self::EarlierFailed { source: Arc::clone(self) },
         }
     }

@@ -48,6 +48,10 @@ pub struct LoggerStats<C> {
 ///   [`health`](Self::health) and in the result of `stop`.
 /// * *The logger was stopped*, or its background thread panicked. The call returns
 ///   [`LogError::Stopped`].
+/// * *The process was forked*, and this is the child. The background thread runs in the parent only: rows are
+///   refused with [`LogError::Forked`], `flush`, `stop` and `health` return [`DrainError::Forked`], each
+///   without waiting, and dropping the logger does nothing. The parent's logger is not affected. Open another
+///   logger, under another name, in the child.
 ///
 /// Call [`stop`](Self::stop) to shut down cleanly. Dropping the logger does the same with a limit of
 /// 5 s and discards errors.
@@ -94,7 +98,8 @@ impl<S: Sink<MetricsRow>> AsyncMetricsLogger<S> {
     /// ```
     ///
     /// # Errors
-    /// [`LogError::Stopped`] after the logger was stopped. A full ring is not an error.
+    /// [`LogError::Stopped`] after the logger was stopped, [`LogError::Forked`] in a child of the process that
+    /// opened it. A full ring is not an error.
     #[inline]
     pub fn log_step(&self, row: impl Into<MetricsRow>) -> Result<Logged, LogError> {
         let mut row = row.into();
@@ -217,7 +222,8 @@ impl<S: Sink<R>, R: Send + 'static> AsyncMetricsLogger<S, R> {
     /// Logs a whole row as it is, with its own timestamp.
     ///
     /// # Errors
-    /// [`LogError::Stopped`] after the logger was stopped. A full ring is not an error.
+    /// [`LogError::Stopped`] after the logger was stopped, [`LogError::Forked`] in a child of the process that
+    /// opened it. A full ring is not an error.
     #[inline]
     pub fn log(&self, row: impl Into<R>) -> Result<Logged, LogError> {
         match self.drain.buffer().push(row.into()) {

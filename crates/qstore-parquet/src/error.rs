@@ -104,6 +104,17 @@ pub enum WriteError {
         /// The file.
         path: PathBuf,
     },
+    /// This process was forked from the one that opened the log, to which the file and its lock belong.
+    /// Nothing was done.
+    #[error(
+        "this process was forked from the one that opened {}, which goes on writing it; open a log of \
+         your own under another name",
+        path.display()
+    )]
+    Forked {
+        /// The file.
+        path: PathBuf,
+    },
     /// The next part of a [`RankLog`](crate::RankLog) could not be opened.
     #[error(transparent)]
     NextPart(Box<OpenError>),
@@ -197,6 +208,13 @@ pub enum Error {
     /// The writer was stopped, so the row was not taken; it counts as refused.
     #[error("the writer has stopped: the row was not logged and counts as refused")]
     Stopped,
+    /// This process was forked from the one that started the writer, whose thread runs there only. Nothing was
+    /// done; a row counts as refused.
+    #[error(
+        "this process was forked from the one that started the writer, which runs there only; start \
+         your own, under another name"
+    )]
+    Forked,
 }
 
 impl From<DrainError<WriteError>> for Error {
@@ -207,6 +225,7 @@ impl From<DrainError<WriteError>> for Error {
             DrainError::TimedOut { waited } => Self::TimedOut { waited },
             DrainError::Spawn(error) => Self::Spawn(error),
             DrainError::NoRoom { left } => Self::NoRoom { left },
+            DrainError::Forked => Self::Forked,
             // A kind that a later version of the drain may add.
             other => Self::Panicked { message: other.to_string() },
         }

@@ -59,7 +59,8 @@
 //! # Platforms
 //! Unix. [`FileSystem::exchange`] needs Linux or macOS. Locks are `flock` locks: they hold between the
 //! processes of one machine, belong to the open file, and are therefore shared with a forked child
-//! until both processes have closed it.
+//! until both processes have closed it. What a forked child drops (a lock, a claim, a staged file or tree)
+//! stays with its parent: nothing is released and nothing is removed.
 
 #![deny(unsafe_code)]
 

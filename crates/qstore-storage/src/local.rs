@@ -5,12 +5,12 @@ use crate::file_system::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadat
 use crate::in_place::{Exclusive, Stamp};
 use crate::lease;
 use crate::tree::parent_of;
+use qstore_os::ForkCheck;
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::Arc;
 
 /// The machine's own file system. Relative paths are relative to the current directory.
@@ -55,8 +55,9 @@ struct LocalLock {
     path: PathBuf,
     /// The open file holds the lock; it is closed after the name is removed.
     file: File,
-    /// A forked child has a copy of this struct, but the lock belongs to its parent.
-    process: u32,
+    /// A forked child has a copy of this struct, but the lock belongs to its parent: closing the child's copy
+    /// of the file does not release it. Two processes may have the same number, each in a namespace of its own.
+    home: ForkCheck,
 }
 
 impl Lock for LocalLock {}
@@ -66,7 +67,8 @@ impl Drop for LocalLock {
         // The lock is still held here, so no other process can take it for its own: one that opened this
         // very file finds, once it gets the lock, that the name no longer leads to it. If the name does not
         // lead to it even now, the file was removed by hand, and the name belongs to another holder.
-        let is_ours = self.process == process::id();
+        // mutant: lock_removed_in_a_forked_child
+        let is_ours = !self.home.is_forked();
         // mutant: lock_of_somebody_else_removed
         if is_ours && is_named(&self.path, &self.file).unwrap_or(false) {
             let _ = fs::remove_file(&self.path);
@@ -301,8 +303,8 @@ fn acquire(
         }
         // mutant: lock_of_a_name_that_is_gone
         if is_named(path, &file)? {
-            let (path, process) = (path.to_path_buf(), process::id());
-            return Ok(Some(Box::new(LocalLock { path, file, process })));
+            let (path, home) = (path.to_path_buf(), ForkCheck::new());
+            return Ok(Some(Box::new(LocalLock { path, file, home })));
         }
     }
 }
@@ -331,6 +333,7 @@ fn exchange(_: &Path, _: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use qstore_os::testing::{Fork, in_child};
     use std::os::unix::fs::symlink;
 
     #[test]
@@ -348,6 +351,26 @@ mod tests {
         assert!(lock.is_some());
         drop(lock);
         assert!(!path.exists(), "the lock file is left behind");
+    }
+
+    #[test]
+    fn a_lock_that_a_forked_child_drops_is_still_held_by_its_parent() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let mut lock = LocalFs.try_lock(&path).unwrap();
+        for fork in Fork::ALL {
+            in_child(fork, || {
+                drop(lock.take());
+                in_child(fork, || assert!(LocalFs.try_lock(&path).unwrap().is_none())).unwrap();
+                assert!(LocalFs.try_lock(&path).unwrap().is_none(), "the child has released it");
+            })
+            .unwrap();
+            assert!(path.exists(), "{fork:?}: the child has removed the lock file");
+            assert!(LocalFs.try_lock(&path).unwrap().is_none(), "{fork:?}");
+        }
+        drop(lock);
+        assert!(!path.exists());
+        assert!(LocalFs.try_lock(&path).unwrap().is_some());
     }
 
     // Regression: waits indefinitely, because the locked file is never the one that the name stands for.

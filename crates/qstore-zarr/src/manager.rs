@@ -28,6 +28,10 @@ use std::time::Duration;
 /// [`drop_timeout`](CheckpointSettings::drop_timeout); [`close`](Self::close) does the same and reports
 /// errors.
 ///
+/// In a forked child `save`, `health` and `close` return [`SaveError::Forked`] without waiting, and dropping the
+/// manager does nothing: the thread and its saves are the parent's. Reading and pinning work there. Open another
+/// manager in the child to save; it may be on the same directory.
+///
 /// Reading and pinning are methods of [`Checkpoints`], to which a manager dereferences:
 /// `manager.load(42)`, `manager.explain()`.
 ///
@@ -137,7 +141,8 @@ impl CheckpointManager {
     ///
     /// # Errors
     /// [`SaveError::State`] for a state that cannot be saved; [`SaveError::EarlierFailed`], once, after a
-    /// failure in the background; [`SaveError::Closed`]. After an error no save has started.
+    /// failure in the background; [`SaveError::Closed`]; [`SaveError::Forked`] in a forked child. After an error
+    /// no save has started.
     pub fn save(&self, snapshot: Snapshot) -> Result<SaveTicket, SaveError> {
         snapshot.check()?;
         self.intake.push(snapshot, self.settings.busy)?.ok_or_else(|| self.closed())
@@ -197,6 +202,7 @@ impl CheckpointManager {
         match self.drain.stop(timeout) {
             Ok(_) => self.health().check(),
             Err(DrainError::TimedOut { .. }) => Err(SaveError::CloseTimedOut { waited: timeout }),
+            Err(DrainError::Forked) => Err(SaveError::Forked),
             Err(error) => Err(SaveError::Closed { reason: error.to_string() }),
         }
     }

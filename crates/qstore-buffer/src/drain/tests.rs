@@ -6,6 +6,8 @@ use crate::drain::sink::{Progress, Round};
 use std::sync::{Condvar, Mutex, MutexGuard, mpsc};
 
 mod accounting;
+#[cfg(unix)]
+mod forks;
 mod lookahead;
 mod reports;
 

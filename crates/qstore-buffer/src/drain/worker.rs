@@ -16,6 +16,7 @@ use crate::drain::sink::{Ahead, Progress, Round, Sink};
 use crate::error::DrainError;
 use crate::health::Losses;
 use std::any::Any;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,6 +72,10 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
     pub(crate) fn run(mut self) {
         let end = catch_unwind(AssertUnwindSafe(|| self.work()))
             .unwrap_or_else(|panic| Err(panicked(&*panic)));
+        if self.control.is_forked() {
+            // Everything here belongs to the parent.
+            return mem::forget(self);
+        }
         // A waker or a `tracing` subscriber may panic; a caller that waits for the end still gets it.
         let _ = catch_unwind(AssertUnwindSafe(|| self.buffer.close()));
         let _ = catch_unwind(AssertUnwindSafe(|| {
@@ -112,6 +117,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
 
     /// Lets the sink do what is due, unless its work is under way or it failed a moment ago.
     fn tick(&mut self) -> Result<(), DrainError<S::Error>> {
+        self.check_process()?;
         self.check_lookahead()?;
         // An error is latched already; the next tick retries.
         let failed = self.take_outcome()?.is_some();
@@ -137,6 +143,11 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             Err(_) => self.periodic.end(false, now),
         }
         Ok(())
+    }
+
+    /// An error if the sink has forked and this is the child, whose sink and locks are the parent's.
+    fn check_process(&self) -> Result<(), DrainError<S::Error>> {
+        if self.control.is_forked() { Err(DrainError::Forked) } else { Ok(()) }
     }
 
     /// Frees the place for work ahead once such work has ended.
@@ -235,7 +246,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             (state.flushes_requested, state.flush_upto)
         };
         let outcome = self.flush(upto);
-        if let Err(DrainError::Panicked { .. }) = outcome {
+        if let Err(DrainError::Panicked { .. } | DrainError::Forked) = outcome {
             return outcome;
         }
         self.report();
@@ -271,6 +282,9 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             let flushed = self.flush(self.buffer.pushed());
             let outcome = flushed.and_then(|()| self.complete(Sink::close));
             let Err(error) = outcome else { return Ok(()) };
+            if let DrainError::Forked = error {
+                return Err(error);
+            }
             let pause = self.backoff.pause;
             let give_up_at = self.control.lock().give_up_at;
             let is_over = give_up_at.is_some_and(|end| Instant::now() + pause > end);
@@ -291,7 +305,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             return Ok(());
         }
         match self.complete_flush() {
-            Err(error @ DrainError::Panicked { .. }) => Err(error),
+            Err(error @ (DrainError::Panicked { .. } | DrainError::Forked)) => Err(error),
             // Latched; what was to be flushed is part of the flush that follows.
             _ => Ok(()),
         }
@@ -312,7 +326,9 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
     ) -> Result<(), DrainError<S::Error>> {
         loop {
             self.observe();
+            self.check_process()?;
             let outcome = call(&mut self.sink);
+            self.check_process()?;
             if !self.start_work(outcome)? {
                 return Ok(());
             }

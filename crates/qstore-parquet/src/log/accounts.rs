@@ -78,7 +78,12 @@ impl Accounts {
 /// Sixteen hexadecimal digits that identify a session.
 fn random_id() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
-    // The standard library seeds each of these from the system's random numbers.
-    let number = RandomState::new().build_hasher().finish();
+    use std::time::{SystemTime, UNIX_EPOCH};
+    // The standard library seeds these from the system's random numbers, but only once in each thread: the
+    // children of one process would have the same number.
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    hasher.write_u128(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos()));
+    let number = hasher.finish();
     format!("{number:016x}")
 }

@@ -25,6 +25,7 @@ use crate::publish::layout::Version;
 use crate::publish::open::{self, Opened};
 use parquet::file::metadata::KeyValue;
 use qstore_buffer::{BufferStats, Loss, Progress, Round, Sink};
+use qstore_os::ForkCheck;
 use qstore_schema::{DataType, Field, Record, Schema};
 use qstore_storage::{FileSystem, LocalFs};
 use std::collections::HashMap;
@@ -52,6 +53,8 @@ use std::time::Instant;
 ///   the rows around it are kept.
 /// * A flush that fails leaves the file as it was; its rows stay pending and the next flush tries
 ///   them again.
+/// * In a forked child `flush` and `close` return [`WriteError::Forked`], and dropping the log leaves
+///   everything as it is: the file and its lock are the parent's.
 /// * A log that is dropped without `close` leaves the last flushed version, and so does a kill. Rows
 ///   appended since are lost.
 ///
@@ -101,6 +104,8 @@ pub struct MetricsLog<R> {
     /// The number of rows that a flush under way still waits for.
     flushing: Option<usize>,
     is_closed: bool,
+    /// The process that opened the log. A child asks this before it takes a lock that may be held.
+    home: ForkCheck,
     stats: WriterStats,
     accounts: Accounts,
     /// The largest integers of published columns, as far as they were needed.
@@ -197,6 +202,7 @@ impl<R: Record> MetricsLog<R> {
             buffers: Buffers::default(),
             flushing: None,
             is_closed: false,
+            home: ForkCheck::new(),
             largest: HashMap::new(),
             record: PhantomData,
         };
@@ -277,6 +283,10 @@ impl<R: Record> MetricsLog<R> {
         self.published.as_ref().map_or(0, |published| published.data_end)
     }
 
+    fn check_process(&self) -> Result<(), WriteError> {
+        check_process(&self.home, &self.stats.output_path)
+    }
+
     fn disk(&self) -> MutexGuard<'_, Disk> {
         self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -303,7 +313,10 @@ impl<R: Record> MetricsLog<R> {
         let publication = Publication { plan, pending, fields, closes, done: Arc::clone(&done) };
         self.turn = Turn::Publishing(publication);
         let (disk, durability) = (Arc::clone(&self.disk), self.settings.durability);
+        let (home, path) = (self.home.clone(), Arc::clone(&self.stats.output_path));
         Progress::Work(Box::new(move || {
+            // In a child the thread that encodes may not exist.
+            check_process(&home, &path)?;
             let encoded = source.get()?;
             let mut disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
             let published = disk.publish(&version, &encoded)?;
@@ -511,6 +524,7 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
     }
 
     fn tick(&mut self, now: Instant) -> Result<Progress<WriteError>, WriteError> {
+        self.check_process()?;
         self.settle();
         let Self { pending, oldest_pending, .. } = *self;
         let is_due = self.pace.is_due(pending, oldest_pending, now, &self.settings);
@@ -522,6 +536,7 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
     }
 
     fn flush(&mut self) -> Result<Progress<WriteError>, WriteError> {
+        self.check_process()?;
         self.settle();
         if *self.flushing.get_or_insert(self.pending) > 0 {
             return Ok(self.publish(false));
@@ -536,6 +551,7 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
     }
 
     fn close(&mut self) -> Result<Progress<WriteError>, WriteError> {
+        self.check_process()?;
         self.settle();
         // A session that wrote nothing leaves the file as it was.
         let is_new = self.published.as_ref().is_none_or(|published| published.groups.is_empty());
@@ -564,6 +580,11 @@ impl<R> fmt::Debug for MetricsLog<R> {
             .field("pending", &self.pending)
             .finish_non_exhaustive()
     }
+}
+
+/// An error in a child of the process that opened the log.
+fn check_process(home: &ForkCheck, path: &Path) -> Result<(), WriteError> {
+    if home.is_forked() { Err(WriteError::Forked { path: path.to_path_buf() }) } else { Ok(()) }
 }
 
 /// The stored integer of the largest magnitude in a column.

@@ -25,6 +25,8 @@ use std::time::Duration;
 ///   that does not fit its columns.
 /// * When the file cannot be written, rows are kept and the writer retries; the first error is reported
 ///   as a `tracing` warning and stays in [`health`](Self::health).
+/// * In a forked child every call but `stats` returns [`Error::Forked`] without waiting, and dropping the writer
+///   does nothing: the thread, the rows and the file are the parent's.
 ///
 /// Call [`stop`](Self::stop) to shut down cleanly. Dropping the writer does the same with a limit of
 /// 5 s and discards errors.
@@ -91,13 +93,15 @@ impl<R: Record + Send + 'static> AsyncMetricsWriter<R> {
     /// returns [`Logged::Dropped`].
     ///
     /// # Errors
-    /// [`Error::Stopped`] after the writer was stopped.
+    /// [`Error::Stopped`] after the writer was stopped, [`Error::Forked`] in a child of the process that
+    /// started it.
     #[inline]
     pub fn log(&self, row: R) -> Result<Logged, Error> {
         match self.drain.buffer().push(row) {
             Ok(()) => Ok(Logged::Accepted),
             Err(PushError::Full(_)) => Ok(Logged::Dropped),
             Err(PushError::Closed(_)) => Err(Error::Stopped),
+            Err(PushError::Forked(_)) => Err(Error::Forked),
         }
     }
 

@@ -23,6 +23,7 @@ use crate::format::read_failure::{ReadFailure, contain};
 use crate::publish::layout::{Layout, LayoutError, Move, Version};
 use crate::publish::names::Names;
 use crate::publish::space::Space;
+use qstore_os::ForkCheck;
 use qstore_storage::{Claim, Exclusive, FileHandle, FileSystem, Lock, Stamp, parent_of};
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -86,6 +87,8 @@ pub(crate) struct Disk {
     full_copies: u64,
     /// A buffer for copies from one inode to the other.
     block: Vec<u8>,
+    /// The process that may write the files.
+    home: ForkCheck,
     /// Keeps other writers out; released last.
     _lock: Box<dyn Lock>,
 }
@@ -145,6 +148,7 @@ impl Disk {
             bytes_written: 0,
             full_copies: 0,
             block: Vec::new(),
+            home: ForkCheck::new(),
             _lock: lock,
         }
     }
@@ -156,6 +160,7 @@ impl Disk {
 
     /// Makes the public name survive a power cut, unless it already would.
     pub(crate) fn sync_name(&mut self) -> Result<(), WriteError> {
+        self.check_process()?;
         if self.is_durable {
             return Ok(());
         }
@@ -177,6 +182,7 @@ impl Disk {
         version: &Version,
         encoded: &EncodedGroups,
     ) -> Result<Done, WriteError> {
+        self.check_process()?;
         let old = self.published.clone();
         // The metadata of an existing file may be malformed in a way that makes the library panic.
         let patches =
@@ -408,6 +414,15 @@ impl Disk {
         }
     }
 
+    /// The parent of a forked child goes on with the files.
+    fn check_process(&self) -> Result<(), WriteError> {
+        // mutant: publish_in_a_forked_child
+        if self.home.is_forked() {
+            return Err(WriteError::Forked { path: self.names.public.clone() });
+        }
+        Ok(())
+    }
+
     fn refused(&self, error: LayoutError) -> WriteError {
         let path = self.names.public.clone();
         match error {
@@ -420,8 +435,11 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // After a kill the file is left over, and the next writer removes it.
-        self.discard_twin();
+        // After a kill the file is left over, and the next writer removes it. A forked child has only a copy.
+        // mutant: twin_removed_in_a_forked_child
+        if !self.home.is_forked() {
+            self.discard_twin();
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::ticket::{Completion, Failure, Resolution, SaveTicket, ticket};
 use crate::catalog::Catalog;
 use qstore_buffer::{AsyncBuffer, Health, Loss, Losses, Lost, Progress, PushError, Round, Sink};
 use qstore_checkpoint::{Outcome, SaveError, Saved, Snapshot};
+use qstore_os::ForkCheck;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -43,6 +44,8 @@ struct Gate {
     room: Condvar,
     /// The number of saves whose tickets are not resolved.
     open: Arc<AtomicUsize>,
+    /// The process that saves. In a child of it the lock may be held by a thread that only the parent has.
+    home: ForkCheck,
 }
 
 /// Failures in the background. Recorded here before the ticket resolves.
@@ -87,18 +90,27 @@ impl Intake {
         &self.ring
     }
 
-    /// The number of saves whose tickets are not resolved.
+    /// The number of saves whose tickets are not resolved; none in a forked child.
     pub(crate) fn open(&self) -> usize {
+        if self.gate.home.is_forked() {
+            return 0;
+        }
         self.gate.open.load(Ordering::SeqCst)
     }
 
-    /// The first failure in the background.
+    /// The first failure in the background. In a forked child, that it is one.
     pub(crate) fn first_failure(&self) -> Option<Arc<SaveError>> {
+        if self.gate.home.is_forked() {
+            return Some(Arc::new(SaveError::Forked));
+        }
         self.gate.lock().first.clone()
     }
 
     /// The first failure, and the saves that were skipped or superseded.
     pub(crate) fn health(&self) -> Health<SaveError> {
+        if self.gate.home.is_forked() {
+            return Health::new(Some(SaveError::Forked), 0, Losses::default());
+        }
         let failures = self.gate.lock();
         let first_error = failures.first.as_ref().map(SaveError::again);
         Health::new(first_error, failures.count, failures.losses.clone())
@@ -127,6 +139,10 @@ impl Intake {
         busy: Busy,
         may_wait: bool,
     ) -> Result<Pushed, SaveError> {
+        // mutant: save_in_a_forked_child
+        if self.gate.home.is_forked() {
+            return Err(SaveError::Forked);
+        }
         let number = snapshot.number();
         let mut effects = Effects::default();
         let pushed = self.push_under_lock(snapshot, busy, may_wait, &mut effects);
@@ -170,6 +186,7 @@ impl Intake {
             job = match self.ring.push(job) {
                 Ok(()) => return Ok(Pushed::Taken(ticket)),
                 Err(PushError::Closed(_)) => return Ok(Pushed::Closed),
+                Err(PushError::Forked(_)) => return Err(SaveError::Forked),
                 Err(PushError::Full(job)) => job,
             };
             if busy == Busy::CoalesceLatest {
@@ -289,5 +306,34 @@ impl Drop for SaveSink {
         self.intake.ring.close();
         self.intake.ring.clear();
         self.intake.gate.make_room();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use qstore_os::testing::{Fork, in_child};
+
+    #[test]
+    fn every_policy_tells_a_forked_child_so_although_the_lock_is_held() {
+        let intake = Intake::new();
+        let (_ticket, completion) = ticket(1, &intake.gate.open);
+        let held = intake.gate.lock();
+        for fork in Fork::ALL {
+            for busy in [Busy::Wait, Busy::Skip, Busy::CoalesceLatest] {
+                in_child(fork, || {
+                    let pushed = intake.push(Snapshot::new(2), busy);
+                    assert!(matches!(pushed, Err(SaveError::Forked)));
+                    let pushed = intake.try_push(Snapshot::new(2), busy);
+                    assert!(matches!(pushed, Err(SaveError::Forked)));
+                    assert!(matches!(intake.first_failure().as_deref(), Some(SaveError::Forked)));
+                    assert_eq!(intake.open(), 0);
+                })
+                .unwrap();
+            }
+        }
+        drop(held);
+        assert_eq!(intake.open(), 1);
+        drop(completion);
     }
 }
