@@ -72,7 +72,7 @@ mod publish;
 mod read;
 
 pub use columns::table::{Table, TableColumn, Values};
-pub use error::{Error, OpenError, ReadError, WriteError};
+pub use error::{Error, Occupant, OpenError, ReadError, WriteError};
 pub use format::audit::{Audit, Segment};
 #[cfg(feature = "arrow2")]
 pub use log::arrow2_rows::{ChunkError, arrow2_rows};

@@ -18,8 +18,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "version_not_synced",
         edits: &[Replace(
-            "file.sync().and_then(|()| self.show(wants_twin))",
-            "self.show(wants_twin)",
+            "file.sync().map_err(WriteError::from).and_then(|()| self.show(&file))",
+            "self.show(&file)",
         )],
         danger: "after a power cut the metrics file has its name and not its bytes",
         tests: FAULTS,
@@ -27,8 +27,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "version_shown_before_its_sync",
         edits: &[Replace(
-            "file.sync().and_then(|()| self.show(wants_twin))",
-            "self.show(wants_twin).and_then(|()| file.sync())",
+            "file.sync().map_err(WriteError::from).and_then(|()| self.show(&file))",
+            "self.show(&file).and_then(|swapped| Ok(file.sync().map(|()| swapped)?))",
         )],
         danger: "a power cut between the two leaves a file without its bytes",
         tests: FAULTS,

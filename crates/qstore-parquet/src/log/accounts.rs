@@ -58,8 +58,8 @@ impl Accounts {
     }
 }
 
-/// Sixteen hexadecimal digits that identify a session.
-fn random_id() -> String {
+/// Sixteen hexadecimal digits that identify a session, or make a name unique.
+pub(crate) fn random_id() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
     // The standard library seeds each of these from the system's random numbers.
     let number = RandomState::new().build_hasher().finish();

@@ -34,6 +34,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+mod save_as;
+
 /// One Parquet file that is appended to and can be read at any moment.
 ///
 /// It is the [`Sink`] behind [`AsyncMetricsWriter`](crate::AsyncMetricsWriter). Use it directly to
@@ -47,6 +49,10 @@ use std::time::Instant;
 ///   integers becomes one of floats when a float arrives, if no integer in it would change.
 /// * A flush that fails leaves the file as it was; its rows stay pending and the next flush tries
 ///   them again.
+/// * The directory is renamed: the log goes on in it, under its new name.
+/// * Something else takes the name of the file, or the directory is removed: flushes fail with
+///   [`WriteError::Occupied`] or [`WriteError::DirectoryRemoved`]. Nothing is replaced, the rows stay
+///   pending, and [`save_as`](Self::save_as) writes them elsewhere.
 /// * A log that is dropped without `close` leaves the last flushed version, and so does a kill. Rows
 ///   appended since are lost.
 ///
@@ -77,6 +83,7 @@ use std::time::Instant;
 /// A Parquet writer has a readable file once it is closed, and none if the process dies before. Here
 /// every flush leaves a whole file, and a later session continues it.
 pub struct MetricsLog<R> {
+    storage: Arc<dyn FileSystem>,
     settings: WriterSettings,
     coding: Coding,
     /// Locked by the work while it is under way.
@@ -162,7 +169,7 @@ impl<R: Record> MetricsLog<R> {
             is_passing: false,
         };
         let opened = open::open(&storage, path, R::DECLARED)?;
-        let Opened { names, lock, published, recovery } = opened;
+        let Opened { place, published, recovery } = opened;
         let published = published.map(Arc::new);
         let mut fields = open::merged(published.as_deref(), R::DECLARED);
         for field in more {
@@ -171,10 +178,11 @@ impl<R: Record> MetricsLog<R> {
             }
         }
         let file_rows = published.as_deref().map_or(0, Published::rows);
-        let mut stats = WriterStats::new(&names.public, file_rows);
+        let mut stats = WriterStats::new(&place.path, file_rows);
         stats.recovery = recovery;
-        let disk = Disk::new(storage, names, lock, published.clone(), settings.policy());
+        let disk = Disk::new(place, published.clone(), settings.policy());
         let mut log = Self {
+            storage,
             stored_groups: published.as_deref().map_or(0, |published| published.groups.len()),
             stats,
             accounts: Accounts::new(published.as_deref(), &settings),
@@ -284,7 +292,8 @@ impl<R: Record> MetricsLog<R> {
         Progress::Work(Box::new(move || {
             let encoded = source.get()?;
             let mut disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
-            let published = disk.publish(&version, &encoded)?;
+            let published =
+                disk.publish(&version, &encoded).map_err(|error| error.about(pending))?;
             *done.lock().unwrap_or_else(PoisonError::into_inner) = Some(published);
             match durability {
                 // mutant: acknowledged_before_the_name_is_durable
@@ -384,7 +393,8 @@ impl<R: Record> MetricsLog<R> {
         };
         let Publication { plan, pending, closes, done, .. } = publication;
         let done = done.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Done { published, took, publishing, bytes_written, full_copies }) = done else {
+        let Some(Done { published, took, publishing, bytes_written, full_copies, path }) = done
+        else {
             self.stats.errors += 1;
             self.flushing = None;
             // What was encoded ahead would come after rows that are not in the file.
@@ -418,6 +428,9 @@ impl<R: Record> MetricsLog<R> {
         self.stats.publishing = publishing;
         self.stats.bytes_written = bytes_written;
         self.stats.full_copies = full_copies;
+        if *self.stats.output_path != *path {
+            self.stats.output_path = path.into();
+        }
         self.pending -= pending;
         self.stats.pending_rows = self.pending;
         self.flushing = self.flushing.map(|rows| rows.saturating_sub(pending));

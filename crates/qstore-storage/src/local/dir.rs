@@ -92,13 +92,17 @@ impl LocalDir {
     fn present_name(&self) -> io::Result<PathBuf> {
         let Some(fd) = &self.fd else { return Ok(PathBuf::new()) };
         let opened = stamp_of(&rustix::fs::fstat(fd)?);
+        let reported = name_of(fd);
         // What the system reports may be out of date, and where it reports nothing the old name is tried.
-        for name in name_of(fd).into_iter().chain([self.path.clone()]) {
-            if rustix::fs::stat(&name).is_ok_and(|found| stamp_of(&found).is_same_file(&opened)) {
-                return Ok(name);
+        for name in reported.iter().chain([&self.path]) {
+            if rustix::fs::stat(name).is_ok_and(|found| stamp_of(&found).is_same_file(&opened)) {
+                return Ok(name.clone());
             }
         }
-        Err(io::Error::new(io::ErrorKind::NotFound, "the directory was removed"))
+        Err(match reported {
+            Some(_) => io::Error::new(io::ErrorKind::NotFound, "the directory was removed"),
+            None => io::ErrorKind::Unsupported.into(),
+        })
     }
 }
 
