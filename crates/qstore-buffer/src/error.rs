@@ -54,6 +54,9 @@ pub enum DrainError<E> {
     /// The system did not start the thread.
     #[error("the background thread could not be started: {0}")]
     Spawn(Arc<std::io::Error>),
+    /// The drain was stopped and has written everything, so nothing is left in its sink.
+    #[error("the background writer was stopped and has written everything")]
+    Ended,
 }
 
 // Written out because a derive would require `E: Clone`.
@@ -65,6 +68,7 @@ impl<E> Clone for DrainError<E> {
             Self::TimedOut { waited } => Self::TimedOut { waited: *waited },
             Self::NoRoom { left } => Self::NoRoom { left: *left },
             Self::Spawn(error) => Self::Spawn(Arc::clone(error)),
+            Self::Ended => Self::Ended,
         }
     }
 }

@@ -263,6 +263,9 @@ pub enum Error {
         /// Rows that were not taken.
         left: usize,
     },
+    /// The writer was stopped and has published every row, so there is nothing to save elsewhere.
+    #[error("the writer was stopped and has published every row; read its file")]
+    Ended,
     /// The writer was stopped, so the row was not taken; it counts as refused.
     #[error("the writer has stopped: the row was not logged and counts as refused")]
     Stopped,
@@ -276,6 +279,7 @@ impl From<DrainError<WriteError>> for Error {
             DrainError::TimedOut { waited } => Self::TimedOut { waited },
             DrainError::Spawn(error) => Self::Spawn(error),
             DrainError::NoRoom { left } => Self::NoRoom { left },
+            DrainError::Ended => Self::Ended,
             // A kind that a later version of the drain may add.
             other => Self::Panicked { message: other.to_string() },
         }

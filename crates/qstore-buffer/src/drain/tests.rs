@@ -8,6 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, mpsc};
 mod accounting;
 mod lookahead;
 mod reports;
+mod visits;
 
 const LONG: Duration = Duration::from_secs(20);
 

@@ -538,6 +538,15 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
         Ok(if self.disk().is_durable() { Progress::Idle } else { self.sync() })
     }
 
+    /// A directory that was removed does not come back.
+    fn is_final(&self, error: &WriteError) -> bool {
+        matches!(error, WriteError::DirectoryRemoved { .. })
+    }
+
+    fn release(&mut self) {
+        self.disk().release();
+    }
+
     fn stats(&self) -> WriterStats {
         self.stats.clone()
     }

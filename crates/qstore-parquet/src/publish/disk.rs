@@ -128,6 +128,13 @@ pub(crate) struct Done {
     pub(crate) path: PathBuf,
 }
 
+/// A version that has the public name.
+struct Shown {
+    /// Whether the version before has the hidden one.
+    is_swapped: bool,
+    stamp: Option<Stamp>,
+}
+
 /// What became of an exchange.
 enum Swap {
     /// The version is public, and the one before has the hidden name.
@@ -283,8 +290,8 @@ impl Disk {
         }
         // mutant: version_not_synced, version_shown_before_its_sync, failed_sync_forgotten
         let shown = file.sync().map_err(WriteError::from).and_then(|()| self.show(&file));
-        let is_swapped = match shown {
-            Ok(is_swapped) => is_swapped,
+        let Shown { is_swapped, stamp } = match shown {
+            Ok(shown) => shown,
             Err(error) => {
                 // After a failed sync the bytes cannot be trusted.
                 let _ = self.clear_hidden();
@@ -293,11 +300,10 @@ impl Disk {
         };
         drop(claim);
         self.is_durable = false;
+        self.place.known = stamp;
         if let Some(old) = old.filter(|_| is_swapped) {
             self.retire(old, &layout, wants_twin);
         }
-        let stamp = file.stamp().ok();
-        self.place.known = stamp;
         Ok(Published {
             stamp,
             file,
@@ -401,13 +407,14 @@ impl Disk {
         Ok(())
     }
 
-    /// Gives the file with the hidden name the public name. Returns whether the version before now has the
-    /// hidden one.
-    fn show(&mut self, file: &Arc<dyn FileHandle>) -> Result<bool, WriteError> {
+    /// Gives the file with the hidden name the public name.
+    fn show(&mut self, file: &Arc<dyn FileHandle>) -> Result<Shown, WriteError> {
+        // Before anyone else can open it: what changes later was changed by someone else.
+        let stamp = known_stamp(&**file)?;
         let mut present = self.place.prove_file(self.published.as_deref())?;
         if present == Present::Ours && self.can_exchange {
             match self.swap(file)? {
-                Swap::Done => return Ok(true),
+                Swap::Done => return Ok(Shown { is_swapped: true, stamp }),
                 Swap::Missing => present = Present::Nothing,
                 // Directly before the names are changed, once more.
                 Swap::Impossible => present = self.place.prove_file(self.published.as_deref())?,
@@ -417,7 +424,7 @@ impl Disk {
             Present::Nothing => self.show_where_nothing_is()?,
             Present::Ours | Present::Unknown => self.rename()?,
         }
-        Ok(false)
+        Ok(Shown { is_swapped: false, stamp })
     }
 
     /// Exchanges the names and identifies what was retired.
@@ -562,12 +569,28 @@ impl Disk {
     }
 }
 
-impl Drop for Disk {
-    fn drop(&mut self) {
+impl Disk {
+    /// Lets other writers in, and leaves nothing but the file.
+    pub(crate) fn release(&mut self) {
         let _ = self.undo();
-        // After a kill the file is left over, and the next writer removes it.
+        // After a kill the twin is left over, and the next writer removes it.
         self.twin = None;
         let _ = self.clear_hidden();
+        self.place.release();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// The stamp of a file; `None` where the file system cannot tell files apart.
+pub(crate) fn known_stamp(file: &dyn FileHandle) -> qstore_storage::Result<Option<Stamp>> {
+    match file.stamp() {
+        Err(error) if error.is_unsupported() => Ok(None),
+        stamp => stamp.map(Some),
     }
 }
 

@@ -8,12 +8,13 @@ use crate::format::published::Published;
 use crate::format::read_at::ReadAt;
 use crate::format::read_failure::{ReadFailure, contain};
 use crate::format::{columns, footer};
+use crate::publish::disk::known_stamp;
 use crate::publish::names::Names;
 use crate::publish::ownership::Place;
 use crate::publish::recovery;
 use crate::publish::recovery::Recovery;
 use qstore_schema::{Field, Schema};
-use qstore_storage::{FileHandle, FileSystem, Stamp, open_dir, parent_of};
+use qstore_storage::{EntryKind, FileHandle, FileSystem, Stamp, open_dir, parent_of};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,10 +47,12 @@ pub(crate) fn open(
         dir.remove_file(&names.hidden)?;
     }
     let mut place = Place::new(Arc::clone(storage), Arc::clone(&dir), names.clone(), lock);
-    let Some(found) = found(&*dir, &names)? else {
-        // An empty file has nothing to lose; another one in its place may have.
-        place.known = dir.stamp(&names.public).ok().flatten();
-        return Ok(Opened { place, published: None, recovery: None });
+    let found = match found(&*dir, &names)? {
+        Existing::File(found) => *found,
+        Existing::Nothing(known) => {
+            place.known = known;
+            return Ok(Opened { place, published: None, recovery: None });
+        }
     };
     let conflict = |reason| OpenError::SchemaConflict { path: names.path.clone(), reason };
     let fields = columns::read(found.footer.metadata.file_metadata().schema_descr());
@@ -64,10 +67,24 @@ pub(crate) fn open(
         recovery = Some(Arc::new(mended));
         (file, stamp) = open_file(&*dir, &names.public)?;
     }
-    place.known = file.stamp().ok();
+    place.known = known_stamp(&*file)?;
     let published = contain(|| Ok(Published::found(file, stamp, footer, fields)?))
         .map_err(|failure| not_parquet(&names.path, failure))?;
     Ok(Opened { place, published: Some(published), recovery })
+}
+
+/// What has the name of the file.
+enum Existing {
+    File(Box<Found>),
+    /// Nothing, or an empty file, as `tempfile` creates it: it has nothing to lose, but another one that
+    /// takes its place may have.
+    Nothing(Option<Stamp>),
+}
+
+impl Existing {
+    fn file(found: Found) -> Self {
+        Self::File(Box::new(found))
+    }
 }
 
 /// An existing file.
@@ -84,25 +101,31 @@ struct Damage {
     end: u64,
 }
 
-fn found(storage: &dyn FileSystem, names: &Names) -> Result<Option<Found>, OpenError> {
+fn found(storage: &dyn FileSystem, names: &Names) -> Result<Existing, OpenError> {
     let Names { path, public, .. } = names;
     match storage.metadata(public)? {
-        // An empty file, as `tempfile` creates it, has nothing to lose.
-        None => return Ok(None),
-        Some(found) if found.len == 0 => return Ok(None),
+        None => return Ok(Existing::Nothing(None)),
+        Some(found) if found.kind != EntryKind::File => {
+            let reason = "something else has taken its name; name a file";
+            return Err(OpenError::BadPath { path: path.clone(), reason });
+        }
+        Some(found) if found.len == 0 => {
+            let empty = open_file(storage, public).ok().and_then(|(file, _)| file.stamp().ok());
+            return Ok(Existing::Nothing(empty.filter(Stamp::is_empty)));
+        }
         Some(_) => {}
     }
     let (file, stamp) = open_file(storage, public)?;
     let reader = ReadAt::new(Arc::clone(&file))?;
     // A file that could not be read may be whole: only a damaged one is refused, or set aside.
     let reason = match footer::read(&reader) {
-        Ok(footer) => return Ok(Some(Found { file, stamp, footer, damage: None })),
+        Ok(footer) => return Ok(Existing::file(Found { file, stamp, footer, damage: None })),
         Err(ReadFailure::Storage(error)) => return Err(error.into()),
         Err(ReadFailure::Damaged(reason)) => reason,
     };
     match recovery::last_whole(&reader) {
         Ok(Some((footer, end))) => {
-            Ok(Some(Found { file, stamp, footer, damage: Some(Damage { reason, end }) }))
+            Ok(Existing::file(Found { file, stamp, footer, damage: Some(Damage { reason, end }) }))
         }
         Ok(None) => Err(not_parquet(path, ReadFailure::Damaged(reason))),
         Err(failure) => Err(not_parquet(path, failure)),

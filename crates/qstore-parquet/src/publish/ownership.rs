@@ -31,8 +31,8 @@ pub(crate) struct Place {
     pub(crate) path: PathBuf,
     /// The directory; unknown where the file system cannot tell.
     identity: Option<Stamp>,
-    /// Keeps other writers out; released last.
-    lock: Box<dyn Lock>,
+    /// Keeps other writers out; released last. `None` once it was given back.
+    lock: Option<Box<dyn Lock>>,
     /// What the writer left under the public name; `None` if it left nothing there.
     pub(crate) known: Option<Stamp>,
 }
@@ -57,7 +57,7 @@ impl Place {
     ) -> Self {
         let identity = dir.stamp(Path::new(HERE)).ok().flatten();
         let path = names.path.clone();
-        Self { files, dir, names, path, identity, lock, known: None }
+        Self { files, dir, names, path, identity, lock: Some(lock), known: None }
     }
 
     /// Proves everything.
@@ -112,16 +112,16 @@ impl Place {
     /// Proves that no other writer can have the lock. A lock whose file was removed is taken again.
     fn prove_lock(&mut self) -> Result<(), WriteError> {
         // mutant: lost_lock_not_noticed
-        if self.lock.is_named()? {
+        if self.lock.as_ref().map_or(Ok(false), |lock| lock.is_named())? {
             return Ok(());
         }
-        match self.dir.try_lock(&self.names.lock)? {
-            Some(lock) => {
-                self.lock = lock;
-                Ok(())
-            }
-            None => Err(self.occupied(Occupant::Writer)),
-        }
+        self.lock = self.dir.try_lock(&self.names.lock)?;
+        if self.lock.is_some() { Ok(()) } else { Err(self.occupied(Occupant::Writer)) }
+    }
+
+    /// Lets other writers in.
+    pub(crate) fn release(&mut self) {
+        self.lock = None;
     }
 
     /// Proves that the public name leads to what the writer left there, or to nothing.
