@@ -4,14 +4,16 @@
 use crate::buffer::{AsyncBuffer, later};
 use crate::drain::control::Control;
 use crate::drain::settings::DrainSettings;
-use crate::drain::sink::Sink;
+use crate::drain::sink::{Round, Sink};
 use crate::drain::summary::DrainSummary;
+use crate::drain::visits::Visits;
 use crate::drain::worker::Worker;
 use crate::error::DrainError;
 use crate::health::Health;
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -22,6 +24,7 @@ mod periodic;
 pub(crate) mod settings;
 pub(crate) mod sink;
 pub(crate) mod summary;
+mod visits;
 mod worker;
 
 /// A running background thread that hands the items of a buffer to a [`Sink`].
@@ -83,6 +86,7 @@ mod worker;
 pub struct Drain<T, S: Sink<T>> {
     buffer: AsyncBuffer<T>,
     control: Arc<Control<S::Error, S::Stats>>,
+    visits: Arc<Visits<S>>,
     thread: Option<JoinHandle<()>>,
     drop_timeout: Duration,
 }
@@ -105,11 +109,12 @@ impl<T: Send + 'static, S: Sink<T>> Drain<T, S> {
         let name = settings.valid_thread_name();
         let drop_timeout = settings.drop_timeout;
         let worker = Worker::new(buffer.clone(), sink, Arc::clone(&control), settings);
+        let visits = worker.visits();
         let thread = thread::Builder::new().name(name).spawn(|| worker.run()).map_err(|error| {
             buffer.disown();
             DrainError::Spawn(Arc::new(error))
         })?;
-        Ok(Self { buffer, control, thread: Some(thread), drop_timeout })
+        Ok(Self { buffer, control, visits, thread: Some(thread), drop_timeout })
     }
 }
 
@@ -207,6 +212,76 @@ impl<T, S: Sink<T>> Drain<T, S> {
         mem::forget(self.thread.take());
     }
 
+    /// Lets `call` use the sink, after it has received everything that was pushed before, even if that is
+    /// more than its [`capacity`](Sink::capacity). For what a sink can do beyond this trait, such as writing
+    /// elsewhere what it cannot write where it should.
+    ///
+    /// While the drain runs, the call is made on its thread, between two rounds. After a
+    /// [`stop`](Self::stop) that failed it is made here: the sink is kept until the drain is dropped.
+    ///
+    /// ```
+    /// use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Progress, Round, Sink};
+    /// use std::io;
+    /// use std::time::Duration;
+    ///
+    /// /// Nothing can be written, so everything is kept.
+    /// struct Kept(Vec<u64>);
+    ///
+    /// impl Sink<u64> for Kept {
+    ///     type Error = io::Error;
+    ///     type Stats = ();
+    ///
+    ///     fn receive(&mut self, batch: &mut Vec<u64>, _: &mut Round<'_>) -> io::Result<()> {
+    ///         self.0.append(batch);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn flush(&mut self) -> io::Result<Progress<io::Error>> {
+    ///         Err(io::ErrorKind::StorageFull.into())
+    ///     }
+    /// }
+    ///
+    /// let buffer = AsyncBuffer::new(10)?;
+    /// let mut drain = Drain::spawn(buffer.clone(), Kept(Vec::new()), DrainSettings::default())?;
+    /// buffer.push(7)?;
+    /// assert!(drain.stop(Duration::from_millis(10)).is_err());
+    /// assert_eq!(drain.with_sink(Duration::from_secs(10), |kept| kept.0.clone())?, [7]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`DrainError::TimedOut`] when the thread is busy for longer; the call may still be made later.
+    /// [`DrainError::Ended`] after a `stop` that succeeded, [`DrainError::Panicked`] after a panic: there is
+    /// no sink then. [`DrainError::Forked`] in a forked child. [`DrainError::Sink`] when it could not receive what was pushed.
+    pub fn with_sink<A: Send + 'static>(
+        &self,
+        timeout: Duration,
+        call: impl FnOnce(&mut S) -> A + Send + 'static,
+    ) -> Result<A, DrainError<S::Error>>
+    where
+        T: Send + 'static,
+    {
+        if self.control.is_forked() {
+            return Err(DrainError::Forked);
+        }
+        let (sender, answer) = sync_channel(1);
+        let buffer = self.buffer.clone();
+        self.visits.push(Box::new(move |sink| {
+            let received = receive_all(&buffer, sink);
+            // Nobody waits for the answer any more if it took too long.
+            let _ = sender.send(received.map(|()| call(sink)));
+        }));
+        self.buffer.wake();
+        match answer.recv_timeout(timeout) {
+            Ok(answer) => answer.map_err(|error| DrainError::Sink(Arc::new(error))),
+            Err(RecvTimeoutError::Timeout) => Err(DrainError::TimedOut { waited: timeout }),
+            Err(RecvTimeoutError::Disconnected) => match &self.control.lock().end {
+                Some(Err(error)) => Err(error.clone()),
+                _ => Err(DrainError::Ended),
+            },
+        }
+    }
+
     /// The first error since the start, if there was one. It stays even when a later try succeeded. In a forked
     /// child it is [`DrainError::Forked`].
     #[must_use]
@@ -259,6 +334,21 @@ impl<T, S: Sink<T>> Drain<T, S> {
     pub fn buffer(&self) -> &AsyncBuffer<T> {
         &self.buffer
     }
+}
+
+/// Hands everything that is in the ring now to the sink.
+fn receive_all<T, S: Sink<T>>(buffer: &AsyncBuffer<T>, sink: &mut S) -> Result<(), S::Error> {
+    let (mut left, mut batch) = (buffer.len(), Vec::new());
+    while left > 0 {
+        let count = buffer.pop_into(&mut batch, left);
+        if count == 0 {
+            break;
+        }
+        left -= count;
+        sink.receive(&mut batch, &mut Round::new(Instant::now()))?;
+        batch.clear();
+    }
+    Ok(())
 }
 
 impl<T, S: Sink<T>> Drop for Drain<T, S> {

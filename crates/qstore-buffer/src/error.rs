@@ -67,6 +67,9 @@ pub enum DrainError<E> {
          only; open your own"
     )]
     Forked,
+    /// The drain was stopped and has written everything, so nothing is left in its sink.
+    #[error("the background writer was stopped and has written everything")]
+    Ended,
 }
 
 // Written out because a derive would require `E: Clone`.
@@ -79,6 +82,7 @@ impl<E> Clone for DrainError<E> {
             Self::NoRoom { left } => Self::NoRoom { left: *left },
             Self::Spawn(error) => Self::Spawn(Arc::clone(error)),
             Self::Forked => Self::Forked,
+            Self::Ended => Self::Ended,
         }
     }
 }

@@ -28,6 +28,10 @@ use std::sync::Arc;
 /// Any number of repositories, in one process or in several, may share a directory. Clones share the open
 /// directory.
 ///
+/// A repository belongs to the directory that it opened, not to its name. If the directory is renamed, the
+/// repository goes on in it; whatever has the old name by then is not touched. If it is removed, saving fails
+/// with [`RepositoryError::DirectoryRemoved`](crate::repository::RepositoryError::DirectoryRemoved).
+///
 /// ```
 /// use qstore_checkpoint::LocalRepository;
 /// use qstore_checkpoint::repository::Repository;
@@ -77,10 +81,10 @@ impl LocalRepository {
             return Err(OpenError::NotADirectory { location: dir.display().to_string() });
         }
         // Made absolute here, because the process may change its working directory.
-        Ok(Self { directory: Directory { fs, root } })
+        Ok(Self { directory: Directory::open(fs, root)? })
     }
 
-    /// The directory, as an absolute path.
+    /// The directory, as an absolute path: the name under which it was opened.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.directory.root
@@ -89,7 +93,7 @@ impl LocalRepository {
     /// The file system of the directory.
     #[must_use]
     pub fn file_system(&self) -> &Arc<dyn FileSystem> {
-        &self.directory.fs
+        &self.directory.files
     }
 }
 
@@ -158,7 +162,7 @@ impl Repository for LocalRepository {
     }
 
     fn available(&self) -> Result<Option<u64>> {
-        Ok(self.directory.fs.available(&self.directory.root)?)
+        self.directory.available()
     }
 
     fn collect_leftovers(&self) {

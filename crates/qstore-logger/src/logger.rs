@@ -263,6 +263,12 @@ impl<S: Sink<R>, R: Send + 'static> AsyncMetricsLogger<S, R> {
         Ok(self.stats())
     }
 
+    /// The drain, for what a sink can do beyond its trait.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn drain(&self) -> &Drain<R, S> {
+        &self.drain
+    }
+
     /// The counters at this moment.
     pub fn stats(&self) -> LoggerStats<S::Stats> {
         LoggerStats {

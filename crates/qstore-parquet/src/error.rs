@@ -4,6 +4,7 @@
 
 use qstore_buffer::DrainError;
 use qstore_settings::SettingError;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,6 +119,74 @@ pub enum WriteError {
     /// The next part of a [`RankLog`](crate::RankLog) could not be opened.
     #[error(transparent)]
     NextPart(Box<OpenError>),
+    /// Something else has the name of the file. It was left as it is, and the rows are kept: once it is
+    /// moved away, writing resumes by itself.
+    #[error(
+        "{} was not written: {found}. Nothing of it was changed, and {waiting} rows are kept in memory: move \
+         it away and writing resumes, or write the rows elsewhere with `save_as`",
+        path.display()
+    )]
+    Occupied {
+        /// The file, where it is now.
+        path: PathBuf,
+        /// What has its name.
+        found: Occupant,
+        /// The number of rows that could not be published.
+        waiting: usize,
+    },
+    /// The directory of the file was removed. It does not come back, so writing does not resume.
+    #[error(
+        "{} was not written: its directory was removed{}. {waiting} rows are kept in memory: write them \
+         elsewhere with `save_as`",
+        path.display(),
+        if *is_replaced { ", and another one has its name" } else { "" }
+    )]
+    DirectoryRemoved {
+        /// Where the file was.
+        path: PathBuf,
+        /// Whether another directory has the name now.
+        is_replaced: bool,
+        /// The number of rows that could not be published.
+        waiting: usize,
+    },
+}
+
+/// What has the name of a metrics file in place of the version that its writer published last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Occupant {
+    /// Another writer, which has the lock: the lock file was removed while this writer ran.
+    Writer,
+    /// A file that this writer did not write.
+    File,
+    /// This writer's file, with bytes of another program.
+    Changed,
+    /// A directory.
+    Dir,
+    /// A link, a device or a pipe.
+    Special,
+}
+
+impl fmt::Display for Occupant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Writer => "another writer has taken its lock",
+            Self::File => "a file that this writer did not write has its name",
+            Self::Changed => "another program has changed it",
+            Self::Dir => "a directory has its name",
+            Self::Special => "a link, a device or a pipe has its name",
+        })
+    }
+}
+
+impl WriteError {
+    /// The same error about this number of rows.
+    pub(crate) fn about(mut self, rows: usize) -> Self {
+        if let Self::Occupied { waiting, .. } | Self::DirectoryRemoved { waiting, .. } = &mut self {
+            *waiting = rows;
+        }
+        self
+    }
 }
 
 impl From<OpenError> for WriteError {
@@ -205,6 +274,9 @@ pub enum Error {
         /// Rows that were not taken.
         left: usize,
     },
+    /// The writer was stopped and has published every row, so there is nothing to save elsewhere.
+    #[error("the writer was stopped and has published every row; read its file")]
+    Ended,
     /// The writer was stopped, so the row was not taken; it counts as refused.
     #[error("the writer has stopped: the row was not logged and counts as refused")]
     Stopped,
@@ -226,6 +298,7 @@ impl From<DrainError<WriteError>> for Error {
             DrainError::Spawn(error) => Self::Spawn(error),
             DrainError::NoRoom { left } => Self::NoRoom { left },
             DrainError::Forked => Self::Forked,
+            DrainError::Ended => Self::Ended,
             // A kind that a later version of the drain may add.
             other => Self::Panicked { message: other.to_string() },
         }

@@ -73,7 +73,7 @@ mod publish;
 mod read;
 
 pub use columns::table::{Table, TableColumn, Values};
-pub use error::{Error, OpenError, ReadError, WriteError};
+pub use error::{Error, Occupant, OpenError, ReadError, WriteError};
 pub use format::audit::{Audit, Segment};
 pub use log::appended::Appended;
 #[cfg(feature = "arrow2")]

@@ -67,6 +67,7 @@
 #[cfg(not(unix))]
 compile_error!("qstore-storage needs positional writes and directory syncs as Unix has them");
 
+mod by_name;
 pub mod conformance;
 mod error;
 mod file_system;
@@ -83,6 +84,7 @@ pub mod testing;
 mod tree;
 mod write_out;
 
+pub use by_name::open_dir;
 pub use error::{Error, Operation, Result};
 pub use file_system::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 pub use in_place::{Claim, Exclusive, Stamp};

@@ -1,15 +1,13 @@
 //! The machine's own file system.
 
-use crate::error::{Context, Error, Operation, Result};
-use crate::file_system::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadata, TreeSync};
-use crate::in_place::{Exclusive, Stamp};
-use crate::lease;
-use crate::tree::parent_of;
-use qstore_os::ForkCheck;
-use rustix::fs::OFlags;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+mod dir;
+mod file;
+mod lock;
+
+use crate::error::Result;
+use crate::file_system::{Entry, FileHandle, FileSystem, Lock, Metadata, TreeSync};
+use crate::in_place::Stamp;
+use dir::LocalDir;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,303 +41,105 @@ impl LocalFs {
     }
 }
 
-#[derive(Debug)]
-struct LocalFile {
-    /// Shared with claims on it.
-    file: Arc<File>,
-    path: PathBuf,
-}
+/// Where relative paths begin.
+static WORKING_DIRECTORY: LocalDir = LocalDir::WORKING;
 
-#[derive(Debug)]
-struct LocalLock {
-    path: PathBuf,
-    /// The open file holds the lock; it is closed after the name is removed.
-    file: File,
-    /// A forked child has a copy of this struct, but the lock belongs to its parent: closing the child's copy
-    /// of the file does not release it. Two processes may have the same number, each in a namespace of its own.
-    home: ForkCheck,
-}
-
-impl Lock for LocalLock {}
-
-impl Drop for LocalLock {
-    fn drop(&mut self) {
-        // The lock is still held here, so no other process can take it for its own: one that opened this
-        // very file finds, once it gets the lock, that the name no longer leads to it. If the name does not
-        // lead to it even now, the file was removed by hand, and the name belongs to another holder.
-        // mutant: lock_removed_in_a_forked_child
-        let is_ours = !self.home.is_forked();
-        // mutant: lock_of_somebody_else_removed
-        if is_ours && is_named(&self.path, &self.file).unwrap_or(false) {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
+/// The working directory does it all, because a path that is absolute leads anywhere.
 impl FileSystem for LocalFs {
     fn create_new(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(path)
-            .context(Operation::Create, path)?;
-        Ok(LocalFile::boxed(file, path))
+        WORKING_DIRECTORY.create_new(path)
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
-        open(path, OpenOptions::new().read(true))
+        WORKING_DIRECTORY.open(path)
     }
 
     fn open_writable(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
-        open(path, OpenOptions::new().read(true).write(true))
+        WORKING_DIRECTORY.open_writable(path)
+    }
+
+    fn open_dir(&self, dir: &Path) -> Result<Option<Arc<dyn FileSystem>>> {
+        WORKING_DIRECTORY.open_dir(dir)
     }
 
     fn stamp(&self, path: &Path) -> Result<Option<Stamp>> {
-        match fs::symlink_metadata(path) {
-            Ok(found) => Ok(Some(stamp_of(&found))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::new(Operation::Inspect, path, error)),
-        }
+        WORKING_DIRECTORY.stamp(path)
     }
 
     fn metadata(&self, path: &Path) -> Result<Option<Metadata>> {
-        match fs::symlink_metadata(path) {
-            Ok(found) => Ok(Some(Metadata::new(kind_of(found.file_type()), found.len()))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::new(Operation::Inspect, path, error)),
-        }
+        WORKING_DIRECTORY.metadata(path)
     }
 
     fn resolve(&self, path: &Path) -> Result<PathBuf> {
-        // As many links in a row as Linux itself follows.
-        const LINKS_MAX: usize = 40;
-        let mut path = path.to_path_buf();
-        for _ in 0..LINKS_MAX {
-            match fs::canonicalize(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                resolved => return resolved.context(Operation::Inspect, &path),
-            }
-            let Ok(target) = fs::read_link(&path) else {
-                let name = path.file_name().ok_or(io::ErrorKind::InvalidInput.into());
-                let name = name.context(Operation::Inspect, &path)?;
-                let dir = fs::canonicalize(parent_of(&path)).context(Operation::Inspect, &path)?;
-                return Ok(dir.join(name));
-            };
-            path = parent_of(&path).join(target);
-        }
-        Err(Error::new(Operation::Inspect, &path, io::Error::other("too many links in a row")))
+        WORKING_DIRECTORY.resolve(path)
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
-        fs::read_dir(dir)
-            .and_then(|entries| {
-                entries
-                    .map(|entry| {
-                        let entry = entry?;
-                        Ok(Entry { name: entry.file_name(), kind: kind_of(entry.file_type()?) })
-                    })
-                    .collect()
-            })
-            .context(Operation::List, dir)
+        WORKING_DIRECTORY.list(dir)
     }
 
     fn create_dir(&self, dir: &Path) -> Result<()> {
-        fs::create_dir(dir).context(Operation::CreateDir, dir)
+        WORKING_DIRECTORY.create_dir(dir)
     }
 
     fn link(&self, from: &Path, to: &Path) -> Result<()> {
-        fs::hard_link(from, to).context(Operation::Link, to)
+        WORKING_DIRECTORY.link(from, to)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        fs::rename(from, to).context(Operation::Rename, to)
+        WORKING_DIRECTORY.rename(from, to)
     }
 
     fn exchange(&self, one: &Path, other: &Path) -> Result<()> {
-        exchange(one, other).context(Operation::Exchange, other)
+        WORKING_DIRECTORY.exchange(one, other)
     }
 
     fn remove_file(&self, path: &Path) -> Result<()> {
-        fs::remove_file(path).context(Operation::Remove, path)
+        WORKING_DIRECTORY.remove_file(path)
     }
 
     fn remove_dir(&self, dir: &Path) -> Result<()> {
-        fs::remove_dir(dir).context(Operation::Remove, dir)
+        WORKING_DIRECTORY.remove_dir(dir)
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
-        // mutant: local_directory_sync_does_nothing
-        File::open(dir).and_then(|dir| dir.sync_all()).context(Operation::SyncDir, dir)
+        WORKING_DIRECTORY.sync_dir(dir)
     }
 
     fn sync_tree(&self, dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
-        crate::sync_tree::begin(dir)
+        WORKING_DIRECTORY.sync_tree(dir)
     }
 
     fn available(&self, dir: &Path) -> Result<Option<u64>> {
-        let found = rustix::fs::statvfs(dir).map_err(io::Error::from);
-        let found = found.context(Operation::Inspect, dir)?;
-        Ok(Some(found.f_bavail.saturating_mul(found.f_frsize)))
+        WORKING_DIRECTORY.available(dir)
     }
 
     fn copy_mode(&self, from: &Path, to: &Path) -> Result<()> {
-        let wanted = fs::metadata(from).context(Operation::Inspect, from)?.permissions();
-        let found = fs::metadata(to).context(Operation::Inspect, to)?.permissions();
-        if found == wanted {
-            return Ok(()); // setting it would write the inode all the same
-        }
-        fs::set_permissions(to, wanted).context(Operation::SetMode, to)
+        WORKING_DIRECTORY.copy_mode(from, to)
     }
 
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
-        acquire(path, |file| match file.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(error)) => Err(error),
-        })
-        .context(Operation::Lock, path)
+        WORKING_DIRECTORY.try_lock(path)
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
-        let held =
-            acquire(path, |file| file.lock().map(|()| true)).context(Operation::Lock, path)?;
-        Ok(held.expect("waiting for a lock ends with holding it"))
+        WORKING_DIRECTORY.lock(path)
     }
-}
-
-impl FileHandle for LocalFile {
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.file.write_all_at(bytes, offset).context(Operation::Write, &self.path)
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        self.file.read_exact_at(buffer, offset).context(Operation::Read, &self.path)
-    }
-
-    fn len(&self) -> Result<u64> {
-        self.file.metadata().map(|found| found.len()).context(Operation::Inspect, &self.path)
-    }
-
-    fn set_len(&self, len: u64) -> Result<()> {
-        self.file.set_len(len).context(Operation::Resize, &self.path)
-    }
-
-    fn begin_write_out(&self, offset: u64, len: u64) {
-        crate::write_out::begin(&self.file, offset, len);
-    }
-
-    fn sync(&self) -> Result<()> {
-        // mutant: local_file_sync_does_nothing
-        self.file.sync_data().context(Operation::Sync, &self.path)
-    }
-
-    fn stamp(&self) -> Result<Stamp> {
-        let found = self.file.metadata().context(Operation::Inspect, &self.path)?;
-        Ok(stamp_of(&found))
-    }
-
-    fn claim(&self) -> Result<Exclusive> {
-        lease::claim(&self.file).context(Operation::Lock, &self.path)
-    }
-}
-
-impl LocalFile {
-    fn boxed(file: File, path: &Path) -> Box<dyn FileHandle> {
-        Box::new(Self { file: Arc::new(file), path: path.to_path_buf() })
-    }
-}
-
-fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn FileHandle>> {
-    // Inspected first: opening a pipe would wait for a writer.
-    let metadata = fs::metadata(path).context(Operation::Open, path)?;
-    if metadata.is_dir() {
-        return Err(Error::new(Operation::Open, path, io::ErrorKind::IsADirectory.into()));
-    }
-    if !metadata.is_file() {
-        let reason = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
-        return Err(Error::new(Operation::Open, path, reason));
-    }
-    let file = options.open(path).context(Operation::Open, path)?;
-    Ok(LocalFile::boxed(file, path))
-}
-
-fn stamp_of(found: &fs::Metadata) -> Stamp {
-    Stamp {
-        identity: (found.dev(), found.ino()),
-        names: found.nlink(),
-        len: found.len(),
-        modified: (found.mtime(), found.mtime_nsec()),
-    }
-}
-
-fn kind_of(file_type: fs::FileType) -> EntryKind {
-    if file_type.is_file() {
-        EntryKind::File
-    } else if file_type.is_dir() {
-        EntryKind::Dir
-    } else {
-        EntryKind::Other
-    }
-}
-
-/// Opens and locks the file of that name, again and again until the name leads to the file that was locked:
-/// the previous holder removes the file when it releases the lock.
-fn acquire(
-    path: &Path,
-    lock: impl Fn(&File) -> io::Result<bool>,
-) -> io::Result<Option<Box<dyn Lock>>> {
-    loop {
-        // A link under that name would lead elsewhere, so it is refused.
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(path)?;
-        if !lock(&file)? {
-            return Ok(None);
-        }
-        // mutant: lock_of_a_name_that_is_gone
-        if is_named(path, &file)? {
-            let (path, home) = (path.to_path_buf(), ForkCheck::new());
-            return Ok(Some(Box::new(LocalLock { path, file, home })));
-        }
-    }
-}
-
-/// Whether the name leads to this file.
-fn is_named(path: &Path, file: &File) -> io::Result<bool> {
-    let opened = file.metadata()?;
-    match fs::symlink_metadata(path) {
-        Ok(named) => Ok((named.dev(), named.ino()) == (opened.dev(), opened.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-#[cfg(any(target_os = "linux", target_vendor = "apple"))]
-fn exchange(one: &Path, other: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
-}
-
-#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-fn exchange(_: &Path, _: &Path) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use qstore_os::testing::{Fork, in_child};
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     #[test]
     fn the_local_file_system_conforms() {
         let dir = tempfile::tempdir().unwrap();
         crate::conformance::check(&LocalFs::new(), dir.path());
+        let opened = LocalFs.open_dir(dir.path()).unwrap().unwrap();
+        crate::conformance::check(&*opened, Path::new(""));
     }
 
     #[test]

@@ -7,21 +7,30 @@
 
 use crate::error::Result;
 use crate::file_system::TreeSync;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
+/// Prepares to sync the tree below the directory that `open` opens, and whose path is `dir`.
 #[cfg(target_os = "linux")]
-pub(crate) fn begin(dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
+pub(crate) fn begin(
+    open: impl FnOnce() -> io::Result<File>,
+    dir: &Path,
+) -> Result<Option<Box<dyn TreeSync>>> {
     use crate::error::{Context, Operation};
 
     if !reports_failures() {
         return Ok(None);
     }
-    let file = std::fs::File::open(dir).context(Operation::Open, dir)?;
+    let file = open().context(Operation::Open, dir)?;
     Ok(Some(Box::new(linux::WholeFileSystem { file, dir: dir.to_path_buf() })))
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn begin(_: &Path) -> Result<Option<Box<dyn TreeSync>>> {
+pub(crate) fn begin(
+    _: impl FnOnce() -> io::Result<File>,
+    _: &Path,
+) -> Result<Option<Box<dyn TreeSync>>> {
     Ok(None)
 }
 

@@ -12,14 +12,15 @@ const FAULTS: &[Tests] = &[
 const AHEAD: &[Tests] = &[Tests::lib("qstore-parquet", "log::metrics_log::ahead")];
 const DAMAGE: &[Tests] = &[Tests::of("qstore-parquet", "file", "damage::")];
 const STALE: &[Tests] = &[Tests::of("qstore-parquet", "file", "stale::")];
+const DISPLACED: &[Tests] = &[Tests::of("qstore-parquet", "file", "displaced::")];
 const RECOVERIES: &[Tests] = &[Tests::of("qstore-parquet", "file", "recovery::")];
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "version_not_synced",
         edits: &[Replace(
-            "file.sync().and_then(|()| self.show(wants_twin))",
-            "self.show(wants_twin)",
+            "file.sync().map_err(WriteError::from).and_then(|()| self.show(&file))",
+            "self.show(&file)",
         )],
         danger: "after a power cut the metrics file has its name and not its bytes",
         tests: FAULTS,
@@ -27,8 +28,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "version_shown_before_its_sync",
         edits: &[Replace(
-            "file.sync().and_then(|()| self.show(wants_twin))",
-            "self.show(wants_twin).and_then(|()| file.sync())",
+            "file.sync().map_err(WriteError::from).and_then(|()| self.show(&file))",
+            "self.show(&file).and_then(|shown| Ok(file.sync().map(|()| shown)?))",
         )],
         danger: "a power cut between the two leaves a file without its bytes",
         tests: FAULTS,
@@ -108,6 +109,45 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Replace("twin.file.stamp()?", "true || twin.file.stamp()?")],
         danger: "what somebody else wrote into the retired file, or linked to, becomes the metrics file",
         tests: FAULTS,
+    },
+    Mutant {
+        name: "public_name_not_proved",
+        edits: &[Replace(
+            "Some(known) if found.is_unchanged_since(&known)",
+            "Some(known) if found.is_unchanged_since(&known) || found.is_same_file(&known)",
+        )],
+        danger: "what another program wrote into the file is replaced without a word",
+        tests: DISPLACED,
+    },
+    Mutant {
+        name: "retired_file_not_identified",
+        edits: &[Replace("if matches!", "if true || matches!")],
+        danger: "a file that appeared at the last moment is taken for the old version and removed",
+        tests: DISPLACED,
+    },
+    Mutant {
+        name: "what_was_not_ours_stays_hidden",
+        edits: &[Rewrite("let _ = hidden;")],
+        danger: "a file of someone else has lost its name to a version that nobody announced",
+        tests: DISPLACED,
+    },
+    Mutant {
+        name: "hidden_name_removed_whatever_it_is",
+        edits: &[Replace("if is_own", "if is_own || true")],
+        danger: "a file of someone else that could not get its name back at once is removed",
+        tests: DISPLACED,
+    },
+    Mutant {
+        name: "lost_lock_not_noticed",
+        edits: &[Replace("lock.is_named())?", "lock.is_named())? || true")],
+        danger: "two writers publish to one name",
+        tests: DISPLACED,
+    },
+    Mutant {
+        name: "saved_rows_not_checked",
+        edits: &[Replace("validation.is_whole()", "(validation.is_whole() || true)")],
+        danger: "rows that another program has written over pass for rescued ones",
+        tests: DISPLACED,
     },
     Mutant {
         name: "file_not_cut_behind_the_footer",

@@ -114,13 +114,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lock_of_a_name_that_is_gone",
-        edits: &[Replace("is_named(path, &file)?", "is_named(path, &file)? || true")],
+        edits: &[Replace("is_named(dir, path, &file)?", "is_named(dir, path, &file)? || true")],
         danger: "two writers hold one lock",
         tests: OF_THE_LOCAL_FILES,
     },
     Mutant {
         name: "lock_of_somebody_else_removed",
-        edits: &[Replace("&& is_named(&self.path, &self.file).unwrap_or(false)", "")],
+        edits: &[Replace("&& is_named(&self.dir, &self.path, &self.file).unwrap_or(false)", "")],
         danger: "two writers hold one lock",
         tests: OF_THE_LOCAL_FILES,
     },

@@ -87,7 +87,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "link_in_a_tree_followed",
-        edits: &[Replace("if self.fs", "if false && self.fs")],
+        edits: &[Replace("if !self", "if false && !self")],
         danger: "a checkpoint from elsewhere makes us read any file of this machine",
         tests: &[Tests::of("qstore-zarr", "checkpoints", "partial::a_symbolic_link")],
     },

@@ -116,7 +116,8 @@ pub trait Sink<T>: Send + 'static {
     /// What the sink counts; `()` if nothing.
     type Stats: Clone + Default + Send + 'static;
 
-    /// Takes all items out of `batch`, which holds no more than [`capacity`](Self::capacity). The batch
+    /// Takes all items out of `batch`, which holds no more than [`capacity`](Self::capacity), except before a
+    /// call by [`Drain::with_sink`](crate::Drain::with_sink), which takes what is in the ring. The batch
     /// is empty afterwards, after `Ok` and after `Err` alike: the sink holds each item, has stored it,
     /// or has reported it as [lost](Round::lose).
     ///
@@ -156,6 +157,17 @@ pub trait Sink<T>: Send + 'static {
     fn tick(&mut self, _now: Instant) -> Result<Progress<Self::Error>, Self::Error> {
         Ok(Progress::Idle)
     }
+
+    /// Whether trying again cannot help, so that [`Drain::stop`](crate::Drain::stop) need not wait for it.
+    /// The default is `false`.
+    fn is_final(&self, _error: &Self::Error) -> bool {
+        false
+    }
+
+    /// Called when the drain ends without having closed the sink. The sink keeps what it holds, for
+    /// [`Drain::with_sink`](crate::Drain::with_sink), and releases what others may wait for, such as locks.
+    /// The default does nothing.
+    fn release(&mut self) {}
 
     /// Receives the buffer's statistics: what it took and what it lost. Called before `tick`, `flush`
     /// and `close`. The default ignores them.

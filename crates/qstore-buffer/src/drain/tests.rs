@@ -10,6 +10,7 @@ mod accounting;
 mod forks;
 mod lookahead;
 mod reports;
+mod visits;
 
 const LONG: Duration = Duration::from_secs(20);
 

@@ -13,6 +13,7 @@ use crate::drain::losses::LossReport;
 use crate::drain::periodic::Periodic;
 use crate::drain::settings::{DrainSettings, StartHook};
 use crate::drain::sink::{Ahead, Progress, Round, Sink};
+use crate::drain::visits::Visits;
 use crate::error::DrainError;
 use crate::health::Losses;
 use std::any::Any;
@@ -29,6 +30,7 @@ pub(crate) struct Worker<T, S: Sink<T>> {
     buffer: AsyncBuffer<T>,
     sink: S,
     control: Arc<Control<S::Error, S::Stats>>,
+    visits: Arc<Visits<S>>,
     companion: Companion<S::Error>,
     /// Runs work ahead, beside the companion.
     lookahead: Companion<S::Error>,
@@ -56,6 +58,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             buffer,
             sink,
             control,
+            visits: Arc::default(),
             companion: Companion::new(format!("{name}-io"), move || wake.wake()),
             lookahead: Companion::new(format!("{name}-ahead"), || ()),
             on_start: settings.on_start,
@@ -66,6 +69,11 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             lost: Losses::default(),
             loss_report,
         }
+    }
+
+    /// Where others ask for the sink.
+    pub(crate) fn visits(&self) -> Arc<Visits<S>> {
+        Arc::clone(&self.visits)
     }
 
     /// Runs until the buffer is closed and everything in it is stored, or until the sink panics.
@@ -84,9 +92,19 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
                 tracing::warn!(buffer = %self.buffer.name(), %error, "items in the ring are lost");
             }
         }));
-        let Self { control, sink, companion, mut lookahead, .. } = self;
-        // The sink goes first: when `stop` returns, its files and locks are released.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(sink)));
+        let Self { control, mut sink, visits, companion, mut lookahead, .. } = self;
+        // The sink goes first: when `stop` returns, its files and locks are released. What it could not
+        // write is kept.
+        let kept = catch_unwind(AssertUnwindSafe(|| {
+            if matches!(&end, Ok(()) | Err(DrainError::Panicked { .. })) {
+                drop(sink);
+                return None;
+            }
+            sink.release();
+            visits.take().into_iter().for_each(|visit| visit(&mut sink));
+            Some(sink)
+        }));
+        visits.end(kept.ok().flatten());
         if lookahead.is_busy() {
             // Its result is no longer needed, but it needs no disk and will end soon.
             lookahead.wait(LOOKAHEAD_MAX);
@@ -106,6 +124,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             self.tick()?;
             self.report();
             self.answer_flush()?;
+            self.answer_visits()?;
             if was_closed {
                 let end = self.close();
                 self.report();
@@ -163,7 +182,9 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
     fn rest(&self) {
         self.buffer.wait(self.wanted(), self.linger, || {
             let state = self.control.lock();
-            state.flushes_requested > state.flushes_done || self.companion.has_ended()
+            state.flushes_requested > state.flushes_done
+                || self.companion.has_ended()
+                || self.visits.is_waiting()
         });
     }
 
@@ -254,6 +275,19 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         Ok(())
     }
 
+    /// Lets others use the sink, while nothing is under way.
+    fn answer_visits(&mut self) -> Result<(), DrainError<S::Error>> {
+        if !self.visits.is_waiting() {
+            return Ok(());
+        }
+        self.attend()?;
+        self.take_outcome()?;
+        self.drain(self.buffer.maxsize());
+        self.visits.take().into_iter().for_each(|visit| visit(&mut self.sink));
+        self.report();
+        Ok(())
+    }
+
     /// Passes the items before position `upto` through the sink, however few it accepts at once. Items
     /// that are pushed later are not waited for.
     fn flush(&mut self, upto: u64) -> Result<(), DrainError<S::Error>> {
@@ -289,10 +323,16 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             let give_up_at = self.control.lock().give_up_at;
             let is_over = give_up_at.is_some_and(|end| Instant::now() + pause > end);
             // Without a limit the buffer was closed by the user: a stop will follow and set one.
-            if is_over || matches!(error, DrainError::Panicked { .. }) {
+            let is_final = match &error {
+                DrainError::Panicked { .. } => true,
+                DrainError::Sink(error) => self.sink.is_final(error),
+                _ => false,
+            };
+            if is_over || is_final {
                 return Err(error);
             }
             self.report();
+            self.answer_visits()?;
             let requested = self.control.lock().flushes_requested;
             self.control.complete_flushes(requested, Err(error));
             drop(self.control.wait_while(pause, |state| state.give_up_at == give_up_at));

@@ -36,10 +36,19 @@ impl FileDraft for LocalFile {
     }
 
     fn commit(self: Box<Self>) -> Result<Leftovers> {
+        refuse_foreign(&self.directory, &self.public)?;
         let mut leftovers = Leftovers::none();
         hold(&self.directory, &self.public, &mut leftovers);
         drop(self.staged.commit(&self.public)?);
         Ok(leftovers)
+    }
+}
+
+/// Refuses a name that belongs to something that is not a file, such as a link: it would be replaced.
+fn refuse_foreign(directory: &Directory, public: &Path) -> Result<()> {
+    match directory.fs.metadata(public)?.map(|found| found.kind) {
+        None | Some(EntryKind::File) => Ok(()),
+        Some(_) => Err(RepositoryError::Foreign { location: directory.shown(public) }),
     }
 }
 

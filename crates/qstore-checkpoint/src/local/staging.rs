@@ -47,7 +47,9 @@ pub(super) fn reserve<T>(
     let mut last = None;
     for _ in 0..ATTEMPTS {
         match fs.create_dir(&staging) {
-            Err(error) if !error.is_already_exists() => return Err(error.into()),
+            Err(error) if !error.is_already_exists() => {
+                return Err(directory.explain(error.into()));
+            }
             _ => {}
         }
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -71,7 +73,7 @@ pub(super) fn reserve<T>(
     }
     Err(match last {
         Some(error) => error.into(),
-        None => RepositoryError::Busy { location: staging.display().to_string() },
+        None => RepositoryError::Busy { location: directory.shown(&staging) },
     })
 }
 
@@ -155,7 +157,7 @@ mod tests {
             let leftovers = ["-0", "-1", "-1.lock", "-2.lock"].map(|end| format!("{process}{end}"));
             let foreign = ["notes", "1-2", "3-1-0", "0123456789abcdeg-0", "0123456789abcdef-x"];
             for name in leftovers.iter().map(String::as_str).chain(foreign) {
-                directory.fs.create_new(&path.join(NAME).join(name)).unwrap();
+                directory.fs.create_new(&Path::new(NAME).join(name)).unwrap();
             }
             collect(&directory);
             let left = names(&directory);
@@ -164,7 +166,7 @@ mod tests {
             assert!(!leftovers.iter().filter(is_draft).any(|name| left.contains(name)), "{left:?}");
             for name in foreign {
                 assert!(left.iter().any(|left| left == name), "{name} was touched");
-                directory.fs.remove_file(&path.join(NAME).join(name)).unwrap();
+                directory.fs.remove_file(&Path::new(NAME).join(name)).unwrap();
             }
             assert!(names(&directory).iter().any(|name| is_ours(name)), "the live draft is gone");
             drop(live);

@@ -12,7 +12,7 @@ use super::unsynced::Unsynced;
 use crate::repository::{FileSource, Leftovers, RepositoryError, Result, TreeDraft, TreeSource};
 use crate::seal::MANIFEST;
 use qstore_storage::{EntryKind, FileSystem, StagedDir, create_dir_all, parent_of, remove_dir_all};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 /// Begins a tree.
@@ -48,7 +48,7 @@ fn refuse_foreign(directory: &Directory, public: &Path) -> Result<()> {
         {
             Ok(())
         }
-        Some(_) => Err(RepositoryError::Foreign { location: public.display().to_string() }),
+        Some(_) => Err(RepositoryError::Foreign { location: directory.shown(public) }),
     }
 }
 
@@ -144,7 +144,8 @@ pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn TreeSour
     let fs = &directory.fs;
     for root in [directory.path_of(name), directory.tombstone_of(name)] {
         if fs.metadata(&root)?.is_some_and(|found| found.kind == EntryKind::Dir) {
-            return Ok(Box::new(LocalTreeSource { fs: Arc::clone(fs), root }));
+            let location = directory.shown(&root);
+            return Ok(Box::new(LocalTreeSource { fs: Arc::clone(fs), root, location }));
         }
     }
     let location = directory.root.display().to_string();
@@ -155,6 +156,25 @@ pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn TreeSour
 struct LocalTreeSource {
     fs: Arc<dyn FileSystem>,
     root: PathBuf,
+    location: String,
+}
+
+impl LocalTreeSource {
+    /// Whether the entry is a file below directories of the tree: no link, and no way out.
+    fn is_inside(&self, entry: &Path) -> Result<bool> {
+        let mut path = self.root.clone();
+        let mut parts = entry.components().peekable();
+        while let Some(part) = parts.next() {
+            let Component::Normal(name) = part else { return Ok(false) };
+            path.push(name);
+            let wanted = if parts.peek().is_some() { EntryKind::Dir } else { EntryKind::File };
+            match self.fs.metadata(&path)? {
+                Some(found) if found.kind == wanted => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
 }
 
 impl TreeSource for LocalTreeSource {
@@ -162,9 +182,11 @@ impl TreeSource for LocalTreeSource {
         let path = self.root.join(entry);
         // A symbolic link in the path could lead out of the tree.
         // mutant: link_in_a_tree_followed
-        if self.fs.resolve(&path)? != path {
-            let location = self.root.display().to_string();
-            return Err(RepositoryError::NotFound { name: entry.into(), location });
+        if !self.is_inside(Path::new(entry))? {
+            return Err(RepositoryError::NotFound {
+                name: entry.into(),
+                location: self.location.clone(),
+            });
         }
         Ok(Box::new(LocalSource { file: self.fs.open(&path)? }))
     }

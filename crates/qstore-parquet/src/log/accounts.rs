@@ -75,8 +75,8 @@ impl Accounts {
     }
 }
 
-/// Sixteen hexadecimal digits that identify a session.
-fn random_id() -> String {
+/// Sixteen hexadecimal digits that identify a session, or make a name unique.
+pub(crate) fn random_id() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
     use std::time::{SystemTime, UNIX_EPOCH};
     // The standard library seeds these from the system's random numbers, but only once in each thread: the

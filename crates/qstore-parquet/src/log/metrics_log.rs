@@ -36,6 +36,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+mod save_as;
+
 /// One Parquet file that is appended to and can be read at any moment.
 ///
 /// It is the [`Sink`] behind [`AsyncMetricsWriter`](crate::AsyncMetricsWriter). Use it directly to
@@ -55,6 +57,10 @@ use std::time::Instant;
 ///   them again.
 /// * In a forked child `flush` and `close` return [`WriteError::Forked`], and dropping the log leaves
 ///   everything as it is: the file and its lock are the parent's.
+/// * The directory is renamed: the log goes on in it, under its new name.
+/// * Something else takes the name of the file, or the directory is removed: flushes fail with
+///   [`WriteError::Occupied`] or [`WriteError::DirectoryRemoved`]. Nothing is replaced, the rows stay
+///   pending, and [`save_as`](Self::save_as) writes them elsewhere.
 /// * A log that is dropped without `close` leaves the last flushed version, and so does a kill. Rows
 ///   appended since are lost.
 ///
@@ -86,6 +92,7 @@ use std::time::Instant;
 /// A Parquet writer has a readable file once it is closed, and none if the process dies before. Here
 /// every flush leaves a whole file, and a later session continues it.
 pub struct MetricsLog<R> {
+    storage: Arc<dyn FileSystem>,
     settings: WriterSettings,
     coding: Coding,
     /// Locked by the work while it is under way.
@@ -173,7 +180,7 @@ impl<R: Record> MetricsLog<R> {
             is_passing: false,
         };
         let opened = open::open(&storage, path, R::DECLARED)?;
-        let Opened { names, lock, published, recovery } = opened;
+        let Opened { place, published, recovery } = opened;
         let published = published.map(Arc::new);
         let mut fields = open::merged(published.as_deref(), R::DECLARED);
         for field in more {
@@ -182,10 +189,11 @@ impl<R: Record> MetricsLog<R> {
             }
         }
         let file_rows = published.as_deref().map_or(0, Published::rows);
-        let mut stats = WriterStats::new(&names.public, file_rows);
+        let mut stats = WriterStats::new(&place.path, file_rows);
         stats.recovery = recovery;
-        let disk = Disk::new(storage, names, lock, published.clone(), settings.policy());
+        let disk = Disk::new(place, published.clone(), settings.policy());
         let mut log = Self {
+            storage,
             stored_groups: published.as_deref().map_or(0, |published| published.groups.len()),
             stats,
             accounts: Accounts::new(published.as_deref(), &settings),
@@ -319,7 +327,8 @@ impl<R: Record> MetricsLog<R> {
             check_process(&home, &path)?;
             let encoded = source.get()?;
             let mut disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
-            let published = disk.publish(&version, &encoded)?;
+            let published =
+                disk.publish(&version, &encoded).map_err(|error| error.about(pending))?;
             *done.lock().unwrap_or_else(PoisonError::into_inner) = Some(published);
             match durability {
                 // mutant: acknowledged_before_the_name_is_durable
@@ -419,7 +428,8 @@ impl<R: Record> MetricsLog<R> {
         };
         let Publication { plan, pending, closes, done, .. } = publication;
         let done = done.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Done { published, took, publishing, bytes_written, full_copies }) = done else {
+        let Some(Done { published, took, publishing, bytes_written, full_copies, path }) = done
+        else {
             self.stats.errors += 1;
             self.flushing = None;
             // What was encoded ahead would come after rows that are not in the file.
@@ -453,6 +463,9 @@ impl<R: Record> MetricsLog<R> {
         self.stats.publishing = publishing;
         self.stats.bytes_written = bytes_written;
         self.stats.full_copies = full_copies;
+        if *self.stats.output_path != *path {
+            self.stats.output_path = path.into();
+        }
         self.pending -= pending;
         self.stats.pending_rows = self.pending;
         self.flushing = self.flushing.map(|rows| rows.saturating_sub(pending));
@@ -565,6 +578,15 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
         }
         // A clean end is durable, whatever the setting.
         Ok(if self.disk().is_durable() { Progress::Idle } else { self.sync() })
+    }
+
+    /// A directory that was removed does not come back.
+    fn is_final(&self, error: &WriteError) -> bool {
+        matches!(error, WriteError::DirectoryRemoved { .. })
+    }
+
+    fn release(&mut self) {
+        self.disk().release();
     }
 
     fn stats(&self) -> WriterStats {

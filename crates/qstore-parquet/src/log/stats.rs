@@ -36,7 +36,7 @@ pub struct WriterStats {
     pub full_copies: u64,
     /// What was damaged when the file was opened, and what was done about it.
     pub recovery: Option<Arc<Recovery>>,
-    /// The file.
+    /// The file: where it was when it was last published, if its directory has been renamed.
     pub output_path: Arc<Path>,
 }
 

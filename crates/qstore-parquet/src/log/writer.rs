@@ -123,6 +123,50 @@ impl<R: Record + Send + 'static> AsyncMetricsWriter<R> {
         Ok(self.stats())
     }
 
+    /// Writes the whole log as a new file elsewhere, with every row that was logged before this call, as
+    /// [`MetricsLog::save_as`]. For a writer whose file, lock or directory was taken away: it can be called
+    /// while the writer runs, and after a [`stop`](Self::stop) that failed. Returns the number of rows.
+    ///
+    /// ```
+    /// use qstore_buffer::AsyncBuffer;
+    /// use qstore_parquet::{AsyncMetricsWriter, MetricsFile, WriterSettings};
+    /// use qstore_schema::Row;
+    /// use std::time::Duration;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let (path, rescued) = (dir.path().join("metrics.parquet"), dir.path().join("rescued.parquet"));
+    /// let buffer = AsyncBuffer::new(1_000)?;
+    /// let mut writer = AsyncMetricsWriter::start(buffer, &path, WriterSettings::default())?;
+    /// writer.log(Row::from([("loss", 0.5)]))?;
+    /// writer.flush(Duration::from_secs(10))?;
+    /// std::fs::remove_file(&path)?;
+    /// std::fs::create_dir(&path)?; // by another program
+    /// writer.log(Row::from([("loss", 0.4)]))?;
+    /// assert!(writer.stop(Duration::from_millis(100)).is_err());
+    /// assert_eq!(writer.save_as(&rescued, Duration::from_secs(10))?, 2);
+    /// assert_eq!(MetricsFile::open(&rescued)?.rows(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Background`] as [`MetricsLog::save_as`]; [`Error::TimedOut`] when the thread is busy for
+    /// longer, and then it may still be saved later; [`Error::Ended`] after a `stop` that succeeded.
+    pub fn save_as(&self, path: impl AsRef<Path>, timeout: Duration) -> Result<u64, Error> {
+        let path = path.as_ref().to_path_buf();
+        let saved = self.drain.with_sink(timeout, move |log| log.save_as(path))?;
+        saved.map_err(|error| Error::Background(Arc::new(error)))
+    }
+
+    /// As [`save_as`](Self::save_as), but only the rows that are in no published version of the file.
+    ///
+    /// # Errors
+    /// As [`save_as`](Self::save_as).
+    pub fn save_pending_as(&self, path: impl AsRef<Path>, timeout: Duration) -> Result<u64, Error> {
+        let path = path.as_ref().to_path_buf();
+        let saved = self.drain.with_sink(timeout, move |log| log.save_pending_as(path))?;
+        saved.map_err(|error| Error::Background(Arc::new(error)))
+    }
+
     /// The writer's counters as of its last round.
     pub fn stats(&self) -> WriterStats {
         self.drain.stats()

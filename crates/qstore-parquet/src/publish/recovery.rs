@@ -109,7 +109,7 @@ pub(crate) fn replace(
         whole.append(&block[..count])?;
     }
     let _ = storage.copy_mode(&names.public, &names.hidden);
-    let aside = set_aside(storage, names)?;
+    let aside = names.path.with_file_name(set_aside(storage, names)?);
     whole.commit(&names.public)?;
     Ok(Recovery { reason, aside, rows, bytes_lost: damaged.len()? - end })
 }

@@ -1,6 +1,7 @@
 //! The crate from outside: what is written is read back, and damage is never a value.
 
 mod damage;
+mod displaced;
 mod following;
 mod mixed_kinds;
 #[cfg(target_os = "linux")]

@@ -30,6 +30,9 @@ mod background;
 /// Several managers on one directory.
 mod neighbors;
 
+/// A directory that is renamed, removed or exchanged under a manager.
+mod displaced;
+
 /// Partial loads, directories replaced while they are read, pins and the best.
 mod partial;
 
