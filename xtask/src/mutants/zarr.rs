@@ -131,6 +131,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         tests: PLANS,
     },
     Mutant {
+        name: "unread_metric_may_go",
+        edits: &[Delete],
+        danger: "the best checkpoint is removed because its metric could not be read",
+        tests: PLANS,
+    },
+    Mutant {
         name: "retention_by_number",
         edits: &[Replace("saved.save_seq, saved.number", "saved.number, saved.save_seq")],
         danger: "a run that began again at epoch 3 loses each new checkpoint",

@@ -164,14 +164,16 @@ pub(crate) struct SaveSink {
     catalog: Catalog,
     settings: CheckpointSettings,
     intake: Intake,
+    /// Whether a checkpoint that the policy could not rank has been traced.
+    has_traced_unranked: bool,
 }
 
 impl SaveSink {
     pub(crate) fn new(catalog: Catalog, settings: CheckpointSettings, intake: Intake) -> Self {
-        Self { catalog, settings, intake }
+        Self { catalog, settings, intake, has_traced_unranked: false }
     }
 
-    fn save(&self, job: Job) -> Result<(), SaveError> {
+    fn save(&mut self, job: Job) -> Result<(), SaveError> {
         let Job { snapshot, completion } = job;
         let number = snapshot.number();
         let saved = catch_unwind(AssertUnwindSafe(|| {
@@ -182,6 +184,7 @@ impl SaveSink {
         match saved {
             Ok(Ok((saved, leftovers))) => {
                 self.note_retention(&saved);
+                self.note_unranked(&saved);
                 completion.resolve(Resolution::Done(Outcome::Saved(saved)));
                 drop(leftovers);
                 Ok(())
@@ -224,6 +227,21 @@ impl SaveSink {
     }
 }
 
+impl SaveSink {
+    /// A rule that finds nothing to rank by is traced once; every ticket reports it.
+    fn note_unranked(&mut self, saved: &Saved) {
+        let Some(unranked) = &saved.unranked else { return };
+        if !std::mem::replace(&mut self.has_traced_unranked, true) {
+            tracing::warn!(
+                number = saved.number,
+                metric = %unranked.metric,
+                reason = %unranked,
+                "keep_best cannot rank a checkpoint"
+            );
+        }
+    }
+}
+
 impl Sink<Job> for SaveSink {
     type Error = SaveError;
     type Stats = ();
@@ -255,3 +273,6 @@ impl Drop for SaveSink {
         self.intake.gate.make_room();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,9 @@ mod neighbors;
 /// Partial loads, directories replaced while they are read, pins and the best.
 mod partial;
 
+/// The best is never removed, and a rule without a metric is reported.
+mod best;
+
 /// Pins, and power cuts right after them.
 mod pins;
 
