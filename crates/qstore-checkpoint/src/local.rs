@@ -5,10 +5,11 @@
 //! only during a commit or a removal.
 //!
 //! The two layouts are two kinds of draft: [`files`] publishes with one rename, [`trees`] with one
-//! exchange of names.
+//! exchange of names, or [`in_place`] where a directory cannot be renamed.
 
 mod directory;
 mod files;
+mod in_place;
 mod staging;
 mod trees;
 mod unsynced;
@@ -22,6 +23,7 @@ use directory::{Directory, LOCK};
 use qstore_storage::{EntryKind, FileSystem, create_dir_all};
 use std::path::Path;
 use std::sync::Arc;
+use trees::Discarded;
 
 /// Checkpoints in a directory of a [`FileSystem`].
 ///
@@ -93,6 +95,26 @@ impl LocalRepository {
     }
 }
 
+impl LocalRepository {
+    /// Takes away one name. The caller makes that durable.
+    fn take_away(
+        &self,
+        name: &str,
+        discarded: &mut Vec<Discarded>,
+        leftovers: &mut Leftovers,
+    ) -> Result<()> {
+        let (path, aside) = (self.directory.path_of(name), self.directory.tombstone_of(name));
+        // Whatever was moved aside first: it would be found again without the other one.
+        discarded.extend(trees::discard(&self.directory, &aside)?);
+        match self.directory.fs.metadata(&path)?.map(|found| found.kind) {
+            Some(EntryKind::Dir) => discarded.extend(trees::discard(&self.directory, &path)?),
+            Some(_) => files::remove(&self.directory, &path, leftovers)?,
+            None => {}
+        }
+        Ok(())
+    }
+}
+
 impl Repository for LocalRepository {
     fn location(&self) -> String {
         self.directory.root.display().to_string()
@@ -131,16 +153,11 @@ impl Repository for LocalRepository {
         if names.is_empty() {
             return Ok(leftovers);
         }
-        let mut discarded = Vec::new();
+        let (mut discarded, mut failure) = (Vec::new(), None);
         for name in names {
-            let path = self.directory.path_of(name);
-            match self.directory.fs.metadata(&path)?.map(|found| found.kind) {
-                Some(EntryKind::Dir) => discarded.extend(trees::discard(&self.directory, &path)?),
-                Some(_) => files::remove(&self.directory, &path, &mut leftovers)?,
-                None => {
-                    let tombstone = self.directory.tombstone_of(name);
-                    discarded.extend(trees::discard(&self.directory, &tombstone)?);
-                }
+            // One that cannot be removed does not keep the others.
+            if let Err(error) = self.take_away(name, &mut discarded, &mut leftovers) {
+                failure = failure.or(Some(error));
             }
         }
         // mutant: removal_goes_on_before_it_is_durable, removal_goes_on_although_its_sync_failed
@@ -150,7 +167,7 @@ impl Repository for LocalRepository {
             leftovers.hold(tree.taken_apart_on_drop());
         }
         // mutant: removal_goes_on_although_its_sync_failed
-        Ok(leftovers)
+        failure.map_or(Ok(leftovers), Err)
     }
 
     fn exclude(&self) -> Result<Exclusion> {

@@ -6,6 +6,7 @@ use super::mutant::{Mutant, Tests};
 /// Power cuts before every operation of some saves.
 const CRASHES: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "crash::")];
 const DAMAGE: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "damage::")];
+const FIXED: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "fixed::a_kill_or")];
 const PLANS: &[Tests] = &[Tests::lib("qstore-checkpoint", "retention::")];
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -117,6 +118,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ],
         danger: "on a disk that fails, a power cut brings a removed checkpoint back in parts",
         tests: &[Tests::of("qstore-zarr", "checkpoints", "faults::a_removal_that_is_not")],
+    },
+    Mutant {
+        name: "retired_tree_deleted_before_that_is_durable",
+        edits: &[Delete],
+        danger: "where a directory cannot be renamed, a power cut brings a removed checkpoint back in parts",
+        tests: FIXED,
+    },
+    Mutant {
+        name: "retired_tree_loses_its_mark_before_its_files",
+        edits: &[Delete],
+        danger: "there, a power cut leaves a directory that blocks every later save of its number",
+        tests: FIXED,
     },
     Mutant {
         name: "newest_may_go",

@@ -1,5 +1,6 @@
 //! The directory itself: its paths, its lock, its listing.
 
+use super::in_place;
 use crate::repository::{Kind, Listed, Result};
 use qstore_storage::{EntryKind, FileSystem, Lock};
 use std::collections::BTreeSet;
@@ -41,16 +42,15 @@ impl Directory {
         Ok(self.fs.sync_dir(&self.root)?)
     }
 
-    /// The names below a prefix. A tree that was moved aside is listed under its own name.
+    /// The names below a prefix. A tree that was moved aside is listed under its own name, and one that is
+    /// being removed in place is not listed.
     pub(super) fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
         let dir = self.root.join(prefix.trim_end_matches('/'));
         let mut found = BTreeSet::new();
         if self.list_into(&dir, &mut found)? && prefix.is_empty() {
             let asides = self.trees_aside()?;
-            if !asides.is_empty() {
-                // A tree may have been moved back to its own name since the first listing.
-                self.list_into(&dir, &mut found)?;
-            }
+            // A tree may have been moved to its own name since the first listing.
+            self.list_into(&dir, &mut found)?;
             found.extend(asides.into_iter().map(Listed::tree));
         }
         Ok(found.into_iter().collect())
@@ -74,7 +74,9 @@ impl Directory {
                 EntryKind::Dir => Kind::Tree,
                 EntryKind::Other => continue,
             };
-            found.insert(Listed { name: name.into(), kind });
+            if kind == Kind::File || !in_place::is_vacant(&*self.fs, &dir.join(name))? {
+                found.insert(Listed { name: name.into(), kind });
+            }
         }
         Ok(has_staging)
     }
@@ -86,8 +88,21 @@ impl Directory {
             listed => listed?,
         };
         let names = entries.iter().filter_map(|entry| {
-            entry.name.to_str()?.strip_prefix(TOMBSTONE_PREFIX).map(ToOwned::to_owned)
+            Some(entry.name.to_str()?.strip_prefix(TOMBSTONE_PREFIX)?.replace('~', "/"))
         });
         Ok(names.collect())
+    }
+
+    /// The names of the trees that are being removed in place.
+    pub(super) fn trees_retired(&self) -> Result<Vec<String>> {
+        let mut retired = Vec::new();
+        for entry in self.fs.list(&self.root)? {
+            let Some(name) = entry.name.to_str() else { continue };
+            if entry.kind == EntryKind::Dir && in_place::is_retired(&*self.fs, &self.path_of(name))?
+            {
+                retired.push(name.to_owned());
+            }
+        }
+        Ok(retired)
     }
 }

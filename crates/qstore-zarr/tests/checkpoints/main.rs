@@ -42,6 +42,9 @@ mod pins;
 /// The conformance kit, on every store.
 mod stores;
 
+/// Directories that cannot be renamed.
+mod fixed;
+
 /// A disk that fills up at every byte count.
 mod full;
 
