@@ -12,6 +12,8 @@ mod checkpoint_dtypes;
 mod checkpoint_foreign;
 /// `kill -9` while checkpoints are saved, overwritten and removed.
 mod checkpoint_kill;
+/// Checkpoints in a lower layer of overlayfs.
+mod checkpoint_overlay;
 /// A scheduler, a random number generator and other parts of a checkpoint.
 mod checkpoint_parts;
 /// The demo as a user runs it: it learns, records and resumes.

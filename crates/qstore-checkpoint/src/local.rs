@@ -16,8 +16,8 @@ mod unsynced;
 
 use crate::error::OpenError;
 use crate::repository::{
-    Created, Exclusion, FileDraft, FileSource, Leftovers, Listed, Repository, Result, TreeDraft,
-    TreeSource,
+    Created, Exclusion, FileDraft, FileSource, Leftovers, Listed, Repository, RepositoryError,
+    Result, Source, TreeDraft, TreeSource,
 };
 use directory::{Directory, LOCK};
 use qstore_storage::{EntryKind, FileSystem, create_dir_all};
@@ -80,6 +80,25 @@ impl LocalRepository {
         }
         // Made absolute here, because the process may change its working directory.
         Ok(Self { directory: Directory { fs, root } })
+    }
+
+    /// Opens a file or a directory by its path, whatever its name and wherever it is: a checkpoint that
+    /// was copied out of its repository. Links are followed, and nothing is written.
+    ///
+    /// # Errors
+    /// [`is_not_found`](crate::repository::RepositoryError::is_not_found) if it does not exist;
+    /// [`RepositoryError::Unsupported`](crate::repository::RepositoryError::Unsupported) if it is neither.
+    pub fn open_path(fs: &Arc<dyn FileSystem>, path: impl AsRef<Path>) -> Result<Source> {
+        // Made absolute here, because the process may change its working directory.
+        let path = fs.resolve(path.as_ref())?;
+        match fs.metadata(&path)?.map(|found| found.kind) {
+            Some(EntryKind::Dir) => Ok(Source::Tree(trees::open_path(fs, path))),
+            Some(EntryKind::Other) => {
+                Err(RepositoryError::Unsupported { what: "devices or pipes" })
+            }
+            // A missing file has the better error.
+            Some(EntryKind::File) | None => Ok(Source::File(files::open_path(fs, &path)?)),
+        }
     }
 
     /// The directory, as an absolute path.

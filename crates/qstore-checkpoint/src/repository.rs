@@ -252,6 +252,16 @@ pub trait TreeSource: fmt::Debug + Send + Sync {
     fn entries(&self) -> Result<Vec<String>>;
 }
 
+/// A file or a tree that was opened by its path, wherever it is.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Source {
+    /// A file.
+    File(Box<dyn FileSource>),
+    /// A tree.
+    Tree(Box<dyn TreeSource>),
+}
+
 /// The result of [`Repository::create`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -3,8 +3,11 @@
 use super::directory::Directory;
 use super::staging::{StagingLock, reserve};
 use crate::repository::{Created, FileDraft, FileSource, Leftovers, RepositoryError, Result};
-use qstore_storage::{EntryKind, FileHandle, StagedFile, create_dir_all, parent_of, read_all};
+use qstore_storage::{
+    EntryKind, FileHandle, FileSystem, StagedFile, create_dir_all, parent_of, read_all,
+};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Begins a file.
 pub(super) fn begin(directory: &Directory, name: &str) -> Result<Box<dyn FileDraft>> {
@@ -99,6 +102,11 @@ pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn FileSour
         return Err(RepositoryError::NotFound { name: name.into(), location });
     }
     Ok(Box::new(LocalSource { file: directory.fs.open(&path)? }))
+}
+
+/// Opens a file by its path.
+pub(super) fn open_path(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Box<dyn FileSource>> {
+    Ok(Box::new(LocalSource { file: fs.open(path)? }))
 }
 
 #[derive(Debug)]

@@ -170,6 +170,11 @@ pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn TreeSour
     Err(RepositoryError::NotFound { name: name.into(), location })
 }
 
+/// Opens a tree by its path, in which no component is a link.
+pub(super) fn open_path(fs: &Arc<dyn FileSystem>, root: PathBuf) -> Box<dyn TreeSource> {
+    Box::new(LocalTreeSource { fs: Arc::clone(fs), root })
+}
+
 #[derive(Debug)]
 struct LocalTreeSource {
     fs: Arc<dyn FileSystem>,

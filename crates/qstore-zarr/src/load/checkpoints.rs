@@ -109,7 +109,7 @@ impl Checkpoints {
     /// # Errors
     /// As [`load`](Self::load); [`LoadError::Replaced`].
     pub fn reader(&self, number: u64) -> Result<CheckpointReader, LoadError> {
-        CheckpointReader::open(&self.catalog, number, self.workers)
+        CheckpointReader::of_number(&self.catalog, number, self.workers)
     }
 
     /// Loads the newest checkpoint that can be loaded, and reports which newer ones were skipped and why.

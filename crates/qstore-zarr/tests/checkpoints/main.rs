@@ -42,6 +42,9 @@ mod pins;
 /// The conformance kit, on every store.
 mod stores;
 
+/// Checkpoints that are opened by their path.
+mod by_path;
+
 /// Directories that cannot be renamed.
 mod fixed;
 
