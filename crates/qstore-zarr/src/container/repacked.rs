@@ -223,15 +223,18 @@ impl TreeSource for Repacked {
             let location = "the archive".into();
             return Err(RepositoryError::NotFound { name: entry.into(), location });
         };
+        let end = self.file.len()?;
+        let is_inside = |end_of: Option<u64>| end_of.is_some_and(|end_of| end_of <= end);
+        let corrupt = || RepositoryError::other(entry, Corrupt);
         let mut header = [0; LOCAL_LEN];
+        if !is_inside(found.header.checked_add(LOCAL_LEN as u64)) {
+            return Err(corrupt());
+        }
         self.file.read_at(found.header, &mut header)?;
         let lens = [26, 28].map(|at| u16_at(&header, at).map_or(0, u64::from));
         let data = found.header + LOCAL_LEN as u64 + lens[0] + lens[1];
-        let end = data.checked_add(found.packed);
-        if !header.starts_with(b"PK\x03\x04")
-            || end.is_none_or(|end| end > self.file.len().unwrap_or(0))
-        {
-            return Err(RepositoryError::other(entry, Corrupt));
+        if !header.starts_with(b"PK\x03\x04") || !is_inside(data.checked_add(found.packed)) {
+            return Err(corrupt());
         }
         Ok(Box::new(Packed { file: self.file.clone(), entry: *found, data }))
     }
