@@ -10,6 +10,7 @@
 mod directory;
 mod files;
 mod in_place;
+mod retired;
 mod staging;
 mod trees;
 mod unsynced;
@@ -88,7 +89,7 @@ impl LocalRepository {
     /// # Errors
     /// [`is_not_found`](crate::repository::RepositoryError::is_not_found) if it does not exist;
     /// [`RepositoryError::Unsupported`](crate::repository::RepositoryError::Unsupported) if it is neither.
-    pub fn open_path(fs: &Arc<dyn FileSystem>, path: impl AsRef<Path>) -> Result<Source> {
+    pub fn open_path(fs: Arc<dyn FileSystem>, path: impl AsRef<Path>) -> Result<Source> {
         // Made absolute here, because the process may change its working directory.
         let path = fs.resolve(path.as_ref())?;
         match fs.metadata(&path)?.map(|found| found.kind) {
@@ -97,7 +98,7 @@ impl LocalRepository {
                 Err(RepositoryError::Unsupported { what: "devices or pipes" })
             }
             // A missing file has the better error.
-            Some(EntryKind::File) | None => Ok(Source::File(files::open_path(fs, &path)?)),
+            Some(EntryKind::File) | None => Ok(Source::File(files::open_path(&*fs, &path)?)),
         }
     }
 

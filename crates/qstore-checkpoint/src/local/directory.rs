@@ -1,6 +1,6 @@
 //! The directory itself: its paths, its lock, its listing.
 
-use super::in_place;
+use super::retired::{is_retired, is_vacant};
 use crate::repository::{Kind, Listed, Result};
 use qstore_storage::{EntryKind, FileSystem, Lock};
 use std::collections::BTreeSet;
@@ -74,7 +74,7 @@ impl Directory {
                 EntryKind::Dir => Kind::Tree,
                 EntryKind::Other => continue,
             };
-            if kind == Kind::File || !in_place::is_vacant(&*self.fs, &dir.join(name))? {
+            if kind == Kind::File || !is_vacant(&*self.fs, &dir.join(name))? {
                 found.insert(Listed { name: name.into(), kind });
             }
         }
@@ -98,8 +98,7 @@ impl Directory {
         let mut retired = Vec::new();
         for entry in self.fs.list(&self.root)? {
             let Some(name) = entry.name.to_str() else { continue };
-            if entry.kind == EntryKind::Dir && in_place::is_retired(&*self.fs, &self.path_of(name))?
-            {
+            if entry.kind == EntryKind::Dir && is_retired(&*self.fs, &self.path_of(name))? {
                 retired.push(name.to_owned());
             }
         }

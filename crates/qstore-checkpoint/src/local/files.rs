@@ -7,7 +7,6 @@ use qstore_storage::{
     EntryKind, FileHandle, FileSystem, StagedFile, create_dir_all, parent_of, read_all,
 };
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Begins a file.
 pub(super) fn begin(directory: &Directory, name: &str) -> Result<Box<dyn FileDraft>> {
@@ -105,7 +104,7 @@ pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn FileSour
 }
 
 /// Opens a file by its path.
-pub(super) fn open_path(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Box<dyn FileSource>> {
+pub(super) fn open_path(fs: &dyn FileSystem, path: &Path) -> Result<Box<dyn FileSource>> {
     Ok(Box::new(LocalSource { file: fs.open(path)? }))
 }
 

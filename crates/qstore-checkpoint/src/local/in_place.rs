@@ -12,32 +12,11 @@
 //! The caller excludes other writers: otherwise one could put a new tree where another one is removing.
 
 use super::directory::Directory;
+use super::retired::{RETIRED, is_retired, is_vacant};
 use crate::repository::{RepositoryError, Result};
 use crate::seal::{MANIFEST, check_seal};
 use qstore_storage::{EntryKind, FileSystem, StagedDir, read_all, remove_dir_all};
 use std::path::{Path, PathBuf};
-
-/// The name of a retired tree's manifest.
-const RETIRED: &str = ".qstore.retired";
-
-/// Whether a tree has been retired and is being removed.
-pub(super) fn is_retired(fs: &dyn FileSystem, tree: &Path) -> Result<bool> {
-    let has = |name: &str| Ok::<_, qstore_storage::Error>(fs.metadata(&tree.join(name))?.is_some());
-    Ok(!has(MANIFEST)? && has(RETIRED)?)
-}
-
-/// Whether a directory is retired, or has nothing in it, as at the end of a removal. Nobody loses anything
-/// if a tree takes its place.
-pub(super) fn is_vacant(fs: &dyn FileSystem, tree: &Path) -> Result<bool> {
-    if fs.metadata(&tree.join(MANIFEST))?.is_some() {
-        return Ok(false);
-    }
-    match fs.list(tree) {
-        Ok(entries) => Ok(entries.is_empty() || entries.iter().any(|entry| entry.name == *RETIRED)),
-        Err(error) if error.is_not_found() => Ok(true), // removed in the meantime
-        Err(error) => Err(error.into()),
-    }
-}
 
 /// Where the tree with this name is: in its own place, or aside while the old one is being removed.
 pub(super) fn root_of(directory: &Directory, name: &str) -> Result<Option<PathBuf>> {

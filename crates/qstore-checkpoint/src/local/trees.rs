@@ -8,6 +8,7 @@
 use super::directory::Directory;
 use super::files::LocalSource;
 use super::in_place;
+use super::retired::is_vacant;
 use super::staging::{StagingLock, reserve};
 use super::unsynced::Unsynced;
 use crate::repository::{FileSource, Leftovers, RepositoryError, Result, TreeDraft, TreeSource};
@@ -47,9 +48,7 @@ fn refuse_foreign(directory: &Directory, public: &Path) -> Result<()> {
     let is_ours = match fs.metadata(public)? {
         None => true,
         Some(found) if found.kind != EntryKind::Dir => false,
-        Some(_) => {
-            fs.metadata(&public.join(MANIFEST))?.is_some() || in_place::is_vacant(fs, public)?
-        }
+        Some(_) => fs.metadata(&public.join(MANIFEST))?.is_some() || is_vacant(fs, public)?,
     };
     if is_ours {
         return Ok(());
@@ -171,8 +170,8 @@ pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn TreeSour
 }
 
 /// Opens a tree by its path, in which no component is a link.
-pub(super) fn open_path(fs: &Arc<dyn FileSystem>, root: PathBuf) -> Box<dyn TreeSource> {
-    Box::new(LocalTreeSource { fs: Arc::clone(fs), root })
+pub(super) fn open_path(fs: Arc<dyn FileSystem>, root: PathBuf) -> Box<dyn TreeSource> {
+    Box::new(LocalTreeSource { fs, root })
 }
 
 #[derive(Debug)]

@@ -159,6 +159,7 @@ fn find_directory(file: &SharedFile) -> Result<Option<Directory>, CannotRead> {
 /// The files of a central directory by their names; `None` if it is malformed.
 fn parse(mut bytes: &[u8]) -> Result<Option<HashMap<String, Entry>>, CannotRead> {
     const ENCRYPTED: u16 = 1;
+    const DEFLATE_RATIO_MAX: u64 = 1_032;
     let mut entries = HashMap::new();
     while !bytes.is_empty() {
         let Some((name, entry, method, flags, rest)) = record(bytes) else { return Ok(None) };
@@ -175,7 +176,6 @@ fn parse(mut bytes: &[u8]) -> Result<Option<HashMap<String, Entry>>, CannotRead>
             )));
         }
         // Otherwise a few bytes could claim any amount of memory.
-        const DEFLATE_RATIO_MAX: u64 = 1_032;
         let plausible = if entry.is_deflated {
             entry.len <= entry.packed.saturating_mul(DEFLATE_RATIO_MAX)
         } else {

@@ -45,14 +45,14 @@ impl Sealed {
     }
 
     /// Opens whatever is at a path; its name and its place say nothing.
-    pub(crate) fn of_source(source: Source, location: String) -> Result<Self, LoadError> {
+    pub(crate) fn of_source(source: Source, location: &str) -> Result<Self, LoadError> {
         let not_a_checkpoint = |reason: &str| LoadError::NotACheckpoint {
-            location: location.clone(),
+            location: location.into(),
             reason: reason.into(),
         };
         let sealed = match source {
-            Source::File(file) => Self::of_file(file, &location)?,
-            Source::Tree(tree) => match Tree::of(tree, "", location.clone()) {
+            Source::File(file) => Self::of_file(file, location)?,
+            Source::Tree(tree) => match Tree::of(tree, "", location.into()) {
                 Err(LoadError::Repository(error)) if error.is_not_found() => {
                     return Err(not_a_checkpoint(NO_MANIFEST));
                 }

@@ -87,14 +87,14 @@ impl CheckpointReader {
     /// As [`open`](Self::open).
     pub fn open_in(fs: Arc<dyn FileSystem>, path: impl AsRef<Path>) -> Result<Self, LoadError> {
         let location = path.as_ref().display().to_string();
-        let source = match LocalRepository::open_path(&fs, path) {
+        let source = match LocalRepository::open_path(fs, path) {
             Err(RepositoryError::Unsupported { what }) => {
                 let reason = format!("{what} are not read");
                 return Err(LoadError::NotACheckpoint { location, reason });
             }
             opened => opened?,
         };
-        Self::of(Sealed::of_source(source, location)?, workers::default_count())
+        Self::of(Sealed::of_source(source, &location)?, workers::default_count())
     }
 
     pub(crate) fn of_number(

@@ -116,12 +116,12 @@ fn at_every_moment_there_is_one_of_the_two() {
     let (reader, count) = (memory.clone(), Arc::clone(&looks));
     fix(&watched, EXDEV, move |_, _| {
         count.fetch_add(1, SeqCst);
-        let seen = Checkpoints::open_in(Arc::new(reader.clone()), "/c").unwrap();
-        let seed = seed_of(seen.load(2).unwrap().model().unwrap());
+        let checkpoints = Checkpoints::open_in(Arc::new(reader.clone()), "/c").unwrap();
+        let seed = seed_of(checkpoints.load(2).unwrap().model().unwrap());
         assert!([2, 3].contains(&seed));
-        let listed = seen.list_checkpoints().unwrap();
+        let listed = checkpoints.list_checkpoints().unwrap();
         assert!(listed.contains(&2), "{listed:?}");
-        assert_eq!(seen.load_latest().unwrap().unwrap().skipped.len(), 0);
+        assert_eq!(checkpoints.load_latest().unwrap().unwrap().skipped.len(), 0);
         Ok(())
     });
     manager.save(Snapshot::new(2).model(model(3))).unwrap().durable();
@@ -174,13 +174,14 @@ fn check(left: &MemoryFs, acknowledged: [bool; 3], number: usize) {
     let watched = Watched::new(left);
     fix(&watched, EXDEV, |_, _| Ok(()));
     // A process that only reads, before anything is repaired.
-    let seen = Checkpoints::open_in(Arc::new(left.clone()), "/c").unwrap();
+    let checkpoints = Checkpoints::open_in(Arc::new(left.clone()), "/c").unwrap();
     for round in 0..2 {
-        let seed =
-            |epoch: u64| seen.load(epoch).ok().map(|loaded| seed_of(loaded.model().unwrap()));
+        let seed = |epoch: u64| {
+            checkpoints.load(epoch).ok().map(|loaded| seed_of(loaded.model().unwrap()))
+        };
         let what = format!(
             "operation {number}, round {round}: {:?}, {acknowledged:?}",
-            seen.list_checkpoints()
+            checkpoints.list_checkpoints()
         );
         assert_eq!(seed(2), Some(2), "{what}");
         let [replaced, fourth, fifth] = acknowledged;
@@ -193,8 +194,8 @@ fn check(left: &MemoryFs, acknowledged: [bool; 3], number: usize) {
         }
         assert!(!fourth || seed(4) == Some(5), "{what}");
         assert!(!fifth || seed(5) == Some(6), "{what}");
-        for epoch in seen.list_checkpoints().unwrap() {
-            seen.verify(epoch).unwrap();
+        for epoch in checkpoints.list_checkpoints().unwrap() {
+            checkpoints.verify(epoch).unwrap();
         }
         drop(open(&watched)); // repairs
     }
