@@ -6,14 +6,20 @@
 mod arrow2;
 /// Bad input gets a clear error, and nothing stored is touched.
 mod bad_input;
+/// Checkpoints that were zipped by other programs.
+mod checkpoint_by_path;
 /// Every element type, read by zarr-python and TensorStore.
 mod checkpoint_dtypes;
 /// Checkpoints written by other programs.
 mod checkpoint_foreign;
 /// `kill -9` while checkpoints are saved, overwritten and removed.
 mod checkpoint_kill;
+/// Checkpoints in a lower layer of overlayfs.
+mod checkpoint_overlay;
 /// A scheduler, a random number generator and other parts of a checkpoint.
 mod checkpoint_parts;
+/// States of every shape, read by zarr-python, TensorStore and zarrs.
+mod checkpoint_trees;
 /// The demo as a user runs it: it learns, records and resumes.
 mod demo_run;
 /// The ways a process can end, and what each one loses.

@@ -329,6 +329,15 @@ pub enum LoadError {
         /// What is wrong with it.
         damage: Damage,
     },
+    /// What was opened by its path is something else, or a checkpoint in a form that cannot be read. Nothing
+    /// is known to be damaged.
+    #[error("{location} cannot be read as a checkpoint: {reason}")]
+    NotACheckpoint {
+        /// The given path.
+        location: String,
+        /// What it is instead, and what to do.
+        reason: String,
+    },
     /// The checkpoint was written by a newer version.
     #[error("{location} has format version {found}, this version reads {known}; update Q-Store")]
     UnsupportedVersion {

@@ -104,11 +104,12 @@ pub trait Repository: fmt::Debug + Send + Sync {
     }
 
     /// Removes files, trees and documents, each atomically, in the given order. After `Ok` none of them
-    /// comes back, not even after a power cut. A name that does not exist is not an error.
+    /// comes back, not even after a power cut. A name that does not exist is not an error. The caller
+    /// [excludes](Self::exclude) other writers.
     ///
     /// # Errors
-    /// After an error, the names before the failing one are removed; a power cut may bring them back
-    /// complete.
+    /// After an error, any of the names may be removed; a power cut may bring them back complete. The caller
+    /// removes them one by one to find out which, so a name that cannot be removed does not keep the others.
     fn remove(&self, names: &[String]) -> Result<Leftovers>;
 
     /// Keeps other writers from ordering saves and removing checkpoints until the returned value is
@@ -249,6 +250,16 @@ pub trait TreeSource: fmt::Debug + Send + Sync {
     /// # Errors
     /// If the listing could not be read.
     fn entries(&self) -> Result<Vec<String>>;
+}
+
+/// A file or a tree that was opened by its path, wherever it is.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Source {
+    /// A file.
+    File(Box<dyn FileSource>),
+    /// A tree.
+    Tree(Box<dyn TreeSource>),
 }
 
 /// The result of [`Repository::create`].

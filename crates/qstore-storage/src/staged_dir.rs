@@ -149,6 +149,16 @@ impl StagedDir {
     /// If the last sync or the removal fails, the public name already shows the new tree. After any other
     /// error the old tree is where it was, or under `tombstone` if it could not be moved back.
     pub fn commit(mut self, public: &Path, tombstone: &Path) -> Result<Option<ReplacedDir>> {
+        self.try_commit(public, tombstone)
+    }
+
+    /// Like [`commit`](Self::commit), but an error leaves the tree under its temporary name, unless the
+    /// public name already shows it. The caller may then commit it under another name.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit); [`Error::is_unsupported`] if the old tree can neither be exchanged nor
+    /// renamed, as a directory of a lower layer of overlayfs.
+    pub fn try_commit(&mut self, public: &Path, tombstone: &Path) -> Result<Option<ReplacedDir>> {
         match &self.tree {
             // mutant: staged_tree_not_synced
             Some(tree) => tree.sync()?,

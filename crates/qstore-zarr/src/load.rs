@@ -46,17 +46,7 @@ pub(crate) fn load_checkpoint(
     number: u64,
     workers: usize,
 ) -> Result<Checkpoint, LoadError> {
-    read_checkpoint(catalog, number, |sealed| {
-        let root = Root::read(sealed)?;
-        let arrays = root.arrays(sealed)?;
-        let mut tensors: HashMap<String, Tensor> =
-            read_tensors(sealed, arrays, workers)?.into_iter().collect();
-        let parts = root.parts(sealed, &mut |path| {
-            // Each path occurs once in the structure, and its array exists.
-            tensors.remove(path).ok_or_else(|| StructureError::MissingTensor { path: path.into() })
-        })?;
-        Ok(Checkpoint::new(parts, root.info(sealed)?))
-    })
+    read_checkpoint(catalog, number, |sealed| load_all(sealed, &Root::read(sealed)?, workers))
 }
 
 /// Reads and checks everything, and keeps nothing in memory.
@@ -65,17 +55,29 @@ pub(crate) fn verify_checkpoint(
     number: u64,
     workers: usize,
 ) -> Result<CheckpointInfo, LoadError> {
-    read_checkpoint(catalog, number, |sealed| {
-        let root = Root::read(sealed)?;
-        let arrays = root.arrays(sealed)?;
-        check_chunks(sealed, &arrays, workers)?;
-        if let Some(entry) = sealed.container.unexpected()? {
-            return Err(sealed.container.damaged(Damage::Unexpected { entry }));
-        }
-        let stand_in = Tensor::scalar(0_u8);
-        root.parts(sealed, &mut |_| Ok(stand_in.clone()))?;
-        root.info(sealed)
-    })
+    read_checkpoint(catalog, number, |sealed| verify_all(sealed, &Root::read(sealed)?, workers))
+}
+
+fn load_all(sealed: &Sealed, root: &Root, workers: usize) -> Result<Checkpoint, LoadError> {
+    let arrays = root.arrays(sealed)?;
+    let mut tensors: HashMap<String, Tensor> =
+        read_tensors(sealed, arrays, workers)?.into_iter().collect();
+    let parts = root.parts(sealed, &mut |path| {
+        // Each path occurs once in the structure, and its array exists.
+        tensors.remove(path).ok_or_else(|| StructureError::MissingTensor { path: path.into() })
+    })?;
+    Ok(Checkpoint::new(parts, root.info(sealed)?))
+}
+
+fn verify_all(sealed: &Sealed, root: &Root, workers: usize) -> Result<CheckpointInfo, LoadError> {
+    let arrays = root.arrays(sealed)?;
+    check_chunks(sealed, &arrays, workers)?;
+    if let Some(entry) = sealed.container.unexpected()? {
+        return Err(sealed.container.damaged(Damage::Unexpected { entry }));
+    }
+    let stand_in = Tensor::scalar(0_u8);
+    root.parts(sealed, &mut |_| Ok(stand_in.clone()))?;
+    root.info(sealed)
 }
 
 /// Reads the info of one checkpoint.

@@ -227,20 +227,14 @@ impl Queue {
         self.intake.push(snapshot, self.busy)?.ok_or_else(Self::closed)
     }
 
-    /// Returns the snapshot if [`push`](Self::push) would wait.
-    pub(crate) fn try_push(
-        &self,
-        snapshot: Snapshot,
-    ) -> Result<Result<SaveTicket, Snapshot>, SaveError> {
+    /// Like [`push`](Self::push), but returns the snapshot instead of waiting.
+    pub(crate) fn try_push(&self, snapshot: Snapshot) -> Result<Pushed, SaveError> {
         snapshot.check()?;
-        match self.intake.try_push(snapshot, self.busy)? {
-            Pushed::Taken(ticket) => Ok(Ok(ticket)),
-            Pushed::Full(snapshot) => Ok(Err(*snapshot)),
-            Pushed::Closed => Err(Self::closed()),
-        }
+        self.intake.try_push(snapshot, self.busy)
     }
 
-    fn closed() -> SaveError {
+    /// The error of a queue that takes nothing more.
+    pub(crate) fn closed() -> SaveError {
         SaveError::Closed { reason: "it was closed, or its thread panicked".into() }
     }
 }

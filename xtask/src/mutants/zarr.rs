@@ -6,6 +6,7 @@ use super::mutant::{Mutant, Tests};
 /// Power cuts before every operation of some saves.
 const CRASHES: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "crash::")];
 const DAMAGE: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "damage::")];
+const FIXED: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "fixed::a_kill_or")];
 const PLANS: &[Tests] = &[Tests::lib("qstore-checkpoint", "retention::")];
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -119,6 +120,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         tests: &[Tests::of("qstore-zarr", "checkpoints", "faults::a_removal_that_is_not")],
     },
     Mutant {
+        name: "retired_tree_deleted_before_that_is_durable",
+        edits: &[Delete],
+        danger: "where a directory cannot be renamed, a power cut brings a removed checkpoint back in parts",
+        tests: FIXED,
+    },
+    Mutant {
+        name: "retired_tree_loses_its_mark_before_its_files",
+        edits: &[Delete],
+        danger: "there, a power cut leaves a directory that blocks every later save of its number",
+        tests: FIXED,
+    },
+    Mutant {
         name: "newest_may_go",
         edits: &[Replace("0 =>", "0 if policy.best.is_none() =>")],
         danger: "the checkpoint that was just saved is removed because it is not the best",
@@ -128,6 +141,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "pinned_may_go",
         edits: &[Delete],
         danger: "a checkpoint that somebody pinned is removed",
+        tests: PLANS,
+    },
+    Mutant {
+        name: "unread_metric_may_go",
+        edits: &[Delete],
+        danger: "the best checkpoint is removed because its metric could not be read",
         tests: PLANS,
     },
     Mutant {

@@ -1,7 +1,7 @@
 //! What the parts say about themselves while they run, and what came of it.
 //!
 //! The program `torture` prints JSON, a line for each event; tests print what their runner prints, and
-//! `N cases` where they know better than one a test.
+//! `N cases` where they know better than one a test, or `skipped: WHAT: WHY` where they cannot run.
 
 use serde_json::Value;
 
@@ -78,6 +78,7 @@ pub(super) struct Runner {
     counted: u64,
     passed: u64,
     failed: Vec<String>,
+    skipped: Vec<String>,
     case: Option<String>,
     /// The line after `panicked at`.
     message: Option<String>,
@@ -94,6 +95,10 @@ impl Runner {
         if let Some((_, case)) = line.split_once("QSTORE_CASE=") {
             let case: String = case.chars().take_while(|c| !c.is_whitespace()).collect();
             self.case.get_or_insert(case);
+        }
+        if let Some(what) = line.strip_prefix("skipped: ") {
+            self.skipped.push(what.to_owned());
+            return;
         }
         let words: Vec<&str> = line.split_whitespace().collect();
         for pair in words.windows(2) {
@@ -116,7 +121,7 @@ impl Runner {
 
     /// What came of it; `success` is what the runner itself said by its exit code.
     pub(super) fn outcome(self, success: bool) -> Outcome {
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome { skipped: self.skipped, ..Outcome::default() };
         let ran = self.passed + self.failed.len() as u64;
         outcome.cases = if self.counted > 0 { self.counted } else { ran };
         let said = self.message.map(|message| format!(": {message}")).unwrap_or_default();
@@ -162,6 +167,13 @@ mod tests {
         let [failure] = outcome.failures.as_slice() else { panic!("{outcome:?}") };
         assert_eq!(failure.case.as_deref(), Some("12"));
         assert_eq!(failure.message, "a: lost with QSTORE_CASE=12");
+    }
+
+    #[test]
+    fn a_test_that_cannot_run_here_is_named() {
+        let lines = ["skipped: overlayfs: 3 cases cannot be mounted", "test a ... ok"];
+        let outcome = heard(&lines, true);
+        assert_eq!(outcome.skipped, ["overlayfs: 3 cases cannot be mounted"]);
     }
 
     #[test]

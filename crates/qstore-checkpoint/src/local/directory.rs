@@ -3,6 +3,7 @@
 //! It is held open, and all paths begin at the open directory. Another process may rename it and begin a run
 //! under its name: nothing of that run is then listed, replaced or removed from here.
 
+use super::retired::{is_retired, is_vacant};
 use crate::repository::{Kind, Listed, RepositoryError, Result};
 use qstore_storage::{EntryKind, FileSystem, Lock, open_dir};
 use std::collections::BTreeSet;
@@ -76,7 +77,8 @@ impl Directory {
         Ok(self.fs.sync_dir(Path::new(HERE))?)
     }
 
-    /// The names below a prefix. A tree that was moved aside is listed under its own name.
+    /// The names below a prefix. A tree that was moved aside is listed under its own name, and one that is
+    /// being removed in place is not listed.
     pub(super) fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
         let dir = match prefix.trim_end_matches('/') {
             "" => Path::new(HERE),
@@ -85,10 +87,8 @@ impl Directory {
         let mut found = BTreeSet::new();
         if self.list_into(dir, &mut found)? && prefix.is_empty() {
             let asides = self.trees_aside()?;
-            if !asides.is_empty() {
-                // A tree may have been moved back to its own name since the first listing.
-                self.list_into(dir, &mut found)?;
-            }
+            // A tree may have been moved to its own name since the first listing.
+            self.list_into(dir, &mut found)?;
             found.extend(asides.into_iter().map(Listed::tree));
         }
         Ok(found.into_iter().collect())
@@ -112,7 +112,9 @@ impl Directory {
                 EntryKind::Dir => Kind::Tree,
                 EntryKind::Other => continue,
             };
-            found.insert(Listed { name: name.into(), kind });
+            if kind == Kind::File || !is_vacant(&*self.fs, &dir.join(name))? {
+                found.insert(Listed { name: name.into(), kind });
+            }
         }
         Ok(has_staging)
     }
@@ -124,8 +126,20 @@ impl Directory {
             listed => listed?,
         };
         let names = entries.iter().filter_map(|entry| {
-            entry.name.to_str()?.strip_prefix(TOMBSTONE_PREFIX).map(ToOwned::to_owned)
+            Some(entry.name.to_str()?.strip_prefix(TOMBSTONE_PREFIX)?.replace('~', "/"))
         });
         Ok(names.collect())
+    }
+
+    /// The names of the trees that are being removed in place.
+    pub(super) fn trees_retired(&self) -> Result<Vec<String>> {
+        let mut retired = Vec::new();
+        for entry in self.fs.list(Path::new(HERE))? {
+            let Some(name) = entry.name.to_str() else { continue };
+            if entry.kind == EntryKind::Dir && is_retired(&*self.fs, &self.path_of(name))? {
+                retired.push(name.to_owned());
+            }
+        }
+        Ok(retired)
     }
 }

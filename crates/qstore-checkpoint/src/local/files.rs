@@ -3,7 +3,9 @@
 use super::directory::Directory;
 use super::staging::{StagingLock, reserve};
 use crate::repository::{Created, FileDraft, FileSource, Leftovers, RepositoryError, Result};
-use qstore_storage::{EntryKind, FileHandle, StagedFile, create_dir_all, parent_of, read_all};
+use qstore_storage::{
+    EntryKind, FileHandle, FileSystem, StagedFile, create_dir_all, parent_of, read_all,
+};
 use std::path::{Path, PathBuf};
 
 /// Begins a file.
@@ -108,6 +110,11 @@ pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn FileSour
         return Err(RepositoryError::NotFound { name: name.into(), location });
     }
     Ok(Box::new(LocalSource { file: directory.fs.open(&path)? }))
+}
+
+/// Opens a file by its path.
+pub(super) fn open_path(fs: &dyn FileSystem, path: &Path) -> Result<Box<dyn FileSource>> {
+    Ok(Box::new(LocalSource { file: fs.open(path)? }))
 }
 
 #[derive(Debug)]

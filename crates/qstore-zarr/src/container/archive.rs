@@ -98,9 +98,13 @@ pub(crate) struct Archive {
 impl Archive {
     /// Opens an archive and reads its directory.
     pub(crate) fn open(repository: &dyn Repository, name: &str) -> Result<Self, LoadError> {
-        let file = repository.open_file(name)?;
-        let len = file.len()?;
         let location = format!("{}/{name}", repository.location());
+        Self::of(repository.open_file(name)?, location)
+    }
+
+    /// Reads the directory of an archive that is open.
+    pub(crate) fn of(file: Box<dyn FileSource>, location: String) -> Result<Self, LoadError> {
+        let len = file.len()?;
         let mut archive =
             Self { file, location, len, entries: Vec::new(), by_name: HashMap::new() };
         archive.read_directory()?;

@@ -5,6 +5,7 @@
 
 use crate::container::archive::DOCUMENT_MAX;
 use crate::container::manifest::Manifest;
+use crate::container::repacked::Corrupt;
 use qstore_checkpoint::repository::{Repository, RepositoryError, TreeSource};
 use qstore_checkpoint::seal::MANIFEST;
 use qstore_checkpoint::{Damage, LoadError};
@@ -31,6 +32,27 @@ impl Tree {
     ) -> Result<(Self, Manifest), LoadError> {
         let source = repository.open_tree(name)?;
         let location = format!("{}/{name}", repository.location());
+        match Self::of(source, name, location) {
+            Err(LoadError::Repository(error)) if error.is_not_found() => {
+                let gone = repository.open_tree(name).err(); // perhaps the whole tree is gone
+                Err(gone.map_or_else(
+                    || LoadError::Damaged {
+                        location: format!("{}/{name}", repository.location()),
+                        damage: Damage::Manifest { reason: "there is none".into() },
+                    },
+                    LoadError::from,
+                ))
+            }
+            opened => opened,
+        }
+    }
+
+    /// Reads the manifest of a tree that is open. If there is none, that is reported as not found.
+    pub(crate) fn of(
+        source: Box<dyn TreeSource>,
+        name: &str,
+        location: String,
+    ) -> Result<(Self, Manifest), LoadError> {
         let damaged = |reason| {
             let damage = Damage::Manifest { reason };
             LoadError::Damaged { location: location.clone(), damage }
@@ -41,11 +63,8 @@ impl Tree {
                     "it has {len} bytes, more than the limit of {DOCUMENT_MAX}"
                 )));
             }
-            Err(Unread::Failed(error)) if error.is_not_found() => {
-                return match repository.open_tree(name) {
-                    Ok(_) => Err(damaged("there is none".into())),
-                    Err(gone) => Err(gone.into()), // the whole tree is gone
-                };
+            Err(Unread::Failed(error)) if Corrupt::is_cause(&error) => {
+                return Err(damaged(error.to_string()));
             }
             Err(Unread::Failed(error)) => return Err(error.into()),
             Ok(bytes) => bytes,
@@ -106,6 +125,9 @@ impl Tree {
             Err(error) if error.is_not_found() => {
                 return Err(damaged(Damage::Missing { entry: name.clone() }));
             }
+            Err(error) if Corrupt::is_cause(&error) => {
+                return Err(damaged(Damage::Checksum { entry: name.clone() }));
+            }
             opened => opened?,
         };
         let (found, expected) = (file.len()?, u64::from(*len));
@@ -116,8 +138,12 @@ impl Tree {
         if buffer.len() < len {
             buffer.resize(len, 0);
         }
-        file.read_at(0, &mut buffer[..len])?;
-        Ok(&buffer[..len])
+        match file.read_at(0, &mut buffer[..len]) {
+            Err(error) if Corrupt::is_cause(&error) => {
+                Err(damaged(Damage::Checksum { entry: name.clone() }))
+            }
+            read => read.map(|()| &buffer[..len]).map_err(LoadError::from),
+        }
     }
 
     /// An entry that the manifest does not list, if there is one.

@@ -209,15 +209,15 @@ pub(crate) fn read_directory(directory: &[u8], trailer: &Trailer) -> Option<Vec<
     is_whole.then_some(entries)
 }
 
-fn u16_at(bytes: &[u8], position: usize) -> Option<u16> {
+pub(super) fn u16_at(bytes: &[u8], position: usize) -> Option<u16> {
     bytes.get(position..)?.first_chunk().map(|bytes| u16::from_le_bytes(*bytes))
 }
 
-fn u32_at(bytes: &[u8], position: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], position: usize) -> Option<u32> {
     bytes.get(position..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
 }
 
-fn u64_at(bytes: &[u8], position: usize) -> Option<u64> {
+pub(super) fn u64_at(bytes: &[u8], position: usize) -> Option<u64> {
     bytes.get(position..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }
 

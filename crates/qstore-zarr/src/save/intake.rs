@@ -212,14 +212,16 @@ pub(crate) struct SaveSink {
     catalog: Catalog,
     settings: CheckpointSettings,
     intake: Intake,
+    /// Whether a checkpoint that the policy could not rank has been traced.
+    has_traced_unranked: bool,
 }
 
 impl SaveSink {
     pub(crate) fn new(catalog: Catalog, settings: CheckpointSettings, intake: Intake) -> Self {
-        Self { catalog, settings, intake }
+        Self { catalog, settings, intake, has_traced_unranked: false }
     }
 
-    fn save(&self, job: Job) -> Result<(), SaveError> {
+    fn save(&mut self, job: Job) -> Result<(), SaveError> {
         let Job { snapshot, completion } = job;
         let number = snapshot.number();
         let saved = catch_unwind(AssertUnwindSafe(|| {
@@ -230,6 +232,7 @@ impl SaveSink {
         match saved {
             Ok(Ok((saved, leftovers))) => {
                 self.note_retention(&saved);
+                self.note_unranked(&saved);
                 completion.resolve(Resolution::Done(Outcome::Saved(saved)));
                 drop(leftovers);
                 Ok(())
@@ -277,6 +280,21 @@ impl SaveSink {
     }
 }
 
+impl SaveSink {
+    /// A rule that finds nothing to rank by is traced once; every ticket reports it.
+    fn note_unranked(&mut self, saved: &Saved) {
+        let Some(unranked) = &saved.unranked else { return };
+        if !std::mem::replace(&mut self.has_traced_unranked, true) {
+            tracing::warn!(
+                number = saved.number,
+                metric = %unranked.metric,
+                reason = %unranked,
+                "keep_best cannot rank a checkpoint"
+            );
+        }
+    }
+}
+
 impl Sink<Job> for SaveSink {
     type Error = SaveError;
     type Stats = ();
@@ -310,30 +328,4 @@ impl Drop for SaveSink {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use qstore_os::testing::{Fork, in_child};
-
-    #[test]
-    fn every_policy_tells_a_forked_child_so_although_the_lock_is_held() {
-        let intake = Intake::new();
-        let (_ticket, completion) = ticket(1, &intake.gate.open);
-        let held = intake.gate.lock();
-        for fork in Fork::ALL {
-            for busy in [Busy::Wait, Busy::Skip, Busy::CoalesceLatest] {
-                in_child(fork, || {
-                    let pushed = intake.push(Snapshot::new(2), busy);
-                    assert!(matches!(pushed, Err(SaveError::Forked)));
-                    let pushed = intake.try_push(Snapshot::new(2), busy);
-                    assert!(matches!(pushed, Err(SaveError::Forked)));
-                    assert!(matches!(intake.first_failure().as_deref(), Some(SaveError::Forked)));
-                    assert_eq!(intake.open(), 0);
-                })
-                .unwrap();
-            }
-        }
-        drop(held);
-        assert_eq!(intake.open(), 1);
-        drop(completion);
-    }
-}
+mod tests;
