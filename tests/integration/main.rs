@@ -22,6 +22,8 @@ mod endings;
 mod faults;
 /// A second process follows a file while it is written.
 mod follow;
+/// Files of other programs, with every option that they have.
+mod foreign_files;
 /// A small file system that runs full.
 mod full_disk;
 /// Files of every version of the format, valid and damaged.

@@ -17,3 +17,4 @@ macro_rules! each {
 pub(crate) mod buffers;
 pub(crate) mod rows;
 pub(crate) mod table;
+pub(crate) mod time_type;

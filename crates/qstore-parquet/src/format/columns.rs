@@ -27,7 +27,7 @@ fn leaf(field: &Field) -> Result<Type> {
         .build()
 }
 
-fn physical(field: &Field) -> Physical {
+pub(crate) fn physical(field: &Field) -> Physical {
     match field.data_type {
         DataType::Bool => Physical::BOOLEAN,
         DataType::Int64 => Physical::INT64,
@@ -90,9 +90,10 @@ fn field(leaf: &Type) -> std::result::Result<Field, String> {
         }
         (Physical::DOUBLE, ConvertedType::NONE) => DataType::Float64,
         (Physical::BYTE_ARRAY, ConvertedType::UTF8) => DataType::Utf8,
-        _ => match info.logical_type_ref() {
-            None => return refuse(&format!("of type {physical}")),
-            Some(logical) => return refuse(&format!("of type {physical} ({logical:?})")),
+        _ => match (info.logical_type_ref(), converted) {
+            (Some(logical), _) => return refuse(&format!("of type {physical} ({logical:?})")),
+            (None, ConvertedType::NONE) => return refuse(&format!("of type {physical}")),
+            (None, converted) => return refuse(&format!("of type {physical} ({converted})")),
         },
     };
     match info.repetition() {

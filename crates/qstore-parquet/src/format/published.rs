@@ -2,6 +2,8 @@
 
 use crate::format::encoded_group;
 use crate::format::footer::Footer;
+use crate::format::leaves;
+use crate::format::leaves::Leaf;
 use crate::format::statistics;
 use crate::format::stored::Stored;
 use parquet::errors::Result;
@@ -18,6 +20,8 @@ pub(crate) struct Published {
     /// retired.
     pub(crate) stamp: Option<Stamp>,
     pub(crate) fields: Vec<Field>,
+    /// How each column is stored.
+    pub(crate) leaves: Vec<Leaf>,
     /// Shared with the versions before and after: most of them never change.
     pub(crate) groups: Vec<Arc<Stored>>,
     /// Where the footer begins.
@@ -32,10 +36,11 @@ impl Published {
         file: Arc<dyn FileHandle>,
         stamp: Option<Stamp>,
         footer: Footer,
-        fields: Vec<Field>,
     ) -> Result<Self> {
         let Footer { metadata, checksums, start } = footer;
         let keys = metadata.file_metadata().key_value_metadata().cloned().unwrap_or_default();
+        let leaves = leaves::read(metadata.file_metadata().schema_descr());
+        let fields = leaves.iter().map(|leaf| leaf.field.clone()).collect();
         let mut groups = Vec::with_capacity(metadata.num_row_groups());
         for (number, group) in metadata.row_groups().iter().enumerate() {
             // pandas writes a group without rows for an empty table; it holds nothing to keep.
@@ -53,7 +58,7 @@ impl Published {
             let checksums = checksums.unwrap_or_else(|| vec![None; group.num_columns()]);
             groups.push(Arc::new(Stored::new(&group, &checksums)));
         }
-        Ok(Self { file, stamp, fields, data_end: start, keys, groups })
+        Ok(Self { file, stamp, fields, leaves, data_end: start, keys, groups })
     }
 
     pub(crate) fn rows(&self) -> u64 {

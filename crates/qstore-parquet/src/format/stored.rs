@@ -2,7 +2,8 @@
 //! checksums. No more than that is kept for a group that will never change; everything else is in the
 //! entry, which is decoded where it is needed.
 
-use crate::format::entry;
+use crate::format::leaves::Leaf;
+use crate::format::{columns, entry, leaves};
 use parquet::errors::Result;
 use parquet::file::metadata::RowGroupMetaData;
 use qstore_schema::Field;
@@ -58,8 +59,13 @@ impl Stored {
         self.chunks.iter().map(|chunk| chunk.checksum)
     }
 
-    /// Its decoded entry; `fields` are the columns of the file.
+    /// Its decoded entry; `fields` are the columns of the file, which are stored as ours.
     pub(crate) fn metadata(&self, fields: &[Field]) -> Result<RowGroupMetaData> {
-        entry::decode(&self.entry, fields)
+        entry::decode(&self.entry, &columns::entries(fields))
+    }
+
+    /// Its decoded entry; `leaves` are the columns of the file, whoever wrote it.
+    pub(crate) fn metadata_of(&self, leaves: &[Leaf]) -> Result<RowGroupMetaData> {
+        entry::decode(&self.entry, &leaves::entries(leaves))
     }
 }

@@ -18,6 +18,7 @@
 use crate::error::WriteError;
 use crate::format::encoded_group::EncodedGroups;
 use crate::format::footer;
+use crate::format::leaves;
 use crate::format::published::Published;
 use crate::format::read_failure::{ReadFailure, contain};
 use crate::publish::layout::{Layout, LayoutError, Move, Version};
@@ -260,6 +261,7 @@ impl Disk {
             stamp: file.stamp().ok(),
             file,
             fields: version.fields.clone(),
+            leaves: leaves::of_ours(&version.fields),
             groups: layout.groups,
             data_end: layout.data_end,
             keys: version.keys.clone(),
@@ -413,6 +415,9 @@ impl Disk {
         match error {
             LayoutError::Read(ReadFailure::Storage(error)) => WriteError::Storage(error),
             LayoutError::Read(ReadFailure::Damaged(reason)) => WriteError::Damaged { path, reason },
+            LayoutError::Read(ReadFailure::Unsupported(reason)) => {
+                WriteError::Unsupported { path, reason }
+            }
             LayoutError::Encode(source) => WriteError::Encode { path, source },
         }
     }

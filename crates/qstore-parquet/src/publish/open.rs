@@ -59,8 +59,8 @@ pub(crate) fn open(
         recovery = Some(Arc::new(mended));
         (file, stamp) = open_file(&**storage, &names.public)?;
     }
-    let published = contain(|| Ok(Published::found(file, stamp, footer, fields)?))
-        .map_err(|failure| not_parquet(&names.public, failure))?;
+    let published = contain(|| Ok(Published::found(file, stamp, footer)?))
+        .map_err(|failure| refused(&names.public, failure))?;
     Ok(Opened { names, lock, published: Some(published), recovery })
 }
 
@@ -91,21 +91,25 @@ fn found(storage: &dyn FileSystem, public: &Path) -> Result<Option<Found>, OpenE
     let reason = match footer::read(&reader) {
         Ok(footer) => return Ok(Some(Found { file, stamp, footer, damage: None })),
         Err(ReadFailure::Storage(error)) => return Err(error.into()),
+        // It may be whole, and newer than this crate: what is before its end is no substitute.
+        Err(failure @ ReadFailure::Unsupported(_)) => return Err(refused(public, failure)),
         Err(ReadFailure::Damaged(reason)) => reason,
     };
     match recovery::last_whole(&reader) {
         Ok(Some((footer, end))) => {
             Ok(Some(Found { file, stamp, footer, damage: Some(Damage { reason, end }) }))
         }
-        Ok(None) => Err(not_parquet(public, ReadFailure::Damaged(reason))),
-        Err(failure) => Err(not_parquet(public, failure)),
+        Ok(None) => Err(refused(public, ReadFailure::Damaged(reason))),
+        Err(failure) => Err(refused(public, failure)),
     }
 }
 
-fn not_parquet(path: &Path, failure: ReadFailure) -> OpenError {
+fn refused(path: &Path, failure: ReadFailure) -> OpenError {
+    let path = path.to_path_buf();
     match failure {
         ReadFailure::Storage(error) => OpenError::Storage(error),
-        ReadFailure::Damaged(reason) => OpenError::NotParquet { path: path.to_path_buf(), reason },
+        ReadFailure::Damaged(reason) => OpenError::NotParquet { path, reason },
+        ReadFailure::Unsupported(reason) => OpenError::Unsupported { path, reason },
     }
 }
 

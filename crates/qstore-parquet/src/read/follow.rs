@@ -103,12 +103,10 @@ impl Follow {
             self.open = self.look()?;
         }
         let Some(file) = &self.open else { return Ok(None) };
-        let fields = file.fields();
         let columns = if self.names.is_empty() {
-            (0..fields.len()).collect()
+            file.all_columns()
         } else {
-            let names = self.names.iter();
-            names.filter_map(|name| fields.iter().position(|field| field.name == *name)).collect()
+            self.names.iter().filter_map(|name| file.find_column(name)).collect()
         };
         let batch = file.batches_of(columns, self.next_row..u64::MAX).next().transpose();
         let rows = batch.as_ref().map_or(0, |batch| batch.as_ref().map_or(0, |table| table.rows));
