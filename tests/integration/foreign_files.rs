@@ -122,6 +122,24 @@ fn check_continuing(path: &Path, expected: &Value) -> Result<(), String> {
     }
 }
 
+/// Small files of programs that are not among the readers: fastparquet in each of its codecs, and encrypted
+/// ones; `expected.json` beside them has what each program was given.
+#[test]
+fn golden_files_of_other_programs_are_read_or_refused_as_listed() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/foreign");
+    let text = std::fs::read_to_string(golden.join("expected.json")).unwrap();
+    let list: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for (name, expected) in &list {
+        let copy = dir.path().join(name);
+        std::fs::copy(golden.join(name), &copy).unwrap();
+        let found = check_reading(&copy, expected);
+        let found = found.and_then(|()| check_continuing(&copy, expected));
+        found.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    println!("{} cases: files", list.len());
+}
+
 #[test]
 fn what_other_programs_write_is_read_equal_or_refused_and_never_called_damaged() {
     let dir = tempfile::tempdir().unwrap();

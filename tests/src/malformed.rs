@@ -30,7 +30,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "metrics",
         about: "a metrics file as it is: opened, validated, read, continued",
@@ -42,6 +42,12 @@ pub const TARGETS: [Target; 9] = [
         about: "a metrics file whose seal is recomputed, with and without our checksums",
         read: metrics::read_sealed,
         seeds: metrics::seeds,
+    },
+    Target {
+        name: "metrics_foreign",
+        about: "a metrics file of another program: encodings and codecs that are only read",
+        read: metrics::read_as_is,
+        seeds: metrics::foreign_seeds,
     },
     Target {
         name: "checkpoint_zip",

@@ -217,8 +217,32 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "page_may_claim_anything",
-        edits: &[Rewrite("let _ = left.take(&header);")],
+        edits: &[Rewrite("let _ = self.left.take(&header);")],
         danger: "a file of a hundred bytes ends the process that reads it",
         tests: &[Tests::lib("qstore-parquet", "format::pages::")],
+    },
+    Mutant {
+        name: "delta_texts_of_any_length",
+        edits: &[Delete],
+        danger: "a few kilobytes of deltas ask for a terabyte of texts",
+        tests: &[Tests::lib("qstore-parquet", "format::delta_texts::")],
+    },
+    Mutant {
+        name: "page_of_another_length",
+        edits: &[Rewrite("if out.len() <= end { Ok(()) } else { Err(other_length()) }")],
+        danger: "a page that lost its end is read as if it were whole",
+        tests: &[Tests::lib("qstore-parquet", "format::decompress::")],
+    },
+    Mutant {
+        name: "later_version_read_as_this_one",
+        edits: &[Delete],
+        danger: "a file of a later version is continued by rules that it does not follow",
+        tests: &[Tests::of("qstore-parquet", "file", "foreign::")],
+    },
+    Mutant {
+        name: "later_version_recovered_to_an_earlier_one",
+        edits: &[Replace("if is_guarded", "if false")],
+        danger: "rows of a later version are set aside for an earlier footer in the same file",
+        tests: &[Tests::of("qstore-parquet", "file", "foreign::")],
     },
 ];

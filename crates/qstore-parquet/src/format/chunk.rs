@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// The offset of a chunk in memory: an offset of 0 has another meaning to the library.
 const HEAD: usize = 4;
 
-/// The decompressed bytes of a chunk that a reader takes unless it is told otherwise: twice those of a
+/// The decompressed bytes of a chunk that a reader takes by default: twice those of a
 /// full row group of ours with 16 KiB of text in each row.
 pub(crate) const CHUNK_BYTES_MAX: u64 = 1 << 31;
 
@@ -46,7 +46,7 @@ impl Published {
         if reading == Reading::Nulls {
             return Ok(Values::Int(vec![None; rows]));
         }
-        let bytes = self.chunk_bytes(group, column)?;
+        let bytes = self.chunk_bytes(group, column, bytes_max)?;
         contain(|| {
             let reader = self.column_reader(group, column, &bytes, reading, bytes_max)?;
             Ok(match reading {
@@ -103,13 +103,24 @@ impl Published {
     }
 
     /// The bytes of a chunk; they agree with their checksum, if there is one.
-    fn chunk_bytes(&self, group: usize, column: usize) -> Result<Vec<u8>, ReadFailure> {
+    fn chunk_bytes(
+        &self,
+        group: usize,
+        column: usize,
+        bytes_max: u64,
+    ) -> Result<Vec<u8>, ReadFailure> {
         let stored = &self.groups[group];
         let metadata = stored.metadata_of(&self.leaves)?;
         let range = range_of(metadata.column(column));
-        // Inside the file, which was checked when the footer was read.
-        let mut bytes = Vec::new();
-        let len = (range.end - range.start) as usize;
+        let len = range.end - range.start;
+        // Inside the file, which was checked when the footer was read; but a file of holes has any length.
+        if len > bytes_max {
+            return Err(ReadFailure::Unsupported(format!(
+                "it has {len} bytes, more than the {bytes_max} that this reader takes, see \
+                 MetricsFile::chunk_bytes_max"
+            )));
+        }
+        let (mut bytes, len) = (Vec::new(), len as usize);
         room(&mut bytes, len)?;
         bytes.resize(len, 0);
         self.file.read_at(range.start, &mut bytes)?;

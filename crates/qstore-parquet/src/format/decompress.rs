@@ -70,6 +70,7 @@ pub(crate) fn append(
             return Err(ReadFailure::unsupported(reason));
         }
     }
+    // mutant: page_of_another_length
     if out.len() == end { Ok(()) } else { Err(other_length()) }
 }
 
@@ -120,7 +121,7 @@ pub(crate) fn room(out: &mut Vec<u8>, bytes: usize) -> Result<(), ReadFailure> {
 }
 
 fn no_memory(bytes: usize) -> ReadFailure {
-    let reason = format!("a page of {bytes} bytes needs more memory than this machine has");
+    let reason = format!("{bytes} bytes of it need more memory than there is");
     ReadFailure::Unsupported(reason)
 }
 

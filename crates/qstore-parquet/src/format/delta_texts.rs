@@ -84,12 +84,14 @@ fn sum(lengths: &[u32]) -> u64 {
 
 fn make_room(texts: u64, count: usize, left: u64, out: &mut Vec<u8>) -> Result<(), ReadFailure> {
     let bytes = texts.saturating_add(count as u64 * LENGTH_BYTES);
-    match usize::try_from(bytes) {
-        Ok(len) if bytes <= left => room(out, len),
-        _ => Err(ReadFailure::Unsupported(format!(
-            "its texts are {bytes} bytes, more than this reader takes"
-        ))),
+    // mutant: delta_texts_of_any_length
+    if bytes > left {
+        return Err(ReadFailure::Unsupported(format!(
+            "its texts are {bytes} bytes, more than this reader takes, see \
+             MetricsFile::chunk_bytes_max"
+        )));
     }
+    room(out, bytes as usize)
 }
 
 /// The lengths at the beginning of the bytes, encoded as `DELTA_BINARY_PACKED`, and the bytes after

@@ -26,6 +26,9 @@ const CREATED_BY: &str = concat!("qstore-parquet version ", env!("CARGO_PKG_VERS
 /// The footer's length and the magic bytes.
 const TAIL: u64 = 8;
 
+/// A footer of a hundred row groups with a hundred thousand columns is shorter than that.
+const FOOTER_BYTES_MAX: u64 = 1 << 30;
+
 /// More rows than any writer puts into one group. It bounds what is read, and what is filled with nulls.
 const GROUP_ROWS_MAX: i64 = 1 << 24;
 
@@ -133,6 +136,11 @@ impl Sealed {
             .filter(|start| *start >= MAGIC.len() as u64)
             .ok_or_else(|| format!("its footer claims {length} bytes, more than the file has"))
             .map_err(ReadFailure::Damaged)?;
+        if length > FOOTER_BYTES_MAX {
+            return Err(ReadFailure::Unsupported(format!(
+                "its footer has {length} bytes, and this crate takes {FOOTER_BYTES_MAX}"
+            )));
+        }
         let before = start.saturating_sub(SEAL_LEN).max(MAGIC.len() as u64);
         let mut bytes = file.bytes(before, (file.len() - TAIL - before) as usize)?;
         let footer = bytes.split_off((start - before) as usize);
@@ -171,6 +179,7 @@ impl Sealed {
         // chunks.
         let by = metadata.file_metadata().created_by().unwrap_or_default();
         let is_ours = by.starts_with(env!("CARGO_PKG_NAME"));
+        // mutant: later_version_read_as_this_one
         if is_ours {
             check_format(&metadata)?;
         }

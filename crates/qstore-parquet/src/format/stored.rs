@@ -64,7 +64,7 @@ impl Stored {
         entry::decode(&self.entry, &columns::entries(fields))
     }
 
-    /// Its decoded entry; `leaves` are the columns of the file, whoever wrote it.
+    /// Its decoded entry; `leaves` are the columns of the file, whichever program wrote it.
     pub(crate) fn metadata_of(&self, leaves: &[Leaf]) -> Result<RowGroupMetaData> {
         entry::decode(&self.entry, &leaves::entries(leaves))
     }

@@ -91,7 +91,7 @@ fn found(storage: &dyn FileSystem, public: &Path) -> Result<Option<Found>, OpenE
     let reason = match footer::read(&reader) {
         Ok(footer) => return Ok(Some(Found { file, stamp, footer, damage: None })),
         Err(ReadFailure::Storage(error)) => return Err(error.into()),
-        // It may be whole, and newer than this crate: what is before its end is no substitute.
+        // It may be whole, and newer than this crate: nothing before its end can replace it.
         Err(failure @ ReadFailure::Unsupported(_)) => return Err(refused(public, failure)),
         Err(ReadFailure::Damaged(reason)) => reason,
     };

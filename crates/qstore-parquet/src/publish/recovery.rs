@@ -86,8 +86,9 @@ fn footer_at(file: &ReadAt, end: u64) -> Result<Option<Footer>, ReadFailure> {
     match sealed.decode() {
         Ok(footer) => Ok(Some(footer)),
         Err(failure @ ReadFailure::Storage(_)) => Err(failure),
-        // A later version of this crate wrote it: an earlier footer is no substitute. Without a checksum
+        // A later version of this crate wrote it: an earlier footer cannot replace it. Without a checksum
         // it is more likely a chance match.
+        // mutant: later_version_recovered_to_an_earlier_one
         Err(failure @ ReadFailure::Unsupported(_)) if is_guarded => Err(failure),
         Err(_) => Ok(None),
     }

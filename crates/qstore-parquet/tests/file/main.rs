@@ -2,6 +2,7 @@
 
 mod damage;
 mod following;
+mod foreign;
 #[cfg(target_os = "linux")]
 mod priority;
 mod ranks;

@@ -130,7 +130,7 @@ fn what_repeats_itself_a_thousandfold_is_decompressed() {
 }
 
 #[test]
-fn a_page_of_nulls_may_be_stored_as_nothing_and_lzo_is_no_damage() {
+fn a_page_of_nulls_may_be_stored_as_nothing_and_lzo_is_not_damage() {
     for (codec, _) in packed(b"") {
         assert_eq!(unpack(codec, b"", 0).unwrap(), b"", "{codec:?}");
     }

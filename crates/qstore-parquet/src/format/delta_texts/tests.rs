@@ -2,7 +2,7 @@
 
 use super::*;
 use parquet::basic::{Encoding, LogicalType, Repetition, Type as Physical};
-use parquet::column::page::{Page, PageReader as _};
+use parquet::column::page::Page;
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -62,7 +62,7 @@ proptest! {
         let mut out = Vec::new();
         append_prefixed(&bytes, texts.len() as u32, MUCH, &mut out).unwrap();
         prop_assert_eq!(&out, &expected);
-        // Fewer bytes than that are no damage, but more than is allowed.
+        // More bytes than are allowed are not damage.
         let len = expected.len() as u64 - 1;
         let refused = append_prefixed(&bytes, texts.len() as u32, len, &mut Vec::new());
         prop_assert!(matches!(refused, Err(ReadFailure::Unsupported(_))));

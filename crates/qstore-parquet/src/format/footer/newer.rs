@@ -1,4 +1,4 @@
-//! What in a footer is beyond this crate, although it is no damage: encryption, columns in other files,
+//! What in a footer is beyond this crate without being damage: encryption, columns in other files,
 //! and numbers of enumerations that a later edition of the format may define.
 //!
 //! The library refuses a whole footer for one such number, and ignores encryption. So the structure is

@@ -99,7 +99,7 @@ fn texts_of_any_ratio_are_taken_up_to_the_limit_and_numbers_with_any_codec() {
 }
 
 #[test]
-fn encodings_and_pages_that_are_not_known_are_no_damage() {
+fn encodings_and_pages_that_are_not_known_are_not_damage() {
     let plain = |reading| claims(reading, Compression::UNCOMPRESSED);
     let page_of = |encoding| page(Kind::Data { values: 1, encoding, levels: [3, 3] }, 0, b"");
     for (reading, encodings) in [
