@@ -26,6 +26,7 @@
 //! * **the disk is full or fails**: the previous version stays published, and the rows stay pending until
 //!   there is space.
 //! * **a row does not fit**: it alone is rejected and counted.
+//! * **another program wrote the file first**: its columns keep their types; see [`MetricsLog::open`].
 //! * **a bit flips on the disk**: [`MetricsFile`] and [`validate`] report which values are damaged.
 //! * **a second writer opens the file**: it gets [`OpenError::AlreadyOpen`].
 //! * **another program wrote the file in a way that this crate does not know**: [`ReadError::Unsupported`],

@@ -136,8 +136,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "zero_has_a_sign_in_statistics",
         edits: &[Replace(
-            "if *value == 0.0 { zero } else { *value }",
-            "{ let _: f64 = zero; *value }",
+            "if value == 0.0 { zero } else { value }",
+            "{ let _: f64 = zero; value }",
         )],
         danger: "a reader that compares bits skips a group that holds the zero it looks for",
         tests: &[Tests::of("qstore-parquet", "file", "reading::statistics_hold")],
@@ -226,6 +226,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Delete],
         danger: "a few kilobytes of deltas ask for a terabyte of texts",
         tests: &[Tests::lib("qstore-parquet", "format::delta_texts::")],
+    },
+    Mutant {
+        name: "narrow_column_takes_any_integer",
+        edits: &[Delete],
+        danger: "an integer of 64 bits is cut to the 32 of another program's column",
+        tests: &[Tests::of("qstore-parquet", "file", "foreign_continued::")],
     },
     Mutant {
         name: "page_of_another_length",

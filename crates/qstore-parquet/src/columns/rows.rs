@@ -3,6 +3,7 @@
 //! A row is accepted whole or not at all: when one of its values does not fit, what the row has already
 //! added is rolled back.
 
+use crate::columns::fit::Fit;
 use qstore_schema::{DataType, Field, FieldVisitor, Record, SmolStr, ValueRef};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -17,6 +18,8 @@ pub(crate) struct Column {
     pub(crate) field: Field,
     /// The type of an undeclared column may still widen.
     is_declared: bool,
+    /// Which values it takes while it has the type that the file gave it.
+    fit: Fit,
     /// The values that are not null, without gaps.
     pub(crate) values: HeldValues,
     /// One level per row: 1 for a value, 0 for null. Empty if the column is not nullable.
@@ -42,6 +45,10 @@ pub(crate) enum Rejection {
     Unnamed,
     #[error("column `{name}` holds {expected}, but the row has {found}")]
     Clash { name: SmolStr, expected: DataType, found: &'static str },
+    #[error(
+        "column `{name}` was declared by another program for smaller numbers than {value}; choose another name or another file"
+    )]
+    TooLarge { name: SmolStr, value: String },
     #[error("column `{name}` requires a value, but the row has none")]
     Missing { name: SmolStr },
     #[error("column `{name}` was set twice in one row, or to a value of the wrong type")]
@@ -81,6 +88,15 @@ impl Rows {
             fields.iter().enumerate().map(|(index, field)| (field.name.clone(), index)).collect();
         let declared = declared.iter().map(|field| by_name[&field.name]).collect();
         Self { columns, by_name, declared, len: 0, columns_rejected: 0 }
+    }
+
+    /// The same, of columns that another program may have declared narrower: what each of them takes, in
+    /// the order of the file.
+    pub(crate) fn fitted(mut self, fits: Vec<Fit>) -> Self {
+        for (column, fit) in self.columns.iter_mut().zip(fits) {
+            column.fit = fit;
+        }
+        self
     }
 
     pub(crate) fn columns(&self) -> &[Column] {
@@ -187,7 +203,7 @@ impl Rows {
         }
         let is_float_for_int =
             matches!((&column.values, value), (HeldValues::Int(_), ValueRef::Float(_)));
-        let widens = is_float_for_int && !column.is_declared;
+        let widens = is_float_for_int && !column.is_declared && column.fit.may_widen();
         if widens {
             let largest = largest_stored(index)
                 .map_err(|reason| Rejection::Unreadable { name: name(), reason })?;
@@ -265,7 +281,7 @@ impl Column {
             DataType::Utf8 => HeldValues::Text(Vec::new()),
             _ => HeldValues::Float(Vec::new()),
         };
-        Self { field, is_declared, values, levels: Vec::new() }
+        Self { field, is_declared, fit: Fit::Any, values, levels: Vec::new() }
     }
 
     /// A column of nulls.
@@ -304,12 +320,24 @@ impl Column {
     }
 
     fn push(&mut self, value: ValueRef<'_>) -> Result<(), Rejection> {
+        let fit = self.fit();
         match (&mut self.values, value) {
             (_, ValueRef::Null) => return self.push_null(),
             (HeldValues::Bool(values), ValueRef::Bool(value)) => values.push(value),
-            (HeldValues::Int(values), ValueRef::Int(value)) => values.push(value),
-            (HeldValues::Float(values), ValueRef::Float(value)) => values.push(value),
-            (HeldValues::Float(values), ValueRef::Int(value)) if is_exact(value) => {
+            (HeldValues::Int(values), ValueRef::Int(value)) => {
+                // mutant: narrow_column_takes_any_integer
+                if !fit.takes(value) {
+                    return Err(self.does_not_fit(&value));
+                }
+                values.push(value);
+            }
+            (HeldValues::Float(values), ValueRef::Float(value)) => match fit.rounded(value) {
+                Some(value) => values.push(value),
+                None => return Err(self.does_not_fit(&value)),
+            },
+            (HeldValues::Float(values), ValueRef::Int(value))
+                if is_exact(value) && fit.takes(value) =>
+            {
                 values.push(value as f64);
             }
             (HeldValues::Text(values), ValueRef::Text(value)) => {
@@ -329,6 +357,19 @@ impl Column {
             self.levels.push(1);
         }
         Ok(())
+    }
+
+    /// What it takes now: a column that became one of floats is stored as ours.
+    fn fit(&self) -> Fit {
+        match (&self.values, self.fit) {
+            (HeldValues::Int(_), fit @ Fit::Integers { .. })
+            | (HeldValues::Float(_), fit @ Fit::Float32) => fit,
+            _ => Fit::Any,
+        }
+    }
+
+    fn does_not_fit(&self, value: &dyn std::fmt::Display) -> Rejection {
+        Rejection::TooLarge { name: self.field.name.clone(), value: value.to_string() }
     }
 
     fn push_null(&mut self) -> Result<(), Rejection> {

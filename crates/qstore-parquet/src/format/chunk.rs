@@ -110,7 +110,7 @@ impl Published {
         bytes_max: u64,
     ) -> Result<Vec<u8>, ReadFailure> {
         let stored = &self.groups[group];
-        let metadata = stored.metadata_of(&self.leaves)?;
+        let metadata = stored.metadata(&self.leaves)?;
         let range = range_of(metadata.column(column));
         let len = range.end - range.start;
         // Inside the file, which was checked when the footer was read; but a file of holes has any length.
@@ -141,7 +141,7 @@ impl Published {
         bytes_max: u64,
     ) -> Result<ColumnReader, ReadFailure> {
         let stored = &self.groups[group];
-        let metadata = stored.metadata_of(&self.leaves)?;
+        let metadata = stored.metadata(&self.leaves)?;
         let chunk = metadata.column(column);
         let claims = Claims {
             compression: chunk.compression(),

@@ -5,13 +5,12 @@
 
 use crate::format::audit::{FORMAT_VERSION, FORMAT_VERSION_KEY};
 use crate::format::checksums::{self, SEAL_LEN, Seal};
-use crate::format::columns;
+use crate::format::leaves::{self, Leaf};
 use crate::format::read_at::ReadAt;
 use crate::format::read_failure::{ReadFailure, contain};
 use crate::format::stored::Stored;
 use crate::format::thrift::structure;
 use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
-use qstore_schema::Field;
 use std::sync::Arc;
 
 mod newer;
@@ -30,7 +29,7 @@ const TAIL: u64 = 8;
 const FOOTER_BYTES_MAX: u64 = 1 << 30;
 
 /// More rows than any writer puts into one group. It bounds what is read, and what is filled with nulls.
-const GROUP_ROWS_MAX: i64 = 1 << 24;
+pub(crate) const GROUP_ROWS_MAX: i64 = 1 << 24;
 
 /// Up to this number of rows a group is accepted whatever its length, since a column of nulls takes no
 /// more bytes for more rows. It is what pyarrow puts into one group.
@@ -49,7 +48,7 @@ const VALUES_PER_BYTE_MAX: u64 = 512;
 
 /// The bytes at the end of a file with these columns and row groups: the seal, and the footer that it
 /// guards.
-pub(crate) fn encode(groups: &[Arc<Stored>], fields: &[Field], keys: &[KeyValue]) -> Vec<u8> {
+pub(crate) fn encode(groups: &[Arc<Stored>], leaves: &[Leaf], keys: &[KeyValue]) -> Vec<u8> {
     let rows = groups.iter().map(|group| group.rows() as i64).sum();
     let entries = groups.iter().map(|group| group.entry().len()).sum::<usize>();
     let sums = KeyValue::new(checksums::KEY.into(), checksums::encode(groups));
@@ -57,7 +56,7 @@ pub(crate) fn encode(groups: &[Arc<Stored>], fields: &[Field], keys: &[KeyValue]
     end.extend([0; SEAL_LEN as usize]);
     structure(&mut end, |footer| {
         footer.int(1, 2);
-        footer.written(2, columns::entries(fields).into_iter());
+        footer.written(2, leaves::entries(leaves).into_iter());
         footer.long(3, rows);
         footer.written(4, groups.iter().map(|group| group.entry()));
         let keys: Vec<_> = keys.iter().chain([&sums]).collect();
@@ -69,7 +68,7 @@ pub(crate) fn encode(groups: &[Arc<Stored>], fields: &[Field], keys: &[KeyValue]
         });
         footer.bytes(6, CREATED_BY);
         // Each column is ordered as its type defines.
-        footer.structures(7, fields, |_, order| order.structure(1, |_| ()));
+        footer.structures(7, leaves, |_, order| order.structure(1, |_| ()));
     });
     let (seal, footer) = end.split_at_mut(SEAL_LEN as usize);
     seal.copy_from_slice(&checksums::seal(footer));
@@ -183,7 +182,8 @@ impl Sealed {
         if is_ours {
             check_format(&metadata)?;
         }
-        contain(|| check(&metadata, start))?;
+        let is_trusted = is_ours && seal == Seal::Whole;
+        contain(|| check(&metadata, start, is_trusted))?;
         let checksums = if is_ours { read_checksums(&metadata)? } else { None };
         // mutant: footer_seal_may_be_gone
         if seal == Seal::None && checksums.is_some() {
@@ -242,8 +242,9 @@ fn read_checksums(metadata: &ParquetMetaData) -> Result<Option<Checksums>, ReadF
 }
 
 /// Checks that what a footer claims is possible, before any of it is used, and no more than this crate
-/// takes.
-fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<(), ReadFailure> {
+/// takes. A footer of ours may claim as many rows as there are: columns of ours that hold nothing in most
+/// rows take next to no bytes.
+fn check(metadata: &ParquetMetaData, footer_start: u64, is_ours: bool) -> Result<(), ReadFailure> {
     let data = MAGIC.len() as u64..footer_start;
     let (mut rows, mut bytes, mut values) = (0, 0_u64, 0_u64);
     for (number, group) in metadata.row_groups().iter().enumerate() {
@@ -288,7 +289,7 @@ fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<(), ReadFailur
         }
         let possible =
             GROUP_ROWS_FREE.max((bytes - bytes_before).saturating_mul(ROWS_PER_BYTE_MAX));
-        if group_rows as u64 > possible {
+        if group_rows as u64 > possible && !is_ours {
             return Err(ReadFailure::Unsupported(format!(
                 "row group {number} has {group_rows} rows in {} bytes, and beyond {GROUP_ROWS_FREE} \
                  rows this crate takes {ROWS_PER_BYTE_MAX} for each byte",
@@ -297,7 +298,8 @@ fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<(), ReadFailur
         }
         values = values.saturating_add(group_rows as u64 * group.num_columns() as u64);
     }
-    if values > VALUES_FREE.saturating_add(footer_start.saturating_mul(VALUES_PER_BYTE_MAX)) {
+    let possible = VALUES_FREE.saturating_add(footer_start.saturating_mul(VALUES_PER_BYTE_MAX));
+    if values > possible && !is_ours {
         return Err(ReadFailure::Unsupported(format!(
             "it has {values} values in {footer_start} bytes, and beyond {VALUES_FREE} values this \
              crate takes {VALUES_PER_BYTE_MAX} for each byte"
@@ -315,10 +317,10 @@ mod tests {
     use super::*;
     use crate::format::columns;
     use parquet::file::metadata::{ColumnChunkMetaData, FileMetaData, RowGroupMetaData};
-    use qstore_schema::DataType;
+    use qstore_schema::{DataType, Field};
 
     /// A footer that claims `groups` groups of `rows` rows and `bytes` bytes each.
-    fn claim(groups: u64, rows: u64, bytes: u64) -> Result<(), ReadFailure> {
+    fn claim(groups: u64, rows: u64, bytes: u64, is_ours: bool) -> Result<(), ReadFailure> {
         let schema = columns::describe(&[Field::nullable("n", DataType::Float64)]).unwrap();
         let group = |number| {
             let chunk = ColumnChunkMetaData::builder(schema.column(0))
@@ -331,12 +333,12 @@ mod tests {
         let all = (groups * rows) as i64;
         let file = FileMetaData::new(2, all, None, None, Arc::clone(&schema), None);
         let metadata = ParquetMetaData::new(file, (0..groups).map(group).collect());
-        check(&metadata, MAGIC.len() as u64 + groups * bytes)
+        check(&metadata, MAGIC.len() as u64 + groups * bytes, is_ours)
     }
 
     #[test]
     fn many_rows_need_bytes_and_few_do_not() {
-        let check = |groups, rows, bytes, reason: &str| match claim(groups, rows, bytes) {
+        let check = |groups, rows, bytes, reason: &str| match claim(groups, rows, bytes, false) {
             Ok(()) => assert_eq!(reason, "", "{groups} groups of {rows} rows, {bytes} bytes"),
             Err(ReadFailure::Unsupported(error)) => {
                 assert!(!reason.is_empty() && error.contains(reason), "{error}");
@@ -351,5 +353,11 @@ mod tests {
         // A thousand groups of a million nulls each; of ours, with 65 536, as many as there are.
         check(1_000, 1 << 20, 40, "it has 1048576000 values in 40004 bytes");
         check(10_000, 65_536, 140, "");
+        // Regression: our own columns of hardly any values were refused from the fifth full group on.
+        for (groups, rows, bytes) in [(1, 1 << 24, 40), (10_000, 65_536, 40)] {
+            assert!(claim(groups, rows, bytes, true).is_ok());
+            assert!(claim(groups, rows, bytes, false).is_err());
+        }
+        assert!(claim(1, (1 << 24) + 1, 1 << 30, true).is_err());
     }
 }

@@ -197,13 +197,12 @@ struct Left {
 
 impl Left {
     fn new(claims: Claims) -> Self {
-        let bytes = match claims.reading {
+        let bytes = if claims.reading == Reading::Text {
             // Texts have any length.
-            Reading::Text => claims.bytes_max,
-            _ => {
-                let rows = claims.rows.saturating_mul(ROW_BYTES_MAX);
-                CHUNK_BYTES_FREE.saturating_add(rows).min(claims.bytes_max)
-            }
+            claims.bytes_max
+        } else {
+            let rows = claims.rows.saturating_mul(ROW_BYTES_MAX);
+            CHUNK_BYTES_FREE.saturating_add(rows).min(claims.bytes_max)
         };
         Self { claims, values: claims.rows, bytes, has_dictionary: false }
     }
@@ -256,9 +255,13 @@ impl Left {
         let least = match self.claims.reading {
             // One bit each, and a dictionary of two values saves nothing: no writer has them.
             Reading::Bool => return Err(unknown_encoding("dictionary", encoding)),
-            Reading::Text => 4, // the length of a text
             Reading::Float16 => 2,
-            Reading::Int32 | Reading::UInt32 | Reading::Float32 | Reading::Nulls => 4,
+            // A text has its length before it.
+            Reading::Text
+            | Reading::Int32
+            | Reading::UInt32
+            | Reading::Float32
+            | Reading::Nulls => 4,
             Reading::Int64 | Reading::UInt64 | Reading::Float64 => 8,
         };
         if self.has_dictionary || u64::from(values) * least > full_len {

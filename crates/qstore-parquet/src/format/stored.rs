@@ -3,10 +3,9 @@
 //! entry, which is decoded where it is needed.
 
 use crate::format::leaves::Leaf;
-use crate::format::{columns, entry, leaves};
+use crate::format::{entry, leaves};
 use parquet::errors::Result;
 use parquet::file::metadata::RowGroupMetaData;
-use qstore_schema::Field;
 use std::ops::Range;
 
 /// A row group with a place in the file.
@@ -59,13 +58,8 @@ impl Stored {
         self.chunks.iter().map(|chunk| chunk.checksum)
     }
 
-    /// Its decoded entry; `fields` are the columns of the file, which are stored as ours.
-    pub(crate) fn metadata(&self, fields: &[Field]) -> Result<RowGroupMetaData> {
-        entry::decode(&self.entry, &columns::entries(fields))
-    }
-
-    /// Its decoded entry; `leaves` are the columns of the file, whichever program wrote it.
-    pub(crate) fn metadata_of(&self, leaves: &[Leaf]) -> Result<RowGroupMetaData> {
+    /// Its decoded entry; `leaves` are the columns of the file.
+    pub(crate) fn metadata(&self, leaves: &[Leaf]) -> Result<RowGroupMetaData> {
         entry::decode(&self.entry, &leaves::entries(leaves))
     }
 }

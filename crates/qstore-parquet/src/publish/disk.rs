@@ -217,7 +217,8 @@ impl Disk {
         layout: Layout,
         old: Option<&Published>,
     ) -> Result<Published, WriteError> {
-        let end = footer::encode(&layout.groups, &version.fields, &version.keys);
+        let leaves = leaves::continued(&version.fields, old.map_or(&[], |old| &old.leaves));
+        let end = footer::encode(&layout.groups, &leaves, &version.keys);
         let len = layout.data_end + end.len() as u64;
         let wants_twin = !layout.is_packed && self.wants_twin(len);
         let target = self.target(old, wants_twin || layout.is_packed)?;
@@ -261,7 +262,7 @@ impl Disk {
             stamp: file.stamp().ok(),
             file,
             fields: version.fields.clone(),
-            leaves: leaves::of_ours(&version.fields),
+            leaves,
             groups: layout.groups,
             data_end: layout.data_end,
             keys: version.keys.clone(),

@@ -9,6 +9,7 @@ use crate::columns::buffers::Buffers;
 use crate::columns::rows::{Column, HeldValues};
 use crate::format::encoded_group::{self, Coding, EncodedGroup, EncodedGroups};
 use crate::format::entry::range_of;
+use crate::format::leaves::Leaf;
 use crate::format::published::Published;
 use crate::format::read_failure::ReadFailure;
 use crate::format::row_group;
@@ -134,7 +135,7 @@ impl Version {
         space: Option<(&Space, Instant)>,
     ) -> Result<Layout, LayoutError> {
         let stored = old.map_or(&[][..], |old| &old.groups);
-        let fields = old.map_or(&[][..], |old| &old.fields);
+        let leaves = old.map_or(&[][..], |old| &old.leaves);
         let (kept, buried) = stored.split_at_checked(self.kept).ok_or_else(missing)?;
         let mut places = match space {
             Some((space, now)) => Places::Free(space.free(kept, buried, now)),
@@ -145,7 +146,7 @@ impl Version {
         let mut layout = Layout { moves, writes, groups, data_end: 0, is_packed };
         for (number, group) in kept.iter().enumerate() {
             let patches = patches.get(number).map_or(&[][..], Vec::as_slice);
-            let group = layout.keep((group, fields), patches, &mut places, &encoded.schema)?;
+            let group = layout.keep((group, leaves), patches, &mut places, &encoded.schema)?;
             layout.groups.push(group);
         }
         for group in &encoded.groups {
@@ -164,10 +165,10 @@ impl Version {
 }
 
 impl Layout {
-    /// A group that stays, with the present columns of the file; so far it had `fields`.
+    /// A group that stays, with the present columns of the file; so far it had `leaves`.
     fn keep(
         &mut self,
-        (group, fields): (&Arc<Stored>, &[Field]),
+        (group, leaves): (&Arc<Stored>, &[Leaf]),
         patches: &[Option<EncodedGroup>],
         places: &mut Places<'_>,
         schema: &SchemaDescPtr,
@@ -175,7 +176,7 @@ impl Layout {
         if patches.is_empty() && !places.is_packed() {
             return Ok(Arc::clone(group));
         }
-        let stored = group.metadata(fields)?;
+        let stored = group.metadata(leaves)?;
         let (mut chunks, mut checksums) = (Vec::new(), Vec::new());
         for (index, _) in schema.columns().iter().enumerate() {
             if let Some(Some(patch)) = patches.get(index) {

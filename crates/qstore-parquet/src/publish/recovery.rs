@@ -60,10 +60,7 @@ pub(crate) fn last_whole(file: &ReadAt) -> Result<Option<(Footer, u64)>, ReadFai
             let claimed = footer::claimed_len(file, ends)?.unwrap_or(0);
             let Some(rest) = left.checked_sub(claimed) else { return Ok(None) };
             left = rest;
-            let footer = match footer_at(file, ends)? {
-                Some(footer) => footer,
-                None => continue,
-            };
+            let Some(footer) = footer_at(file, ends)? else { continue };
             let Some(rest) = left.checked_sub(ends) else { return Ok(None) };
             left = rest;
             if is_whole(file, &footer)? {

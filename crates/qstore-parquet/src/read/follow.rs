@@ -76,8 +76,9 @@ impl Follow {
         Self { storage, path, names: Vec::new(), next_row: 0, seen: None, open: None }
     }
 
-    /// Yields these columns only. One that is not in the file yet is left out of the tables until it
-    /// appears, since a metric may be logged for the first time late in a run. Default: all.
+    /// Yields these columns only. One that is not in the file yet, or that cannot be read
+    /// ([`MetricsFile::unreadable`]), is left out of the tables until it can be, since a metric may be
+    /// logged for the first time late in a run. Default: all.
     #[must_use]
     pub fn columns(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.names = names.into_iter().map(Into::into).collect();

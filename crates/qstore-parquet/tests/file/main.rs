@@ -3,6 +3,7 @@
 mod damage;
 mod following;
 mod foreign;
+mod foreign_continued;
 #[cfg(target_os = "linux")]
 mod priority;
 mod ranks;
