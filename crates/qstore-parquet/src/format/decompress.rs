@@ -25,6 +25,9 @@ const LZ4_RATIO_MAX: usize = 255;
 /// What a codec may produce beyond its ratio, for the first few bytes.
 const RATIO_SLACK: usize = 64;
 
+/// The largest window of zstd, as the logarithm of its bytes.
+const ZSTD_WINDOW_LOG_MAX: u32 = 31;
+
 /// The first bytes of an LZ4 frame.
 const LZ4_FRAME: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
 
@@ -58,7 +61,10 @@ pub(crate) fn append(
         }
         Compression::ZSTD(_) => {
             let decoder = zstd::stream::read::Decoder::with_buffer(packed);
-            in_pieces(decoder.map_err(|error| malformed(&error))?, full_len, out)?;
+            let mut decoder = decoder.map_err(|error| malformed(&error))?;
+            // As far as the format goes: the window is memory of the page, which is allowed.
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|error| malformed(&error))?;
+            in_pieces(decoder, full_len, out)?;
         }
         Compression::GZIP(_) => in_pieces(MultiGzDecoder::new(packed), full_len, out)?,
         Compression::BROTLI(_) => {

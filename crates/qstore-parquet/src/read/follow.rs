@@ -2,6 +2,7 @@
 
 use crate::columns::table::Table;
 use crate::error::ReadError;
+use crate::format::chunk::CHUNK_BYTES_MAX;
 use crate::read::history::History;
 use crate::read::reader::MetricsFile;
 use qstore_storage::{FileSystem, LocalFs};
@@ -57,6 +58,7 @@ pub struct Follow {
     /// No names mean all columns.
     names: Vec<String>,
     next_row: u64,
+    chunk_bytes_max: u64,
     /// The version that was looked at last.
     seen: Option<History>,
     /// That version while there are rows to read in it.
@@ -73,7 +75,15 @@ impl Follow {
     /// As [`new`](Self::new), on any file system.
     pub fn new_in(storage: Arc<dyn FileSystem>, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref().to_path_buf();
-        Self { storage, path, names: Vec::new(), next_row: 0, seen: None, open: None }
+        Self {
+            storage,
+            path,
+            names: Vec::new(),
+            next_row: 0,
+            chunk_bytes_max: CHUNK_BYTES_MAX,
+            seen: None,
+            open: None,
+        }
     }
 
     /// Yields these columns only. One that is not in the file yet, or that cannot be read
@@ -89,6 +99,14 @@ impl Follow {
     #[must_use]
     pub fn since(mut self, row: u64) -> Self {
         self.next_row = row;
+        self.open = None;
+        self
+    }
+
+    /// As [`MetricsFile::chunk_bytes_max`].
+    #[must_use]
+    pub fn chunk_bytes_max(mut self, bytes: u64) -> Self {
+        self.chunk_bytes_max = bytes;
         self.open = None;
         self
     }
@@ -149,7 +167,7 @@ impl Follow {
             return Err(ReadError::Replaced { path: self.path.clone() });
         }
         self.seen = Some(history);
-        Ok(Some(newer))
+        Ok(Some(newer.chunk_bytes_max(self.chunk_bytes_max)))
     }
 }
 
@@ -182,6 +200,6 @@ impl MetricsFile {
     pub fn follow(&self) -> Follow {
         let mut follow = Follow::new_in(Arc::clone(self.storage()), self.path());
         follow.seen = Some(self.history());
-        follow
+        follow.chunk_bytes_max(self.chunk_bytes_max)
     }
 }

@@ -5,6 +5,7 @@ use crate::{PATH, open, put};
 use parquet::basic::Type as Physical;
 use parquet::data_type::{ByteArray, ByteArrayType, FloatType, Int32Type, Int64Type};
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::statistics::Statistics;
 use qstore_buffer::Sink;
 use qstore_parquet::{MetricsFile, MetricsLog, Values, WriterSettings};
 use qstore_schema::{Row, Value};
@@ -134,10 +135,10 @@ fn thousands_of_rows_stay_in_columns_of_32_bits() {
             .twin_bytes_min(0)
             .reuse_after(Duration::ZERO);
         let mut next = 0_i32;
-        for rows in [3, 700, 9_000] {
+        for rows in [3, 700, 9_500] {
             let mut log: MetricsLog<Row> = open(&memory, settings.clone());
             for _ in 0..rows {
-                let float = if next % 5_001 == 4 { f64::NAN } else { f64::from(next) / 4.0 };
+                let float = if next == 5_005 { f64::NAN } else { f64::from(next) / 4.0 };
                 let mut row = Row::from([("c", float)]);
                 if next > 600 {
                     row.set("late", i64::from(next));
@@ -153,15 +154,21 @@ fn thousands_of_rows_stay_in_columns_of_32_bits() {
         }
         let bytes = read_all(&memory, Path::new(PATH)).unwrap();
         let Values::Float(floats) = column(&bytes) else { panic!("they are floats") };
-        assert_eq!(floats.len(), 9_703);
+        assert_eq!(floats.len(), 10_203);
         for (n, float) in (0_i32..).zip(floats) {
             let float = float.unwrap();
-            let is_nan = n % 5_001 == 4 && float.is_nan();
+            let is_nan = n == 5_005 && float.is_nan();
             assert!(is_nan || float.to_bits() == (f64::from(n) / 4.0).to_bits(), "row {n}");
         }
         let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
         for group in reader.metadata().row_groups() {
             assert_eq!(group.column(0).column_type(), Physical::FLOAT);
         }
+        // The first full group has a NaN.
+        let [.., full, last] = reader.metadata().row_groups() else { panic!("there are two") };
+        assert!(full.column(0).statistics().is_none());
+        let Some(Statistics::Float(floats)) = last.column(0).statistics() else { panic!("it has") };
+        let bounds = (floats.min_opt().copied(), floats.max_opt().copied());
+        assert_eq!(bounds, (Some(5_703.0 / 4.0), Some(10_202.0 / 4.0)));
     }
 }

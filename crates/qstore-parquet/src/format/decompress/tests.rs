@@ -130,6 +130,19 @@ fn what_repeats_itself_a_thousandfold_is_decompressed() {
 }
 
 #[test]
+fn a_window_larger_than_usual_is_taken() {
+    use zstd::stream::write::Encoder;
+    let zeros = vec![0; 50 << 20];
+    let mut encoder = Encoder::new(Vec::new(), 1).unwrap();
+    encoder.window_log(28).unwrap();
+    encoder.long_distance_matching(true).unwrap();
+    encoder.write_all(&zeros).unwrap();
+    let packed = encoder.finish().unwrap();
+    let codec = Compression::ZSTD(ZstdLevel::default());
+    assert!(unpack(codec, &packed, zeros.len()).unwrap() == zeros);
+}
+
+#[test]
 fn a_page_of_nulls_may_be_stored_as_nothing_and_lzo_is_not_damage() {
     for (codec, _) in packed(b"") {
         assert_eq!(unpack(codec, b"", 0).unwrap(), b"", "{codec:?}");
