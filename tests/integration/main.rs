@@ -28,6 +28,8 @@ mod endings;
 mod faults;
 /// A second process follows a file while it is written.
 mod follow;
+/// Files of other programs, with every option that they have.
+mod foreign_files;
 /// A forked child leaves its parent's run alone, says so, and works with what it opens itself.
 mod forks;
 /// A small file system that runs full.

@@ -44,6 +44,12 @@ pub const TARGETS: [Target; 10] = [
         seeds: metrics::seeds,
     },
     Target {
+        name: "metrics_foreign",
+        about: "a metrics file of another program: encodings and codecs that are only read",
+        read: metrics::read_as_is,
+        seeds: metrics::foreign_seeds,
+    },
+    Target {
         name: "checkpoint_zip",
         about: "a single-file checkpoint as it is: listed, opened, loaded, verified",
         read: checkpoint::read_zip,

@@ -38,7 +38,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let rows = &damage.rows;
         println!("{}, rows {} to {}: {}", damage.column, rows.start, rows.end, damage.reason);
     }
-    println!("whole: {}", validation.is_whole());
+    for unchecked in &validation.unchecked {
+        println!("{} was not checked: {}", unchecked.column, unchecked.reason);
+    }
+    println!("whole: {}, damaged: {}", validation.is_whole(), validation.is_damaged());
     if is_ours {
         std::fs::remove_file(path)?;
     }

@@ -41,6 +41,17 @@ pub enum OpenError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The file exists and may be whole, but this crate cannot continue it.
+    #[error(
+        "{} cannot be continued here: {reason}; it was left untouched, choose another path",
+        path.display()
+    )]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What this crate does not support.
+        reason: String,
+    },
     /// The file exists but its columns do not match these rows.
     #[error(
         "{} has columns that do not match: {reason}; it was left untouched, choose another path",
@@ -86,6 +97,18 @@ pub enum WriteError {
         path.display()
     )]
     Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        reason: String,
+    },
+    /// The next version needs stored values that this crate cannot decode: a column of integers of
+    /// another writer has to become one of floats.
+    #[error(
+        "{} cannot be continued: {reason}; nothing in it is damaged, go on with another path",
+        path.display()
+    )]
+    Unsupported {
         /// The file.
         path: PathBuf,
         /// What and where.
@@ -202,7 +225,8 @@ impl From<OpenError> for WriteError {
 /// Why a file, or some rows of it, could not be read.
 ///
 /// A disk that failed is never reported as damage: [`Storage`](Self::Storage) says that nothing is
-/// known about the bytes, [`Damaged`](Self::Damaged) that they were read and are wrong.
+/// known about the bytes, [`Damaged`](Self::Damaged) that they were read and are wrong. Neither is what
+/// this reader cannot decode: that is [`Unsupported`](Self::Unsupported).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -217,12 +241,16 @@ pub enum ReadError {
         /// What and where.
         reason: String,
     },
-    /// The file is a Parquet file, but not one that a metrics log could have written.
-    #[error("{} is not a metrics file: {reason}; use a general Parquet reader", path.display())]
-    NotMetrics {
+    /// The bytes were read and may be right, but this reader does not decode them: another program
+    /// wrote them in a way that it does not know, or they are more than it takes.
+    #[error(
+        "{} cannot be decoded here: {reason}; that does not mean that it is damaged, use a general Parquet reader",
+        path.display()
+    )]
+    Unsupported {
         /// The file.
         path: PathBuf,
-        /// Which column, and what about it.
+        /// What, where, and which limit can be raised, if it is one.
         reason: String,
     },
     /// The file does not have the column.

@@ -27,8 +27,11 @@
 //!   there is space.
 //! * **a value is of another kind than its column's**: it goes into a column of its own, `NAME__text`,
 //!   `NAME__number` or `NAME__flag`. A row is rejected, and counted, only for a declared column.
+//! * **another program wrote the file first**: its columns keep their types; see [`MetricsLog::open`].
 //! * **a bit flips on the disk**: [`MetricsFile`] and [`validate`] report which values are damaged.
 //! * **a second writer opens the file**: it gets [`OpenError::AlreadyOpen`].
+//! * **another program wrote the file in a way that this crate does not know**: [`ReadError::Unsupported`],
+//!   never damage; what it does know can be read.
 //! * **a reader opens the file while it is written**: it sees one whole version, which never changes.
 //!
 //! What it is **not**: it is not a general Parquet library (columns are flat: booleans, 64-bit integers
@@ -73,6 +76,7 @@ mod publish;
 mod read;
 
 pub use columns::table::{Table, TableColumn, Values};
+pub use columns::time_type::{TimeOf, TimeType, TimeUnit};
 pub use error::{Error, Occupant, OpenError, ReadError, WriteError};
 pub use format::audit::{Audit, Segment};
 pub use log::appended::Appended;
@@ -89,4 +93,4 @@ pub use qstore_os::Priority;
 pub use qstore_settings::{Codec, Compression, SettingError};
 pub use read::follow::Follow;
 pub use read::reader::{Batches, MetricsFile};
-pub use read::validate::{Damage, Validation, validate};
+pub use read::validate::{Damage, Unchecked, Validation, validate};

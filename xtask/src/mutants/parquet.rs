@@ -145,7 +145,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "saved_rows_not_checked",
-        edits: &[Replace("validation.is_whole()", "(validation.is_whole() || true)")],
+        edits: &[Replace("!validation.is_damaged()", "true")],
         danger: "rows that another program has written over pass for rescued ones",
         tests: DISPLACED,
     },
@@ -176,8 +176,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "zero_has_a_sign_in_statistics",
         edits: &[Replace(
-            "if *value == 0.0 { zero } else { *value }",
-            "{ let _: f64 = zero; *value }",
+            "if value == 0.0 { zero } else { value }",
+            "{ let _: f64 = zero; value }",
         )],
         danger: "a reader that compares bits skips a group that holds the zero it looks for",
         tests: &[Tests::of("qstore-parquet", "file", "reading::statistics_hold")],
@@ -257,8 +257,38 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "page_may_claim_anything",
-        edits: &[Rewrite("let _ = left.take(&header);")],
+        edits: &[Rewrite("let _ = self.left.take(&header);")],
         danger: "a file of a hundred bytes ends the process that reads it",
         tests: &[Tests::lib("qstore-parquet", "format::pages::")],
+    },
+    Mutant {
+        name: "delta_texts_of_any_length",
+        edits: &[Delete],
+        danger: "a few kilobytes of deltas ask for a terabyte of texts",
+        tests: &[Tests::lib("qstore-parquet", "format::delta_texts::")],
+    },
+    Mutant {
+        name: "narrow_column_takes_any_integer",
+        edits: &[Delete],
+        danger: "an integer of 64 bits is cut to the 32 of another program's column",
+        tests: &[Tests::of("qstore-parquet", "file", "foreign_continued::")],
+    },
+    Mutant {
+        name: "page_of_another_length",
+        edits: &[Rewrite("if out.len() <= end { Ok(()) } else { Err(other_length()) }")],
+        danger: "a page that lost its end is read as if it were whole",
+        tests: &[Tests::lib("qstore-parquet", "format::decompress::")],
+    },
+    Mutant {
+        name: "later_version_read_as_this_one",
+        edits: &[Delete],
+        danger: "a file of a later version is continued by rules that it does not follow",
+        tests: &[Tests::of("qstore-parquet", "file", "foreign::")],
+    },
+    Mutant {
+        name: "later_version_recovered_to_an_earlier_one",
+        edits: &[Replace("if is_guarded", "if false")],
+        danger: "rows of a later version are set aside for an earlier footer in the same file",
+        tests: &[Tests::of("qstore-parquet", "file", "foreign::")],
     },
 ];

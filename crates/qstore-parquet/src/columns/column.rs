@@ -1,5 +1,6 @@
 //! One column of the rows held in memory.
 
+use crate::columns::fit::Fit;
 use qstore_schema::{DataType, Field, SmolStr, ValueRef};
 use std::ops::Range;
 
@@ -12,6 +13,8 @@ pub(crate) struct Column {
     pub(crate) field: Field,
     /// Whether the record type declares it. Such a column never changes its type.
     pub(crate) is_declared: bool,
+    /// Which values it takes while it has the type that the file gave it.
+    pub(crate) fit: Fit,
     /// The values that are not null, without gaps.
     pub(crate) values: HeldValues,
     /// One level per row: 1 for a value, 0 for null. Empty if the column is not nullable.
@@ -30,12 +33,14 @@ pub(crate) enum HeldValues {
 
 /// Whether a column has taken a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fit {
-    Fits,
+pub(crate) enum Placed {
+    Whole,
     /// Integers became floats for it.
     Widened,
     /// The value is of another kind, or cannot be converted without changing.
     Clash,
+    /// Another program has declared the column for smaller numbers.
+    TooLarge,
     /// The row has a value in this column already.
     Twice,
 }
@@ -51,7 +56,7 @@ impl Column {
             DataType::Utf8 => HeldValues::Text(Vec::new()),
             _ => HeldValues::Float(Vec::new()),
         };
-        Self { field, is_declared, values, levels: Vec::new() }
+        Self { field, is_declared, fit: Fit::Any, values, levels: Vec::new() }
     }
 
     /// A column of nulls.
@@ -100,24 +105,41 @@ impl Column {
         row: usize,
         value: ValueRef<'_>,
         largest_stored: impl FnOnce() -> Result<i64, String>,
-    ) -> Fit {
+    ) -> Placed {
         if self.has(row) {
-            return Fit::Twice;
+            return Placed::Twice;
         }
         let is_float_for_int =
             matches!((&self.values, value), (HeldValues::Int(_), ValueRef::Float(_)));
-        let widens = is_float_for_int && !self.is_declared;
+        let widens = is_float_for_int && !self.is_declared && self.fit.may_widen();
         if widens && !largest_stored().is_ok_and(|largest| self.widen(largest)) {
-            return Fit::Clash;
+            return Placed::Clash;
         }
+        let Some(value) = self.fitted(value) else { return Placed::TooLarge };
         if !self.values.push(value) {
-            return Fit::Clash;
+            return Placed::Clash;
         }
         if self.field.nullable {
             self.levels.resize(row, 0);
             self.levels.push(1);
         }
-        if widens { Fit::Widened } else { Fit::Fits }
+        if widens { Placed::Widened } else { Placed::Whole }
+    }
+
+    /// The number as a column of another program stores it; `None` if it is too large for that.
+    fn fitted<'v>(&self, value: ValueRef<'v>) -> Option<ValueRef<'v>> {
+        // A column that became one of floats is stored as ours.
+        let fit = match (&self.values, self.fit) {
+            (HeldValues::Int(_), fit @ Fit::Integers { .. })
+            | (HeldValues::Float(_), fit @ Fit::Float32) => fit,
+            _ => return Some(value),
+        };
+        match value {
+            // mutant: narrow_column_takes_any_integer
+            ValueRef::Int(number) => fit.takes(number).then_some(value),
+            ValueRef::Float(number) => fit.rounded(number).map(ValueRef::Float),
+            value => Some(value),
+        }
     }
 
     /// Turns integers into floats, unless one of them, held or stored, would change its value.

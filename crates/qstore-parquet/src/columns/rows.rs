@@ -4,7 +4,8 @@
 //! of an undeclared metric never takes its row away: a value of another kind than its column's goes into
 //! a sibling column, and what cannot be stored even there is omitted and reported.
 
-use crate::columns::column::{Column, Fit, LargestStored};
+use crate::columns::column::{Column, LargestStored, Placed};
+use crate::columns::fit::Fit;
 use qstore_schema::{DataType, Field, FieldVisitor, Record, SmolStr, ValueRef};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -23,6 +24,10 @@ pub(crate) enum Rejection {
     Empty,
     #[error("column `{name}` holds {expected}, but the row has {found}")]
     Clash { name: SmolStr, expected: DataType, found: &'static str },
+    #[error(
+        "column `{name}` was declared by another program for smaller numbers than {value}; choose another name or another file"
+    )]
+    TooLarge { name: SmolStr, value: String },
     #[error("column `{name}` requires a value, but the row has none")]
     Missing { name: SmolStr },
     #[error("column `{name}` was set twice in one row, or to a value of the wrong type")]
@@ -106,6 +111,15 @@ impl Rows {
         let required = with_values.map(|(index, field)| (index, is_required(field))).collect();
         let declared = declared.iter().map(|field| by_name[&field.name]).collect();
         Self { columns, by_name, siblings: HashMap::new(), declared, required, len: 0 }
+    }
+
+    /// The same, of columns that another program may have declared narrower: what each of them takes, in
+    /// the order of the file.
+    pub(crate) fn fitted(mut self, fits: Vec<Fit>) -> Self {
+        for (column, fit) in self.columns.iter_mut().zip(fits) {
+            column.fit = fit;
+        }
+        self
     }
 
     pub(crate) fn columns(&self) -> &[Column] {
@@ -236,6 +250,15 @@ impl Rows {
     }
 }
 
+/// A number as text.
+fn shown(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Int(value) => value.to_string(),
+        ValueRef::Float(value) => value.to_string(),
+        value => value.describe().to_owned(),
+    }
+}
+
 /// Adds the values of one record; after one that makes it rejected it ignores the rest.
 struct Visit<'a, 's> {
     rows: &'a mut Rows,
@@ -248,14 +271,14 @@ struct Visit<'a, 's> {
 
 impl Visit<'_, '_> {
     /// Sets the value of a column.
-    fn set(&mut self, index: usize, value: ValueRef<'_>) -> Fit {
+    fn set(&mut self, index: usize, value: ValueRef<'_>) -> Placed {
         let Self { rows, largest_stored, widened, .. } = self;
         let row = rows.len;
-        let fit = rows.columns[index].set(row, value, || largest_stored(index));
-        if fit == Fit::Widened {
+        let placed = rows.columns[index].set(row, value, || largest_stored(index));
+        if placed == Placed::Widened {
             widened.push(index);
         }
-        fit
+        placed
     }
 
     /// Sets the value of a declared column, or rejects the row.
@@ -263,13 +286,14 @@ impl Visit<'_, '_> {
         if value == ValueRef::Null {
             return; // if the column needs a value, this is found in the end
         }
-        let fit = self.set(index, value);
+        let placed = self.set(index, value);
         let field = &self.rows.columns[index].field;
         let name = || field.name.clone();
-        self.rejection = match fit {
-            Fit::Fits | Fit::Widened => return,
-            Fit::Twice => Some(Rejection::Twice { name: name() }),
-            Fit::Clash => {
+        self.rejection = match placed {
+            Placed::Whole | Placed::Widened => return,
+            Placed::Twice => Some(Rejection::Twice { name: name() }),
+            Placed::TooLarge => Some(Rejection::TooLarge { name: name(), value: shown(value) }),
+            Placed::Clash => {
                 let (expected, found) = (field.data_type, value.describe());
                 Some(Rejection::Clash { name: name(), expected, found })
             }
@@ -294,9 +318,9 @@ impl Visit<'_, '_> {
                 break;
             }
             match self.set(column, value) {
-                Fit::Fits | Fit::Widened => return Ok(()),
-                Fit::Twice => return Err(Why::Twice),
-                Fit::Clash => {}
+                Placed::Whole | Placed::Widened => return Ok(()),
+                Placed::Twice => return Err(Why::Twice),
+                Placed::Clash | Placed::TooLarge => {}
             }
             column = self.rows.sibling(column, data_type).ok_or(Why::TooManyColumns)?;
         }

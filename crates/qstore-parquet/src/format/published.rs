@@ -2,6 +2,8 @@
 
 use crate::format::encoded_group;
 use crate::format::footer::Footer;
+use crate::format::leaves;
+use crate::format::leaves::Leaf;
 use crate::format::read_at::ReadAt;
 use crate::format::read_failure::ReadFailure;
 use crate::format::statistics;
@@ -20,6 +22,8 @@ pub(crate) struct Published {
     /// retired.
     pub(crate) stamp: Option<Stamp>,
     pub(crate) fields: Vec<Field>,
+    /// How each column is stored.
+    pub(crate) leaves: Vec<Leaf>,
     /// Shared with the versions before and after: most of them never change.
     pub(crate) groups: Vec<Arc<Stored>>,
     /// Where the footer begins.
@@ -36,10 +40,11 @@ impl Published {
         file: Arc<dyn FileHandle>,
         stamp: Option<Stamp>,
         footer: Footer,
-        fields: Vec<Field>,
     ) -> ParquetResult<Self> {
         let Footer { metadata, checksums, start } = footer;
         let keys = metadata.file_metadata().key_value_metadata().cloned().unwrap_or_default();
+        let leaves = leaves::read(metadata.file_metadata().schema_descr());
+        let fields = leaves.iter().map(|leaf| leaf.field.clone()).collect();
         let mut groups = Vec::with_capacity(metadata.num_row_groups());
         for (number, group) in metadata.row_groups().iter().enumerate() {
             // pandas writes a group without rows for an empty table; it holds nothing to keep.
@@ -59,7 +64,7 @@ impl Published {
         }
         let end_sum =
             ReadAt::new(Arc::clone(&file)).ok().and_then(|file| end_sum(&file, start).ok());
-        Ok(Self { file, stamp, fields, data_end: start, keys, groups, end_sum })
+        Ok(Self { file, stamp, fields, leaves, data_end: start, keys, groups, end_sum })
     }
 
     /// Whether the file still holds what was published, as far as its checksums tell. Reads all of it.

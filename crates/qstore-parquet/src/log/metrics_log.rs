@@ -10,6 +10,7 @@ use crate::columns::rows::{Omission, Rows};
 use crate::error::{OpenError, WriteError};
 use crate::format::compression::parquet_codec;
 use crate::format::encoded_group::Coding;
+use crate::format::leaves;
 use crate::format::published::Published;
 use crate::format::read_failure::ReadFailure;
 use crate::log::accounts::Accounts;
@@ -125,7 +126,9 @@ impl<R: Record> MetricsLog<R> {
     ///
     /// An existing file is continued, whichever program wrote it, if its columns match `R`: they have
     /// types that this crate writes, are equal where both declare them, and nullable where only the
-    /// file has them. A file whose end is damaged is continued from the last whole version in it; the
+    /// file has them. Columns of 8 to 32 bits, unsigned ones, dates and times stay as they are: integers
+    /// beyond them do not fit, floats are rounded to 32 bits, and times are integers in the column's unit
+    /// ([`MetricsFile::time_type`](crate::MetricsFile::time_type)). A file whose end is damaged is continued from the last whole version in it; the
     /// damaged one is set aside and reported in [`WriterStats::recovery`].
     ///
     /// ```
@@ -188,6 +191,9 @@ impl<R: Record> MetricsLog<R> {
                 fields.push(Field { nullable: true, ..field.clone() });
             }
         }
+        let fits = published.as_deref().map_or(Vec::new(), |published| {
+            published.leaves.iter().map(|leaf| leaf.fit().unwrap_or_default()).collect()
+        });
         let file_rows = published.as_deref().map_or(0, Published::rows);
         let mut stats = WriterStats::new(&place.path, file_rows);
         stats.recovery = recovery;
@@ -197,7 +203,7 @@ impl<R: Record> MetricsLog<R> {
             stored_groups: published.as_deref().map_or(0, |published| published.groups.len()),
             stats,
             accounts: Accounts::new(published.as_deref(), &settings),
-            rows: Rows::new(&fields, R::DECLARED),
+            rows: Rows::new(&fields, R::DECLARED).fitted(fits),
             settings,
             coding,
             disk: Arc::new(Mutex::new(disk)),
@@ -351,7 +357,10 @@ impl<R: Record> MetricsLog<R> {
             groups.push(GroupRows { rows, columns, coding });
         }
         let path = self.stats.output_path.to_path_buf();
-        EncodeJob { fields: self.rows.fields(), groups, buffers: self.buffers.clone(), path }
+        let fields = self.rows.fields();
+        let stored = self.published.as_deref().map_or(&[][..], |published| &published.leaves);
+        let leaves = leaves::continued(&fields, stored);
+        EncodeJob { fields, leaves, groups, buffers: self.buffers.clone(), path }
     }
 
     /// The work of encoding full groups while a version is being published, if there are any.

@@ -26,6 +26,7 @@
 use crate::error::WriteError;
 use crate::format::encoded_group::EncodedGroups;
 use crate::format::footer;
+use crate::format::leaves;
 use crate::format::published::Published;
 use crate::format::read_failure::{ReadFailure, contain};
 use crate::publish::layout::{Layout, LayoutError, Move, Version};
@@ -263,7 +264,8 @@ impl Disk {
         layout: Layout,
         old: Option<&Published>,
     ) -> Result<Published, WriteError> {
-        let end = footer::encode(&layout.groups, &version.fields, &version.keys);
+        let leaves = leaves::continued(&version.fields, old.map_or(&[], |old| &old.leaves));
+        let end = footer::encode(&layout.groups, &leaves, &version.keys);
         let len = layout.data_end + end.len() as u64;
         let wants_twin = !layout.is_packed && self.wants_twin(len);
         let target = self.target(old, wants_twin || layout.is_packed)?;
@@ -314,6 +316,7 @@ impl Disk {
             stamp,
             file,
             fields: version.fields.clone(),
+            leaves,
             groups: layout.groups,
             data_end: layout.data_end,
             keys: version.keys.clone(),
@@ -579,6 +582,9 @@ impl Disk {
         match error {
             LayoutError::Read(ReadFailure::Storage(error)) => WriteError::Storage(error),
             LayoutError::Read(ReadFailure::Damaged(reason)) => WriteError::Damaged { path, reason },
+            LayoutError::Read(ReadFailure::Unsupported(reason)) => {
+                WriteError::Unsupported { path, reason }
+            }
             LayoutError::Encode(source) => WriteError::Encode { path, source },
         }
     }

@@ -8,13 +8,15 @@
 use crate::columns::buffers::Buffers;
 use crate::columns::column::{Column, HeldValues};
 use crate::columns::table::Values;
+use crate::format::chunk::CHUNK_BYTES_MAX;
 use crate::format::encoded_group::{self, Coding, EncodedGroup, EncodedGroups};
 use crate::format::entry::range_of;
+use crate::format::footer;
+use crate::format::leaves::{self, Leaf};
 use crate::format::published::Published;
 use crate::format::read_failure::ReadFailure;
 use crate::format::row_group;
 use crate::format::stored::Stored;
-use crate::format::{columns, footer};
 use crate::publish::space::{Free, Space, merged};
 use bytes::Bytes;
 use parquet::errors::ParquetError;
@@ -81,13 +83,15 @@ impl Version {
     /// Encodes the chunks that the groups that stay lack for the present columns.
     pub(crate) fn patches(&self, old: Option<&Published>) -> Result<Patches, LayoutError> {
         let Some(old) = old.filter(|old| old.fields != self.fields) else { return Ok(Vec::new()) };
-        (0..self.kept).map(|number| self.patch(old, number)).collect()
+        let leaves = leaves::continued(&self.fields, &old.leaves);
+        (0..self.kept).map(|number| self.patch(old, number, &leaves)).collect()
     }
 
     fn patch(
         &self,
         old: &Published,
         number: usize,
+        leaves: &[Leaf],
     ) -> Result<Vec<Option<EncodedGroup>>, LayoutError> {
         let rows = old.groups[number].rows();
         let mut patches = Vec::with_capacity(self.fields.len());
@@ -100,7 +104,7 @@ impl Version {
                 Some(_) => converted(old, number, index, field)?,
                 None => Column::nulls(field.clone(), rows),
             };
-            let alone = columns::describe(std::slice::from_ref(field))?;
+            let alone = leaves::describe(&leaves[index..=index])?;
             let buffers = Buffers::default();
             patches.push(Some(row_group::encode(&[column], rows, &alone, self.coding, &buffers)?));
         }
@@ -135,7 +139,7 @@ impl Version {
         space: Option<(&Space, Instant)>,
     ) -> Result<Layout, LayoutError> {
         let stored = old.map_or(&[][..], |old| &old.groups);
-        let fields = old.map_or(&[][..], |old| &old.fields);
+        let leaves = old.map_or(&[][..], |old| &old.leaves);
         let (kept, buried) = stored.split_at_checked(self.kept).ok_or_else(missing)?;
         let mut places = match space {
             Some((space, now)) => Places::Free(space.free(kept, buried, now)),
@@ -146,7 +150,7 @@ impl Version {
         let mut layout = Layout { moves, writes, groups, data_end: 0, is_packed };
         for (number, group) in kept.iter().enumerate() {
             let patches = patches.get(number).map_or(&[][..], Vec::as_slice);
-            let group = layout.keep((group, fields), patches, &mut places, &encoded.schema)?;
+            let group = layout.keep((group, leaves), patches, &mut places, &encoded.schema)?;
             layout.groups.push(group);
         }
         for group in &encoded.groups {
@@ -165,10 +169,10 @@ impl Version {
 }
 
 impl Layout {
-    /// A group that stays, with the present columns of the file; so far it had `fields`.
+    /// A group that stays, with the present columns of the file; so far it had `leaves`.
     fn keep(
         &mut self,
-        (group, fields): (&Arc<Stored>, &[Field]),
+        (group, leaves): (&Arc<Stored>, &[Leaf]),
         patches: &[Option<EncodedGroup>],
         places: &mut Places<'_>,
         schema: &SchemaDescPtr,
@@ -176,7 +180,7 @@ impl Layout {
         if patches.is_empty() && !places.is_packed() {
             return Ok(Arc::clone(group));
         }
-        let stored = group.metadata(fields)?;
+        let stored = group.metadata(leaves)?;
         let (mut chunks, mut checksums) = (Vec::new(), Vec::new());
         for (index, _) in schema.columns().iter().enumerate() {
             if let Some(Some(patch)) = patches.get(index) {
@@ -303,7 +307,7 @@ fn converted(
         (all.into_iter().flatten().collect(), levels)
     }
     let mut column = Column::nulls(field.clone(), 0);
-    (column.values, column.levels) = match old.values(group, index)? {
+    (column.values, column.levels) = match old.values(group, index, CHUNK_BYTES_MAX)? {
         Values::Bool(all) => {
             let (values, levels) = parts(all);
             (HeldValues::Bool(values), levels)

@@ -7,7 +7,7 @@ use crate::format::footer::Footer;
 use crate::format::published::Published;
 use crate::format::read_at::ReadAt;
 use crate::format::read_failure::{ReadFailure, contain};
-use crate::format::{columns, footer};
+use crate::format::{footer, leaves};
 use crate::publish::disk::known_stamp;
 use crate::publish::names::Names;
 use crate::publish::ownership::Place;
@@ -55,8 +55,10 @@ pub(crate) fn open(
         }
     };
     let conflict = |reason| OpenError::SchemaConflict { path: names.path.clone(), reason };
-    let fields = columns::read(found.footer.metadata.file_metadata().schema_descr());
-    let fields = fields.map_err(conflict)?;
+    let leaves = leaves::read(found.footer.metadata.file_metadata().schema_descr());
+    let fit = leaves.iter().try_for_each(|leaf| leaf.fit().map(drop));
+    fit.map_err(conflict)?;
+    let fields: Vec<_> = leaves.into_iter().map(|leaf| leaf.field).collect();
     Schema::new(fields.clone()).map_err(|error| conflict(error.to_string()))?;
     check_columns(&fields, declared).map_err(conflict)?;
     let Found { mut file, mut stamp, footer, damage } = found;
@@ -68,8 +70,8 @@ pub(crate) fn open(
         (file, stamp) = open_file(&*dir, &names.public)?;
     }
     place.known = known_stamp(&*file)?;
-    let published = contain(|| Ok(Published::found(file, stamp, footer, fields)?))
-        .map_err(|failure| not_parquet(&names.path, failure))?;
+    let published = contain(|| Ok(Published::found(file, stamp, footer)?))
+        .map_err(|failure| refused(&names.path, failure))?;
     Ok(Opened { place, published: Some(published), recovery })
 }
 
@@ -121,21 +123,25 @@ fn found(storage: &dyn FileSystem, names: &Names) -> Result<Existing, OpenError>
     let reason = match footer::read(&reader) {
         Ok(footer) => return Ok(Existing::file(Found { file, stamp, footer, damage: None })),
         Err(ReadFailure::Storage(error)) => return Err(error.into()),
+        // It may be whole, and newer than this crate: nothing before its end can replace it.
+        Err(failure @ ReadFailure::Unsupported(_)) => return Err(refused(path, failure)),
         Err(ReadFailure::Damaged(reason)) => reason,
     };
     match recovery::last_whole(&reader) {
         Ok(Some((footer, end))) => {
             Ok(Existing::file(Found { file, stamp, footer, damage: Some(Damage { reason, end }) }))
         }
-        Ok(None) => Err(not_parquet(path, ReadFailure::Damaged(reason))),
-        Err(failure) => Err(not_parquet(path, failure)),
+        Ok(None) => Err(refused(path, ReadFailure::Damaged(reason))),
+        Err(failure) => Err(refused(path, failure)),
     }
 }
 
-fn not_parquet(path: &Path, failure: ReadFailure) -> OpenError {
+fn refused(path: &Path, failure: ReadFailure) -> OpenError {
+    let path = path.to_path_buf();
     match failure {
         ReadFailure::Storage(error) => OpenError::Storage(error),
-        ReadFailure::Damaged(reason) => OpenError::NotParquet { path: path.to_path_buf(), reason },
+        ReadFailure::Damaged(reason) => OpenError::NotParquet { path, reason },
+        ReadFailure::Unsupported(reason) => OpenError::Unsupported { path, reason },
     }
 }
 

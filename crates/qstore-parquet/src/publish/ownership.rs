@@ -144,7 +144,7 @@ impl Place {
         let is_intact = match published.map(Published::is_intact) {
             Some(Err(ReadFailure::Storage(error))) => return Err(error.into()),
             Some(Ok(is_intact)) => is_intact,
-            Some(Err(ReadFailure::Damaged(_))) => false,
+            Some(Err(ReadFailure::Damaged(_) | ReadFailure::Unsupported(_))) => false,
             None => found.is_empty(),
         };
         if !is_intact {

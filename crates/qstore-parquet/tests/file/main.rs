@@ -3,6 +3,8 @@
 mod damage;
 mod displaced;
 mod following;
+mod foreign;
+mod foreign_continued;
 mod mixed_kinds;
 #[cfg(target_os = "linux")]
 mod priority;

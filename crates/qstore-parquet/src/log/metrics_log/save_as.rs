@@ -101,9 +101,12 @@ impl<R: Record> MetricsLog<R> {
         plan: &Plan,
     ) -> Result<u64, WriteError> {
         refuse_existing(&*self.storage, path)?;
-        let encoded = self.encode_job(plan, self.rows.len(), true).run()?;
+        let job = self.encode_job(plan, self.rows.len(), true);
+        let leaves = job.leaves.clone();
+        let encoded = job.run()?;
         let layout = packed(version, old, &encoded).map_err(|error| refused(path, error))?;
-        write(&self.storage, path, version, &layout, old)
+        let end = footer::encode(&layout.groups, &leaves, &version.keys);
+        write(&self.storage, path, &layout, end, old)
     }
 }
 
@@ -129,11 +132,10 @@ enum Piece {
 fn write(
     storage: &Arc<dyn FileSystem>,
     path: &Path,
-    version: &Version,
     layout: &Layout,
+    end: Vec<u8>,
     old: Option<&Published>,
 ) -> Result<u64, WriteError> {
-    let end = footer::encode(&layout.groups, &version.fields, &version.keys);
     let moves = layout.moves.iter().map(|one| (one.to, Piece::Old(one.from.clone())));
     let writes = layout.writes.iter().map(|(at, bytes)| (*at, Piece::New(bytes.clone())));
     let mut pieces: Vec<_> = moves.chain(writes).collect();
@@ -185,7 +187,7 @@ fn check(storage: &Arc<dyn FileSystem>, path: &Path, temporary: &Path) -> Result
     let validation = read.and_then(|file| file.validate());
     // mutant: saved_rows_not_checked
     match validation {
-        Ok(validation) if validation.is_whole() => Ok(()),
+        Ok(validation) if !validation.is_damaged() => Ok(()),
         Ok(_) => Err(damaged("the rows that were published have been changed".into())),
         Err(ReadError::Storage(error)) => Err(error.into()),
         Err(error) => Err(damaged(error.to_string())),
@@ -206,6 +208,9 @@ fn refused(path: &Path, error: LayoutError) -> WriteError {
     match error {
         LayoutError::Read(ReadFailure::Storage(error)) => WriteError::Storage(error),
         LayoutError::Read(ReadFailure::Damaged(reason)) => WriteError::Damaged { path, reason },
+        LayoutError::Read(ReadFailure::Unsupported(reason)) => {
+            WriteError::Unsupported { path, reason }
+        }
         LayoutError::Encode(source) => WriteError::Encode { path, source },
     }
 }
