@@ -39,14 +39,12 @@ fn numbers(node: &State, path: String, paths: &mut Vec<String>) {
 /// How different a path is from the wanted one; `None` if it is too different to be meant.
 fn distance_of((whole, last): &(Vec<char>, Vec<char>), path: &str) -> Option<usize> {
     let (own, own_last) = (plain(path), plain(last_of(path)));
-    let pairs = [(whole, &own, 0), (whole, &own_last, 1), (last, &own_last, 2)];
     // `val_loss` continues the last part of `train/loss`, but does not mean it.
-    let is_meant = |one: &Vec<char>, other: &Vec<char>, cost| cost == 0 || one.len() <= other.len();
-    let edits_of = |(one, other, cost)| {
-        let is_slip = is_meant(one, other, cost) || !is_affix(one, other);
-        is_slip.then(|| Some(edits(one, other)? + cost)).flatten()
+    let is_other = |one: &[char], last: &[char]| one.len() > last.len() && is_affix(one, last);
+    let by_last = |one: &[char], cost: usize| {
+        if is_other(one, &own_last) { None } else { Some(edits(one, &own_last)? + cost) }
     };
-    pairs.into_iter().filter_map(edits_of).min()
+    [edits(whole, &own), by_last(whole, 1), by_last(last, 2)].into_iter().flatten().min()
 }
 
 /// Lowercase letters and digits: `val_loss`, `val/loss` and `Val-Loss` are the same to a reader.
