@@ -61,7 +61,9 @@ fn tensor(random: &mut fastrand::Rng) -> Tensor {
     let mut bytes = vec![0; shape.iter().product::<usize>() * dtype.size()];
     random.fill(&mut bytes);
     if dtype == Dtype::Bool {
-        bytes.iter_mut().for_each(|byte| *byte &= 1);
+        for byte in &mut bytes {
+            *byte &= 1;
+        }
     }
     Tensor::new(dtype, shape, bytes).unwrap()
 }

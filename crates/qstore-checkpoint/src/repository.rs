@@ -105,7 +105,7 @@ pub trait Repository: fmt::Debug + Send + Sync {
 
     /// Removes files, trees and documents, each atomically, in the given order. After `Ok` none of them
     /// comes back, not even after a power cut. A name that does not exist is not an error. The caller
-    /// [excludes](Self::exclude) other writers.
+    /// [excludes](Self::exclude) other writers, if that is possible.
     ///
     /// # Errors
     /// After an error, any of the names may be removed; a power cut may bring them back complete. The caller

@@ -39,8 +39,12 @@ fn numbers(node: &State, path: String, paths: &mut Vec<String>) {
 /// How different a path is from the wanted one; `None` if it is too different to be meant.
 fn distance_of((whole, last): &(Vec<char>, Vec<char>), path: &str) -> Option<usize> {
     let (own, own_last) = (plain(path), plain(last_of(path)));
-    let pairs = [(whole, &own, 0), (whole, &own_last, 1), (last, &own_last, 2)];
-    pairs.into_iter().filter_map(|(one, other, cost)| Some(edits(one, other)? + cost)).min()
+    // `val_loss` continues the last part of `train/loss`, but does not mean it.
+    let is_other = |one: &[char], last: &[char]| one.len() > last.len() && is_affix(one, last);
+    let by_last = |one: &[char], cost: usize| {
+        if is_other(one, &own_last) { None } else { Some(edits(one, &own_last)? + cost) }
+    };
+    [edits(whole, &own), by_last(whole, 1), by_last(last, 2)].into_iter().flatten().min()
 }
 
 /// Lowercase letters and digits: `val_loss`, `val/loss` and `Val-Loss` are the same to a reader.
@@ -52,17 +56,23 @@ fn last_of(path: &str) -> &str {
     path.rsplit(['/', '.']).next().unwrap_or(path)
 }
 
+/// Whether one name begins or ends with the other one.
+fn is_affix(one: &[char], other: &[char]) -> bool {
+    const SHORTEST: usize = 3;
+    let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+    short.len() >= SHORTEST && (long.starts_with(short) || long.ends_with(short))
+}
+
 /// The number of characters to insert, remove, replace or swap with their neighbor; `None` if it is more
 /// than a slip. A name that continues the other one is a slip however long it is: `acc`, `accuracy`.
 fn edits(one: &[char], other: &[char]) -> Option<usize> {
     // Names as long as a text are not typed by hand.
     const LONGEST: usize = 100;
-    const SHORTEST: usize = 3;
     let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
     if long.len() > LONGEST || short.is_empty() {
         return None;
     }
-    if short.len() >= SHORTEST && (long.starts_with(short) || long.ends_with(short)) {
+    if is_affix(one, other) {
         return Some(usize::from(long.len() > short.len()));
     }
     let allowed = long.len() / 3;
