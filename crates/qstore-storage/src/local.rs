@@ -3,11 +3,12 @@
 use crate::error::{Context, Error, Operation, Result};
 use crate::file_system::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 use crate::in_place::{Exclusive, Stamp};
-use crate::lease;
 use crate::tree::parent_of;
+use crate::{holes, lease};
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -213,6 +214,12 @@ impl FileHandle for LocalFile {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.file.read_exact_at(buffer, offset).context(Operation::Read, &self.path)
+    }
+
+    fn next_data(&self, offset: u64) -> Result<Option<Range<u64>>> {
+        let len = self.len()?;
+        // What cannot be asked is taken for stored.
+        Ok(if offset < len { holes::next_data(&self.file, offset..len) } else { None })
     }
 
     fn len(&self) -> Result<u64> {
