@@ -7,7 +7,7 @@
 use super::directory::Directory;
 use crate::repository::{RepositoryError, Result};
 use crate::seal::{MANIFEST, check_seal};
-use qstore_storage::{FileSystem, Lock, read_all, remove_dir_all};
+use qstore_storage::{FileSystem, Lock, read_up_to, remove_dir_all};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ use std::sync::{Arc, LazyLock};
 
 const LOCK_SUFFIX: &str = ".lock";
 const PROCESS_DIGITS: usize = 16;
+/// The longest manifest that is read; a reader refuses a longer one.
+const MANIFEST_MAX: u64 = 1 << 30;
 
 /// The lock of a temporary name. Dropped after the draft with that name.
 #[derive(Debug)]
@@ -107,7 +109,7 @@ fn restore(directory: &Directory, name: &str) -> Result<()> {
     if fs.metadata(&public)?.is_none() {
         fs.rename(&tombstone, &public)?;
     } else {
-        let manifest = read_all(&**fs, &public.join(MANIFEST))?;
+        let manifest = read_up_to(&**fs, &public.join(MANIFEST), MANIFEST_MAX)?;
         check_seal(&manifest).map_err(|error| RepositoryError::other(name, error))?;
         remove_dir_all(&**fs, &tombstone)?;
     }

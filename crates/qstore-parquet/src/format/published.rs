@@ -36,6 +36,7 @@ impl Published {
     ) -> Result<Self> {
         let Footer { metadata, checksums, start } = footer;
         let keys = metadata.file_metadata().key_value_metadata().cloned().unwrap_or_default();
+        // bounded: they are in the footer
         let mut groups = Vec::with_capacity(metadata.num_row_groups());
         for (number, group) in metadata.row_groups().iter().enumerate() {
             // pandas writes a group without rows for an empty table; it holds nothing to keep.
@@ -50,6 +51,7 @@ impl Published {
             let chunks = chunks.collect::<Result<_>>()?;
             let group = group.clone().into_builder().set_column_metadata(chunks).build()?;
             let checksums = checksums.get(number).cloned();
+            // bounded: they are in the footer
             let checksums = checksums.unwrap_or_else(|| vec![None; group.num_columns()]);
             groups.push(Arc::new(Stored::new(&group, &checksums)));
         }

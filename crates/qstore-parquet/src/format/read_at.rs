@@ -1,7 +1,9 @@
 //! Reads ranges of an open file, never beyond the length it had when it was opened.
 
 use crate::format::read_failure::ReadFailure;
-use qstore_storage::FileHandle;
+use qstore_storage::{Error, FileHandle, Operation};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 /// An open file and its length.
@@ -32,7 +34,13 @@ impl ReadAt {
             let reason = format!("{len} bytes at {start} are beyond its end at {}", self.len);
             return Err(ReadFailure::Damaged(reason));
         }
-        let mut bytes = vec![0; len];
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len).map_err(|_| {
+            let reason = format!("there is not enough memory for {len} bytes");
+            let source = io::Error::new(io::ErrorKind::OutOfMemory, reason);
+            ReadFailure::Storage(Error::new(Operation::Read, Path::new("the file"), source))
+        })?;
+        bytes.resize(len, 0); // bounded: it was reserved
         self.file.read_at(start, &mut bytes)?;
         Ok(bytes)
     }
