@@ -142,6 +142,7 @@ impl Group {
             return Ok(Some(Node::Group(attributes.unwrap_or_default())));
         }
         if let Some(found) = self.json(&path.join(".zarray"))? {
+            self.json(&path.join(".zattrs"))?; // must be JSON; only zarrs looks at it
             return Ok(Some(Node::Array(found)));
         }
         if self.json(&path.join(".zgroup"))?.is_none() {

@@ -115,13 +115,12 @@ impl Group {
         match (self.store.take_failure(), error) {
             (Some(failed), _) => failed.into(),
             (None, ArrayCreateError::DataTypeCreateError(_)) => self.unknown_type(name, document),
-            (None, ArrayCreateError::StorageError(error)) => self.damaged(name, error),
             // The fill value of a type that is not known here is not understood, either.
-            (None, ArrayCreateError::InvalidFillValueMetadata { .. })
-                if !has_known_type(document) =>
-            {
-                self.unknown_type(name, document)
-            }
+            (
+                None,
+                ArrayCreateError::InvalidFillValueMetadata { .. }
+                | ArrayCreateError::StorageError(_),
+            ) if !has_known_type(document) => self.unknown_type(name, document),
             (None, _) => self.unknown(name, document, error),
         }
     }
@@ -165,10 +164,12 @@ impl Group {
     }
 }
 
-/// Whether the element type, if it has a name as in Zarr version 3, is one of ours.
+/// Whether the element type may be one of ours: by its name in Zarr version 3; one of version 2 is any text.
 fn has_known_type(document: &Value) -> bool {
-    let name = document.get("data_type").map(|found| found.as_str().unwrap_or_default());
-    name.is_none_or(|name| name.parse::<Dtype>().is_ok())
+    match (document.get("data_type"), document.get("dtype")) {
+        (Some(name), _) => name.as_str().is_some_and(|name| name.parse::<Dtype>().is_ok()),
+        (None, dtype) => dtype.is_none_or(Value::is_string),
+    }
 }
 
 /// The bytes in memory of an array of this shape.
