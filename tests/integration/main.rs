@@ -12,6 +12,8 @@ mod checkpoint_by_path;
 mod checkpoint_dtypes;
 /// Checkpoints written by other programs.
 mod checkpoint_foreign;
+/// Zarr groups in every form: read exactly, or refused as unknown.
+mod checkpoint_forms;
 /// `kill -9` while checkpoints are saved, overwritten and removed.
 mod checkpoint_kill;
 /// Checkpoints in a lower layer of overlayfs.
@@ -52,6 +54,8 @@ mod readers;
 mod recorded;
 /// A second process works on the checkpoints of a live writer.
 mod second_process;
+/// Files of holes, which claim more than any machine has memory for.
+mod sparse_files;
 /// Stopping loses no accepted row.
 mod stop;
 /// Logging faster than the writer writes, with `?`.

@@ -30,7 +30,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target {
         name: "metrics",
         about: "a metrics file as it is: opened, validated, read, continued",

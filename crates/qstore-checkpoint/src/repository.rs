@@ -24,6 +24,7 @@ pub use memory::MemoryRepository;
 
 use std::any::Any;
 use std::fmt;
+use std::io;
 
 /// The result of a repository operation.
 pub type Result<T, E = RepositoryError> = std::result::Result<T, E>;
@@ -338,7 +339,12 @@ pub fn read_all(repository: &dyn Repository, name: &str, limit: u64) -> Result<O
     if len > limit {
         return Err(RepositoryError::TooLong { name: name.into(), len, limit });
     }
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+    let mut bytes = Vec::new();
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    if bytes.try_reserve_exact(len).is_err() {
+        return Err(RepositoryError::other(name, io::Error::from(io::ErrorKind::OutOfMemory)));
+    }
+    bytes.resize(len, 0); // bounded: it was reserved
     file.read_at(0, &mut bytes)?;
     Ok(Some(bytes))
 }

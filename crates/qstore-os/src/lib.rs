@@ -4,13 +4,14 @@
 //! |---|---|
 //! | keep a background thread from interrupting the threads that train | [`Priority`] |
 //! | fill a large, fresh block of memory with fewer page faults | [`prefer_large_pages`] |
+//! | refuse what would not fit into memory | [`memory_limit`] |
 //! | notice, without a system call, that this process was forked from the one that started the thread | [`ForkCheck`] |
 //! | give a forked child a lock of its own instead of one that nobody will release | [`PerProcess`] |
 //!
-//! The first two are hints: they change no result. Where the system has no such thing, or refuses, nothing
-//! happens and nothing is reported. Both do something on Linux only. The other two work on every Unix.
+//! The first three are hints: they change no result. Where the system has no such thing, or refuses, nothing
+//! happens and nothing is reported. They do something on Linux only. The other two work on every Unix.
 //!
-//! What it is **not**: it starts no thread and touches no file. Depend on it alone
+//! What it is **not**: it starts no thread and changes no file. Depend on it alone
 //! when you write a sink or a store of your own whose threads should stay out of the way.
 //!
 //! ```
@@ -35,10 +36,12 @@
 
 mod fork;
 mod large_pages;
+mod memory_limit;
 mod priority;
 #[cfg(all(unix, any(test, feature = "testing")))]
 pub mod testing;
 
 pub use fork::{ForkCheck, PerProcess};
 pub use large_pages::prefer_large_pages;
+pub use memory_limit::memory_limit;
 pub use priority::Priority;

@@ -5,7 +5,8 @@
 
 use crate::file_system::{EntryKind, FileSystem};
 use crate::in_place::Exclusive;
-use crate::tree::{create_dir_all, read_all, remove_dir_all};
+use crate::tree::{create_dir_all, remove_dir_all};
+use crate::whole::read_all;
 use std::path::Path;
 
 /// Exercises every operation of `storage` below the existing directory `root`, and leaves `root` as it was.

@@ -9,6 +9,7 @@ use crate::in_place::{Exclusive, Stamp};
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -255,6 +256,17 @@ pub trait FileHandle: fmt::Debug + Send + Sync {
     /// # Errors
     /// `UnexpectedEof` when the file ends before the buffer is full.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()>;
+
+    /// The first range of bytes, at or after that offset, for which anything is stored; `None` when there is
+    /// none. The rest of a file are holes, which read as zeros. The default knows of no holes: everything up
+    /// to the end is stored. A wrapper should forward it.
+    ///
+    /// # Errors
+    /// When this cannot be determined.
+    fn next_data(&self, offset: u64) -> Result<Option<Range<u64>>> {
+        let len = self.len()?;
+        Ok((offset < len).then_some(offset..len))
+    }
 
     /// The length of the file in bytes.
     ///

@@ -6,6 +6,7 @@
 //! | to publish | use | until `commit` returns `Ok` |
 //! |---|---|---|
 //! | one file | [`StagedFile`] | its public name shows the old file, or nothing |
+//! | one file that several writers may replace | [`Replacement`] | the same; it finds its own temporary name |
 //! | a tree of files | [`StagedDir`] | its public name shows the old tree, or nothing |
 //!
 //! There are two file systems to choose from, and room for more:
@@ -71,17 +72,20 @@ mod by_name;
 pub mod conformance;
 mod error;
 mod file_system;
+mod holes;
 mod in_place;
 mod lease;
 mod local;
 mod memory;
 mod random;
+mod replacement;
 mod staged_dir;
 mod staged_file;
 mod sync_tree;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tree;
+mod whole;
 mod write_out;
 
 pub use by_name::open_dir;
@@ -90,6 +94,8 @@ pub use file_system::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadata, 
 pub use in_place::{Claim, Exclusive, Stamp};
 pub use local::LocalFs;
 pub use memory::{MemoryFs, PowerCut, UnsyncedBytes, UnsyncedNames};
+pub use replacement::Replacement;
 pub use staged_dir::{ReplacedDir, StagedDir};
 pub use staged_file::StagedFile;
-pub use tree::{create_dir_all, parent_of, read_all, remove_dir_all};
+pub use tree::{create_dir_all, parent_of, remove_dir_all};
+pub use whole::{read_all, read_into_zeroed, read_up_to};

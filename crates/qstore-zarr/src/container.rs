@@ -64,6 +64,15 @@ impl Container {
         }
     }
 
+    /// Whether the container's own checksum of an entry, by which other programs check it, is that of its
+    /// data. Only an archive has one.
+    pub(crate) fn has_own_checksum_of(&self, index: usize, data: &[u8]) -> bool {
+        match self {
+            Self::Archive(archive) => archive.entries()[index].crc32 == crc32fast::hash(data),
+            Self::Tree(_) => true,
+        }
+    }
+
     /// The data of an entry that is not a chunk.
     pub(crate) fn read_document(&self, index: usize) -> Result<Vec<u8>, LoadError> {
         match self {

@@ -96,8 +96,9 @@ mod store;
 mod workers;
 
 pub use exchange::{
-    MissingChunks, export_safetensors, export_safetensors_in, import_safetensors,
-    import_safetensors_in, load_zarr_group, load_zarr_group_in,
+    MissingChunks, RawTensor, export_safetensors, export_safetensors_in, import_safetensors,
+    import_safetensors_flat, import_safetensors_flat_in, import_safetensors_in, load_zarr_group,
+    load_zarr_group_in,
 };
 pub use load::checkpoints::Checkpoints;
 pub use load::follow::{Follow, NewSave};

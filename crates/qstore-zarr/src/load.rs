@@ -92,7 +92,7 @@ pub(crate) fn load_latest(catalog: &Catalog, workers: usize) -> Result<Option<La
     let mut vanished = None;
     'again: for _ in 0..ATTEMPTS {
         let scan = catalog.scan()?;
-        if let Some(at) = scan.invalid.iter().position(|(_, error)| is_exhausted(error)) {
+        if let Some(at) = scan.invalid.iter().position(|(_, error)| error.is_exhausted()) {
             let mut invalid = scan.invalid;
             return Err(invalid.swap_remove(at).1);
         }
@@ -106,7 +106,7 @@ pub(crate) fn load_latest(catalog: &Catalog, workers: usize) -> Result<Option<La
                     skipped.extend(scan.invalid);
                     return Ok(Some(Latest::new(checkpoint, skipped)));
                 }
-                Err(error) if is_exhausted(&error) => return Err(error),
+                Err(error) if error.is_exhausted() => return Err(error),
                 Err(error @ LoadError::NotFound { .. }) => {
                     vanished = Some(error);
                     continue 'again;
@@ -122,11 +122,6 @@ pub(crate) fn load_latest(catalog: &Catalog, workers: usize) -> Result<Option<La
         return Err(LoadError::NoneValid { location, skipped });
     }
     vanished.map_or(Ok(None), Err)
-}
-
-/// Whether a failure concerns this process and not the file.
-fn is_exhausted(error: &LoadError) -> bool {
-    matches!(error, LoadError::Repository(error) if error.is_exhausted())
 }
 
 #[cfg(test)]

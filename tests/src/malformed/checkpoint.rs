@@ -195,9 +195,77 @@ pub(super) fn group_seeds() -> Vec<Vec<u8>> {
         ("model/w/c/0".to_owned(), vec![0; 8]),
         ("model/w/c/1".to_owned(), vec![1; 8]),
     ];
+    let sharded = sharded_group(&plain);
     // Our own checkpoint is a Zarr group as well.
     let seed = |compression| pack(&tree(&saved(Layout::Directory, compression)));
-    vec![pack(&plain), seed(Compression::NONE), seed(Compression::ZSTD)]
+    vec![pack(&plain), pack(&sharded), seed(Compression::NONE), seed(Compression::ZSTD)]
+}
+
+/// Groups of a few hundred bytes that claim gigabytes.
+pub(super) fn group_bombs() -> Vec<(&'static str, Vec<u8>)> {
+    let of = |shape: u64, chunk: u64, part: Option<u64>| {
+        let bytes = json!({"name": "bytes", "configuration": {"endian": "little"}});
+        let codecs = part.map_or_else(
+            || json!([bytes]),
+            |part| {
+                let index = json!([bytes, {"name": "crc32c"}]);
+                let shard =
+                    json!({"chunk_shape": [part], "codecs": [bytes], "index_codecs": index});
+                json!([{"name": "sharding_indexed", "configuration": shard}])
+            },
+        );
+        let array = json!({"zarr_format": 3, "node_type": "array", "shape": [shape],
+            "data_type": "float32", "codecs": codecs, "fill_value": 0.0, "attributes": {},
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [chunk]}},
+            "chunk_key_encoding": {"name": "default"}});
+        let group = json!({"zarr_format": 3, "node_type": "group", "attributes": {}}).to_string();
+        let mut index = vec![0xff; 32];
+        index.extend_from_slice(&crc32c::crc32c(&index).to_le_bytes());
+        pack(&vec![
+            ("zarr.json".to_owned(), group.clone().into_bytes()),
+            ("model/zarr.json".to_owned(), group.into_bytes()),
+            ("model/w/zarr.json".to_owned(), array.to_string().into_bytes()),
+            ("model/w/c/0".to_owned(), index),
+        ])
+    };
+    let words = format!(
+        "{{\"zarr_format\":3,\"node_type\":\"group\",\"attributes\":{{\"a\":[{}1]}}}}",
+        "NaN,".repeat(15_000)
+    );
+    vec![
+        ("an array of a terabyte", of(1 << 38, 1 << 38, None)),
+        ("a chunk larger than its array", of(4, 1 << 38, None)),
+        ("a chunk that is half a gigabyte larger than its array", of(4, 1 << 27, None)),
+        ("a shard with a million parts", of(1 << 28, 1 << 28, Some(1))),
+        ("a shard that has nothing of a gigabyte", of(1 << 28, 1 << 28, Some(1 << 27))),
+        (
+            "thousands of words that are not JSON",
+            pack(&vec![("zarr.json".to_owned(), words.into())]),
+        ),
+    ]
+}
+
+/// The same array, transposed and in one shard; attributes as Python writes them.
+fn sharded_group(plain: &Parts) -> Parts {
+    let shard = json!({"chunk_shape": [2], "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
+        "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]});
+    let array = json!({"zarr_format": 3, "node_type": "array", "shape": [4], "data_type": "float32",
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [4]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": 0.0, "attributes": {},
+        "codecs": [{"name": "transpose", "configuration": {"order": [0]}},
+            {"name": "sharding_indexed", "configuration": shard}]});
+    let mut chunk = vec![1; 16];
+    let index: Vec<u8> = [0_u64, 8, 8, 8].iter().flat_map(|number| number.to_le_bytes()).collect();
+    chunk.extend_from_slice(&index);
+    chunk.extend_from_slice(&crc32c::crc32c(&index).to_le_bytes());
+    let root = String::from_utf8_lossy(&plain[0].1).replace("0.5", "NaN, \"best\": -Infinity");
+    vec![
+        (plain[0].0.clone(), root.into_bytes()),
+        plain[1].clone(),
+        (plain[2].0.clone(), array.to_string().into_bytes()),
+        ("model/w/c/0".to_owned(), chunk),
+    ]
 }
 
 /// Small tensors of several types and shapes, in several chunks, and nested metadata.

@@ -55,6 +55,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         tests: CRASHES,
     },
     Mutant {
+        name: "live_replacement_collected",
+        edits: &[Replace(
+            "let Ok(Some(_lock)) = storage.try_lock(&lock_of(&path))",
+            "!name.is_empty()",
+        )],
+        danger: "an export of another process is swept away as a leftover",
+        tests: &[Tests::lib("qstore-storage", "replacement::")],
+    },
+    Mutant {
         name: "staged_tree_deletes_then_renames",
         edits: &[Replace(
             "self.storage.exchange(&self.temporary, public)",

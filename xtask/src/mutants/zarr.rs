@@ -174,6 +174,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         tests: &[Tests::lib("qstore-checkpoint", "local::staging::")],
     },
     Mutant {
+        name: "consolidated_metadata_not_compared",
+        edits: &[Replace(
+            "own == in_root.get().as_bytes()",
+            "true || own == in_root.get().as_bytes()",
+        )],
+        danger: "two readers of one checkpoint see different arrays",
+        tests: &[Tests::lib("qstore-zarr", "load::tests::")],
+    },
+    Mutant {
         name: "damage_handed_on_by_links",
         edits: &[Replace("is_whole", "(is_whole || true)")],
         danger: "a damaged chunk is linked into every later checkpoint",

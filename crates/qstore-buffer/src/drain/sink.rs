@@ -93,9 +93,8 @@ pub(crate) struct Ahead(pub(crate) Box<dyn FnOnce() + Send>);
 ///     }
 /// }
 ///
-/// # let dir = std::env::temp_dir().join(format!("qstore-csv-{}", std::process::id()));
-/// # std::fs::create_dir_all(&dir)?;
-/// # let path = dir.join("latencies.csv");
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("latencies.csv");
 /// let buffer = AsyncBuffer::new(1_000)?;
 /// let csv = Csv(io::BufWriter::new(std::fs::File::create(&path)?));
 /// // Flushed once a second, and when it is stopped.
@@ -106,7 +105,6 @@ pub(crate) struct Ahead(pub(crate) Box<dyn FnOnce() + Send>);
 /// }
 /// drain.stop(Duration::from_secs(10))?;
 /// assert_eq!(std::fs::read_to_string(&path)?, "0.5\n0.25\n0.75\n");
-/// # std::fs::remove_dir_all(&dir)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Sink<T>: Send + 'static {

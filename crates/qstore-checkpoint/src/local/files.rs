@@ -4,9 +4,12 @@ use super::directory::Directory;
 use super::staging::{StagingLock, reserve};
 use crate::repository::{Created, FileDraft, FileSource, Leftovers, RepositoryError, Result};
 use qstore_storage::{
-    EntryKind, FileHandle, FileSystem, StagedFile, create_dir_all, parent_of, read_all,
+    EntryKind, FileHandle, FileSystem, StagedFile, create_dir_all, parent_of, read_up_to,
 };
 use std::path::{Path, PathBuf};
+
+/// The longest document that is read, in bytes. Documents of Q-Store have some hundred.
+const DOCUMENT_MAX: u64 = 1 << 26;
 
 /// Begins a file.
 pub(super) fn begin(directory: &Directory, name: &str) -> Result<Box<dyn FileDraft>> {
@@ -76,7 +79,7 @@ pub(super) fn remove(directory: &Directory, path: &Path, leftovers: &mut Leftove
 /// exclude each other may both believe that they created the document.
 pub(super) fn create(directory: &Directory, name: &str, bytes: &[u8]) -> Result<Created> {
     let (fs, public) = (&directory.fs, directory.path_of(name));
-    let existing = || match read_all(&**fs, &public) {
+    let existing = || match read_up_to(&**fs, &public, DOCUMENT_MAX) {
         Err(error) if error.is_not_found() => Ok(None),
         read => read.map(Some),
     };

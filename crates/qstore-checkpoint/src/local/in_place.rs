@@ -15,8 +15,11 @@ use super::directory::Directory;
 use super::retired::{RETIRED, is_retired, is_vacant};
 use crate::repository::{RepositoryError, Result};
 use crate::seal::{MANIFEST, check_seal};
-use qstore_storage::{EntryKind, FileSystem, StagedDir, read_all, remove_dir_all};
+use qstore_storage::{EntryKind, FileSystem, StagedDir, read_up_to, remove_dir_all};
 use std::path::{Path, PathBuf};
+
+/// The longest manifest that is read; a reader refuses a longer one.
+const MANIFEST_MAX: u64 = 1 << 30;
 
 /// Where the tree with this name is: in its own place, or aside while the old one is being removed.
 pub(super) fn root_of(directory: &Directory, name: &str) -> Result<Option<PathBuf>> {
@@ -77,7 +80,7 @@ pub(super) fn settle(directory: &Directory, name: &str) -> Result<()> {
     if !is_there || is_over {
         fs.rename(&aside, &public)?;
     } else {
-        let manifest = read_all(fs, &public.join(MANIFEST))?;
+        let manifest = read_up_to(fs, &public.join(MANIFEST), MANIFEST_MAX)?;
         check_seal(&manifest).map_err(|error| RepositoryError::other(name, error))?;
         remove_dir_all(fs, &aside)?;
     }

@@ -320,7 +320,8 @@ mod tests {
 
     /// A footer that claims `groups` groups of `rows` rows and `bytes` bytes each.
     fn claim(groups: u64, rows: u64, bytes: u64, is_ours: bool) -> Result<(), ReadFailure> {
-        let schema = leaves::describe(&leaves::of_ours(&[Field::nullable("n", DataType::Float64)])).unwrap();
+        let schema =
+            leaves::describe(&leaves::of_ours(&[Field::nullable("n", DataType::Float64)])).unwrap();
         let group = |number| {
             let chunk = ColumnChunkMetaData::builder(schema.column(0))
                 .set_num_values(rows as i64)

@@ -1,6 +1,6 @@
 //! The columns of a file as any writer may have stored them, and how each is read and continued.
 //!
-//! The files of this crate have four forms (`columns.rs`). Here are those of other writers whose values fit
+//! The files of this crate have four forms. Here are those of other writers whose values fit
 //! into the same four types exactly: smaller numbers, unsigned ones, dates and times as the integers that
 //! they are. Whatever does not fit is left to other readers, with the reason; it never makes the file
 //! damaged.

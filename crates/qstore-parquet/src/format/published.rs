@@ -45,6 +45,7 @@ impl Published {
         let keys = metadata.file_metadata().key_value_metadata().cloned().unwrap_or_default();
         let leaves = leaves::read(metadata.file_metadata().schema_descr());
         let fields = leaves.iter().map(|leaf| leaf.field.clone()).collect();
+        // bounded: they are in the footer
         let mut groups = Vec::with_capacity(metadata.num_row_groups());
         for (number, group) in metadata.row_groups().iter().enumerate() {
             // pandas writes a group without rows for an empty table; it holds nothing to keep.
@@ -59,6 +60,7 @@ impl Published {
             let chunks = chunks.collect::<ParquetResult<_>>()?;
             let group = group.clone().into_builder().set_column_metadata(chunks).build()?;
             let checksums = checksums.get(number).cloned();
+            // bounded: they are in the footer
             let checksums = checksums.unwrap_or_else(|| vec![None; group.num_columns()]);
             groups.push(Arc::new(Stored::new(&group, &checksums)));
         }

@@ -36,7 +36,7 @@ impl ReadAt {
         // A file of holes has any length.
         let mut bytes = Vec::new();
         room(&mut bytes, len)?;
-        bytes.resize(len, 0);
+        bytes.resize(len, 0); // bounded: it was reserved
         self.file.read_at(start, &mut bytes)?;
         Ok(bytes)
     }

@@ -3,10 +3,11 @@
 use crate::error::{Context, Operation, Result};
 use crate::file_system::FileHandle;
 use crate::in_place::{Exclusive, Stamp};
-use crate::lease;
+use crate::{holes, lease};
 use rustix::fs::Stat;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +33,12 @@ impl FileHandle for LocalFile {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.file.read_exact_at(buffer, offset).context(Operation::Read, &self.path)
+    }
+
+    fn next_data(&self, offset: u64) -> Result<Option<Range<u64>>> {
+        let len = self.len()?;
+        // What cannot be asked is taken for stored.
+        Ok(if offset < len { holes::next_data(&self.file, offset..len) } else { None })
     }
 
     fn len(&self) -> Result<u64> {

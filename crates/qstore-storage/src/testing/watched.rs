@@ -8,6 +8,7 @@ use crate::file_system::{Entry, FileHandle, FileSystem, Lock, Metadata, TreeSync
 use crate::in_place::{Exclusive, Stamp};
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -348,6 +349,10 @@ impl<W: Watcher> FileHandle for WatchedFile<W> {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.look(Operation::Read)?;
         self.file.read_at(offset, buffer)
+    }
+
+    fn next_data(&self, offset: u64) -> Result<Option<Range<u64>>> {
+        self.file.next_data(offset)
     }
 
     fn len(&self) -> Result<u64> {

@@ -114,6 +114,9 @@ impl Sealed {
         if crc32c::crc32c(&bytes) != self.crc32c(index) {
             return Err(self.container.damaged(Damage::Checksum { entry: name.into() }));
         }
+        if !self.container.has_own_checksum_of(index, &bytes) {
+            return Err(self.container.damaged(Damage::Checksum { entry: name.into() }));
+        }
         Ok(bytes)
     }
 }

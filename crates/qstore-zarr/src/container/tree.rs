@@ -6,6 +6,7 @@
 use crate::container::archive::DOCUMENT_MAX;
 use crate::container::manifest::Manifest;
 use crate::container::repacked::Corrupt;
+use crate::format::aligned::{NoMemory, grow_to};
 use qstore_checkpoint::repository::{Repository, RepositoryError, TreeSource};
 use qstore_checkpoint::seal::MANIFEST;
 use qstore_checkpoint::{Damage, LoadError};
@@ -63,6 +64,10 @@ impl Tree {
                     "it has {len} bytes, more than the limit of {DOCUMENT_MAX}"
                 )));
             }
+            Err(Unread::OutOfMemory { len: needed }) => {
+                let what = "its manifest".into();
+                return Err(LoadError::OutOfMemory { location, what, needed });
+            }
             Err(Unread::Failed(error)) if Corrupt::is_cause(&error) => {
                 return Err(damaged(error.to_string()));
             }
@@ -72,7 +77,7 @@ impl Tree {
         let manifest = Manifest::parse(&bytes, &location)?;
         let entries: Vec<_> =
             manifest.entries().map(|(name, len)| (name.to_owned(), len)).collect();
-        let mut by_name = HashMap::with_capacity(entries.len());
+        let mut by_name = HashMap::new();
         for (index, (name, _)) in entries.iter().enumerate() {
             if !is_inside(name) {
                 return Err(damaged(format!("it lists `{name}`, which is not a valid entry name")));
@@ -135,9 +140,11 @@ impl Tree {
             return Err(damaged(Damage::Length { entry: name.clone(), expected, found }));
         }
         let len = *len as usize;
-        if buffer.len() < len {
-            buffer.resize(len, 0);
-        }
+        grow_to(buffer, len).map_err(|NoMemory| LoadError::OutOfMemory {
+            location: self.location.clone(),
+            what: name.clone(),
+            needed: expected,
+        })?;
         match file.read_at(0, &mut buffer[..len]) {
             Err(error) if Corrupt::is_cause(&error) => {
                 Err(damaged(Damage::Checksum { entry: name.clone() }))
@@ -156,6 +163,7 @@ impl Tree {
 /// Why a manifest could not be read.
 enum Unread {
     TooLong { len: u64 },
+    OutOfMemory { len: u64 },
     Failed(RepositoryError),
 }
 
@@ -171,7 +179,8 @@ fn read_manifest(tree: &dyn TreeSource) -> Result<Vec<u8>, Unread> {
     if len > DOCUMENT_MAX {
         return Err(Unread::TooLong { len });
     }
-    let mut bytes = vec![0; len as usize];
+    let mut bytes = Vec::new();
+    grow_to(&mut bytes, len as usize).map_err(|NoMemory| Unread::OutOfMemory { len })?;
     file.read_at(0, &mut bytes)?;
     Ok(bytes)
 }

@@ -99,7 +99,7 @@ pub(crate) fn local_header(entry: &Entry, out: &mut Vec<u8>) {
     out.u16(ALIGNMENT_FIELD);
     out.u16((padding - 4) as u16);
     out.u16(ALIGNMENT as u16);
-    out.resize(out.len() + padding - 6, 0);
+    out.resize(out.len() + padding - 6, 0); // bounded: ALIGNMENT
 }
 
 /// Appends an entry's record in the central directory.
@@ -176,7 +176,7 @@ impl Trailer {
                 Self { count: u64_at(end, 32)?, len: u64_at(end, 40)?, offset: u64_at(end, 48)? };
         }
         // The directory must end exactly where the trailer begins.
-        let mut written = Vec::with_capacity(TRAILER_MAX);
+        let mut written = Vec::new();
         let directory_end = trailer.offset.checked_add(trailer.len)?;
         trailer.write(&mut written);
         let is_whole = directory_end.checked_add(written.len() as u64)? == file_len;
