@@ -12,7 +12,7 @@ use super::unsynced::Unsynced;
 use crate::repository::{FileSource, Leftovers, RepositoryError, Result, TreeDraft, TreeSource};
 use crate::seal::MANIFEST;
 use qstore_storage::{EntryKind, FileSystem, StagedDir, create_dir_all, parent_of, remove_dir_all};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Begins a tree.
@@ -145,7 +145,8 @@ pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn TreeSour
     for root in [directory.path_of(name), directory.tombstone_of(name)] {
         if fs.metadata(&root)?.is_some_and(|found| found.kind == EntryKind::Dir) {
             let location = directory.shown(&root);
-            return Ok(Box::new(LocalTreeSource { fs: Arc::clone(fs), root, location }));
+            let (fs, resolved) = (Arc::clone(fs), fs.resolve(&root)?);
+            return Ok(Box::new(LocalTreeSource { fs, root, resolved, location }));
         }
     }
     let location = directory.root.display().to_string();
@@ -156,24 +157,17 @@ pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn TreeSour
 struct LocalTreeSource {
     fs: Arc<dyn FileSystem>,
     root: PathBuf,
+    /// Where it was when it was opened.
+    resolved: PathBuf,
     location: String,
 }
 
 impl LocalTreeSource {
-    /// Whether the entry is a file below directories of the tree: no link, and no way out.
-    fn is_inside(&self, entry: &Path) -> Result<bool> {
-        let mut path = self.root.clone();
-        let mut parts = entry.components().peekable();
-        while let Some(part) = parts.next() {
-            let Component::Normal(name) = part else { return Ok(false) };
-            path.push(name);
-            let wanted = if parts.peek().is_some() { EntryKind::Dir } else { EntryKind::File };
-            match self.fs.metadata(&path)? {
-                Some(found) if found.kind == wanted => {}
-                _ => return Ok(false),
-            }
-        }
-        Ok(true)
+    /// Whether the entry is below the tree, and no link leads to it.
+    fn is_inside(&self, entry: &str) -> Result<bool> {
+        let found = self.fs.resolve(&self.root.join(entry))?;
+        // The directory above may have been renamed since the tree was opened.
+        Ok(found == self.resolved.join(entry) || found == self.fs.resolve(&self.root)?.join(entry))
     }
 }
 
@@ -182,7 +176,7 @@ impl TreeSource for LocalTreeSource {
         let path = self.root.join(entry);
         // A symbolic link in the path could lead out of the tree.
         // mutant: link_in_a_tree_followed
-        if !self.is_inside(Path::new(entry))? {
+        if !self.is_inside(entry)? {
             return Err(RepositoryError::NotFound {
                 name: entry.into(),
                 location: self.location.clone(),
