@@ -3,6 +3,7 @@
 mod dir;
 mod file;
 mod lock;
+mod operations;
 
 use crate::error::Result;
 use crate::file_system::{Entry, FileHandle, FileSystem, Lock, Metadata, TreeSync};

@@ -52,7 +52,7 @@ impl Directory {
     pub(super) fn explain(&self, error: RepositoryError) -> RepositoryError {
         let here = Path::new(HERE);
         if error.is_not_found() && self.fs.resolve(here).is_err_and(|error| error.is_not_found()) {
-            return RepositoryError::DirectoryRemoved { location: self.shown(Path::new("")) };
+            return RepositoryError::DirectoryRemoved { location: self.root.display().to_string() };
         }
         error
     }

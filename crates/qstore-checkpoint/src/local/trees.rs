@@ -16,7 +16,7 @@ use crate::seal::MANIFEST;
 use qstore_storage::{
     EntryKind, FileSystem, Operation, StagedDir, create_dir_all, parent_of, remove_dir_all,
 };
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Begins a tree.
@@ -164,7 +164,8 @@ impl Drop for RemovedOnDrop {
 pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn TreeSource>> {
     if let Some(root) = in_place::root_of(directory, name)? {
         let location = directory.shown(&root);
-        return Ok(Box::new(LocalTreeSource { fs: Arc::clone(&directory.fs), root, location }));
+        let (fs, resolved) = (Arc::clone(&directory.fs), directory.fs.resolve(&root)?);
+        return Ok(Box::new(LocalTreeSource { fs, root, resolved, location }));
     }
     let location = directory.root.display().to_string();
     Err(RepositoryError::NotFound { name: name.into(), location })
@@ -173,31 +174,24 @@ pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn TreeSour
 /// Opens a tree by its path, in which no component is a link.
 pub(super) fn open_path(fs: Arc<dyn FileSystem>, root: PathBuf) -> Box<dyn TreeSource> {
     let location = root.display().to_string();
-    Box::new(LocalTreeSource { fs, root, location })
+    Box::new(LocalTreeSource { fs, resolved: root.clone(), root, location })
 }
 
 #[derive(Debug)]
 struct LocalTreeSource {
     fs: Arc<dyn FileSystem>,
     root: PathBuf,
+    /// Where it was when it was opened.
+    resolved: PathBuf,
     location: String,
 }
 
 impl LocalTreeSource {
-    /// Whether the entry is a file below directories of the tree: no link, and no way out.
-    fn is_inside(&self, entry: &Path) -> Result<bool> {
-        let mut path = self.root.clone();
-        let mut parts = entry.components().peekable();
-        while let Some(part) = parts.next() {
-            let Component::Normal(name) = part else { return Ok(false) };
-            path.push(name);
-            let wanted = if parts.peek().is_some() { EntryKind::Dir } else { EntryKind::File };
-            match self.fs.metadata(&path)? {
-                Some(found) if found.kind == wanted => {}
-                _ => return Ok(false),
-            }
-        }
-        Ok(true)
+    /// Whether the entry is below the tree, and no link leads to it.
+    fn is_inside(&self, entry: &str) -> Result<bool> {
+        let found = self.fs.resolve(&self.root.join(entry))?;
+        // The directory above may have been renamed since the tree was opened.
+        Ok(found == self.resolved.join(entry) || found == self.fs.resolve(&self.root)?.join(entry))
     }
 }
 
@@ -206,7 +200,7 @@ impl TreeSource for LocalTreeSource {
         let path = self.root.join(entry);
         // A symbolic link in the path could lead out of the tree.
         // mutant: link_in_a_tree_followed
-        if !self.is_inside(Path::new(entry))? {
+        if !self.is_inside(entry)? {
             return Err(RepositoryError::NotFound {
                 name: entry.into(),
                 location: self.location.clone(),

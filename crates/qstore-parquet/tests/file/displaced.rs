@@ -4,7 +4,7 @@
 
 use crate::{PATH, open, row};
 use qstore_buffer::Sink;
-use qstore_parquet::{MetricsFile, MetricsLog, Occupant, WriteError, WriterSettings};
+use qstore_parquet::{MetricsFile, MetricsLog, Occupant, RankLog, WriteError, WriterSettings};
 use qstore_schema::Row;
 use qstore_storage::testing::Watched;
 use qstore_storage::{FileSystem, MemoryFs, Operation, read_all, remove_dir_all};
@@ -353,4 +353,41 @@ fn a_saved_log_has_every_row_bit_for_bit() {
         names.iter().map(|name| format!("{:?}", table.column(name))).collect()
     };
     assert_eq!(bits("/saved.parquet"), bits(PATH));
+}
+
+/// Parts are opened one after the other, each in the directory that the rank opened.
+#[test]
+fn a_rank_whose_directory_was_renamed_begins_its_next_parts_in_it() {
+    let memory = MemoryFs::new();
+    let files = || Arc::new(memory.clone());
+    let open = |dir: &str| RankLog::<Row>::open_in(files(), dir, 0, 50, WriterSettings::default());
+    memory.create_dir(Path::new("/run")).unwrap();
+    let mut old = open("/run").unwrap();
+    let log = |log: &mut RankLog<Row>, n: i64| {
+        log.append(&row(n), Instant::now());
+        log.flush()
+    };
+    log(&mut old, 0).unwrap();
+    memory.rename(Path::new("/run"), Path::new("/kept")).unwrap();
+    let mut new = open("/run").expect("another directory");
+    for n in 1..4 {
+        log(&mut old, n).unwrap();
+        log(&mut new, n).unwrap();
+    }
+    old.close().unwrap();
+    new.close().unwrap();
+    let parts = |dir: &str| {
+        let names = memory.list(&Path::new(dir).join("rank=0")).unwrap();
+        let is_part = |name: &str| name.starts_with("part-");
+        names.iter().filter(|entry| entry.name.to_str().is_some_and(is_part)).count()
+    };
+    assert_eq!((parts("/kept"), parts("/run")), (5, 4), "the last part of each is empty");
+    drop((old, new));
+
+    let mut lost = open("/gone").unwrap();
+    log(&mut lost, 0).unwrap();
+    remove_dir_all(&memory, Path::new("/gone")).unwrap();
+    let error = log(&mut lost, 1).unwrap_err();
+    assert!(matches!(error, WriteError::DirectoryRemoved { .. }), "{error}");
+    assert_eq!(lost.save_pending_as("/saved.parquet").unwrap(), 1);
 }

@@ -48,7 +48,7 @@ pub(super) struct At<'p> {
     pub(super) path: &'p Path,
 }
 
-impl<'p> At<'p> {
+impl At<'_> {
     fn parent(self) -> Self {
         Self { path: parent_of(self.path), ..self }
     }
