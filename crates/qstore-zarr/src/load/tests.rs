@@ -204,7 +204,7 @@ fn a_document_that_differs_from_its_copy_in_the_root_is_refused() {
         });
         let refusal = refusal(&dir);
         assert!(refusal.contains(name) && refusal.contains("consolidated metadata"), "{refusal}");
-        let reader = CheckpointReader::open(&dir, NUMBER, 1).unwrap();
+        let reader = CheckpointReader::of_number(&dir, NUMBER, 1).unwrap();
         let loaded = reader.load(&qstore_checkpoint::Select::All);
         assert!(
             loaded.is_err() == name.contains("/w/"),
