@@ -1,7 +1,7 @@
 //! The metrics file on a failing file system: at every operation, once or permanently.
 
 use qstore::buffer::Sink;
-use qstore::parquet::{MetricsLog, OpenError, Publishing};
+use qstore::parquet::{MetricsLog, OpenError, Publishing, WriteError};
 use qstore::schema::Row;
 use qstore::storage::{FileSystem, MemoryFs, read_all};
 use qstore::{AsyncBuffer, AsyncMetricsWriter, MetricsFile, WriterSettings};
@@ -213,7 +213,7 @@ fn a_retired_file_that_was_touched_is_not_reused() {
         let mut log = MetricsLog::<Row>::open_in(storage, PATH, settings).unwrap();
         for n in 0..30_i64 {
             log.append(&Row::from([("n", n)]), Instant::now());
-            log.flush().unwrap();
+            flush(&memory, &mut log, hidden);
             if n % 5 != 4 {
                 continue;
             }
@@ -226,7 +226,7 @@ fn a_retired_file_that_was_touched_is_not_reused() {
                 "removed" => memory.remove_file(hidden).unwrap(),
                 _ => {
                     memory.remove_file(hidden).unwrap();
-                    memory.create_new(hidden).unwrap().write_at(0, b"nonsense").unwrap();
+                    memory.create_new(hidden).unwrap().write_at(0, NOTES).unwrap();
                 }
             }
             check_values(&memory, n + 1);
@@ -241,7 +241,22 @@ fn a_retired_file_that_was_touched_is_not_reused() {
     }
 }
 
-/// The public file is removed or replaced during a run: the next flush restores it.
+/// What another program wrote.
+const NOTES: &[u8] = b"notes";
+
+/// Flushes. If another program has taken that name, its file is not touched, and once it is gone the next
+/// flush succeeds.
+fn flush(memory: &MemoryFs, log: &mut MetricsLog<Row>, path: &Path) {
+    if read_all(memory, path).is_ok_and(|found| found == NOTES) {
+        let refused = log.flush();
+        assert!(matches!(refused, Err(WriteError::Occupied { .. })), "{refused:?}");
+        assert_eq!(read_all(memory, path).unwrap(), NOTES);
+        memory.remove_file(path).unwrap();
+    }
+    log.flush().unwrap();
+}
+
+/// The public file is removed during a run: the next flush restores it, unless another one has its name.
 #[test]
 fn a_public_file_that_was_removed_is_restored() {
     let memory = MemoryFs::new();
@@ -250,12 +265,12 @@ fn a_public_file_that_was_removed_is_restored() {
         let mut log = MetricsLog::<Row>::open_in(Arc::clone(&storage), PATH, settings).unwrap();
         for n in 0..20_i64 {
             log.append(&Row::from([("n", n)]), Instant::now());
-            log.flush().unwrap();
+            flush(&memory, &mut log, Path::new(PATH));
             check_values(&memory, n + 1);
             if n % 4 == 3 {
                 memory.remove_file(Path::new(PATH)).unwrap();
                 if n % 8 == 7 {
-                    memory.create_new(Path::new(PATH)).unwrap().write_at(0, b"other").unwrap();
+                    memory.create_new(Path::new(PATH)).unwrap().write_at(0, NOTES).unwrap();
                 }
             }
         }

@@ -139,7 +139,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lost_lock_not_noticed",
-        edits: &[Replace("lock.is_named())?", "lock.is_named())? || true")],
+        edits: &[Replace("self.lock.as_ref().map_or(Ok(false), |lock| lock.is_named())?", "true")],
         danger: "two writers publish to one name",
         tests: DISPLACED,
     },
@@ -211,6 +211,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Delete],
         danger: "the file does not say which rows it refused",
         tests: &[Tests::of("qstore-parquet", "file", "reading::the_accounts")],
+    },
+    Mutant {
+        name: "omitted_value_not_counted",
+        edits: &[Delete],
+        danger: "the file does not say which values it left out",
+        tests: &[Tests::of("qstore-parquet", "file", "mixed_kinds::what_a_row_lost")],
     },
     Mutant {
         name: "chunk_checksum_not_compared",

@@ -64,9 +64,14 @@ impl Published {
             let checksums = checksums.unwrap_or_else(|| vec![None; group.num_columns()]);
             groups.push(Arc::new(Stored::new(&group, &checksums)));
         }
-        let end_sum =
-            ReadAt::new(Arc::clone(&file)).ok().and_then(|file| end_sum(&file, start).ok());
+        let end_sum = None;
         Ok(Self { file, stamp, fields, leaves, data_end: start, keys, groups, end_sum })
+    }
+
+    /// The same, with what a writer needs to recognize its file.
+    pub(crate) fn with_end_sum(mut self) -> Result<Self, ReadFailure> {
+        self.end_sum = Some(end_sum(&ReadAt::new(Arc::clone(&self.file))?, self.data_end)?);
+        Ok(self)
     }
 
     /// Whether the file still holds what was published, as far as its checksums tell. Reads all of it.

@@ -1,4 +1,5 @@
-//! Columns of other programs that are continued as they are: their types stay, what does not fit is rejected.
+//! Columns of other programs that are continued as they are: their types stay, and a number that does not fit
+//! goes into a column of its own.
 
 use crate::foreign::one;
 use crate::{PATH, open, put};
@@ -6,33 +7,41 @@ use parquet::basic::Type as Physical;
 use parquet::data_type::{ByteArray, ByteArrayType, FloatType, Int32Type, Int64Type};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::statistics::Statistics;
-use qstore_buffer::Sink;
-use qstore_parquet::{MetricsFile, MetricsLog, Values, WriterSettings};
+use qstore_parquet::{Appended, MetricsFile, MetricsLog, Values, WriterSettings};
 use qstore_schema::{Row, Value};
 use qstore_storage::{MemoryFs, read_all};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The file with these values of its column `c` added, and the reason why the last that was rejected was.
-fn continued(bytes: &[u8], values: &[Value]) -> (Vec<u8>, Option<Arc<str>>) {
+/// The file with these values of its column `c` added. Nothing is lost.
+fn continued(bytes: &[u8], values: &[Value]) -> Vec<u8> {
     let memory = MemoryFs::new();
     put(&memory, bytes);
     let mut log = open(&memory, WriterSettings::default());
     for value in values {
-        log.append(&Row::from([("c", value.clone())]), Instant::now());
+        let appended = log.append(&Row::from([("c", value.clone())]), Instant::now());
+        assert_eq!(appended, Appended::Whole);
     }
     log.close().unwrap();
-    let rejection = Sink::<Row>::stats(&log).last_rejection;
-    (read_all(&memory, Path::new(PATH)).unwrap(), rejection)
+    read_all(&memory, Path::new(PATH)).unwrap()
 }
 
 fn column(bytes: &[u8]) -> Values {
+    column_of("c", bytes)
+}
+
+/// The values that did not fit.
+fn beyond(bytes: &[u8]) -> Values {
+    column_of("c__number", bytes)
+}
+
+fn column_of(name: &str, bytes: &[u8]) -> Values {
     let memory = MemoryFs::new();
     put(&memory, bytes);
     let file = MetricsFile::open_in(Arc::new(memory), PATH).unwrap();
     assert!(file.validate().unwrap().is_whole(), "{:?}", file.validate());
-    file.read(&["c"], 0..u64::MAX).unwrap().columns.remove(0).values
+    file.read(&[name], 0..u64::MAX).unwrap().columns.remove(0).values
 }
 
 /// The type of the column as the format has it.
@@ -46,7 +55,7 @@ fn stored(bytes: &[u8]) -> String {
 
 #[test]
 fn integers_fit_a_column_by_the_bits_that_were_declared_for_it() {
-    for (column_type, fit, beyond) in [
+    for (column_type, fit, too_large) in [
         ("int32 c", [i32::MIN.into(), i32::MAX.into()], [i64::from(i32::MIN) - 1, 1 << 31]),
         ("int32 c (INTEGER(8, true))", [-128, 127], [-129, 128]),
         ("int32 c (INT_16)", [-32_768, 32_767], [-32_769, 32_768]),
@@ -56,15 +65,13 @@ fn integers_fit_a_column_by_the_bits_that_were_declared_for_it() {
         ("int32 c (TIME(MILLIS, false))", [0, 86_399_999], [i64::MIN, i64::MAX]),
     ] {
         let before = one::<Int32Type>(&format!("optional {column_type};"), &[]);
-        let (bytes, rejection) = continued(&before, &fit.map(Value::Int));
-        assert_eq!(rejection, None, "{column_type}");
+        let bytes = continued(&before, &fit.map(Value::Int));
         assert_eq!(stored(&bytes), stored(&before), "{column_type}");
         assert_eq!(column(&bytes), Values::Int(fit.map(Some).into()), "{column_type}");
-        for value in beyond {
-            let (bytes, rejection) = continued(&before, &[Value::Int(fit[0]), Value::Int(value)]);
-            let reason = rejection.expect("it is rejected");
-            assert!(reason.contains(&format!("smaller numbers than {value}")), "{reason}");
-            assert_eq!(column(&bytes), Values::Int(vec![Some(fit[0])]), "{column_type}");
+        for value in too_large {
+            let bytes = continued(&before, &[Value::Int(fit[0]), Value::Int(value)]);
+            assert_eq!(column(&bytes), Values::Int(vec![Some(fit[0]), None]), "{column_type}");
+            assert_eq!(beyond(&bytes), Values::Int(vec![None, Some(value)]), "{column_type}");
         }
     }
 }
@@ -80,15 +87,15 @@ fn large_integers_and_texts_keep_what_was_declared() {
         "int64 c (TIME(NANOS, true))",
     ] {
         let before = one::<Int64Type>(&format!("required {column_type};"), &[5]);
-        let (bytes, rejection) = continued(&before, &[Value::Int(i64::MAX)]);
-        assert_eq!((rejection, stored(&bytes)), (None, stored(&before)), "{column_type}");
+        let bytes = continued(&before, &[Value::Int(i64::MAX)]);
+        assert_eq!(stored(&bytes), stored(&before), "{column_type}");
         assert_eq!(column(&bytes), Values::Int(vec![Some(5), Some(i64::MAX)]));
     }
     for column_type in ["binary c (ENUM)", "binary c (JSON)", "binary c (UTF8)"] {
         let text = [ByteArray::from("{}")];
         let before = one::<ByteArrayType>(&format!("required {column_type};"), &text);
-        let (bytes, rejection) = continued(&before, &[Value::from("[]")]);
-        assert_eq!((rejection, stored(&bytes)), (None, stored(&before)), "{column_type}");
+        let bytes = continued(&before, &[Value::from("[]")]);
+        assert_eq!(stored(&bytes), stored(&before), "{column_type}");
         assert_eq!(column(&bytes), Values::Text(vec![Some("{}".into()), Some("[]".into())]));
     }
 }
@@ -97,30 +104,32 @@ fn large_integers_and_texts_keep_what_was_declared() {
 fn floats_are_rounded_to_the_bits_of_their_column_and_never_to_an_infinity() {
     let before = one::<FloatType>("required float c;", &[0.5]);
     let values = [0.1, f64::INFINITY, -0.0, 1e-50].map(Value::Float);
-    let (bytes, rejection) = continued(&before, &values);
-    assert_eq!((rejection, stored(&bytes)), (None, stored(&before)));
+    let bytes = continued(&before, &values);
+    assert_eq!(stored(&bytes), stored(&before));
     let expected = [0.5, f64::from(0.1_f32), f64::INFINITY, -0.0, 0.0];
     assert_eq!(column(&bytes), Values::Float(expected.map(Some).into()));
     for value in [Value::Float(1e39), Value::Int((1 << 24) + 1)] {
-        let (bytes, rejection) = continued(&before, std::slice::from_ref(&value));
-        assert!(rejection.is_some(), "{value:?}");
-        assert_eq!(column(&bytes), Values::Float(vec![Some(0.5)]));
+        let bytes = continued(&before, std::slice::from_ref(&value));
+        assert_eq!(column(&bytes), Values::Float(vec![Some(0.5), None]));
+        match value {
+            Value::Int(value) => assert_eq!(beyond(&bytes), Values::Int(vec![None, Some(value)])),
+            _ => assert_eq!(beyond(&bytes), Values::Float(vec![None, Some(1e39)])),
+        }
     }
 }
 
 #[test]
 fn small_integers_may_become_floats_and_times_may_not() {
     let before = one::<Int32Type>("required int32 c;", &[7, -3]);
-    let (bytes, rejection) = continued(&before, &[Value::Float(0.25), Value::Int(1 << 40)]);
-    assert_eq!(rejection, None);
+    let bytes = continued(&before, &[Value::Float(0.25), Value::Int(1 << 40)]);
     assert!(stored(&bytes).starts_with("DOUBLE"), "{}", stored(&bytes));
     let expected = [7.0, -3.0, 0.25, (1_i64 << 40) as f64];
     assert_eq!(column(&bytes), Values::Float(expected.map(Some).into()));
     let before = one::<Int64Type>("required int64 c (TIMESTAMP(MICROS, true));", &[7]);
-    let (bytes, rejection) = continued(&before, &[Value::Float(0.25), Value::Int(8)]);
-    assert!(rejection.is_some());
-    assert_eq!(stored(&bytes), stored(&before));
-    assert_eq!(column(&bytes), Values::Int(vec![Some(7), Some(8)]));
+    let bytes = continued(&before, &[Value::Float(0.25), Value::Int(8)]);
+    assert!(stored(&bytes).starts_with("INT64 Some(Timestamp"), "{}", stored(&bytes));
+    assert_eq!(column(&bytes), Values::Int(vec![Some(7), None, Some(8)]));
+    assert_eq!(beyond(&bytes), Values::Float(vec![None, Some(0.25), None]));
 }
 
 /// Through small groups, merges, full groups and their statistics, a late column and several sessions.
@@ -150,7 +159,7 @@ fn thousands_of_rows_stay_in_columns_of_32_bits() {
                 }
             }
             log.close().unwrap();
-            assert_eq!(Sink::<Row>::stats(&log).rejected_rows, 0);
+            assert_eq!(qstore_buffer::Sink::<Row>::stats(&log).rejected_rows, 0);
         }
         let bytes = read_all(&memory, Path::new(PATH)).unwrap();
         let Values::Float(floats) = column(&bytes) else { panic!("they are floats") };
