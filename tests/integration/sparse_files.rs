@@ -7,6 +7,7 @@ use qstore::{
     CheckpointManager, CheckpointSettings, Checkpoints, Layout, Snapshot, StateDict, Tensor,
 };
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -129,7 +130,6 @@ fn a_sparse_metrics_file_is_an_error() {
     stretch(&path);
     assert!(MetricsFile::open(&path).is_err());
     // A footer that claims as much as its length field can say.
-    use std::os::unix::fs::FileExt;
     let file = File::options().write(true).open(&path).unwrap();
     file.write_all_at(b"\xff\xff\xff\xffPAR1", LEN - 8).unwrap();
     assert!(MetricsFile::open(&path).is_err());

@@ -243,9 +243,9 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
     }
 
     fn report(&self) {
-        let stats = self.sink.stats();
+        let counters = self.sink.stats();
         let mut state = self.control.lock();
-        state.stats = stats;
+        state.stats = counters;
         if state.lost != self.lost {
             state.lost.clone_from(&self.lost);
         }

@@ -35,10 +35,12 @@ impl Directory {
     }
 
     /// The path of a name in the open directory.
+    #[expect(clippy::unused_self, reason = "it leads somewhere in this directory only")]
     pub(super) fn path_of(&self, name: &str) -> PathBuf {
         PathBuf::from(name)
     }
 
+    #[expect(clippy::unused_self, reason = "it leads somewhere in this directory only")]
     pub(super) fn staging(&self) -> PathBuf {
         PathBuf::from(STAGING)
     }

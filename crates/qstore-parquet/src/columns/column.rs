@@ -129,10 +129,10 @@ impl Column {
     /// The number as a column of another program stores it; `None` if it is too large for that.
     fn fitted<'v>(&self, value: ValueRef<'v>) -> Option<ValueRef<'v>> {
         // A column that became one of floats is stored as ours.
-        let fit = match (&self.values, self.fit) {
-            (HeldValues::Int(_), fit @ Fit::Integers { .. })
-            | (HeldValues::Float(_), fit @ Fit::Float32) => fit,
-            _ => return Some(value),
+        let fit = match self.values {
+            HeldValues::Int(_) if self.fit != Fit::Float32 => self.fit,
+            HeldValues::Float(_) if self.fit == Fit::Float32 => self.fit,
+            _ => Fit::Any,
         };
         match value {
             // mutant: narrow_column_takes_any_integer

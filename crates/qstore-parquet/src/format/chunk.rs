@@ -44,6 +44,7 @@ impl Published {
         let reading = reading.clone().map_err(ReadFailure::Unsupported)?;
         let (rows, nullable) = (self.groups[group].rows(), field.nullable);
         if reading == Reading::Nulls {
+            // bounded: a row group has at most `GROUP_ROWS_MAX` rows
             return Ok(Values::Int(vec![None; rows]));
         }
         let bytes = self.chunk_bytes(group, column, bytes_max)?;
@@ -122,7 +123,7 @@ impl Published {
         }
         let (mut bytes, len) = (Vec::new(), len as usize);
         room(&mut bytes, len)?;
-        bytes.resize(len, 0);
+        bytes.resize(len, 0); // bounded: it was reserved
         self.file.read_at(range.start, &mut bytes)?;
         let checksum = stored.checksums().nth(column).flatten();
         // mutant: chunk_checksum_not_compared

@@ -106,7 +106,7 @@ fn in_one_step<E: std::fmt::Display>(
 ) -> Result<(), ReadFailure> {
     let start = out.len();
     room(out, full_len)?;
-    out.resize(start + full_len, 0);
+    out.resize(start + full_len, 0); // bounded: it was reserved
     let len = decompress(&mut out[start..]).map_err(|error| malformed(&error))?;
     out.truncate(start + len);
     Ok(())
@@ -114,6 +114,7 @@ fn in_one_step<E: std::fmt::Display>(
 
 /// Decompresses piece by piece; a byte too many shows that the length is another.
 fn in_pieces(decoder: impl Read, full_len: usize, out: &mut Vec<u8>) -> Result<(), ReadFailure> {
+    // bounded: it grows by what was really decompressed, up to the limit of the chunk
     let read = decoder.take(full_len as u64 + 1).read_to_end(out);
     read.map(drop).map_err(|error| match error.kind() {
         std::io::ErrorKind::OutOfMemory => no_memory(full_len),
@@ -145,7 +146,7 @@ fn lz4_of_unknown_form(
     }
     possible(packed, full_len, LZ4_RATIO_MAX)?;
     room(out, full_len)?;
-    out.resize(start + full_len, 0);
+    out.resize(start + full_len, 0); // bounded: it was reserved
     if hadoop_blocks(packed, &mut out[start..]).is_some() {
         return Ok(());
     }

@@ -52,8 +52,9 @@ pub(crate) struct Claims {
 /// be true, or what is not supported.
 pub(crate) fn check(chunk: &[u8], head: usize, claims: Claims) -> Result<Vec<u8>, ReadFailure> {
     let mut pages = Pages { left: Left::new(claims), claims, bytes: Vec::new() };
+    // bounded: as long as the chunk, which is in memory
     pages.bytes.reserve(head + chunk.len() + chunk.len() / 8);
-    pages.bytes.resize(head, 0);
+    pages.bytes.resize(head, 0); // bounded: it is a constant
     let mut rest = chunk;
     while !rest.is_empty() {
         let header = PageHeader::read(rest);

@@ -85,6 +85,7 @@ impl<R: Record + Send + 'static> RankLog<R> {
     ///
     /// # Errors
     /// As [`open`](Self::open).
+    #[expect(clippy::needless_pass_by_value, reason = "as every `open_in`")]
     pub fn open_in(
         storage: Arc<dyn FileSystem>,
         dir: impl AsRef<Path>,

@@ -451,7 +451,7 @@ impl Iterator for Batches<'_> {
 impl Batches<'_> {
     fn read(&self, group: usize, start: u64, wanted: &Range<u64>) -> Result<Table, ReadError> {
         let inside = (wanted.start - start) as usize..(wanted.end - start) as usize;
-        let mut columns = Vec::with_capacity(self.columns.len());
+        let mut columns = Vec::with_capacity(self.columns.len()); // bounded: they are in memory
         for &column in &self.columns {
             let bytes_max = self.file.chunk_bytes_max;
             let values = self.file.published.values(group, column, bytes_max);

@@ -78,6 +78,9 @@ const COMMENT_MAX: usize = 0xffff;
 const LOCAL_LEN: usize = 30;
 const CENTRAL_LEN: usize = 46;
 
+/// The longest directory that is read: that of more than a million entries.
+const DIRECTORY_MAX: u64 = 1 << 28;
+
 impl Repacked {
     /// Reads the archive's directory. `None` if it is not an archive with a manifest, or not a whole one.
     pub(super) fn open(file: SharedFile) -> Result<Option<Self>, CannotRead> {
@@ -90,7 +93,13 @@ impl Repacked {
             return Err(form("it is not a zip archive"));
         }
         let Some(directory) = find_directory(&file)? else { return Ok(None) };
-        let mut bytes = vec![0; directory.len as usize];
+        if directory.len > DIRECTORY_MAX {
+            let len = directory.len;
+            return Err(form(format!(
+                "its directory has {len} bytes, more than the limit of {DIRECTORY_MAX}"
+            )));
+        }
+        let mut bytes = vec![0; directory.len as usize]; // bounded: by `DIRECTORY_MAX`
         file.read_at(directory.offset, &mut bytes)?;
         let Some(mut entries) = parse(&bytes)? else { return Ok(None) };
         // A folder that was zipped as such is a part of every name.
@@ -121,7 +130,7 @@ fn form(reason: impl Into<String>) -> CannotRead {
 fn find_directory(file: &SharedFile) -> Result<Option<Directory>, CannotRead> {
     let len = file.len()?;
     let tail_len = len.min((ZIP64_LOCATOR_LEN + END_LEN + COMMENT_MAX) as u64) as usize;
-    let mut tail = vec![0; tail_len];
+    let mut tail = vec![0; tail_len]; // bounded: by the longest comment
     let tail_at = len - tail_len as u64;
     file.read_at(tail_at, &mut tail)?;
     let is_end = |at: &usize| {

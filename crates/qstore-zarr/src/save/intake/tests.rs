@@ -1,4 +1,4 @@
-//! What the sink reports through `tracing`, and what a forked child is told.
+//! What the sink reports through `tracing`, and what every call returns in a forked child.
 
 use super::*;
 use crate::catalog::Catalog;
