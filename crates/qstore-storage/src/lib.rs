@@ -27,7 +27,8 @@
 //!   public name still shows the old one.
 //!
 //! What this crate is **not**: it knows no file format, starts no thread and retries nothing. It is not a
-//! general virtual file system: it has no permissions, no timestamps, and follows no links.
+//! general virtual file system: it has no timestamps and follows no links, and permissions are only
+//! carried over from a file to the one that replaces it.
 //!
 //! ```
 //! use qstore_storage::{FileSystem, MemoryFs, StagedFile, read_all};
@@ -59,19 +60,25 @@
 //! # Platforms
 //! Unix. [`FileSystem::exchange`] needs Linux or macOS. Locks are `flock` locks: they hold between the
 //! processes of one machine, belong to the open file, and are therefore shared with a forked child
-//! until both processes have closed it.
+//! until both processes have closed it. Where a file system has no locks, writing is refused unless
+//! [`Locking::IfSupported`] is chosen. What else a system cannot do is done without: see
+//! [`Error::is_unsupported`].
 
 #![deny(unsafe_code)]
 
 #[cfg(not(unix))]
 compile_error!("qstore-storage needs positional writes and directory syncs as Unix has them");
 
+mod attributes;
+mod cannot;
 pub mod conformance;
 mod error;
 mod file_system;
 mod in_place;
+mod kind;
 mod lease;
 mod local;
+mod locking;
 mod memory;
 mod random;
 mod staged_dir;
@@ -86,6 +93,7 @@ pub use error::{Error, Operation, Result};
 pub use file_system::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 pub use in_place::{Claim, Exclusive, Stamp};
 pub use local::LocalFs;
+pub use locking::Locking;
 pub use memory::{MemoryFs, PowerCut, UnsyncedBytes, UnsyncedNames};
 pub use staged_dir::{ReplacedDir, StagedDir};
 pub use staged_file::StagedFile;

@@ -1,5 +1,7 @@
 //! The machine's own file system.
 
+use crate::attributes;
+use crate::cannot::cannot;
 use crate::error::{Context, Error, Operation, Result};
 use crate::file_system::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 use crate::in_place::{Exclusive, Stamp};
@@ -8,7 +10,7 @@ use crate::tree::parent_of;
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
@@ -48,6 +50,8 @@ struct LocalFile {
     /// Shared with claims on it.
     file: Arc<File>,
     path: PathBuf,
+    /// Whether its leases reveal every reader.
+    proof: lease::Proof,
 }
 
 #[derive(Debug)]
@@ -76,13 +80,12 @@ impl Drop for LocalLock {
 
 impl FileSystem for LocalFs {
     fn create_new(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(path)
-            .context(Operation::Create, path)?;
-        Ok(LocalFile::boxed(file, path))
+        create(path, OpenOptions::new().read(true).write(true).create_new(true))
+    }
+
+    fn create_private(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
+        // mutant: private_file_open_at_first
+        create(path, OpenOptions::new().read(true).write(true).create_new(true).mode(0o600))
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
@@ -146,6 +149,10 @@ impl FileSystem for LocalFs {
         fs::create_dir(dir).context(Operation::CreateDir, dir)
     }
 
+    fn create_private_dir(&self, dir: &Path) -> Result<()> {
+        fs::DirBuilder::new().mode(0o700).create(dir).context(Operation::CreateDir, dir)
+    }
+
     fn link(&self, from: &Path, to: &Path) -> Result<()> {
         fs::hard_link(from, to).context(Operation::Link, to)
     }
@@ -167,8 +174,7 @@ impl FileSystem for LocalFs {
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
-        // mutant: local_directory_sync_does_nothing
-        File::open(dir).and_then(|dir| dir.sync_all()).context(Operation::SyncDir, dir)
+        sync_dir(dir)
     }
 
     fn sync_tree(&self, dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
@@ -176,18 +182,15 @@ impl FileSystem for LocalFs {
     }
 
     fn available(&self, dir: &Path) -> Result<Option<u64>> {
-        let found = rustix::fs::statvfs(dir).map_err(io::Error::from);
-        let found = found.context(Operation::Inspect, dir)?;
-        Ok(Some(found.f_bavail.saturating_mul(found.f_frsize)))
+        match rustix::fs::statvfs(dir).map_err(io::Error::from) {
+            Ok(found) => Ok(Some(found.f_bavail.saturating_mul(found.f_frsize))),
+            Err(error) if cannot(Operation::Inspect, &error) => Ok(None),
+            Err(error) => Err(Error::new(Operation::Inspect, dir, error)),
+        }
     }
 
     fn copy_mode(&self, from: &Path, to: &Path) -> Result<()> {
-        let wanted = fs::metadata(from).context(Operation::Inspect, from)?.permissions();
-        let found = fs::metadata(to).context(Operation::Inspect, to)?.permissions();
-        if found == wanted {
-            return Ok(()); // setting it would write the inode all the same
-        }
-        fs::set_permissions(to, wanted).context(Operation::SetMode, to)
+        attributes::carry(from, to).context(Operation::SetMode, to)
     }
 
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
@@ -196,12 +199,10 @@ impl FileSystem for LocalFs {
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(error)) => Err(error),
         })
-        .context(Operation::Lock, path)
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
-        let held =
-            acquire(path, |file| file.lock().map(|()| true)).context(Operation::Lock, path)?;
+        let held = acquire(path, |file| file.lock().map(|()| true))?;
         Ok(held.expect("waiting for a lock ends with holding it"))
     }
 }
@@ -238,14 +239,41 @@ impl FileHandle for LocalFile {
     }
 
     fn claim(&self) -> Result<Exclusive> {
-        lease::claim(&self.file).context(Operation::Lock, &self.path)
+        lease::claim(&self.file, &self.proof).context(Operation::Claim, &self.path)
     }
 }
 
 impl LocalFile {
     fn boxed(file: File, path: &Path) -> Box<dyn FileHandle> {
-        Box::new(Self { file: Arc::new(file), path: path.to_path_buf() })
+        let (file, path) = (Arc::new(file), path.to_path_buf());
+        Box::new(Self { file, path, proof: lease::Proof::default() })
     }
+}
+
+/// Where the file system has no sync for a directory, all of it is synced instead; where it has none at all,
+/// it decides by itself how durable a name is, and there is nothing to report.
+pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
+    let opened = File::open(dir).context(Operation::SyncDir, dir)?;
+    // mutant: local_directory_sync_does_nothing
+    match opened.sync_all().or_else(|error| sync_all_instead(&opened, error)) {
+        Err(error) if cannot(Operation::SyncDir, &error) => Ok(()),
+        synced => synced.context(Operation::SyncDir, dir),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn sync_all_instead(dir: &File, error: io::Error) -> io::Result<()> {
+    if cannot(Operation::SyncDir, &error) { Ok(rustix::fs::syncfs(dir)?) } else { Err(error) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_all_instead(_: &File, error: io::Error) -> io::Result<()> {
+    Err(error)
+}
+
+fn create(path: &Path, options: &OpenOptions) -> Result<Box<dyn FileHandle>> {
+    let file = options.open(path).context(Operation::Create, path)?;
+    Ok(LocalFile::boxed(file, path))
 }
 
 fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn FileHandle>> {
@@ -283,26 +311,42 @@ fn kind_of(file_type: fs::FileType) -> EntryKind {
 
 /// Opens and locks the file of that name, again and again until the name leads to the file that was locked:
 /// the previous holder removes the file when it releases the lock.
-fn acquire(
-    path: &Path,
-    lock: impl Fn(&File) -> io::Result<bool>,
-) -> io::Result<Option<Box<dyn Lock>>> {
+fn acquire(path: &Path, lock: impl Fn(&File) -> io::Result<bool>) -> Result<Option<Box<dyn Lock>>> {
     loop {
-        // A link under that name would lead elsewhere, so it is refused.
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(path)?;
-        if !lock(&file)? {
-            return Ok(None);
+        let (file, is_new) = open_lock_file(path).context(Operation::Create, path)?;
+        match lock(&file) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) => {
+                // Where there are no locks, nobody else can hold this file, which only we have made.
+                // mutant: lock_file_left_where_there_are_no_locks
+                if is_new && cannot(Operation::Lock, &error) {
+                    let _ = fs::remove_file(path);
+                }
+                return Err(Error::new(Operation::Lock, path, error));
+            }
         }
         // mutant: lock_of_a_name_that_is_gone
-        if is_named(path, &file)? {
+        if is_named(path, &file).context(Operation::Lock, path)? {
             let (path, process) = (path.to_path_buf(), process::id());
             return Ok(Some(Box::new(LocalLock { path, file, process })));
+        }
+    }
+}
+
+/// Opens the file of that name, and tells whether it is new. A link would lead elsewhere, so it is refused.
+fn open_lock_file(path: &Path) -> io::Result<(File, bool)> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(OFlags::NOFOLLOW.bits() as i32);
+    loop {
+        match options.clone().create_new(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            opened => return Ok((opened?, true)),
+        }
+        match options.open(path) {
+            // Its holder has released the lock in the meantime.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return Ok((opened?, false)),
         }
     }
 }
@@ -372,18 +416,6 @@ mod tests {
             LocalFs.try_lock(&path).unwrap().is_none(),
             "the second lock was removed with the first"
         );
-    }
-
-    #[test]
-    fn copy_mode_copies_the_permissions() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
-        fs::write(&from, "").unwrap();
-        fs::write(&to, "").unwrap();
-        fs::set_permissions(&from, fs::Permissions::from_mode(0o600)).unwrap();
-        LocalFs.copy_mode(&from, &to).unwrap();
-        assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     // Two threads that open the lock file between the holder's unlink and close must not both acquire it:

@@ -1,7 +1,7 @@
 //! The directory itself: its paths, its lock, its listing.
 
 use crate::repository::{Kind, Listed, Result};
-use qstore_storage::{EntryKind, FileSystem, Lock};
+use qstore_storage::{EntryKind, FileSystem, Lock, Locking};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ const TOMBSTONE_PREFIX: &str = "tombstone-";
 pub(super) struct Directory {
     pub(super) fs: Arc<dyn FileSystem>,
     pub(super) root: PathBuf,
+    pub(super) locking: Locking,
 }
 
 impl Directory {
@@ -31,9 +32,14 @@ impl Directory {
         self.staging().join(format!("{TOMBSTONE_PREFIX}{}", name.replace('/', "~")))
     }
 
+    /// A lock of that name, unless it is held elsewhere.
+    pub(super) fn try_lock(&self, path: &Path) -> qstore_storage::Result<Option<Box<dyn Lock>>> {
+        self.locking.try_lock(&*self.fs, path)
+    }
+
     /// Excludes all other writers until it is dropped.
     pub(super) fn lock(&self) -> Result<Box<dyn Lock>> {
-        Ok(self.fs.lock(&self.path_of(LOCK))?)
+        Ok(self.locking.lock(&*self.fs, &self.path_of(LOCK))?)
     }
 
     /// Makes the names in the directory survive a power cut.

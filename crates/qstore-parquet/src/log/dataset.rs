@@ -99,7 +99,7 @@ impl<R: Record + Send + 'static> RankLog<R> {
         )?;
         let dir = dir.as_ref().join(format!("rank={rank}"));
         create_dir_all(&*storage, &dir)?;
-        let Some(lock) = storage.try_lock(&dir.join(".rank.lock"))? else {
+        let Some(lock) = settings.locking.try_lock(&*storage, &dir.join(".rank.lock"))? else {
             return Err(OpenError::AlreadyOpen { path: dir });
         };
         let part = last_part(&*storage, &dir)?;

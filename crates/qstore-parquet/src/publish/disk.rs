@@ -25,7 +25,6 @@ use crate::publish::names::Names;
 use crate::publish::space::Space;
 use qstore_storage::{Claim, Exclusive, FileHandle, FileSystem, Lock, Stamp, parent_of};
 use std::collections::HashSet;
-use std::io::ErrorKind;
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
@@ -219,7 +218,11 @@ impl Disk {
         let end = footer::encode(&layout.groups, &version.fields, &version.keys);
         let len = layout.data_end + end.len() as u64;
         let wants_twin = !layout.is_packed && self.wants_twin(len);
-        let target = self.target(old, wants_twin || layout.is_packed)?;
+        // Even an empty file that is not continued.
+        let replaces = self.storage.metadata(&self.names.public)?.is_some();
+        let target = self.target(old, wants_twin || layout.is_packed, replaces)?;
+        // Before the first byte: whoever may not read the public file may not read the next one.
+        self.take_over_permissions(replaces)?;
         let (file, claim) = match target {
             Target::Twin(mut twin, claim) => {
                 let moves = layout.moves_into_twin(&twin.missing);
@@ -243,10 +246,7 @@ impl Disk {
                 (file, None)
             }
         };
-        // A private file stays private. Best effort, since not every file system has modes.
-        if old.is_some() {
-            let _ = self.storage.copy_mode(&self.names.public, &self.names.hidden);
-        }
+        self.take_over_permissions(replaces)?;
         // mutant: version_not_synced, version_shown_before_its_sync, failed_sync_forgotten
         if let Err(error) = file.sync().and_then(|()| self.show(wants_twin)) {
             // After a failed sync the bytes cannot be trusted.
@@ -266,6 +266,21 @@ impl Disk {
         })
     }
 
+    /// Gives the next version the permissions of the public file; a new file is private until then.
+    fn take_over_permissions(&self, replaces: bool) -> qstore_storage::Result<()> {
+        if !replaces {
+            return Ok(());
+        }
+        match self.storage.copy_mode(&self.names.public, &self.names.hidden) {
+            // Not every file system has modes, and another program may have removed the file.
+            Err(error) if !error.is_unsupported() && !error.is_not_found() => {
+                let _ = self.storage.remove_file(&self.names.hidden);
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn wants_twin(&mut self, len: u64) -> bool {
         let is_large = len >= self.twin_bytes_min;
         match self.publishing {
@@ -278,7 +293,12 @@ impl Disk {
     }
 
     /// The retired inode if it may be written, otherwise a new file; either has the hidden name.
-    fn target(&mut self, old: Option<&Published>, uses_twin: bool) -> Result<Target, WriteError> {
+    fn target(
+        &mut self,
+        old: Option<&Published>,
+        uses_twin: bool,
+        replaces: bool,
+    ) -> Result<Target, WriteError> {
         if let Some(twin) = self.twin.take().filter(|_| uses_twin) {
             let bytes = old.map_or(0, |old| old.data_end);
             let patience = Duration::from_secs_f64(bytes as f64 / COPY_BYTES_PER_S);
@@ -291,7 +311,10 @@ impl Disk {
             Err(error) if error.is_not_found() => {}
             removed => removed?,
         }
-        let file: Arc<dyn FileHandle> = self.storage.create_new(&self.names.hidden)?.into();
+        let file: Arc<dyn FileHandle> = match replaces {
+            true => self.storage.create_private(&self.names.hidden)?.into(),
+            false => self.storage.create_new(&self.names.hidden)?.into(),
+        };
         if self.publishing == Publishing::Twin
             && (matches!(file.claim(), Ok(Exclusive::Unknown)) || file.stamp().is_err())
         {
@@ -364,15 +387,12 @@ impl Disk {
         if wants_twin && self.publishing == Publishing::Twin && self.published.is_some() {
             // mutant: version_deletes_then_renames
             match self.storage.exchange(hidden, public) {
-                Err(error) => match error.source.kind() {
-                    // Another program has removed the file; renaming restores it.
-                    ErrorKind::NotFound => {}
-                    ErrorKind::Unsupported | ErrorKind::InvalidInput => {
-                        let reason = "the file system cannot exchange names";
-                        self.publishing = Publishing::Copies { reason };
-                    }
-                    _ => return Err(error),
-                },
+                // Another program has removed the file; renaming restores it.
+                Err(error) if error.is_not_found() => {}
+                Err(error) if error.is_unsupported() => {
+                    let reason = "the file system cannot exchange names";
+                    self.publishing = Publishing::Copies { reason };
+                }
                 exchanged => return exchanged,
             }
         }

@@ -12,7 +12,7 @@ use crate::publish::names::Names;
 use crate::publish::recovery;
 use crate::publish::recovery::Recovery;
 use qstore_schema::{Field, Schema};
-use qstore_storage::{FileHandle, FileSystem, Lock, Stamp};
+use qstore_storage::{FileHandle, FileSystem, Lock, Locking, Stamp};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,10 +32,11 @@ pub(crate) fn open(
     storage: &Arc<dyn FileSystem>,
     path: &Path,
     declared: &[Field],
+    locking: Locking,
 ) -> Result<Opened, OpenError> {
     let names = Names::of(&**storage, path)?;
     // mutant: second_writer_let_in
-    let Some(lock) = storage.try_lock(&names.lock)? else {
+    let Some(lock) = locking.try_lock(&**storage, &names.lock)? else {
         return Err(OpenError::AlreadyOpen { path: names.public });
     };
     // A killed writer left it. The public name has led to a whole file all the time, so this is never

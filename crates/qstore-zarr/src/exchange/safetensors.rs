@@ -94,9 +94,11 @@ pub fn export_safetensors_in(
         return Err(SaveError::TooLarge { what: "the header".into(), len, limit: HEADER_MAX });
     }
 
+    // A link is followed, as by a metrics file: publishing renames, which would replace it.
+    let path = &*storage.resolve(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = parent_of(path).join(format!(".{name}.{}.tmp", std::process::id()));
-    let mut staged = StagedFile::create(storage, &temporary)?;
+    let mut staged = StagedFile::replacing(storage, &temporary, path)?;
     staged.append(&(header.len() as u64).to_le_bytes())?;
     staged.append(&header)?;
     for (_, tensor) in &nodes.arrays {
