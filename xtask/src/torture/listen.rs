@@ -82,6 +82,8 @@ pub(super) struct Runner {
     /// The line after `panicked at`.
     message: Option<String>,
     panics_next: bool,
+    /// What tests say they did not try, each with the reason.
+    skipped: Vec<String>,
 }
 
 impl Runner {
@@ -94,6 +96,9 @@ impl Runner {
         if let Some((_, case)) = line.split_once("QSTORE_CASE=") {
             let case: String = case.chars().take_while(|c| !c.is_whitespace()).collect();
             self.case.get_or_insert(case);
+        }
+        if let Some(at) = line.find("not tested") {
+            self.skipped.push(line[at..].to_owned());
         }
         let words: Vec<&str> = line.split_whitespace().collect();
         for pair in words.windows(2) {
@@ -116,7 +121,7 @@ impl Runner {
 
     /// What came of it; `success` is what the runner itself said by its exit code.
     pub(super) fn outcome(self, success: bool) -> Outcome {
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome { skipped: self.skipped, ..Outcome::default() };
         let ran = self.passed + self.failed.len() as u64;
         outcome.cases = if self.counted > 0 { self.counted } else { ran };
         let said = self.message.map(|message| format!(": {message}")).unwrap_or_default();
@@ -162,6 +167,12 @@ mod tests {
         let [failure] = outcome.failures.as_slice() else { panic!("{outcome:?}") };
         assert_eq!(failure.case.as_deref(), Some("12"));
         assert_eq!(failure.message, "a: lost with QSTORE_CASE=12");
+    }
+
+    #[test]
+    fn what_a_test_does_not_try_is_listed() {
+        let lines = ["test a ... not tested on xfs: no root", "ok", "test result: ok. 1 passed; 0"];
+        assert_eq!(heard(&lines, true).skipped, ["not tested on xfs: no root"]);
     }
 
     #[test]
