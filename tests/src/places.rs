@@ -44,9 +44,12 @@ pub fn on_each(test: &str, body: impl Fn(&Place)) {
 pub fn on(names: &[&str], lower: Option<&dyn Fn(&Path)>, test: &str, body: impl Fn(&Place)) {
     let scratch = tempfile::tempdir().expect("a temporary directory can be created");
     if let Some(mut place) = this_place(scratch.path()) {
-        if lower.is_some() {
-            // The lower layer is at the root of the file system.
-            place.dir = env::temp_dir();
+        match lower {
+            // It is at the root of the file system.
+            Some(_) if env::var_os(LOWER).is_some() => place.dir = env::temp_dir(),
+            // All tests are run on this file system, and no layer was prepared for this one.
+            Some(lower) => lower(&place.dir),
+            None => {}
         }
         return body(&place);
     }

@@ -76,8 +76,8 @@ mod linux {
         error.kind() == io::ErrorKind::PermissionDenied
     }
 
-    /// Syncs every file and directory of the tree. What a file's earlier write ran into is reported to
-    /// whoever opens it next, if nobody has been told.
+    /// Syncs every file and directory of the tree. What an earlier write to a file ran into is
+    /// reported to the next handle of it, if it was reported to none before.
     fn one_by_one(dir: &Path) -> Result<()> {
         for entry in fs::read_dir(dir).context(Operation::List, dir)? {
             let entry = entry.context(Operation::List, dir)?;

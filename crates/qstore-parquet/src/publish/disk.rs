@@ -221,7 +221,7 @@ impl Disk {
         // Even an empty file that is not continued.
         let replaces = self.storage.metadata(&self.names.public)?.is_some();
         let target = self.target(old, wants_twin || layout.is_packed, replaces)?;
-        // Before the first byte: whoever may not read the public file may not read the next one.
+        // Before the first byte: anyone who may not read the public file may not read the next one.
         self.take_over_permissions(replaces)?;
         let (file, claim) = match target {
             Target::Twin(mut twin, claim) => {

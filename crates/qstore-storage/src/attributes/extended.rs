@@ -44,7 +44,7 @@ mod linux {
     }
 
     /// What describes the file to people and to access control. Not what describes its bytes (signatures),
-    /// gives rights to whoever runs it (capabilities), or belongs to a layer (overlayfs).
+    /// gives rights to a program that is run (capabilities), or belongs to a layer (overlayfs).
     pub(in super::super) fn is_carried(name: &[u8]) -> bool {
         const KINDS: [&[u8]; 7] = [
             b"user.",

@@ -1,4 +1,4 @@
-//! Tests: nobody gains a right, whatever the file was and whoever replaces it.
+//! Tests: nobody gains a right, whatever the file was and under any user that replaces it.
 
 use super::rights::{Named, Rights};
 use super::*;
