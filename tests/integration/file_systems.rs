@@ -66,8 +66,12 @@ fn what_a_reader_has_mapped_never_changes_on_any_file_system() {
                 let below = place.below.as_ref().map(|dir| dir.join("metrics.parquet"));
                 let mut mapped: Vec<_> = below.iter().map(|path| map(path)).collect();
                 mapped.push(map(&path));
-                (0..4).for_each(|_| flush(&mut log, 100));
-                mapped.into_iter().for_each(|reader| drop(readers::finish("map.py", reader)));
+                for _ in 0..4 {
+                    flush(&mut log, 100);
+                }
+                for reader in mapped {
+                    readers::finish("map.py", reader);
+                }
             }
             println!("{}: {:?}", place.name, Sink::stats(&log).publishing);
             log.close().unwrap();
@@ -129,7 +133,9 @@ fn whatever_says_that_names_cannot_be_exchanged_is_understood_by_everything() {
         });
         let mut log =
             MetricsLog::<Row>::open_in(watched.shared(), "/metrics.parquet", settings()).unwrap();
-        (0..4).for_each(|_| flush(&mut log, 100));
+        for _ in 0..4 {
+            flush(&mut log, 100);
+        }
         let publishing = Sink::stats(&log).publishing;
         assert!(matches!(publishing, Publishing::Copies { .. }), "{errno}: {publishing:?}");
         assert_eq!(Sink::stats(&log).file_rows, 400, "{errno}");
@@ -285,7 +291,9 @@ fn a_metrics_file_of_a_lower_layer_is_continued_while_it_is_mapped() {
             let path = place.dir.join("metrics.parquet");
             let mapped = map(&path);
             let mut log = open(&path);
-            (0..4).for_each(|_| flush(&mut log, 100));
+            for _ in 0..4 {
+                flush(&mut log, 100);
+            }
             assert_eq!(Sink::stats(&log).file_rows, 900, "{}", place.name);
             drop(readers::finish("map.py", mapped));
             log.close().unwrap();

@@ -99,10 +99,8 @@ fn this_place(scratch: &Path) -> Option<Place> {
     let base = env::var_os(BASE).map(PathBuf::from);
     // What is below a directory of the mounted file system has the same name there.
     let inside = scratch.strip_prefix(env::temp_dir()).ok()?;
-    let below = base.map(|base| match name.starts_with("overlay") {
-        true => base.join("upper").join(inside),
-        false => base.join(inside),
-    });
+    let top = if name.starts_with("overlay") { "upper" } else { "" };
+    let below = base.map(|base| base.join(top).join(inside));
     let below = below.filter(|_| name == "fuse" || name.starts_with("overlay"));
     Some(Place { name, dir: scratch.to_path_buf(), below })
 }

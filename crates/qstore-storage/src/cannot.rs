@@ -5,7 +5,7 @@
 //! for an operation only if its caller has another way to go. Where the refusal was meant after all, as
 //! `EPERM` may be, the other way meets it again and reports it.
 
-use crate::error::Operation;
+use crate::operation::Operation;
 use rustix::io::Errno;
 use std::io;
 

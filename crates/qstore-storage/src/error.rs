@@ -1,60 +1,13 @@
 //! A failed file system operation: what was tried, on which path, why it failed, and what to do.
 
 use crate::cannot::cannot;
+pub use crate::operation::Operation;
 use rustix::io::Errno;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fmt, io};
 
 /// The result of a file system operation.
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// A method of [`FileSystem`](crate::FileSystem) or [`FileHandle`](crate::FileHandle).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[allow(missing_docs)] // each is named after its method
-pub enum Operation {
-    Create,
-    Open,
-    Write,
-    Read,
-    Resize,
-    Sync,
-    SyncDir,
-    CreateDir,
-    List,
-    Inspect,
-    Link,
-    Rename,
-    Exchange,
-    Remove,
-    SetMode,
-    Lock,
-    Claim,
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Create => "create",
-            Self::Open => "open",
-            Self::Write => "write to",
-            Self::Read => "read from",
-            Self::Resize => "resize",
-            Self::Sync => "sync",
-            Self::SyncDir => "sync directory",
-            Self::CreateDir => "create directory",
-            Self::List => "list directory",
-            Self::Inspect => "inspect",
-            Self::Link => "link to",
-            Self::Rename => "rename to",
-            Self::Exchange => "exchange",
-            Self::Remove => "remove",
-            Self::SetMode => "set the mode of",
-            Self::Lock => "lock",
-            Self::Claim => "claim",
-        })
-    }
-}
 
 /// A failed operation: which one, on which path, and the system's reason.
 ///

@@ -80,9 +80,11 @@ mod lease;
 mod local;
 mod locking;
 mod memory;
+mod operation;
 mod random;
 mod staged_dir;
 mod staged_file;
+mod sync_dir;
 mod sync_tree;
 #[cfg(feature = "testing")]
 pub mod testing;

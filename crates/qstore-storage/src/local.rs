@@ -174,7 +174,7 @@ impl FileSystem for LocalFs {
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
-        sync_dir(dir)
+        crate::sync_dir::sync_dir(dir)
     }
 
     fn sync_tree(&self, dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
@@ -248,27 +248,6 @@ impl LocalFile {
         let (file, path) = (Arc::new(file), path.to_path_buf());
         Box::new(Self { file, path, proof: lease::Proof::default() })
     }
-}
-
-/// Where the file system has no sync for a directory, all of it is synced instead; where it has none at all,
-/// it decides by itself how durable a name is, and there is nothing to report.
-pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
-    let opened = File::open(dir).context(Operation::SyncDir, dir)?;
-    // mutant: local_directory_sync_does_nothing
-    match opened.sync_all().or_else(|error| sync_all_instead(&opened, error)) {
-        Err(error) if cannot(Operation::SyncDir, &error) => Ok(()),
-        synced => synced.context(Operation::SyncDir, dir),
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn sync_all_instead(dir: &File, error: io::Error) -> io::Result<()> {
-    if cannot(Operation::SyncDir, &error) { Ok(rustix::fs::syncfs(dir)?) } else { Err(error) }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn sync_all_instead(_: &File, error: io::Error) -> io::Result<()> {
-    Err(error)
 }
 
 fn create(path: &Path, options: &OpenOptions) -> Result<Box<dyn FileHandle>> {

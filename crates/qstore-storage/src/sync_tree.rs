@@ -90,6 +90,6 @@ mod linux {
                 synced.context(Operation::Sync, &path)?;
             }
         }
-        crate::local::sync_dir(dir)
+        crate::sync_dir::sync_dir(dir)
     }
 }

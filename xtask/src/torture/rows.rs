@@ -232,7 +232,7 @@ pub(super) static SUITES: Row = Row {
     ],
 };
 
-/// What is run on each other file system: the suites, and the rows that touch files and are no part of them.
+/// What is run on each other file system: the suites, and the rows that touch files beyond them.
 pub(super) fn elsewhere() -> impl Iterator<Item = &'static Row> {
     const ELSEWHERE: &[&str] = &["T1", "T3", "T4", "T5", "T6", "T8", "T12", "T13", "own"];
     let rows = ROWS.iter().filter(|row| ELSEWHERE.contains(&row.id));

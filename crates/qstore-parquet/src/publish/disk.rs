@@ -311,9 +311,10 @@ impl Disk {
             Err(error) if error.is_not_found() => {}
             removed => removed?,
         }
-        let file: Arc<dyn FileHandle> = match replaces {
-            true => self.storage.create_private(&self.names.hidden)?.into(),
-            false => self.storage.create_new(&self.names.hidden)?.into(),
+        let file: Arc<dyn FileHandle> = if replaces {
+            self.storage.create_private(&self.names.hidden)?.into()
+        } else {
+            self.storage.create_new(&self.names.hidden)?.into()
         };
         if self.publishing == Publishing::Twin
             && (matches!(file.claim(), Ok(Exclusive::Unknown)) || file.stamp().is_err())
