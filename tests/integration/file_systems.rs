@@ -3,7 +3,7 @@
 use qstore::buffer::Sink;
 use qstore::parquet::{Compression, MetricsLog, Publishing, WriterSettings};
 use qstore::schema::{Row, StateDict, Tensor};
-use qstore::storage::{FileSystem, LocalFs, MemoryFs, Operation, conformance};
+use qstore::storage::{Exclusive, FileSystem, LocalFs, MemoryFs, Operation, conformance};
 use qstore::zarr::export_safetensors;
 use qstore::{CheckpointManager, CheckpointSettings, Layout, Locking, Snapshot};
 use qstore_storage::testing::Watched;
@@ -87,6 +87,10 @@ fn local_files_conform_on_every_file_system() {
         let is_plain = place.below.is_none();
         let tree = LocalFs::new().sync_tree(&place.dir).unwrap();
         assert!(is_plain || tree.is_none(), "{}", place.name);
+        // Nor does a lease there know of readers below.
+        let file = LocalFs::new().create_new(&place.dir.join("file")).unwrap();
+        let claim = file.claim().unwrap();
+        assert!(is_plain || matches!(claim, Exclusive::Unknown), "{}: {claim:?}", place.name);
     });
 }
 
