@@ -36,9 +36,9 @@ fn row(step: i64) -> MetricsRow {
     let metrics = TrainingMetrics {
         epoch: 1,
         step,
-        train_loss: 0.5,
+        train_loss: Some(0.5),
         val_loss: Some(0.25),
-        backend: "a name of 20 letters".into(),
+        backend: Some("a name of 20 letters".into()),
         cost_usd: Some(0.125),
         ..TrainingMetrics::default()
     };

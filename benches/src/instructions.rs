@@ -194,7 +194,7 @@ fn csv_write(dir: &Path, count: usize) -> Result {
     let mut csv = Csv::create(&dir.join("counted.csv"))?;
     callgrind_counts_here(count, |number| {
         let known = &steps[number % steps.len()];
-        csv.log(known, number as i64, &[known.train_loss, known.grad_norm])
+        csv.log(known, number as i64, &logger::extras(known))
     })
 }
 

@@ -169,7 +169,7 @@ fn rival<'a>(
     Contender::several(measures, move || {
         turn(|step| {
             let known = &steps[step % KNOWN_STEPS];
-            rival.log(known, step as i64, &[known.train_loss, known.grad_norm])
+            rival.log(known, step as i64, &extras(known))
         })
     })
 }
@@ -202,8 +202,13 @@ fn turn(mut log: impl FnMut(usize) -> Result) -> Result<[f64; 2]> {
 pub(crate) fn row(known: &TrainingMetrics, number: usize) -> MetricsRow {
     let metrics = TrainingMetrics { step: number as i64, ..known.clone() };
     MetricsRow::from(metrics)
-        .with("accuracy", known.train_loss)
-        .with("learning_rate", known.grad_norm)
+        .with("accuracy", extras(known)[0])
+        .with("learning_rate", extras(known)[1])
+}
+
+/// Values for two metrics that are not fixed columns.
+pub(crate) fn extras(known: &TrainingMetrics) -> [f64; 2] {
+    [known.train_loss, known.grad_norm].map(Option::unwrap_or_default)
 }
 
 fn nanoseconds(took: Duration) -> f64 {

@@ -94,21 +94,21 @@ impl Recorder {
             epoch: i64::try_from(epoch)?,
             step: i64::try_from(step)?,
             timestamp: 0.0, // stamped by the logger
-            train_loss: m.train_loss,
+            train_loss: Some(m.train_loss),
             val_loss: None,
-            grad_norm: m.gradient_norm,
-            grad_max: m.gradient_max_abs,
-            grad_min: m.gradient_min_abs,
-            circuit_execution_time_ms: m.circuit_execution_time_ms,
-            circuits_executed: m.circuits_executed,
-            qubits_used: m.qubits_used,
-            shots_per_circuit: m.shots_per_circuit,
-            backend: BACKEND.into(),
+            grad_norm: Some(m.gradient_norm),
+            grad_max: Some(m.gradient_max_abs),
+            grad_min: Some(m.gradient_min_abs),
+            circuit_execution_time_ms: Some(m.circuit_execution_time_ms),
+            circuits_executed: Some(m.circuits_executed),
+            qubits_used: Some(m.qubits_used),
+            shots_per_circuit: Some(m.shots_per_circuit),
+            backend: Some(BACKEND.into()),
             queue_time_ms: Some(0.0), // a local simulator has no queue
             cost_usd: Some(cost_usd),
             credits_used: Some(0.0), // and asks for no credits
-            batch_time_ms: m.batch_time_ms,
-            throughput_samples_per_sec: m.throughput_samples_per_sec,
+            batch_time_ms: Some(m.batch_time_ms),
+            throughput_samples_per_sec: Some(m.throughput_samples_per_sec),
         }))
     }
 

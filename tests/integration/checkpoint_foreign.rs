@@ -1,7 +1,7 @@
 //! Checkpoints of other programs: plain Zarr groups written by zarr-python are loaded when they are requested by
 //! name, and only then.
 
-use qstore::zarr::{MissingChunks, load_zarr_group};
+use qstore::zarr::{LoadError, MissingChunks, load_zarr_group};
 use qstore::{CheckpointManager, CheckpointSettings, Snapshot, StateDict, Tensor};
 use qstore_tests::readers;
 use std::fs;
@@ -68,12 +68,15 @@ fn damage(path: &Path) {
     let array = path.join("model/layer.0");
     let metadata = fs::read(array.join("zarr.json")).unwrap();
     let text = String::from_utf8(metadata.clone()).unwrap();
-    for (from, to) in
-        [("float32", "string"), ("\"node_type\": \"array\"", "]"), ("7", "7000000000")]
-    {
+    for (from, to) in [("\"node_type\": \"array\"", "]"), ("7", "7000000000")] {
         fs::write(array.join("zarr.json"), text.replacen(from, to, 1)).unwrap();
         refuse(from);
     }
+    // An element type that this version does not know is not damage.
+    fs::write(array.join("zarr.json"), text.replacen("float32", "string", 1)).unwrap();
+    let error = load_zarr_group(path, MissingChunks::Refuse).unwrap_err();
+    assert!(matches!(error, LoadError::Unsupported { .. }), "{error}");
+    assert!(error.to_string().contains("elements of type `string`"), "{error}");
     fs::write(array.join("zarr.json"), metadata).unwrap();
     let chunk = array.join("c/1/0");
     let bytes = fs::read(&chunk).unwrap();

@@ -284,14 +284,18 @@ fn a_disk_that_is_full_for_a_while_loses_no_row() {
         for n in 0..100_i64 {
             buffer.push(Row::from([("n", n)])).unwrap();
             if n % 10 == 9 && writer.flush(PATIENCE).is_err() {
-                let error = writer.health().unwrap_err().to_string();
+                let error = writer.health().check().unwrap_err().to_string();
                 assert!(error.contains("free some space"), "{error}");
             }
         }
         let summary = writer.stop(PATIENCE).unwrap();
         assert_eq!(summary.rows_written, 100);
         failed += summary.errors;
-        assert_eq!(writer.health().is_err(), summary.errors > 0, "the error stays visible");
+        assert_eq!(
+            writer.health().first_error.is_some(),
+            summary.errors > 0,
+            "the error stays visible"
+        );
         let bytes = read_all(&memory, Path::new(&path)).unwrap();
         assert_eq!(qstore_tests::parquet::integers(&bytes, "n"), (0..100).collect::<Vec<_>>());
     }

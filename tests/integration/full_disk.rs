@@ -68,7 +68,14 @@ fn a_full_disk_loses_no_row_and_writing_resumes_by_itself() {
                 Ok(()) => flushed = n,
                 Err(error) => {
                     assert!(is_full, "{error}");
-                    assert!(writer.health().unwrap_err().to_string().contains("free some space"));
+                    assert!(
+                        writer
+                            .health()
+                            .check()
+                            .unwrap_err()
+                            .to_string()
+                            .contains("free some space")
+                    );
                     failures += 1;
                 }
             }

@@ -6,14 +6,22 @@
 mod arrow2;
 /// Bad input gets a clear error, and nothing stored is touched.
 mod bad_input;
+/// Checkpoints that were zipped by other programs.
+mod checkpoint_by_path;
 /// Every element type, read by zarr-python and TensorStore.
 mod checkpoint_dtypes;
 /// Checkpoints written by other programs.
 mod checkpoint_foreign;
+/// Zarr groups in every form: read exactly, or refused as unknown.
+mod checkpoint_forms;
 /// `kill -9` while checkpoints are saved, overwritten and removed.
 mod checkpoint_kill;
+/// Checkpoints in a lower layer of overlayfs.
+mod checkpoint_overlay;
 /// A scheduler, a random number generator and other parts of a checkpoint.
 mod checkpoint_parts;
+/// States of every shape, read by zarr-python, TensorStore and zarrs.
+mod checkpoint_trees;
 /// The demo as a user runs it: it learns, records and resumes.
 mod demo_run;
 /// The ways a process can end, and what each one loses.
@@ -24,6 +32,10 @@ mod faults;
 mod file_systems;
 /// A second process follows a file while it is written.
 mod follow;
+/// Files of other programs, with every option that they have.
+mod foreign_files;
+/// A forked child leaves its parent's run alone, says so, and works with what it opens itself.
+mod forks;
 /// A small file system that runs full.
 mod full_disk;
 /// Files of every version of the format, valid and damaged.
@@ -44,6 +56,8 @@ mod readers;
 mod recorded;
 /// A second process works on the checkpoints of a live writer.
 mod second_process;
+/// Files of holes, which claim more than any machine has memory for.
+mod sparse_files;
 /// Stopping loses no accepted row.
 mod stop;
 /// Logging faster than the writer writes, with `?`.

@@ -71,5 +71,6 @@ macro_rules! tests {
 }
 
 tests! {
-    metrics metrics_sealed checkpoint_zip checkpoint_parts manifest zarr_json zarr_group safetensors names
+    metrics metrics_sealed metrics_foreign checkpoint_zip checkpoint_by_path checkpoint_parts manifest
+    zarr_json zarr_group safetensors names
 }

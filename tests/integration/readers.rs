@@ -55,13 +55,13 @@ fn training_rows(count: i64) -> Vec<MetricsRow> {
             epoch: step / 100,
             step,
             timestamp: 1.7e9 + step as f64,
-            train_loss: float(&mut random),
+            train_loss: Some(float(&mut random)),
             val_loss: random.bool().then(|| float(&mut random)),
-            grad_norm: random.f64(),
-            circuits_executed: random.i64(..),
+            grad_norm: random.bool().then(|| random.f64()),
+            circuits_executed: Some(random.i64(..)),
             backend: ["simulator", "ion_trap", "", "a backend with a long Ünicode näme"]
-                [random.usize(..4)]
-            .into(),
+                .get(random.usize(..5))
+                .map(|name| (*name).into()),
             cost_usd: random.bool().then(|| random.f64()),
             ..TrainingMetrics::default()
         };
@@ -118,9 +118,9 @@ fn all_readers_agree_on_quantum_metrics_and_dynamic_rows() {
     let rows: Vec<_> = (0..300)
         .map(|step| QuantumMetrics {
             step,
-            gradient_snr: float(&mut random),
+            gradient_snr: Some(float(&mut random)),
             expressibility_score: random.bool().then(|| float(&mut random)),
-            circuit_depth: random.i64(..),
+            circuit_depth: Some(random.i64(..)),
             ..QuantumMetrics::default()
         })
         .collect();

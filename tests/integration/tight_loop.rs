@@ -6,7 +6,8 @@
 use qstore::logger::{Logged, LoggerStats};
 use qstore::parquet::{MetricsFile, WriterStats};
 use qstore::{
-    AsyncBuffer, AsyncMetricsLogger, AsyncMetricsWriter, LoggerSettings, Row, WriterSettings,
+    AsyncBuffer, AsyncMetricsLogger, AsyncMetricsWriter, BufferSettings, Health, Hooks,
+    LoggerSettings, Loss, Record, Row, WriterSettings,
 };
 use std::error::Error;
 use std::path::Path;
@@ -23,6 +24,7 @@ const ROWS_MAX: u64 = 20_000_000;
 struct Counted {
     accepted: u64,
     dropped: u64,
+    first_dropped: Option<i64>,
 }
 
 impl Counted {
@@ -31,13 +33,13 @@ impl Counted {
         let mut counted = Self::default();
         while counted.dropped < 1_000 && counted.logged() < ROWS_MAX {
             for _ in 0..10_000 {
-                let outcome = log(counted.logged() as i64)?;
-                let tally = if outcome.is_accepted() {
-                    &mut counted.accepted
+                let step = counted.logged() as i64;
+                if log(step)?.is_accepted() {
+                    counted.accepted += 1;
                 } else {
-                    &mut counted.dropped
-                };
-                *tally += 1;
+                    counted.dropped += 1;
+                    counted.first_dropped.get_or_insert(step);
+                }
             }
         }
         Ok(counted)
@@ -46,6 +48,14 @@ impl Counted {
     fn logged(&self) -> u64 {
         self.accepted + self.dropped
     }
+}
+
+/// Health reports the drops with the first of them, and no error.
+fn check_health<E: Error + 'static>(health: Health<E>, counted: &Counted) -> Result<(), E> {
+    let dropped = health.losses.get(Loss::Dropped).expect("rows were dropped");
+    assert_eq!((dropped.count, dropped.first), (counted.dropped, counted.first_dropped));
+    assert_eq!(health.losses.iter().count(), 1, "{health:?}");
+    health.check()
 }
 
 /// The audit in the file says the same, and the file holds what was accepted.
@@ -68,7 +78,7 @@ fn a_logger() -> Result<(), Box<dyn Error>> {
     let settings = LoggerSettings::default().buffer_size(RING);
     let mut logger = AsyncMetricsLogger::open_with(&path, settings, WriterSettings::default())?;
     let counted = Counted::log(|step| logger.log_step((0, step, 0.5)))?;
-    logger.health()?;
+    check_health(logger.health(), &counted)?;
     let LoggerStats { buffer, writer, errors, .. } = logger.stop(LONG)?;
     assert_eq!((buffer.pushed, buffer.dropped), (counted.accepted, counted.dropped));
     assert_eq!((writer.rows_written, errors), (counted.accepted, 0));
@@ -79,10 +89,11 @@ fn a_logger() -> Result<(), Box<dyn Error>> {
 fn a_writer() -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("metrics.parquet");
-    let buffer = AsyncBuffer::new(RING)?;
+    let settings = BufferSettings::default().maxsize(RING);
+    let buffer = AsyncBuffer::with_hooks(settings, Hooks::default().label(Row::label))?;
     let mut writer = AsyncMetricsWriter::start(buffer, &path, WriterSettings::default())?;
     let counted = Counted::log(|step| writer.log(Row::from([("step", step)])))?;
-    writer.health()?;
+    check_health(writer.health(), &counted)?;
     let WriterStats { rows_written, .. } = writer.stop(LONG)?;
     assert_eq!(rows_written, counted.accepted);
     assert_eq!(writer.buffer().stats().dropped, counted.dropped);

@@ -4,7 +4,8 @@ checkpoint.py EXPECTED
 
 EXPECTED is JSON: a list of {"path": FILE OR DIRECTORY, "attributes": {name: value}, "arrays": {path:
 array}}; an array is {"dtype": numpy name, "shape": [...], "hex": its bytes in C order}, and, where it
-has them, {"attributes": {name: value}}. An entry {"path": DIRECTORY, "members": [name, ...]} says
+has them, {"attributes": {name: value}}. With "groups": [path, ...], each of these groups and each array is
+also opened by its path, with and without the consolidated metadata. An entry {"path": DIRECTORY, "members": [name, ...]} says
 which groups lie in a directory of checkpoints.
 """
 
@@ -37,6 +38,24 @@ def by_tensorstore(path, name):
     return tensorstore.open({"driver": "zarr3", "kvstore": store}).result().read().result()
 
 
+def by_path(store, checkpoint):
+    """What a node has below it, and its values, must not depend on where it was opened."""
+    path, arrays = checkpoint["path"], checkpoint["arrays"]
+    nodes = set(checkpoint["groups"]) | set(arrays)
+    for how in ({}, {"use_consolidated": False}):
+        root = zarr.open_group(store, mode="r", **how)
+        for group in checkpoint["groups"]:
+            below = {name[len(group) + 1 :] for name in nodes if name.startswith(group + "/")}
+            for opened in (root[group], zarr.open_group(store, path=group, mode="r")):
+                assert isinstance(opened, zarr.Group), f"{path}: {group} is {opened}"
+                found = {name for name, _ in opened.members(max_depth=None)}
+                assert below <= found, f"{path}: {group} lacks {sorted(below - found)}"
+        for name, should in arrays.items():
+            for opened in (root[name], zarr.open_array(store, path=name, mode="r")):
+                values = numpy.asarray(opened[...])
+                assert values.tobytes().hex() == should["hex"], f"{path}: {name}, by its path"
+
+
 def check(checkpoint):
     path = checkpoint["path"]
     if "members" in checkpoint:
@@ -55,6 +74,8 @@ def check(checkpoint):
             name: node for name, node in root.members(max_depth=None) if isinstance(node, zarr.Array)
         }
         wanted = checkpoint["arrays"]
+        if "groups" in checkpoint:
+            by_path(store, checkpoint)
         assert sorted(found) == sorted(wanted), f"{path}: arrays {sorted(found)} instead of {sorted(wanted)}"
         for name, array in found.items():
             should = wanted[name]

@@ -30,7 +30,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     Target {
         name: "metrics",
         about: "a metrics file as it is: opened, validated, read, continued",
@@ -44,10 +44,22 @@ pub const TARGETS: [Target; 9] = [
         seeds: metrics::seeds,
     },
     Target {
+        name: "metrics_foreign",
+        about: "a metrics file of another program: encodings and codecs that are only read",
+        read: metrics::read_as_is,
+        seeds: metrics::foreign_seeds,
+    },
+    Target {
         name: "checkpoint_zip",
         about: "a single-file checkpoint as it is: listed, opened, loaded, verified",
         read: checkpoint::read_zip,
         seeds: checkpoint::zip_seeds,
+    },
+    Target {
+        name: "checkpoint_by_path",
+        about: "a checkpoint opened by its path, as it is or packed by another program",
+        read: checkpoint::read_by_path,
+        seeds: checkpoint::by_path_seeds,
     },
     Target {
         name: "checkpoint_parts",

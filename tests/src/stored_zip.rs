@@ -82,3 +82,42 @@ pub fn zip(parts: &Parts, manifest: &[u8]) -> Vec<u8> {
     file.extend_from_slice(&[0; 2]);
     file
 }
+
+/// A zip of these entries as another program might make it: a folder around them, nothing aligned, and,
+/// if asked for, in the form of deflate (one block that is not compressed).
+pub fn repacked(parts: &Parts, is_deflated: bool) -> Vec<u8> {
+    let (mut file, mut directory) = (Vec::new(), Vec::new());
+    for (name, bytes) in parts {
+        let name = format!("best/{name}");
+        let mut packed = bytes.clone();
+        if is_deflated {
+            let len = u16::try_from(bytes.len()).expect("seeds are small");
+            packed = [&[1][..], &len.to_le_bytes(), &(!len).to_le_bytes(), bytes].concat();
+        }
+        let offset = file.len() as u32;
+        let mut facts = vec![20, 0, 0, 0, if is_deflated { 8 } else { 0 }, 0, 1, 2, 3, 4];
+        facts.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
+        facts.extend_from_slice(&(packed.len() as u32).to_le_bytes());
+        facts.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        facts.extend_from_slice(&(name.len() as u16).to_le_bytes());
+        facts.extend_from_slice(&[0, 0]);
+        file.extend_from_slice(b"PK\x03\x04");
+        file.extend_from_slice(&facts);
+        file.extend_from_slice(name.as_bytes());
+        file.extend_from_slice(&packed);
+        directory.extend_from_slice(b"PK\x01\x02\x14\x00");
+        directory.extend_from_slice(&facts);
+        directory.extend_from_slice(&[0; 10]);
+        directory.extend_from_slice(&offset.to_le_bytes());
+        directory.extend_from_slice(name.as_bytes());
+    }
+    let (offset, count) = (file.len() as u32, (parts.len() as u16).to_le_bytes());
+    let len = directory.len() as u32;
+    file.extend_from_slice(&directory);
+    file.extend_from_slice(b"PK\x05\x06\0\0\0\0");
+    file.extend_from_slice(&[count, count].concat());
+    file.extend_from_slice(&len.to_le_bytes());
+    file.extend_from_slice(&offset.to_le_bytes());
+    file.extend_from_slice(&[0, 0]);
+    file
+}

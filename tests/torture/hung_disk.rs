@@ -85,7 +85,7 @@ fn metrics_hang(at: usize) {
         if buffer.push(row(n)).is_ok() {
             accepted.push(n);
         }
-        writer.health().expect("a disk that hangs has not failed yet");
+        writer.health().check().expect("a disk that hangs has not failed yet");
     }
     assert!(accepted.len() >= RING, "only {} rows were taken", accepted.len());
     gate.open();

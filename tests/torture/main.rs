@@ -22,6 +22,8 @@ mod limits;
 mod power_cuts;
 /// T13: a long run.
 mod soak;
+/// T14: the names of a writer are taken away at every operation.
+mod taken_names;
 /// T6: hostile names and directories.
 mod trees;
 /// Runs cases and reports them.
@@ -43,6 +45,7 @@ const ROWS: &[(&str, Run)] = &[
     ("hung_disk", hung_disk::run),
     ("soak", soak::run),
     ("limits", limits::run),
+    ("taken_names", taken_names::run),
 ];
 
 fn main() -> ExitCode {

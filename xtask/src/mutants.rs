@@ -8,6 +8,7 @@
 mod buffer;
 mod copy;
 mod edit;
+mod forks;
 mod mutant;
 mod parquet;
 mod sources;
@@ -29,7 +30,7 @@ pub(crate) const ABOUT: &str = "take away a sync, an order, a comparison: does a
 
 /// All of them, crate by crate from the bottom up.
 fn all() -> Vec<&'static Mutant> {
-    [buffer::MUTANTS, storage::MUTANTS, parquet::MUTANTS, zarr::MUTANTS]
+    [buffer::MUTANTS, storage::MUTANTS, parquet::MUTANTS, zarr::MUTANTS, forks::MUTANTS]
         .into_iter()
         .flatten()
         .collect()

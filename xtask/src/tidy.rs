@@ -4,6 +4,7 @@
 //! metadata` says — to findings, and its file says why the rule exists. The rules read text and
 //! compile nothing, so they take a second; what needs types is left to clippy.
 
+mod allocations;
 mod crate_page;
 mod durability;
 mod finding;
@@ -16,6 +17,7 @@ mod manifest_rules;
 mod metadata;
 mod msrv;
 mod names;
+mod process_names;
 mod rooms;
 mod sleep;
 mod source;
@@ -47,6 +49,8 @@ const SOURCE_RULES: &[fn(&Source) -> Vec<Finding>] = &[
     unsafe_code::says_why_it_is_sound,
     unwrap::never_in_a_library,
     sleep::explained_in_tests,
+    process_names::are_not_process_numbers,
+    allocations::can_be_refused,
 ];
 
 /// What each manifest of a member must keep.

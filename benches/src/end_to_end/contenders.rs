@@ -215,7 +215,7 @@ impl Storage for Ours {
 
     fn finish(mut self: Box<Self>) -> Result {
         self.logger.stop(Duration::from_mins(1))?;
-        self.checkpoints.health()?;
+        self.checkpoints.health().check()?;
         Ok(self.checkpoints.close(Duration::from_mins(1))?)
     }
 }

@@ -117,7 +117,9 @@ fn amplification(scratch: &Path, steps: &[TrainingMetrics], flush: usize) -> Res
     let mut peak = 0;
     while next.peek().is_some() {
         let now = Instant::now();
-        next.by_ref().take(flush).for_each(|step| log.append(step, now));
+        for step in next.by_ref().take(flush) {
+            log.append(step, now);
+        }
         log.flush()?;
         peak = peak.max(occupied(dir.path())?);
     }

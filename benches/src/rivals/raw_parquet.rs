@@ -22,29 +22,30 @@ const GROUP_ROWS: usize = 65_536;
 enum Column {
     Int(fn(&Step) -> i64),
     Float(fn(&Step) -> f64),
+    OptionalInt(fn(&Step) -> Option<i64>),
     OptionalFloat(fn(&Step) -> Option<f64>),
-    Text(fn(&Step) -> &str),
+    OptionalText(fn(&Step) -> Option<&str>),
 }
 
 const COLUMNS: [(&str, Column); 18] = [
     ("epoch", Column::Int(|step| step.epoch)),
     ("step", Column::Int(|step| step.step)),
     ("timestamp", Column::Float(|step| step.timestamp)),
-    ("train_loss", Column::Float(|step| step.train_loss)),
+    ("train_loss", Column::OptionalFloat(|step| step.train_loss)),
     ("val_loss", Column::OptionalFloat(|step| step.val_loss)),
-    ("grad_norm", Column::Float(|step| step.grad_norm)),
-    ("grad_max", Column::Float(|step| step.grad_max)),
-    ("grad_min", Column::Float(|step| step.grad_min)),
-    ("circuit_execution_time_ms", Column::Float(|step| step.circuit_execution_time_ms)),
-    ("circuits_executed", Column::Int(|step| step.circuits_executed)),
-    ("qubits_used", Column::Int(|step| step.qubits_used)),
-    ("shots_per_circuit", Column::Int(|step| step.shots_per_circuit)),
-    ("backend", Column::Text(|step| &step.backend)),
+    ("grad_norm", Column::OptionalFloat(|step| step.grad_norm)),
+    ("grad_max", Column::OptionalFloat(|step| step.grad_max)),
+    ("grad_min", Column::OptionalFloat(|step| step.grad_min)),
+    ("circuit_execution_time_ms", Column::OptionalFloat(|step| step.circuit_execution_time_ms)),
+    ("circuits_executed", Column::OptionalInt(|step| step.circuits_executed)),
+    ("qubits_used", Column::OptionalInt(|step| step.qubits_used)),
+    ("shots_per_circuit", Column::OptionalInt(|step| step.shots_per_circuit)),
+    ("backend", Column::OptionalText(|step| step.backend.as_deref())),
     ("queue_time_ms", Column::OptionalFloat(|step| step.queue_time_ms)),
     ("cost_usd", Column::OptionalFloat(|step| step.cost_usd)),
     ("credits_used", Column::OptionalFloat(|step| step.credits_used)),
-    ("batch_time_ms", Column::Float(|step| step.batch_time_ms)),
-    ("throughput_samples_per_sec", Column::Float(|step| step.throughput_samples_per_sec)),
+    ("batch_time_ms", Column::OptionalFloat(|step| step.batch_time_ms)),
+    ("throughput_samples_per_sec", Column::OptionalFloat(|step| step.throughput_samples_per_sec)),
 ];
 
 /// Writes all rows into a new file, which is not synced.
@@ -67,9 +68,10 @@ fn schema() -> Result<Arc<Type>> {
         let (physical, logical, repetition) = match column {
             Column::Int(_) => (Physical::INT64, None, Repetition::REQUIRED),
             Column::Float(_) => (Physical::DOUBLE, None, Repetition::REQUIRED),
+            Column::OptionalInt(_) => (Physical::INT64, None, Repetition::OPTIONAL),
             Column::OptionalFloat(_) => (Physical::DOUBLE, None, Repetition::OPTIONAL),
-            Column::Text(_) => {
-                (Physical::BYTE_ARRAY, Some(LogicalType::String), Repetition::REQUIRED)
+            Column::OptionalText(_) => {
+                (Physical::BYTE_ARRAY, Some(LogicalType::String), Repetition::OPTIONAL)
             }
         };
         let leaf = Type::primitive_type_builder(name, physical)
@@ -90,11 +92,13 @@ fn properties(codec: Compression) -> Arc<WriterProperties> {
     for (name, column) in &COLUMNS {
         let path = ColumnPath::from(*name);
         builder = match column {
-            Column::Int(_) => builder.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+            Column::Int(_) | Column::OptionalInt(_) => {
+                builder.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
+            }
             Column::Float(_) | Column::OptionalFloat(_) => {
                 builder.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT)
             }
-            Column::Text(_) => builder.set_column_dictionary_enabled(path, true),
+            Column::OptionalText(_) => builder.set_column_dictionary_enabled(path, true),
         };
     }
     Arc::new(builder.build())
@@ -114,24 +118,31 @@ fn write_column(
             let values: Vec<_> = rows.iter().map(of).collect();
             write_values::<DoubleType>(group, &values, None)
         }
+        Column::OptionalInt(of) => {
+            let values: Vec<_> = rows.iter().filter_map(of).collect();
+            write_values::<Int64Type>(group, &values, Some(&levels(rows, of)))
+        }
         Column::OptionalFloat(of) => {
             let values: Vec<_> = rows.iter().filter_map(of).collect();
-            let levels: Vec<_> = rows.iter().map(|row| i16::from(of(row).is_some())).collect();
-            write_values::<DoubleType>(group, &values, Some(&levels))
+            write_values::<DoubleType>(group, &values, Some(&levels(rows, of)))
         }
-        Column::Text(of) => {
+        Column::OptionalText(of) => {
             let mut last = ByteArray::from("");
-            let share = |row| {
-                let text = of(row).as_bytes();
+            let share = |text: &str| {
+                let text = text.as_bytes();
                 if last.data() != text {
                     last = ByteArray::from(text.to_vec());
                 }
                 last.clone()
             };
-            let values: Vec<_> = rows.iter().map(share).collect();
-            write_values::<ByteArrayType>(group, &values, None)
+            let values: Vec<_> = rows.iter().filter_map(of).map(share).collect();
+            write_values::<ByteArrayType>(group, &values, Some(&levels(rows, of)))
         }
     }
+}
+
+fn levels<'a, T>(rows: &'a [Step], of: impl Fn(&'a Step) -> Option<T>) -> Vec<i16> {
+    rows.iter().map(|row| i16::from(of(row).is_some())).collect()
 }
 
 fn write_values<T: DataType>(

@@ -6,7 +6,7 @@
 
 use crate::Result;
 use qstore_schema::TrainingMetrics;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
@@ -133,7 +133,7 @@ impl Rival for Sqlite {
     fn log(&mut self, known: &TrainingMetrics, step: i64, extras: &[f64]) -> Result {
         let m = known;
         let now = now()?;
-        let backend = m.backend.as_str();
+        let backend = m.backend.as_deref();
         let fixed: [&dyn rusqlite::ToSql; 18] = [
             &m.epoch,
             &step,
@@ -172,15 +172,19 @@ fn line_of(
     extras: &[f64],
     line: &mut String,
 ) -> Result {
-    write!(line, "{},{step},{timestamp},{},", m.epoch, m.train_loss)?;
-    optional(line, m.val_loss)?;
-    write!(line, "{},{},{},", m.grad_norm, m.grad_max, m.grad_min)?;
-    write!(line, "{},{},", m.circuit_execution_time_ms, m.circuits_executed)?;
-    write!(line, "{},{},{},", m.qubits_used, m.shots_per_circuit, m.backend)?;
-    optional(line, m.queue_time_ms)?;
-    optional(line, m.cost_usd)?;
-    optional(line, m.credits_used)?;
-    write!(line, "{},{}", m.batch_time_ms, m.throughput_samples_per_sec)?;
+    write!(line, "{},{step},{timestamp},", m.epoch)?;
+    for value in [m.train_loss, m.val_loss, m.grad_norm, m.grad_max, m.grad_min] {
+        optional(line, value)?;
+    }
+    optional(line, m.circuit_execution_time_ms)?;
+    for value in [m.circuits_executed, m.qubits_used, m.shots_per_circuit] {
+        optional(line, value)?;
+    }
+    optional(line, m.backend.as_deref())?;
+    for value in [m.queue_time_ms, m.cost_usd, m.credits_used, m.batch_time_ms] {
+        optional(line, value)?;
+    }
+    write!(line, "{}", m.throughput_samples_per_sec.unwrap_or_default())?;
     for extra in extras {
         write!(line, ",{extra}")?;
     }
@@ -188,7 +192,7 @@ fn line_of(
     Ok(())
 }
 
-fn optional(line: &mut String, value: Option<f64>) -> Result {
+fn optional(line: &mut String, value: Option<impl Display>) -> Result {
     if let Some(value) = value {
         write!(line, "{value}")?;
     }

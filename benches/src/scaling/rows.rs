@@ -98,7 +98,9 @@ fn flushing<'a>(
         let mut took = Vec::with_capacity(TURN);
         for _ in 0..TURN {
             let started = Instant::now();
-            next.by_ref().take(FLUSH).for_each(|step| log.append(step, started));
+            for step in next.by_ref().take(FLUSH) {
+                log.append(step, started);
+            }
             log.flush()?;
             took.push(milliseconds(started));
         }

@@ -11,6 +11,7 @@ fn main() -> Result<(), SettingError> {
         match buffer.push(step) {
             Ok(()) => println!("step {step}: stored"),
             Err(PushError::Full(step)) => println!("step {step}: the ring is full, dropped"),
+            Err(PushError::Forked(step)) => println!("step {step}: the parent empties the ring"),
             Err(PushError::Closed(step)) => println!("step {step}: the ring is closed"),
         }
     }

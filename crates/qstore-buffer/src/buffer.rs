@@ -1,18 +1,21 @@
 //! The buffer as its users see it: a ring, a policy for when it is full, a way to wait, and counters.
 
 use crate::buffer::counters::Counters;
-use crate::buffer::hooks::{Hooks, Loss};
+use crate::buffer::hooks::Hooks;
 use crate::buffer::settings::{BufferSettings, Overflow};
 use crate::buffer::stats::BufferStats;
 use crate::error::PushError;
+use crate::health::Losses;
 use crate::ring::{Refused, Ring, Taken};
 use crate::sync::spin_loop;
 use crate::wait::room::Room;
 use crate::wait::wait_queue::Waiter;
 use crate::wait::wake::Wakeup;
+use qstore_os::ForkCheck;
 use qstore_settings::SettingError;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -37,6 +40,9 @@ pub(crate) mod tasks;
 ///   discards nothing.
 /// * Dropping the last handle drops the items that are left. Dropping a handle while others exist
 ///   does nothing, so a producer that ends does not close the buffer.
+/// * In a forked child, a buffer that a [`Drain`](crate::Drain) empties is closed and empty: the items are
+///   the parent's, and a push is handed back in [`PushError::Forked`]. A buffer without a drain is memory, and
+///   the child has a copy of it; use a new one if other threads of the parent may have been using it.
 ///
 /// Items of one producer come out in the order in which it pushed them. Between producers there is no
 /// order.
@@ -75,6 +81,9 @@ struct Shared<T> {
     settings: BufferSettings,
     hooks: Hooks<T>,
     started: Instant,
+    /// The process of the drain if there is one, of the buffer if not.
+    home: ForkCheck,
+    is_drained: AtomicBool,
 }
 
 impl<T> AsyncBuffer<T> {
@@ -120,6 +129,8 @@ impl<T> AsyncBuffer<T> {
             settings,
             hooks,
             started: Instant::now(),
+            home: ForkCheck::new(),
+            is_drained: AtomicBool::new(false),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -141,11 +152,15 @@ impl<T> AsyncBuffer<T> {
     ///
     /// # Errors
     /// [`PushError::Full`] when there is no room; the item is handed back and counts as dropped.
-    /// [`PushError::Closed`] after [`close`](Self::close); the item is handed back and counts as
-    /// refused.
+    /// [`PushError::Closed`] after [`close`](Self::close), and [`PushError::Forked`] in a child of the
+    /// process that drains the buffer; the item is handed back and counts as refused.
     #[inline]
     pub fn push(&self, item: T) -> Result<(), PushError<T>> {
         let shared = &*self.shared;
+        // mutant: push_in_a_forked_child
+        if shared.is_orphan() {
+            return shared.refuse_in_child(item);
+        }
         match shared.ring.push(item) {
             Ok(()) => {
                 shared.wake.pushed(|| shared.ring.len());
@@ -219,6 +234,9 @@ impl<T> AsyncBuffer<T> {
     /// # Ok::<(), qstore_buffer::SettingError>(())
     /// ```
     pub fn pop_into(&self, batch: &mut Vec<T>, max: usize) -> usize {
+        if self.shared.is_orphan() {
+            return 0;
+        }
         let count = self.shared.ring.pop_into(batch, max);
         self.shared.counters.popped.fetch_add(count as u64, Release);
         self.shared.made_room(count);
@@ -232,6 +250,9 @@ impl<T> AsyncBuffer<T> {
         let shared = &*self.shared;
         let mut discarded = Vec::new();
         let mut cleared = 0;
+        if shared.is_orphan() {
+            return 0;
+        }
         while cleared < self.maxsize() {
             // Dropped outside the ring, so that an item with a slow destructor delays nobody.
             let count = shared.ring.pop_into(&mut discarded, AT_ONCE.min(self.maxsize() - cleared));
@@ -250,14 +271,17 @@ impl<T> AsyncBuffer<T> {
     /// Consumers and producers that wait are woken. Closing again has no effect.
     pub fn close(&self) {
         self.shared.ring.close();
+        if self.shared.is_orphan() {
+            return; // who waits, waits in the parent
+        }
         self.shared.wake.wake();
         self.shared.room.made();
     }
 
-    /// Whether the buffer was closed.
+    /// Whether the buffer was closed, or is drained by the process that this one was forked from.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.shared.ring.is_closed()
+        self.shared.ring.is_closed() || self.shared.is_orphan()
     }
 
     /// Number of items in the buffer.
@@ -284,6 +308,12 @@ impl<T> AsyncBuffer<T> {
         self.shared.ring.capacity()
     }
 
+    /// What was lost because the buffer was full, by kind.
+    #[must_use]
+    pub fn losses(&self) -> Losses {
+        self.shared.counters.losses()
+    }
+
     /// The counters at this moment.
     ///
     /// ```
@@ -304,7 +334,7 @@ impl<T> AsyncBuffer<T> {
         let Shared { ring, counters, settings, started, .. } = &*self.shared;
         // What went out is read before what came in, so that it is never the larger of the two.
         let (popped, cleared) = (counters.popped.load(Acquire), counters.cleared.load(Acquire));
-        let (evicted, dropped) = (counters.evicted.load(Acquire), counters.dropped.load(Acquire));
+        let (evicted, dropped) = (counters.evicted(), counters.dropped());
         let (size, maxsize, pushed) = (ring.len(), ring.capacity(), ring.pushed());
         let (lost_first, lost_last) = counters.lost_labels();
         let (lost, attempts) = (dropped + evicted, pushed + dropped);
@@ -329,6 +359,21 @@ impl<T> AsyncBuffer<T> {
     /// The buffer's name.
     pub(crate) fn name(&self) -> &str {
         &self.shared.settings.name
+    }
+
+    /// A drain of this process empties the buffer from now on; `false` if one of the parent does.
+    pub(crate) fn adopt(&self) -> bool {
+        if self.shared.is_orphan() {
+            return false;
+        }
+        self.shared.home.reset();
+        self.shared.is_drained.store(true, Release);
+        true
+    }
+
+    /// No drain was started after all.
+    pub(crate) fn disown(&self) {
+        self.shared.is_drained.store(false, Release);
     }
 
     /// Number of items ever stored, including that of every push that has returned.
@@ -379,14 +424,36 @@ impl<T> AsyncBuffer<T> {
 
     /// The task no longer waits.
     pub(crate) fn stop_waiting(&self, waiter: &mut Option<Waiter>) {
-        if let Some(waiter) = waiter.take() {
+        if let Some(waiter) = waiter.take().filter(|_| !self.shared.is_orphan()) {
             self.shared.wake.leave(waiter);
         }
     }
 }
 
 impl<T> Shared<T> {
+    /// Whether the buffer is drained by a thread that only the parent of this process has. Then its locks may be
+    /// held, and its slots claimed, by other such threads: nothing here may wait for them.
+    #[inline]
+    fn is_orphan(&self) -> bool {
+        self.home.is_forked() && self.is_drained_elsewhere()
+    }
+
+    #[cold]
+    fn is_drained_elsewhere(&self) -> bool {
+        // Asked again, because another thread may have given the buffer a drain in this process meanwhile.
+        self.is_drained.load(Acquire) && self.home.is_forked()
+    }
+
+    #[cold]
+    fn refuse_in_child(&self, item: T) -> Result<(), PushError<T>> {
+        self.counters.refused.fetch_add(1, Relaxed);
+        Err(PushError::Forked(item))
+    }
+
     fn take(&self) -> Taken<T> {
+        if self.is_orphan() {
+            return Taken::Ended;
+        }
         let taken = self.ring.pop();
         if let Taken::One(_) = taken {
             self.counters.popped.fetch_add(1, Release);
@@ -429,7 +496,7 @@ impl<T> Shared<T> {
                 Ok(())
             }
             Err(Refused::Full(item)) => {
-                self.counters.lose(&item, Loss::Dropped, &self.hooks);
+                self.counters.drop_newest(&item, &self.hooks);
                 Err(PushError::Full(item))
             }
             Err(Refused::Closed(item)) => {
@@ -447,7 +514,7 @@ impl<T> Shared<T> {
             if self.ring.len() < self.ring.capacity() {
                 spin_loop();
             } else if let Taken::One(oldest) = self.ring.pop() {
-                self.counters.lose(&oldest, Loss::Evicted, &self.hooks);
+                self.counters.evict(&oldest, &self.hooks);
             }
             match self.ring.push(item) {
                 Err(Refused::Full(back)) => item = back,

@@ -12,13 +12,20 @@ pub enum PushError<T> {
     /// The buffer was closed. The item counts as refused. No later push succeeds.
     #[error("the buffer is closed: the item was handed back and counted as refused")]
     Closed(T),
+    /// This process was forked from the one whose [`Drain`](crate::Drain) empties the buffer, so nothing would
+    /// ever take the item out. It counts as refused. No later push in this process succeeds.
+    #[error(
+        "this process was forked from the one that empties the buffer: the item was handed back and \
+         counted as refused; open your own"
+    )]
+    Forked(T),
 }
 
 impl<T> PushError<T> {
     /// The item that was not stored.
     pub fn into_inner(self) -> T {
         match self {
-            Self::Full(item) | Self::Closed(item) => item,
+            Self::Full(item) | Self::Closed(item) | Self::Forked(item) => item,
         }
     }
 }
@@ -54,6 +61,15 @@ pub enum DrainError<E> {
     /// The system did not start the thread.
     #[error("the background thread could not be started: {0}")]
     Spawn(Arc<std::io::Error>),
+    /// This process was forked from the one that started the thread, which runs there only. Nothing was done.
+    #[error(
+        "this process was forked from the one that started the background writer, which runs there \
+         only; open your own"
+    )]
+    Forked,
+    /// The drain was stopped and has written everything, so nothing is left in its sink.
+    #[error("the background writer was stopped and has written everything")]
+    Ended,
 }
 
 // Written out because a derive would require `E: Clone`.
@@ -65,6 +81,8 @@ impl<E> Clone for DrainError<E> {
             Self::TimedOut { waited } => Self::TimedOut { waited: *waited },
             Self::NoRoom { left } => Self::NoRoom { left: *left },
             Self::Spawn(error) => Self::Spawn(Arc::clone(error)),
+            Self::Forked => Self::Forked,
+            Self::Ended => Self::Ended,
         }
     }
 }

@@ -48,6 +48,7 @@
 mod buffer;
 mod drain;
 mod error;
+mod health;
 mod order;
 #[expect(unsafe_code, reason = "items move in and out of slots that only the stamps guard")]
 mod ring;
@@ -57,7 +58,7 @@ mod tests;
 mod wait;
 
 pub use buffer::AsyncBuffer;
-pub use buffer::hooks::{Hooks, Loss};
+pub use buffer::hooks::Hooks;
 pub use buffer::settings::{BufferSettings, Overflow};
 pub use buffer::stats::BufferStats;
 pub use buffer::tasks::{Items, Pop};
@@ -66,4 +67,5 @@ pub use drain::settings::{DrainSettings, RING_LINGER, StartHook};
 pub use drain::sink::{Lookahead, Progress, Round, Sink, Work};
 pub use drain::summary::DrainSummary;
 pub use error::{DrainError, PushError};
+pub use health::{Health, Loss, Losses, Lost};
 pub use qstore_settings::SettingError;

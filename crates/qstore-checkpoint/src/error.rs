@@ -205,6 +205,13 @@ pub enum SaveError {
         /// Why.
         reason: String,
     },
+    /// This process was forked from the one that opened the manager, whose background thread runs there only.
+    /// Nothing was done here; the saves of the parent are not affected.
+    #[error(
+        "this process was forked from the one that opened the checkpoint manager, whose saves run there \
+         only; open your own"
+    )]
+    Forked,
     /// Closing took longer than the timeout.
     #[error("saves are still running after {waited:?}; they continue")]
     CloseTimedOut {
@@ -243,6 +250,7 @@ impl SaveError {
                 Self::Retention { number: *number, source: source.clone() }
             }
             Self::Lost { number } => Self::Lost { number: *number },
+            Self::Forked => Self::Forked,
             _ => Self::EarlierFailed { source: Arc::clone(self) },
         }
     }
@@ -321,6 +329,15 @@ pub enum LoadError {
         /// What is wrong with it.
         damage: Damage,
     },
+    /// What was opened by its path is something else, or a checkpoint in a form that cannot be read. Nothing
+    /// is known to be damaged.
+    #[error("{location} cannot be read as a checkpoint: {reason}")]
+    NotACheckpoint {
+        /// The given path.
+        location: String,
+        /// What it is instead, and what to do.
+        reason: String,
+    },
     /// The checkpoint was written by a newer version.
     #[error("{location} has format version {found}, this version reads {known}; update Q-Store")]
     UnsupportedVersion {
@@ -330,6 +347,45 @@ pub enum LoadError {
         found: u64,
         /// The newest version that can be read.
         known: u64,
+    },
+    /// Nothing is known to be wrong, but the file has something that this version cannot read.
+    #[error("{location} cannot be read by this version: {what}; {advice}")]
+    Unsupported {
+        /// The file or directory.
+        location: String,
+        /// What cannot be read, and where it is.
+        what: String,
+        /// What to do.
+        advice: String,
+    },
+    /// Nothing is known to be wrong, but it does not fit into the memory that this process can have.
+    #[error(
+        "{location} needs {needed} bytes of memory at once for {what}, more than this process can have; \
+         load less of it, or give the process more memory"
+    )]
+    OutOfMemory {
+        /// The file or directory.
+        location: String,
+        /// What the memory is needed for.
+        what: String,
+        /// The memory that is needed, in bytes.
+        needed: u64,
+    },
+    /// A safetensors file has other tensors than the structure that was exported with it: another program
+    /// changed them and kept the metadata.
+    #[error(
+        "{location} was changed after its export{}{}; import it with `import_safetensors_flat`, which takes \
+         its tensors as they are, or remove `qstore_structure` from its metadata",
+        Changed(added, "added"),
+        Changed(missing, "missing")
+    )]
+    StructureMismatch {
+        /// The file.
+        location: String,
+        /// The tensors that the structure does not name.
+        added: Vec<String>,
+        /// The tensors that the structure names and the file does not have.
+        missing: Vec<String>,
     },
     /// No retention policy is stored in the repository.
     #[error("{location} has no stored retention policy; give one")]
@@ -378,6 +434,28 @@ impl LoadError {
             _ => None,
         }
     }
+
+    /// Whether this process has run out of a resource, such as memory or open files. Such an error says
+    /// nothing about what is stored.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        match self {
+            Self::OutOfMemory { .. } => true,
+            Self::Repository(error) => error.is_exhausted(),
+            _ => false,
+        }
+    }
+}
+
+struct Changed<'a>(&'a [String], &'static str);
+
+impl fmt::Display for Changed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => Ok(()),
+            names => write!(f, ", {}: {}", self.1, Names(names)),
+        }
+    }
 }
 
 struct First<'a>(&'a [(u64, LoadError)]);
@@ -419,6 +497,29 @@ impl fmt::Display for Available<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tensors_that_changed_after_an_export_are_named() {
+        let error = |added: &[&str], missing: &[&str]| {
+            let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            let (added, missing) = (names(added), names(missing));
+            LoadError::StructureMismatch { location: "m".into(), added, missing }.to_string()
+        };
+        assert!(
+            error(&["a", "b"], &[]).starts_with("m was changed after its export, added: a, b; ")
+        );
+        assert!(error(&["a"], &["c"]).contains("export, added: a, missing: c; import"));
+        let many = vec!["x"; 200];
+        assert!(error(&[], &many).contains("and 190 more; import"));
+    }
+
+    #[test]
+    fn memory_that_is_missing_says_nothing_about_the_file() {
+        let (location, what) = ("m".to_owned(), "its tensors".to_owned());
+        let error = LoadError::OutOfMemory { location, what, needed: 1 << 40 };
+        assert!(error.is_exhausted() && error.damage().is_none());
+        assert!(error.to_string().contains("needs 1099511627776 bytes of memory"), "{error}");
+    }
 
     #[test]
     fn a_missing_checkpoint_lists_those_that_exist() {

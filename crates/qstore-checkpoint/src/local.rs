@@ -5,28 +5,35 @@
 //! only during a commit or a removal.
 //!
 //! The two layouts are two kinds of draft: [`files`] publishes with one rename, [`trees`] with one
-//! exchange of names.
+//! exchange of names, or [`in_place`] where a directory cannot be renamed.
 
 mod directory;
 mod files;
+mod in_place;
+mod retired;
 mod staging;
 mod trees;
 mod unsynced;
 
 use crate::error::OpenError;
 use crate::repository::{
-    Created, Exclusion, FileDraft, FileSource, Leftovers, Listed, Repository, Result, TreeDraft,
-    TreeSource,
+    Created, Exclusion, FileDraft, FileSource, Leftovers, Listed, Repository, RepositoryError,
+    Result, Source, TreeDraft, TreeSource,
 };
 use directory::{Directory, LOCK};
 use qstore_storage::{EntryKind, FileSystem, Locking, create_dir_all};
 use std::path::Path;
 use std::sync::Arc;
+use trees::Discarded;
 
 /// Checkpoints in a directory of a [`FileSystem`].
 ///
 /// Any number of repositories, in one process or in several, may share a directory. Clones share the open
 /// directory.
+///
+/// A repository belongs to the directory that it opened, not to its name. If the directory is renamed, the
+/// repository goes on in it; whatever has the old name by then is not touched. If it is removed, saving fails
+/// with [`RepositoryError::DirectoryRemoved`](crate::repository::RepositoryError::DirectoryRemoved).
 ///
 /// ```
 /// use qstore_checkpoint::LocalRepository;
@@ -96,10 +103,29 @@ impl LocalRepository {
             return Err(OpenError::NotADirectory { location: dir.display().to_string() });
         }
         // Made absolute here, because the process may change its working directory.
-        Ok(Self { directory: Directory { fs, root, locking: Locking::Required } })
+        Ok(Self { directory: Directory::open(fs, root)? })
     }
 
-    /// The directory, as an absolute path.
+    /// Opens a file or a directory by its path, whatever its name and wherever it is: a checkpoint that
+    /// was copied out of its repository. Links are followed, and nothing is written.
+    ///
+    /// # Errors
+    /// [`is_not_found`](crate::repository::RepositoryError::is_not_found) if it does not exist;
+    /// [`RepositoryError::Unsupported`](crate::repository::RepositoryError::Unsupported) if it is neither.
+    pub fn open_path(fs: Arc<dyn FileSystem>, path: impl AsRef<Path>) -> Result<Source> {
+        // Made absolute here, because the process may change its working directory.
+        let path = fs.resolve(path.as_ref())?;
+        match fs.metadata(&path)?.map(|found| found.kind) {
+            Some(EntryKind::Dir) => Ok(Source::Tree(trees::open_path(fs, path))),
+            Some(EntryKind::Other) => {
+                Err(RepositoryError::Unsupported { what: "devices or pipes" })
+            }
+            // A missing file has the better error.
+            Some(EntryKind::File) | None => Ok(Source::File(files::open_path(&*fs, &path)?)),
+        }
+    }
+
+    /// The directory, as an absolute path: the name under which it was opened.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.directory.root
@@ -108,7 +134,27 @@ impl LocalRepository {
     /// The file system of the directory.
     #[must_use]
     pub fn file_system(&self) -> &Arc<dyn FileSystem> {
-        &self.directory.fs
+        &self.directory.files
+    }
+}
+
+impl LocalRepository {
+    /// Takes away one name. The caller makes that durable.
+    fn take_away(
+        &self,
+        name: &str,
+        discarded: &mut Vec<Discarded>,
+        leftovers: &mut Leftovers,
+    ) -> Result<()> {
+        let (path, aside) = (self.directory.path_of(name), self.directory.tombstone_of(name));
+        // Whatever was moved aside first: it would be found again without the other one.
+        discarded.extend(trees::discard(&self.directory, &aside)?);
+        match self.directory.fs.metadata(&path)?.map(|found| found.kind) {
+            Some(EntryKind::Dir) => discarded.extend(trees::discard(&self.directory, &path)?),
+            Some(_) => files::remove(&self.directory, &path, leftovers)?,
+            None => {}
+        }
+        Ok(())
     }
 }
 
@@ -150,16 +196,11 @@ impl Repository for LocalRepository {
         if names.is_empty() {
             return Ok(leftovers);
         }
-        let mut discarded = Vec::new();
+        let (mut discarded, mut failure) = (Vec::new(), None);
         for name in names {
-            let path = self.directory.path_of(name);
-            match self.directory.fs.metadata(&path)?.map(|found| found.kind) {
-                Some(EntryKind::Dir) => discarded.extend(trees::discard(&self.directory, &path)?),
-                Some(_) => files::remove(&self.directory, &path, &mut leftovers)?,
-                None => {
-                    let tombstone = self.directory.tombstone_of(name);
-                    discarded.extend(trees::discard(&self.directory, &tombstone)?);
-                }
+            // One that cannot be removed does not keep the others.
+            if let Err(error) = self.take_away(name, &mut discarded, &mut leftovers) {
+                failure = failure.or(Some(error));
             }
         }
         // mutant: removal_goes_on_before_it_is_durable, removal_goes_on_although_its_sync_failed
@@ -169,7 +210,7 @@ impl Repository for LocalRepository {
             leftovers.hold(tree.taken_apart_on_drop());
         }
         // mutant: removal_goes_on_although_its_sync_failed
-        Ok(leftovers)
+        failure.map_or(Ok(leftovers), Err)
     }
 
     fn exclude(&self) -> Result<Exclusion> {
@@ -177,7 +218,7 @@ impl Repository for LocalRepository {
     }
 
     fn available(&self) -> Result<Option<u64>> {
-        Ok(self.directory.fs.available(&self.directory.root)?)
+        self.directory.available()
     }
 
     fn collect_leftovers(&self) {

@@ -4,7 +4,7 @@ use crate::checkpoint::{Checkpoint, CheckpointInfo, Latest};
 use crate::error::{LoadError, SaveError};
 use crate::outcome::{Outcome, Saved};
 use crate::path;
-use crate::retention::{self, Candidate, Policy, metrics_of};
+use crate::retention::{self, Candidate, Decision, Policy, metric_of};
 use crate::select::Select;
 use crate::snapshot::Snapshot;
 use crate::store::CheckpointStore;
@@ -72,18 +72,24 @@ impl Shared {
         self.checkpoints.values().max_by_key(|checkpoint| checkpoint.info.save_seq)
     }
 
-    fn retain(&mut self, policy: &Policy) -> Vec<u64> {
+    /// Removes what the policy does not keep. Returns the plan, the newest save first.
+    fn retain(&mut self, policy: &Policy) -> Vec<Decision> {
         let candidates = self.checkpoints.values().map(|checkpoint| {
             let candidate = Candidate::new(checkpoint.number(), checkpoint.info.save_seq);
-            let metrics = metrics_of(checkpoint.metadata());
-            metrics.into_iter().fold(candidate, |found, (name, value)| found.metric(name, value))
+            match &policy.best {
+                Some(best) => {
+                    let metric = metric_of(checkpoint.metadata(), &best.metric);
+                    candidate.metric(&*best.metric, metric)
+                }
+                None => candidate,
+            }
         });
         let history: Vec<Candidate> = candidates.collect();
-        let gone = retention::plan(&history, policy).into_iter().filter(|found| !found.keep);
-        let mut removed: Vec<u64> = gone.map(|found| found.number).collect();
-        removed.sort_unstable();
-        self.checkpoints.retain(|number, _| !removed.contains(number));
-        removed
+        let plan = retention::plan(&history, policy);
+        for decision in plan.iter().filter(|decision| !decision.keep) {
+            self.checkpoints.remove(&decision.number);
+        }
+        plan
     }
 }
 
@@ -104,8 +110,12 @@ impl CheckpointStore for MemoryStore {
             ..CheckpointInfo::new(number, save_seq)
         };
         shared.checkpoints.insert(number, Checkpoint::new(snapshot.parts, info));
-        let removed = shared.retain(&self.policy);
-        Ok(Outcome::Saved(Saved { removed, ..Saved::new(number, save_seq) }))
+        let plan = shared.retain(&self.policy);
+        let mut saved = Saved::new(number, save_seq);
+        saved.removed = plan.iter().filter(|found| !found.keep).map(|found| found.number).collect();
+        saved.removed.sort_unstable();
+        saved.unranked = plan.into_iter().next().and_then(|newest| newest.unranked);
+        Ok(Outcome::Saved(saved))
     }
 
     async fn load(&self, number: u64) -> Result<Checkpoint, LoadError> {

@@ -1,6 +1,7 @@
 //! How a save ended when nothing failed.
 
 use crate::error::RetentionError;
+use crate::retention::Unranked;
 use std::time::Duration;
 
 /// How a save ended. Anything but `Saved` is a result of the caller's own policy, so it is not an error.
@@ -61,6 +62,9 @@ pub struct Saved {
     /// Why retention failed, if it did. The checkpoint is durable nonetheless, and the next save retries the
     /// removal.
     pub retention: Option<RetentionError>,
+    /// Why the rule for the best cannot rank this checkpoint, if there is such a rule and it cannot: its
+    /// metric is missing, perhaps misspelt, or not a number. The rule then never keeps this checkpoint.
+    pub unranked: Option<Unranked>,
 }
 
 impl Saved {
@@ -75,6 +79,7 @@ impl Saved {
             duration: Duration::ZERO,
             removed: Vec::new(),
             retention: None,
+            unranked: None,
         }
     }
 }

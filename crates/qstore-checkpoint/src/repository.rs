@@ -24,6 +24,7 @@ pub use memory::MemoryRepository;
 
 use std::any::Any;
 use std::fmt;
+use std::io;
 
 /// The result of a repository operation.
 pub type Result<T, E = RepositoryError> = std::result::Result<T, E>;
@@ -104,11 +105,12 @@ pub trait Repository: fmt::Debug + Send + Sync {
     }
 
     /// Removes files, trees and documents, each atomically, in the given order. After `Ok` none of them
-    /// comes back, not even after a power cut. A name that does not exist is not an error.
+    /// comes back, not even after a power cut. A name that does not exist is not an error. The caller
+    /// [excludes](Self::exclude) other writers, if that is possible.
     ///
     /// # Errors
-    /// After an error, the names before the failing one are removed; a power cut may bring them back
-    /// complete.
+    /// After an error, any of the names may be removed; a power cut may bring them back complete. The caller
+    /// removes them one by one to find out which, so a name that cannot be removed does not keep the others.
     fn remove(&self, names: &[String]) -> Result<Leftovers>;
 
     /// Keeps other writers from ordering saves and removing checkpoints until the returned value is
@@ -251,6 +253,16 @@ pub trait TreeSource: fmt::Debug + Send + Sync {
     fn entries(&self) -> Result<Vec<String>>;
 }
 
+/// A file or a tree that was opened by its path, wherever it is.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Source {
+    /// A file.
+    File(Box<dyn FileSource>),
+    /// A tree.
+    Tree(Box<dyn TreeSource>),
+}
+
 /// The result of [`Repository::create`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -327,7 +339,12 @@ pub fn read_all(repository: &dyn Repository, name: &str, limit: u64) -> Result<O
     if len > limit {
         return Err(RepositoryError::TooLong { name: name.into(), len, limit });
     }
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+    let mut bytes = Vec::new();
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    if bytes.try_reserve_exact(len).is_err() {
+        return Err(RepositoryError::other(name, io::Error::from(io::ErrorKind::OutOfMemory)));
+    }
+    bytes.resize(len, 0); // bounded: it was reserved
     file.read_at(0, &mut bytes)?;
     Ok(Some(bytes))
 }

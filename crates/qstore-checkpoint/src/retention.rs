@@ -1,9 +1,14 @@
 //! Which checkpoints are kept, and why: a pure function of their history. It deletes nothing.
 //!
 //! A checkpoint is kept if any rule keeps it; the rules are independent. The newest save is always kept,
-//! whatever its number, its metric or the clock.
+//! whatever its number, its metric or the clock. A checkpoint whose metric could not be read may be the
+//! best, so it is kept as well; and a rule that finds nothing to rank by says so.
 
-use qstore_schema::{State, StateDict};
+mod metric;
+mod similar;
+
+pub use metric::{Cause, Metric, Unranked, metric_of, metrics_of};
+
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::fmt;
@@ -18,8 +23,8 @@ pub struct Candidate {
     pub save_seq: u64,
     /// Whether it is pinned.
     pub is_pinned: bool,
-    /// The numbers at the top level of its metadata.
-    pub metrics: Vec<(String, f64)>,
+    /// The metrics that rules may name, by their names; of two with one name, the first counts.
+    pub metrics: Vec<(String, Metric)>,
 }
 
 impl Candidate {
@@ -38,30 +43,21 @@ impl Candidate {
 
     /// The same candidate with an additional metric.
     #[must_use]
-    pub fn metric(mut self, name: impl Into<String>, value: f64) -> Self {
-        self.metrics.push((name.into(), value));
+    pub fn metric(mut self, name: impl Into<String>, value: impl Into<Metric>) -> Self {
+        self.metrics.push((name.into(), value.into()));
         self
     }
 
-    /// The metric with this name, unless it is NaN.
-    fn comparable(&self, name: &str) -> Option<f64> {
-        let found = self.metrics.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| *value).filter(|value| !value.is_nan())
+    /// The metric with this name, if it was given.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Metric> {
+        self.metrics.iter().find(|(known, _)| known == name).map(|(_, metric)| metric)
     }
-}
 
-/// The metrics that retention can use: the numbers at the top level of the metadata.
-#[must_use]
-pub fn metrics_of(metadata: &StateDict) -> Vec<(String, f64)> {
-    // Every listing reads them.
-    const MOST: usize = 64;
-    let number = |node: &State| match node {
-        State::Float(number) => Some(*number),
-        State::Int(number) => Some(*number as f64),
-        _ => None,
-    };
-    let named = |(key, node): (&qstore_schema::Key, &State)| Some((key.to_string(), number(node)?));
-    metadata.iter().filter_map(named).take(MOST).collect()
+    fn find_or_missing(&self, name: &str) -> &Metric {
+        const MISSING: &Metric = &Metric::MISSING;
+        self.find(name).unwrap_or(MISSING)
+    }
 }
 
 /// What is kept besides the newest save and the pinned checkpoints.
@@ -84,14 +80,14 @@ pub struct Policy {
 pub struct Best {
     /// How many to keep.
     pub count: usize,
-    /// The metric's name in the metadata.
+    /// The metric's name in the metadata: its key, or its path, as [`metric_of`] finds it.
     pub metric: String,
     /// Which value is better.
     pub goal: Goal,
 }
 
-/// Which value of a metric is better. A checkpoint whose metric is NaN or missing is never among the
-/// best; of equal values the newer save wins.
+/// Which value of a metric is better. A checkpoint whose metric is NaN, missing or not a number is never
+/// among the best, which its [`Decision`] says; of equal values the newer save wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
@@ -135,6 +131,9 @@ pub struct Decision {
     pub keep: bool,
     /// The first rule that keeps it, or that none does.
     pub reason: Reason,
+    /// Why the rule for the best could not rank it, if there is such a rule and it could not, whatever the
+    /// reason for keeping or removing it.
+    pub unranked: Option<Unranked>,
 }
 
 /// Why a checkpoint is kept or removed.
@@ -154,6 +153,8 @@ pub enum Reason {
         /// By this metric.
         metric: String,
     },
+    /// The metric that the best are ranked by could not be read, so it may be one of them.
+    MayBeBest,
     /// Its number is a multiple of this.
     Every(u64),
     /// Everything is kept.
@@ -169,6 +170,7 @@ impl fmt::Display for Reason {
             Self::Pinned => f.write_str("it is pinned"),
             Self::Recent => f.write_str("it is one of the newest saves"),
             Self::Best { rank, metric } => write!(f, "it is the best by {metric} (rank {rank})"),
+            Self::MayBeBest => f.write_str("it may be one of the best"),
             Self::Every(numbers) => write!(f, "its number is a multiple of {numbers}"),
             Self::KeepAll => f.write_str("everything is kept"),
             Self::Outnumbered => {
@@ -181,7 +183,8 @@ impl fmt::Display for Reason {
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.keep { "kept" } else { "removed" };
-        write!(f, "{} (save {}) is {verb}: {}", self.number, self.save_seq, self.reason)
+        write!(f, "{} (save {}) is {verb}: {}", self.number, self.save_seq, self.reason)?;
+        self.unranked.as_ref().map_or(Ok(()), |unranked| write!(f, "; {unranked}"))
     }
 }
 
@@ -202,7 +205,7 @@ impl fmt::Display for Decision {
 /// assert_eq!(plan, [
 ///     "3 (save 4) is kept: it is the newest save",
 ///     "12 (save 3) is removed: enough newer saves exist, and no other rule keeps it",
-///     "11 (save 2) is removed: enough newer saves exist, and no other rule keeps it",
+///     "11 (save 2) is removed: enough newer saves exist, and no other rule keeps it; its `val_loss` is NaN",
 ///     "10 (save 1) is kept: it is the best by val_loss (rank 1)",
 /// ]);
 /// ```
@@ -211,13 +214,16 @@ pub fn plan(history: &[Candidate], policy: &Policy) -> Vec<Decision> {
     let mut newest_first: Vec<&Candidate> = history.iter().collect();
     // mutant: retention_by_number
     newest_first.sort_by_key(|saved| Reverse((saved.save_seq, saved.number)));
-    let best = policy.best.as_ref().map(|best| (best, best_of(&newest_first, best)));
+    let best = policy.best.as_ref().filter(|best| best.count > 0);
+    let positions = best.map_or(Vec::new(), |best| best_of(&newest_first, best));
     let rank_of = |position: usize| {
-        let (best, positions) = best.as_ref()?;
         let rank = positions.iter().position(|found| *found == position)? + 1;
-        Some(Reason::Best { rank, metric: best.metric.clone() })
+        Some(Reason::Best { rank, metric: best?.metric.clone() })
     };
     let decide = |(position, saved): (usize, &&Candidate)| {
+        let unranked =
+            best.and_then(|best| saved.find_or_missing(&best.metric).unranked(&best.metric));
+        let may_be_best = unranked.as_ref().is_some_and(Unranked::may_be_best);
         let every = policy.every.filter(|every| saved.number.checked_rem(*every) == Some(0));
         let reason = match position {
             // mutant: newest_may_go
@@ -225,23 +231,27 @@ pub fn plan(history: &[Candidate], policy: &Policy) -> Vec<Decision> {
             // mutant: pinned_may_go
             _ if saved.is_pinned => Reason::Pinned,
             _ if position < policy.keep_last => Reason::Recent,
+            // mutant: unread_metric_may_go
+            _ if may_be_best => Reason::MayBeBest,
             _ => rank_of(position).or(every.map(Reason::Every)).unwrap_or({
                 if policy.keep_last == 0 { Reason::KeepAll } else { Reason::Outnumbered }
             }),
         };
         let keep = reason != Reason::Outnumbered;
-        Decision { number: saved.number, save_seq: saved.save_seq, keep, reason }
+        Decision { number: saved.number, save_seq: saved.save_seq, keep, reason, unranked }
     };
     newest_first.iter().enumerate().map(decide).collect()
 }
 
 /// The positions of the best, in order, the best first.
 fn best_of(newest_first: &[&Candidate], best: &Best) -> Vec<usize> {
-    let value =
-        |(position, saved): (usize, &&Candidate)| Some((saved.comparable(&best.metric)?, position));
-    let mut ranked: Vec<_> = newest_first.iter().enumerate().filter_map(value).collect();
+    let ranked = |(position, saved): (usize, &&Candidate)| {
+        let metric = saved.find_or_missing(&best.metric);
+        metric.unranked(&best.metric).is_none().then(|| (metric.clone(), position))
+    };
+    let mut ranked: Vec<_> = newest_first.iter().enumerate().filter_map(ranked).collect();
     ranked.sort_by(|(one, newer), (other, older)| {
-        let better = one.partial_cmp(other).unwrap_or(std::cmp::Ordering::Equal);
+        let better = one.compare(other);
         let better = if best.goal == Goal::Highest { better.reverse() } else { better };
         better.then(newer.cmp(older))
     });

@@ -18,10 +18,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             let metrics = TrainingMetrics {
                 epoch,
                 step,
-                train_loss: loss,
-                grad_norm: loss * 0.1,
-                circuits_executed: 32,
-                qubits_used: 4,
+                train_loss: Some(loss),
+                grad_norm: Some(loss * 0.1),
+                circuits_executed: Some(32),
+                qubits_used: Some(4),
                 ..TrainingMetrics::default()
             };
             // `learning_rate` is not a column of TrainingMetrics; it becomes a column of its own.

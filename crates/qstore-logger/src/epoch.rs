@@ -68,9 +68,9 @@ mod tests {
         let row = row(&train, &val).unwrap();
         let metrics = &row.metrics;
         assert_eq!((metrics.epoch, metrics.step), (3, -1));
-        assert_eq!((metrics.train_loss, metrics.val_loss), (0.5, Some(0.6)));
-        assert_eq!((metrics.circuit_execution_time_ms, metrics.qubits_used), (12.0, 4));
-        assert_eq!(metrics.backend, "ion_trap");
+        assert_eq!((metrics.train_loss, metrics.val_loss), (Some(0.5), Some(0.6)));
+        assert_eq!((metrics.circuit_execution_time_ms, metrics.qubits_used), (Some(12.0), Some(4)));
+        assert_eq!(metrics.backend.as_deref(), Some("ion_trap"));
         let extra: [(Name, ValueRef<'_>); 4] = [
             ("accuracy".into(), ValueRef::Float(0.8)),
             ("note".into(), ValueRef::Text("warm")),
@@ -78,6 +78,15 @@ mod tests {
             ("val_f1".into(), ValueRef::Float(0.65)),
         ];
         assert!(row.extra().eq(extra));
+    }
+
+    /// Regression: an epoch without a loss was recorded with a loss of 0.
+    #[test]
+    fn what_was_not_measured_is_null() {
+        let row = row(&Row::new(), &Row::from([("accuracy", 0.7)])).unwrap();
+        let unknown = TrainingMetrics { epoch: 3, step: -1, ..TrainingMetrics::default() };
+        assert_eq!(row.metrics, unknown);
+        assert_eq!((unknown.train_loss, unknown.grad_norm, unknown.backend), (None, None, None));
     }
 
     #[test]

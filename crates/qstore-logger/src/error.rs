@@ -18,6 +18,13 @@ pub enum LogError {
     /// [`health`](crate::AsyncMetricsLogger::health) reports. The row counts as refused.
     #[error("the logger has stopped: the row was not logged and counts as refused")]
     Stopped,
+    /// This process was forked from the one that opened the logger, whose background thread runs there only. The
+    /// row counts as refused. The parent's logger is not affected.
+    #[error(
+        "this process was forked from the one that opened the logger: the row was not logged and counts \
+         as refused; open your own, under another name"
+    )]
+    Forked,
     /// A metric of `log_epoch` does not fit its fixed column.
     #[error(transparent)]
     Metric(#[from] qstore_schema::ColumnError),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Logs rows for as long as its logger runs. Clones log to the same place.
 ///
 /// It is meant for other threads, and for what outlives the training loop, such as a `tracing`
-/// subscriber. After the logger was stopped, rows are refused and counted.
+/// subscriber. After the logger was stopped, and in a forked child, rows are refused and counted.
 ///
 #[cfg_attr(feature = "parquet", doc = "```")]
 #[cfg_attr(not(feature = "parquet"), doc = "```ignore")]
@@ -47,6 +47,7 @@ pub(crate) fn not_stored<R>(error: &PushError<R>) -> Result<Logged, LogError> {
     match error {
         PushError::Full(_) => Ok(Logged::Dropped),
         PushError::Closed(_) => Err(LogError::Stopped),
+        PushError::Forked(_) => Err(LogError::Forked),
     }
 }
 
@@ -58,7 +59,8 @@ impl<R> LogHandle<R> {
     /// Logs a whole row as it is, with its own timestamp.
     ///
     /// # Errors
-    /// [`LogError::Stopped`] after the logger was stopped. A full ring is not an error.
+    /// [`LogError::Stopped`] after the logger was stopped, [`LogError::Forked`] in a child of the process that
+    /// opened it. A full ring is not an error.
     #[inline]
     pub fn log(&self, row: impl Into<R>) -> Result<Logged, LogError> {
         match self.buffer.push(row.into()) {

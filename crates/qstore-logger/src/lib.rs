@@ -7,8 +7,9 @@
 //! | | is |
 //! |---|---|
 //! | a row that was stored in the ring | `Ok(Logged::Accepted)` |
-//! | a row that found the ring full, and was dropped by the default policy | `Ok(Logged::Dropped)`, counted, and reported as a `tracing` warning the first time |
+//! | a row that found the ring full, and was dropped by the default policy | `Ok(Logged::Dropped)`, counted; the first is a `tracing` warning and stays in [`health`](AsyncMetricsLogger::health) |
 //! | a row after the logger was stopped | `Err(LogError::Stopped)` |
+//! | a row in a forked child of the process that opened the logger | `Err(LogError::Forked)` |
 //! | a full disk, or any other error of the writer | not an error of the call: the row was stored. It is in [`health`](AsyncMetricsLogger::health), in the result of [`stop`](AsyncMetricsLogger::stop), and a `tracing` warning the first time |
 //!
 //! So `logger.log_step(row)?` ends a run only when logging has ended.
@@ -56,7 +57,7 @@ pub use handle::{LogHandle, NamedRow};
 pub use logger::{AsyncMetricsLogger, LoggerStats};
 #[cfg(feature = "parquet")]
 pub use parquet::ParquetMetricsLogger;
-pub use qstore_buffer::DrainError;
+pub use qstore_buffer::{DrainError, Health, Loss, Losses, Lost};
 pub use qstore_schema::Logged;
 pub use row::MetricsRow;
 pub use settings::LoggerSettings;

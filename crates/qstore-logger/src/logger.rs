@@ -6,7 +6,7 @@ use crate::handle::LogHandle;
 use crate::row::MetricsRow;
 use crate::settings::LoggerSettings;
 use crate::{epoch, handle};
-use qstore_buffer::{AsyncBuffer, BufferStats, Drain, DrainError, Hooks, Sink};
+use qstore_buffer::{AsyncBuffer, BufferStats, Drain, DrainError, Health, Hooks, Sink};
 use qstore_schema::{Logged, Record, Row};
 use std::fmt;
 use std::sync::Arc;
@@ -41,12 +41,17 @@ pub struct LoggerStats<C> {
 /// * *The ring is full.* The [`Overflow`](qstore_buffer::Overflow) policy of the settings decides. By
 ///   default the new row is dropped: the call returns `Ok(Logged::Dropped)`, so `log_step(row)?` does
 ///   not end the run. Drops are counted in [`stats`](Self::stats), in the result of
-///   [`stop`](Self::stop) and in the file itself, and the first is reported as a `tracing` warning.
+///   [`stop`](Self::stop) and in the file itself; the first is a `tracing` warning and stays in
+///   [`health`](Self::health).
 /// * *The sink fails*, for example because the disk is full. Rows are kept and the sink is retried;
 ///   logging continues. The first error is reported as a `tracing` warning, and stays in
 ///   [`health`](Self::health) and in the result of `stop`.
 /// * *The logger was stopped*, or its background thread panicked. The call returns
 ///   [`LogError::Stopped`].
+/// * *The process was forked*, and this is the child. The background thread runs in the parent only: rows are
+///   refused with [`LogError::Forked`], `flush`, `stop` and `health` return [`DrainError::Forked`], each
+///   without waiting, and dropping the logger does nothing. The parent's logger is not affected. Open another
+///   logger, under another name, in the child.
 ///
 /// Call [`stop`](Self::stop) to shut down cleanly. Dropping the logger does the same with a limit of
 /// 5 s and discards errors.
@@ -93,7 +98,8 @@ impl<S: Sink<MetricsRow>> AsyncMetricsLogger<S> {
     /// ```
     ///
     /// # Errors
-    /// [`LogError::Stopped`] after the logger was stopped. A full ring is not an error.
+    /// [`LogError::Stopped`] after the logger was stopped, [`LogError::Forked`] in a child of the process that
+    /// opened it. A full ring is not an error.
     #[inline]
     pub fn log_step(&self, row: impl Into<MetricsRow>) -> Result<Logged, LogError> {
         let mut row = row.into();
@@ -159,7 +165,7 @@ impl<S: Sink<R>, R: Record + Send + 'static> AsyncMetricsLogger<S, R> {
     ///         _: &mut Round<'_>,
     ///     ) -> Result<(), Infallible> {
     ///         for row in batch.drain(..).filter(|row| row.metrics.step % 100 == 0) {
-    ///             println!("{}: {}", row.metrics.step, row.metrics.train_loss);
+    ///             println!("{}: {:?}", row.metrics.step, row.metrics.train_loss);
     ///         }
     ///         Ok(())
     ///     }
@@ -216,7 +222,8 @@ impl<S: Sink<R>, R: Send + 'static> AsyncMetricsLogger<S, R> {
     /// Logs a whole row as it is, with its own timestamp.
     ///
     /// # Errors
-    /// [`LogError::Stopped`] after the logger was stopped. A full ring is not an error.
+    /// [`LogError::Stopped`] after the logger was stopped, [`LogError::Forked`] in a child of the process that
+    /// opened it. A full ring is not an error.
     #[inline]
     pub fn log(&self, row: impl Into<R>) -> Result<Logged, LogError> {
         match self.drain.buffer().push(row.into()) {
@@ -256,6 +263,12 @@ impl<S: Sink<R>, R: Send + 'static> AsyncMetricsLogger<S, R> {
         Ok(self.stats())
     }
 
+    /// The drain, for what a sink can do beyond its trait.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn drain(&self) -> &Drain<R, S> {
+        &self.drain
+    }
+
     /// The counters at this moment.
     pub fn stats(&self) -> LoggerStats<S::Stats> {
         LoggerStats {
@@ -266,18 +279,33 @@ impl<S: Sink<R>, R: Send + 'static> AsyncMetricsLogger<S, R> {
         }
     }
 
-    /// The first error of the background thread since the start, if there was one. It stays even when
-    /// a later try succeeded. Rows that were dropped because the ring was full are not errors; they are
-    /// in [`stats`](Self::stats).
+    /// The first error of the background thread since the start, which stays even when a later try
+    /// succeeded, and the rows and values that were lost, by kind, with the first of each.
     ///
-    /// # Errors
-    /// That error.
-    pub fn health(&self) -> Result<(), DrainError<S::Error>> {
-        self.drain.first_error().map_or(Ok(()), Err)
+    #[cfg_attr(feature = "parquet", doc = "```")]
+    #[cfg_attr(not(feature = "parquet"), doc = "```ignore")]
+    /// use qstore_logger::{AsyncMetricsLogger, LoggerSettings, Loss, WriterSettings};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("metrics.parquet");
+    /// let settings = LoggerSettings::default().buffer_size(10);
+    /// let logger = AsyncMetricsLogger::open_with(&path, settings, WriterSettings::default())?;
+    /// for step in 0..100_000 {
+    ///     logger.log_step((0, step, 0.5))?;
+    /// }
+    /// let health = logger.health();
+    /// if let Some(dropped) = health.losses.get(Loss::Dropped) {
+    ///     println!("{} rows were dropped, the first was step {:?}", dropped.count, dropped.first);
+    /// }
+    /// health.check()?; // errors only: a full disk, for example
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn health(&self) -> Health<DrainError<S::Error>> {
+        self.drain.health()
     }
 
-    /// Whether [`health`](Self::health) is `Ok`, at the cost of one load, so that a training loop can
-    /// check it after every step.
+    /// Whether there was no error since the start, at the cost of one load, so that a training loop can
+    /// check it after every step. Losses are not errors.
     #[inline]
     #[must_use]
     pub fn is_healthy(&self) -> bool {

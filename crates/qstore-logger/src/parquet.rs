@@ -4,11 +4,13 @@ use crate::error::OpenError;
 use crate::logger::AsyncMetricsLogger;
 use crate::row::MetricsRow;
 use crate::settings::LoggerSettings;
+use qstore_buffer::DrainError;
 use qstore_parquet::{MetricsLog, WriteError, WriterSettings};
 use qstore_schema::Record;
 use qstore_storage::{FileSystem, LocalFs};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A logger whose rows go into one Parquet file.
 pub type ParquetMetricsLogger<R = MetricsRow> = AsyncMetricsLogger<MetricsLog<R>, R>;
@@ -129,5 +131,36 @@ impl<R: Record + Send + 'static> ParquetMetricsLogger<R> {
                 on_start.run();
             }),
         )
+    }
+
+    /// Writes the whole log as a new file elsewhere, with every row that was logged before this call, as
+    /// [`MetricsLog::save_as`]. For a logger whose file, lock or directory was taken away: it can be called
+    /// while the logger runs, and after a [`stop`](Self::stop) that failed. Returns the number of rows.
+    ///
+    /// # Errors
+    /// [`DrainError::Sink`] as [`MetricsLog::save_as`]; [`DrainError::TimedOut`] when the thread is busy for
+    /// longer, and then it may still be saved later; [`DrainError::Ended`] after a `stop` that succeeded.
+    pub fn save_as(
+        &self,
+        path: impl AsRef<Path>,
+        timeout: Duration,
+    ) -> Result<u64, DrainError<WriteError>> {
+        let path = path.as_ref().to_path_buf();
+        let saved = self.drain().with_sink(timeout, move |log| log.save_as(path))?;
+        saved.map_err(|error| DrainError::Sink(Arc::new(error)))
+    }
+
+    /// As [`save_as`](Self::save_as), but only the rows that are in no published version of the file.
+    ///
+    /// # Errors
+    /// As [`save_as`](Self::save_as).
+    pub fn save_pending_as(
+        &self,
+        path: impl AsRef<Path>,
+        timeout: Duration,
+    ) -> Result<u64, DrainError<WriteError>> {
+        let path = path.as_ref().to_path_buf();
+        let saved = self.drain().with_sink(timeout, move |log| log.save_pending_as(path))?;
+        saved.map_err(|error| DrainError::Sink(Arc::new(error)))
     }
 }

@@ -13,8 +13,9 @@ const INLINE: usize = 4;
 /// * Any other name becomes a column of its own. Rows that do not set it are null there, including rows
 ///   logged before.
 /// * If a name is set several times, the last value counts.
-/// * A value that does not fit its column, such as a text in a column of numbers, makes the sink reject
-///   this row, and count it.
+/// * A value of another kind than its column's, such as a text in a column of numbers, is stored in a
+///   column of its own, here `NAME__text`.
+/// * A value that does not fit a *fixed* column makes the sink reject this row, and count it.
 ///
 /// ```
 /// use qstore_logger::MetricsRow;
@@ -25,8 +26,8 @@ const INLINE: usize = 4;
 /// let long = MetricsRow::from(TrainingMetrics {
 ///     epoch: 0,
 ///     step: 17,
-///     train_loss: 0.42,
-///     qubits_used: 4,
+///     train_loss: Some(0.42),
+///     qubits_used: Some(4),
 ///     ..TrainingMetrics::default()
 /// });
 /// assert_eq!(short.metrics.train_loss, long.metrics.train_loss);
@@ -51,10 +52,11 @@ enum Extra {
 }
 
 impl MetricsRow {
-    /// A row of one training step; the other columns have their defaults.
+    /// A row of one training step; the other columns are null until they are set.
     #[inline]
     #[must_use]
     pub fn step(epoch: i64, step: i64, train_loss: f64) -> Self {
+        let train_loss = Some(train_loss);
         TrainingMetrics { epoch, step, train_loss, ..TrainingMetrics::default() }.into()
     }
 
@@ -174,7 +176,7 @@ mod tests {
     // The ring is an array of rows: a larger row is a longer copy in every push.
     #[test]
     fn the_size_of_a_row_is_known() {
-        assert_eq!((size_of::<TrainingMetrics>(), size_of::<MetricsRow>()), (192, 336));
+        assert_eq!((size_of::<TrainingMetrics>(), size_of::<MetricsRow>()), (272, 416));
     }
 
     /// What a sink receives, as text.

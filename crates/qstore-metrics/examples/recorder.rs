@@ -12,8 +12,8 @@ fn run_circuit(shots: u64) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::temp_dir().join(format!("recorder_{}.parquet", std::process::id()));
-    let mut logger = AsyncMetricsLogger::open(&path)?;
+    let dir = tempfile::tempdir()?;
+    let mut logger = AsyncMetricsLogger::open(dir.path().join("recorder.parquet"))?;
     let recorder = MetricsRecorder::install()?;
     for step in 0..100 {
         run_circuit(1_024);
@@ -22,5 +22,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let summary = logger.stop(Duration::from_secs(30))?;
     println!("{} rows with the library's figures in them", summary.writer.rows_written);
-    Ok(std::fs::remove_file(path)?)
+    Ok(())
 }

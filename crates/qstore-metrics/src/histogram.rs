@@ -1,11 +1,12 @@
 //! The summary of a histogram's values between two rows.
 
 use metrics::HistogramFn;
-use std::sync::{Mutex, PoisonError};
+use qstore_os::PerProcess;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Collects values until the summary is taken.
+/// Collects values until the summary is taken. A forked child begins without those of its parent.
 #[derive(Debug, Default)]
-pub(crate) struct Histogram(Mutex<Summary>);
+pub(crate) struct Histogram(PerProcess<Mutex<Summary>>);
 
 /// A summary of the values since the last row.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,14 +33,18 @@ impl Summary {
 impl Histogram {
     /// Takes the summary and starts again from an empty one; `None` if there was no value.
     pub(crate) fn take(&self) -> Option<Summary> {
-        let summary = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let summary = std::mem::take(&mut *self.lock());
         (summary.count > 0).then_some(summary)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Summary> {
+        self.0.get_or_make(|_| Mutex::default()).lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl HistogramFn for Histogram {
     fn record(&self, value: f64) {
-        let mut summary = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut summary = self.lock();
         summary.count += 1;
         summary.sum += value;
         summary.min = summary.min.min(value);

@@ -5,14 +5,16 @@ use metrics::{
     Counter, Gauge, Key, KeyName, Metadata, Recorder, SetRecorderError, SharedString, Unit,
 };
 use qstore_logger::NamedRow;
+use qstore_os::PerProcess;
 use qstore_schema::{Name, TrainingMetrics, Value};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Keeps the reported values until a row takes them. Clones share everything.
+/// Keeps the reported values until a row takes them. Clones share everything. A forked child goes on with the
+/// counters and gauges of its parent as they were.
 ///
 /// ```
 /// use qstore_metrics::MetricsRecorder;
@@ -37,10 +39,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct MetricsRecorder {
-    known: Arc<Mutex<Known>>,
+    known: Arc<PerProcess<RwLock<Known>>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Known {
     by_key: HashMap<(Kind, Key), usize>,
     /// In the order of their first reports, which is the order of the columns.
@@ -57,7 +59,7 @@ enum Kind {
     Histogram,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Metric {
     Counter(Name, Arc<AtomicU64>),
     /// The bits of a float.
@@ -89,7 +91,7 @@ impl MetricsRecorder {
     pub fn add_to(&self, row: &mut impl NamedRow) {
         // Collected first, because setting a column may report a metric itself.
         let mut values = Vec::new();
-        self.lock().metrics.iter().for_each(|metric| metric.read(&mut values));
+        self.read().metrics.iter().for_each(|metric| metric.read(&mut values));
         for (name, value) in values {
             row.put(name, value);
         }
@@ -115,11 +117,24 @@ impl MetricsRecorder {
     /// ```
     #[must_use]
     pub fn unmapped(&self) -> u64 {
-        self.lock().unmapped
+        self.read().unmapped
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The lock of a forked child is its own: that of its parent may have been held at the fork. In the middle
+    /// of a first report, the child does without what was known.
+    fn known(&self) -> &RwLock<Known> {
+        self.known.get_or_make(|inherited| {
+            let known = inherited.and_then(|known| known.try_read().ok());
+            RwLock::new(known.map_or_else(Known::default, |known| known.clone()))
+        })
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known().read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known().write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -188,7 +203,7 @@ impl Recorder for MetricsRecorder {
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         let make = |key: &Key| Some(Metric::Counter(column(key, "")?, Arc::default()));
-        match self.lock().register(Kind::Counter, key, make) {
+        match self.write().register(Kind::Counter, key, make) {
             Some(Metric::Counter(_, value)) => Counter::from_arc(Arc::clone(value)),
             _ => Counter::noop(),
         }
@@ -196,7 +211,7 @@ impl Recorder for MetricsRecorder {
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
         let make = |key: &Key| Some(Metric::Gauge(column(key, "")?, Arc::default()));
-        match self.lock().register(Kind::Gauge, key, make) {
+        match self.write().register(Kind::Gauge, key, make) {
             Some(Metric::Gauge(_, value)) => Gauge::from_arc(Arc::clone(value)),
             _ => Gauge::noop(),
         }
@@ -208,7 +223,7 @@ impl Recorder for MetricsRecorder {
             let names = [column("_count")?, column("_mean")?, column("_min")?, column("_max")?];
             Some(Metric::Histogram(names, Arc::default()))
         };
-        match self.lock().register(Kind::Histogram, key, make) {
+        match self.write().register(Kind::Histogram, key, make) {
             Some(Metric::Histogram(_, values)) => metrics::Histogram::from_arc(Arc::clone(values)),
             _ => metrics::Histogram::noop(),
         }
@@ -236,6 +251,7 @@ fn column(key: &Key, suffix: &str) -> Option<Name> {
 mod tests {
     use super::*;
     use metrics::{counter, gauge, histogram, with_local_recorder};
+    use qstore_os::testing::{Fork, in_child};
     use qstore_schema::Row;
 
     fn values(row: &Row) -> Vec<(String, Value)> {
@@ -368,5 +384,37 @@ mod tests {
         let row = recorder.onto(Row::at(0.0));
         assert_eq!(row.get("calls"), Some(&Value::Int(4_000)));
         assert_eq!(row.get("ms_count"), Some(&Value::Int(4_000)));
+    }
+
+    /// Regression: a child whose parent was in the middle of a report hung at its first one.
+    #[test]
+    fn a_forked_child_reports_whatever_its_parent_was_doing() {
+        let recorder = MetricsRecorder::new();
+        with_local_recorder(&recorder, || {
+            counter!("before").increment(2);
+            histogram!("ms").record(1.0);
+        });
+        let report = || {
+            with_local_recorder(&recorder, || {
+                counter!("after").increment(3);
+                histogram!("ms").record(5.0);
+            });
+            let row = recorder.onto(Row::at(0.0));
+            assert_eq!(row.get("after"), Some(&Value::Int(3)));
+            assert_eq!(row.get("ms_mean"), Some(&Value::Float(5.0)), "its own values only");
+            row
+        };
+        for fork in Fork::ALL {
+            let row = || assert_eq!(report().get("before"), Some(&Value::Int(2)));
+            in_child(fork, row).unwrap();
+            let reading = recorder.read();
+            in_child(fork, row).unwrap();
+            drop(reading);
+            let writing = recorder.write();
+            in_child(fork, || assert_eq!(report().get("before"), None)).unwrap();
+            drop(writing);
+        }
+        let row = recorder.onto(Row::at(0.0));
+        assert_eq!((row.get("after"), row.get("ms_count")), (None, Some(&Value::Int(1))));
     }
 }

@@ -1,14 +1,17 @@
-//! Best-effort hints to the operating system for threads that work in the background.
+//! What threads that work in the background need of the operating system: hints, and knowing of a fork.
 //!
 //! | to | use |
 //! |---|---|
 //! | keep a background thread from interrupting the threads that train | [`Priority`] |
 //! | fill a large, fresh block of memory with fewer page faults | [`prefer_large_pages`] |
+//! | refuse what would not fit into memory | [`memory_limit`] |
+//! | notice, without a system call, that this process was forked from the one that started the thread | [`ForkCheck`] |
+//! | give a forked child a lock of its own instead of one that nobody will release | [`PerProcess`] |
 //!
-//! A hint changes no result. Where the system has no such thing, or refuses, nothing happens and
-//! nothing is reported. Both do something on Linux only.
+//! The first three are hints: they change no result. Where the system has no such thing, or refuses, nothing
+//! happens and nothing is reported. They do something on Linux only. The other two work on every Unix.
 //!
-//! What it is **not**: it starts no thread, allocates nothing and touches no file. Depend on it alone
+//! What it is **not**: it starts no thread and changes no file. Depend on it alone
 //! when you write a sink or a store of your own whose threads should stay out of the way.
 //!
 //! ```
@@ -24,10 +27,21 @@
 //! .unwrap();
 //! ```
 
+//!
+//! # Features
+//! `testing`: the module `testing`, which runs a closure in a forked child. Off by default; turn it on in
+//! dev-dependencies.
+
 #![deny(unsafe_code)]
 
+mod fork;
 mod large_pages;
+mod memory_limit;
 mod priority;
+#[cfg(all(unix, any(test, feature = "testing")))]
+pub mod testing;
 
+pub use fork::{ForkCheck, PerProcess};
 pub use large_pages::prefer_large_pages;
+pub use memory_limit::memory_limit;
 pub use priority::Priority;

@@ -8,13 +8,14 @@
 
 use qstore_parquet::{MetricsFile, MetricsLog, WriterSettings};
 use qstore_schema::Row;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (path, is_ours) = match std::env::args_os().nth(1) {
-        Some(path) => (PathBuf::from(path), false),
-        None => (write()?, true),
+    let dir = tempfile::tempdir()?;
+    let path = match std::env::args_os().nth(1) {
+        Some(path) => PathBuf::from(path),
+        None => write(dir.path())?,
     };
     let file = MetricsFile::open(&path)?;
     println!("{} rows in {} row groups, {} bytes", file.rows(), file.row_groups(), file.len());
@@ -23,10 +24,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for segment in &audit.segments {
             println!("  run {} from row {}", segment.run_id, segment.first_row);
             println!(
-                "    {} accepted, {} written, {} rejected; {} dropped, {} refused",
+                "    {} accepted, {} written, {} rejected, {} values omitted; {} dropped, {} refused",
                 segment.accepted,
                 segment.written,
                 segment.rejected,
+                segment.omitted_values,
                 segment.dropped,
                 segment.refused
             );
@@ -37,23 +39,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let rows = &damage.rows;
         println!("{}, rows {} to {}: {}", damage.column, rows.start, rows.end, damage.reason);
     }
-    println!("whole: {}", validation.is_whole());
-    if is_ours {
-        std::fs::remove_file(path)?;
+    for unchecked in &validation.unchecked {
+        println!("{} was not checked: {}", unchecked.column, unchecked.reason);
     }
+    println!("whole: {}, damaged: {}", validation.is_whole(), validation.is_damaged());
     Ok(())
 }
 
 /// A file of two sessions.
-fn write() -> Result<PathBuf, Box<dyn std::error::Error>> {
-    let path = std::env::temp_dir().join(format!("audit_{}.parquet", std::process::id()));
+fn write(dir: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
+    let path = dir.join("audit.parquet");
     for session in ["first", "second"] {
         let settings = WriterSettings::default().run_id(session);
         let mut log = MetricsLog::<Row>::open(&path, settings)?;
         for step in 0..100_i64 {
             log.append(&Row::from([("step", step)]), Instant::now());
         }
-        log.append(&Row::from([("step", "of the wrong type")]), Instant::now());
+        log.append(&Row::from([("", 0_i64)]), Instant::now());
         log.close()?;
     }
     Ok(path)

@@ -21,14 +21,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(path) = std::env::args_os().nth(1) {
         return follow(Path::new(&path));
     }
-    let path = std::env::temp_dir().join(format!("follow_{}.parquet", std::process::id()));
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("follow.parquet");
     let run = thread::spawn({
         let path = path.clone();
         move || write(path).map_err(|error| error.to_string())
     });
     follow(&path)?;
     run.join().expect("the run does not panic")?;
-    std::fs::remove_file(path)?;
     Ok(())
 }
 

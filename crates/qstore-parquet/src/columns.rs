@@ -15,5 +15,8 @@ macro_rules! each {
 }
 
 pub(crate) mod buffers;
+pub(crate) mod column;
+pub(crate) mod fit;
 pub(crate) mod rows;
 pub(crate) mod table;
+pub(crate) mod time_type;

@@ -4,6 +4,7 @@
 
 use qstore_buffer::DrainError;
 use qstore_settings::SettingError;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,17 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// The file exists and may be whole, but this crate cannot continue it.
+    #[error(
+        "{} cannot be continued here: {reason}; it was left untouched, choose another path",
+        path.display()
+    )]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What this crate does not support.
         reason: String,
     },
     /// The file exists but its columns do not match these rows.
@@ -90,6 +102,18 @@ pub enum WriteError {
         /// What and where.
         reason: String,
     },
+    /// The next version needs stored values that this crate cannot decode: a column of integers of
+    /// another writer has to become one of floats.
+    #[error(
+        "{} cannot be continued: {reason}; nothing in it is damaged, go on with another path",
+        path.display()
+    )]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        reason: String,
+    },
     /// The Parquet library refused to encode the rows: a bug, here or there.
     #[error("rows for {} could not be encoded: {source}", path.display())]
     Encode {
@@ -104,9 +128,88 @@ pub enum WriteError {
         /// The file.
         path: PathBuf,
     },
+    /// This process was forked from the one that opened the log, to which the file and its lock belong.
+    /// Nothing was done.
+    #[error(
+        "this process was forked from the one that opened {}, which goes on writing it; open a log of \
+         your own under another name",
+        path.display()
+    )]
+    Forked {
+        /// The file.
+        path: PathBuf,
+    },
     /// The next part of a [`RankLog`](crate::RankLog) could not be opened.
     #[error(transparent)]
     NextPart(Box<OpenError>),
+    /// Something else has the name of the file. It was left as it is, and the rows are kept: once it is
+    /// moved away, writing resumes by itself.
+    #[error(
+        "{} was not written: {found}. Nothing of it was changed, and {waiting} rows are kept in memory: move \
+         it away and writing resumes, or write the rows elsewhere with `save_as`",
+        path.display()
+    )]
+    Occupied {
+        /// The file, where it is now.
+        path: PathBuf,
+        /// What has its name.
+        found: Occupant,
+        /// The number of rows that could not be published.
+        waiting: usize,
+    },
+    /// The directory of the file was removed. It does not come back, so writing does not resume.
+    #[error(
+        "{} was not written: its directory was removed{}. {waiting} rows are kept in memory: write them \
+         elsewhere with `save_as`",
+        path.display(),
+        if *is_replaced { ", and another one has its name" } else { "" }
+    )]
+    DirectoryRemoved {
+        /// Where the file was.
+        path: PathBuf,
+        /// Whether another directory has the name now.
+        is_replaced: bool,
+        /// The number of rows that could not be published.
+        waiting: usize,
+    },
+}
+
+/// What has the name of a metrics file in place of the version that its writer published last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Occupant {
+    /// Another writer, which has the lock: the lock file was removed while this writer ran.
+    Writer,
+    /// A file that this writer did not write.
+    File,
+    /// This writer's file, with bytes of another program.
+    Changed,
+    /// A directory.
+    Dir,
+    /// A link, a device or a pipe.
+    Special,
+}
+
+impl fmt::Display for Occupant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Writer => "another writer has taken its lock",
+            Self::File => "a file that this writer did not write has its name",
+            Self::Changed => "another program has changed it",
+            Self::Dir => "a directory has its name",
+            Self::Special => "a link, a device or a pipe has its name",
+        })
+    }
+}
+
+impl WriteError {
+    /// The same error about this number of rows.
+    pub(crate) fn about(mut self, rows: usize) -> Self {
+        if let Self::Occupied { waiting, .. } | Self::DirectoryRemoved { waiting, .. } = &mut self {
+            *waiting = rows;
+        }
+        self
+    }
 }
 
 impl From<OpenError> for WriteError {
@@ -122,7 +225,8 @@ impl From<OpenError> for WriteError {
 /// Why a file, or some rows of it, could not be read.
 ///
 /// A disk that failed is never reported as damage: [`Storage`](Self::Storage) says that nothing is
-/// known about the bytes, [`Damaged`](Self::Damaged) that they were read and are wrong.
+/// known about the bytes, [`Damaged`](Self::Damaged) that they were read and are wrong. Neither is what
+/// this reader cannot decode: that is [`Unsupported`](Self::Unsupported).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -137,12 +241,16 @@ pub enum ReadError {
         /// What and where.
         reason: String,
     },
-    /// The file is a Parquet file, but not one that a metrics log could have written.
-    #[error("{} is not a metrics file: {reason}; use a general Parquet reader", path.display())]
-    NotMetrics {
+    /// The bytes were read and may be right, but this reader does not decode them: another program
+    /// wrote them in a way that it does not know, or they are more than it takes.
+    #[error(
+        "{} cannot be decoded here: {reason}; that does not mean that it is damaged, use a general Parquet reader",
+        path.display()
+    )]
+    Unsupported {
         /// The file.
         path: PathBuf,
-        /// Which column, and what about it.
+        /// What, where, and which limit can be raised, if it is one.
         reason: String,
     },
     /// The file does not have the column.
@@ -194,9 +302,19 @@ pub enum Error {
         /// Rows that were not taken.
         left: usize,
     },
+    /// The writer was stopped and has published every row, so there is nothing to save elsewhere.
+    #[error("the writer was stopped and has published every row; read its file")]
+    Ended,
     /// The writer was stopped, so the row was not taken; it counts as refused.
     #[error("the writer has stopped: the row was not logged and counts as refused")]
     Stopped,
+    /// This process was forked from the one that started the writer, whose thread runs there only. Nothing was
+    /// done; a row counts as refused.
+    #[error(
+        "this process was forked from the one that started the writer, which runs there only; start \
+         your own, under another name"
+    )]
+    Forked,
 }
 
 impl From<DrainError<WriteError>> for Error {
@@ -207,6 +325,8 @@ impl From<DrainError<WriteError>> for Error {
             DrainError::TimedOut { waited } => Self::TimedOut { waited },
             DrainError::Spawn(error) => Self::Spawn(error),
             DrainError::NoRoom { left } => Self::NoRoom { left },
+            DrainError::Forked => Self::Forked,
+            DrainError::Ended => Self::Ended,
             // A kind that a later version of the drain may add.
             other => Self::Panicked { message: other.to_string() },
         }

@@ -7,11 +7,13 @@
 pub(crate) mod audit;
 pub(crate) mod checksums;
 pub(crate) mod chunk;
-pub(crate) mod columns;
 pub(crate) mod compression;
+pub(crate) mod decompress;
+pub(crate) mod delta_texts;
 pub(crate) mod encoded_group;
 pub(crate) mod entry;
 pub(crate) mod footer;
+pub(crate) mod leaves;
 pub(crate) mod page_header;
 pub(crate) mod pages;
 pub(crate) mod published;

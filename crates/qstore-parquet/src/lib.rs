@@ -25,9 +25,13 @@
 //!   the last version or two may be missing.
 //! * **the disk is full or fails**: the previous version stays published, and the rows stay pending until
 //!   there is space.
-//! * **a row does not fit**: it alone is rejected and counted.
+//! * **a value is of another kind than its column's**: it goes into a column of its own, `NAME__text`,
+//!   `NAME__number` or `NAME__flag`. A row is rejected, and counted, only for a declared column.
+//! * **another program wrote the file first**: its columns keep their types; see [`MetricsLog::open`].
 //! * **a bit flips on the disk**: [`MetricsFile`] and [`validate`] report which values are damaged.
 //! * **a second writer opens the file**: it gets [`OpenError::AlreadyOpen`].
+//! * **another program wrote the file in a way that this crate does not know**: [`ReadError::Unsupported`],
+//!   never damage; what it does know can be read.
 //! * **a reader opens the file while it is written**: it sees one whole version, which never changes.
 //!
 //! What it is **not**: it is not a general Parquet library (columns are flat: booleans, 64-bit integers
@@ -72,8 +76,10 @@ mod publish;
 mod read;
 
 pub use columns::table::{Table, TableColumn, Values};
-pub use error::{Error, OpenError, ReadError, WriteError};
+pub use columns::time_type::{TimeOf, TimeType, TimeUnit};
+pub use error::{Error, Occupant, OpenError, ReadError, WriteError};
 pub use format::audit::{Audit, Segment};
+pub use log::appended::Appended;
 #[cfg(feature = "arrow2")]
 pub use log::arrow2_rows::{ChunkError, arrow2_rows};
 pub use log::dataset::RankLog;
@@ -88,4 +94,4 @@ pub use qstore_settings::{Codec, Compression, SettingError};
 pub use qstore_storage::Locking;
 pub use read::follow::Follow;
 pub use read::reader::{Batches, MetricsFile};
-pub use read::validate::{Damage, Validation, validate};
+pub use read::validate::{Damage, Unchecked, Validation, validate};

@@ -2,6 +2,7 @@
 //! the accounts.
 
 pub(crate) mod accounts;
+pub(crate) mod appended;
 #[cfg(feature = "arrow2")]
 pub(crate) mod arrow2_rows;
 pub(crate) mod dataset;

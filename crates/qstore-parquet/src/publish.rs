@@ -8,5 +8,6 @@ pub(crate) mod disk;
 pub(crate) mod layout;
 pub(crate) mod names;
 pub(crate) mod open;
+pub(crate) mod ownership;
 pub(crate) mod recovery;
 pub(crate) mod space;

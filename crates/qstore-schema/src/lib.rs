@@ -16,8 +16,9 @@
 //! ```
 //! use qstore_schema::{Row, StateDict, Tensor, TrainingMetrics};
 //!
-//! let step = TrainingMetrics { epoch: 0, step: 17, train_loss: 0.42, ..TrainingMetrics::default() };
-//! assert_eq!(step.shots_per_circuit, 1024);
+//! let step =
+//!     TrainingMetrics { epoch: 0, step: 17, train_loss: Some(0.42), ..TrainingMetrics::default() };
+//! assert_eq!(step.grad_norm, None); // not measured: null in the file
 //!
 //! let row = Row::from([("accuracy", 0.93), ("temperature_k", 0.015)]);
 //! assert_eq!(row.len(), 2);

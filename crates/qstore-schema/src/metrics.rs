@@ -1,7 +1,7 @@
 //! The two fixed row types: a step of training, and a step of quantum training.
 //!
-//! Names, order, types and defaults are the contract with every reader of a file. A new column is appended
-//! and nullable.
+//! Names, order and types are the contract with every reader of a file. A new column is appended. All but the
+//! three that identify a row are nullable: what was not measured is unknown, not 0.
 
 use crate::column_error::ColumnError;
 use crate::record::Cell;
@@ -114,11 +114,19 @@ impl<T: Assign> Assign for Option<T> {
 metrics! {
     /// One row of a training log: 18 columns, in this order.
     ///
+    /// Only `epoch`, `step` and `timestamp` always have a value. What was not measured is `None`, and null
+    /// in the file: a gradient of 0 is a fact, and a mean over nulls leaves them out.
+    ///
     /// ```
     /// use qstore_schema::{Record, TrainingMetrics};
     /// assert_eq!(TrainingMetrics::DECLARED.len(), 18);
-    /// let row = TrainingMetrics { epoch: 1, step: 20, train_loss: 0.3, ..TrainingMetrics::default() };
-    /// assert_eq!((row.backend.as_str(), row.val_loss), ("simulator", None));
+    /// let row = TrainingMetrics {
+    ///     epoch: 1,
+    ///     step: 20,
+    ///     train_loss: Some(0.3),
+    ///     ..TrainingMetrics::default()
+    /// };
+    /// assert_eq!((row.grad_norm, row.backend), (None, None));
     /// ```
     ///
     /// A column can also be set by a name that is known only at run time:
@@ -139,25 +147,25 @@ metrics! {
         /// When the step ended, in seconds since 1970-01-01 UTC.
         timestamp: f64 = 0.0,
         /// The loss on the training batch.
-        train_loss: f64 = 0.0,
+        train_loss: Option<f64> = None,
         /// The loss on held-out data, if it was computed.
         val_loss: Option<f64> = None,
         /// The norm of the gradient.
-        grad_norm: f64 = 0.0,
+        grad_norm: Option<f64> = None,
         /// The largest component of the gradient.
-        grad_max: f64 = 0.0,
+        grad_max: Option<f64> = None,
         /// The smallest component of the gradient.
-        grad_min: f64 = 0.0,
+        grad_min: Option<f64> = None,
         /// Time spent executing circuits, in milliseconds.
-        circuit_execution_time_ms: f64 = 0.0,
+        circuit_execution_time_ms: Option<f64> = None,
         /// The number of circuits executed.
-        circuits_executed: i64 = 0,
+        circuits_executed: Option<i64> = None,
         /// The number of qubits they used.
-        qubits_used: i64 = 0,
+        qubits_used: Option<i64> = None,
         /// The number of shots per circuit.
-        shots_per_circuit: i64 = 1024,
+        shots_per_circuit: Option<i64> = None,
         /// The backend that executed them.
-        backend: SmolStr = SmolStr::new_static("simulator"),
+        backend: Option<SmolStr> = None,
         /// Time spent waiting for the backend, in milliseconds.
         queue_time_ms: Option<f64> = None,
         /// The cost of the step in US dollars.
@@ -165,9 +173,9 @@ metrics! {
         /// The provider credits used.
         credits_used: Option<f64> = None,
         /// The duration of the whole step, in milliseconds.
-        batch_time_ms: f64 = 0.0,
+        batch_time_ms: Option<f64> = None,
         /// Training samples per second.
-        throughput_samples_per_sec: f64 = 0.0,
+        throughput_samples_per_sec: Option<f64> = None,
     }
 }
 
@@ -179,7 +187,11 @@ metrics! {
     /// ```
     /// use qstore_schema::{QuantumMetrics, Record, TrainingMetrics};
     ///
-    /// let row = QuantumMetrics { circuit_depth: 12, estimated_cost_usd: 0.25, ..QuantumMetrics::default() };
+    /// let row = QuantumMetrics {
+    ///     circuit_depth: Some(12),
+    ///     estimated_cost_usd: Some(0.25),
+    ///     ..QuantumMetrics::default()
+    /// };
     /// assert_eq!(QuantumMetrics::DECLARED.len(), 29);
     /// assert_eq!(TrainingMetrics::from(row).cost_usd, Some(0.25));
     /// ```
@@ -191,57 +203,57 @@ metrics! {
         /// When the step ended, in seconds since 1970-01-01 UTC.
         timestamp: f64 = 0.0,
         /// The loss on the training batch.
-        train_loss: f64 = 0.0,
+        train_loss: Option<f64> = None,
         /// The loss on held-out data, if it was computed.
         val_loss: Option<f64> = None,
         /// The norm of the gradient.
-        grad_norm: f64 = 0.0,
+        grad_norm: Option<f64> = None,
         /// The variance of the gradient's components; near zero on a barren plateau.
-        gradient_variance: f64 = 0.0,
+        gradient_variance: Option<f64> = None,
         /// The gradient's signal-to-noise ratio.
-        gradient_snr: f64 = 0.0,
+        gradient_snr: Option<f64> = None,
         /// Gates on the longest path through the circuit.
-        circuit_depth: i64 = 0,
+        circuit_depth: Option<i64> = None,
         /// The number of gates that act on more than one qubit.
-        entangling_gates: i64 = 0,
+        entangling_gates: Option<i64> = None,
         /// The number of bases in which the state was measured.
-        measurement_bases_used: i64 = 1,
+        measurement_bases_used: Option<i64> = None,
         /// The number of shots per circuit.
-        shots_per_circuit: i64 = 1024,
+        shots_per_circuit: Option<i64> = None,
         /// How evenly the ansatz covers the state space.
         expressibility_score: Option<f64> = None,
         /// The entanglement entropy between the halves of the register.
         entanglement_entropy: Option<f64> = None,
         /// Time spent executing circuits, in milliseconds.
-        circuit_execution_time_ms: f64 = 0.0,
+        circuit_execution_time_ms: Option<f64> = None,
         /// The share of shots that were useful.
-        measurement_efficiency: f64 = 1.0,
+        measurement_efficiency: Option<f64> = None,
         /// The share of circuits that were answered from a cache.
-        cache_hit_rate: f64 = 0.0,
+        cache_hit_rate: Option<f64> = None,
         /// The total number of shots.
-        shots_used: i64 = 0,
+        shots_used: Option<i64> = None,
         /// The expected cost of the step in US dollars.
-        estimated_cost_usd: f64 = 0.0,
+        estimated_cost_usd: Option<f64> = None,
         /// The number of circuits executed.
-        circuits_executed: i64 = 0,
+        circuits_executed: Option<i64> = None,
         /// The number of qubits they used.
-        qubits_used: i64 = 0,
+        qubits_used: Option<i64> = None,
         /// The backend that executed them.
-        backend: SmolStr = SmolStr::new_static("simulator"),
+        backend: Option<SmolStr> = None,
         /// Time spent waiting for the backend, in milliseconds.
         queue_time_ms: Option<f64> = None,
         /// The largest component of the gradient.
-        grad_max: f64 = 0.0,
+        grad_max: Option<f64> = None,
         /// The smallest component of the gradient.
-        grad_min: f64 = 0.0,
+        grad_min: Option<f64> = None,
         /// The actual cost of the step in US dollars, once it is known.
         cost_usd: Option<f64> = None,
         /// The provider credits used.
         credits_used: Option<f64> = None,
         /// The duration of the whole step, in milliseconds.
-        batch_time_ms: f64 = 0.0,
+        batch_time_ms: Option<f64> = None,
         /// Training samples per second.
-        throughput_samples_per_sec: f64 = 0.0,
+        throughput_samples_per_sec: Option<f64> = None,
     }
 }
 
@@ -262,7 +274,7 @@ impl From<QuantumMetrics> for TrainingMetrics {
             shots_per_circuit: quantum.shots_per_circuit,
             backend: quantum.backend,
             queue_time_ms: quantum.queue_time_ms,
-            cost_usd: quantum.cost_usd.or(Some(quantum.estimated_cost_usd)),
+            cost_usd: quantum.cost_usd.or(quantum.estimated_cost_usd),
             credits_used: quantum.credits_used,
             batch_time_ms: quantum.batch_time_ms,
             throughput_samples_per_sec: quantum.throughput_samples_per_sec,
@@ -299,21 +311,21 @@ mod tests {
                 "epoch int",
                 "step int",
                 "timestamp float",
-                "train_loss float",
+                "train_loss float?",
                 "val_loss float?",
-                "grad_norm float",
-                "grad_max float",
-                "grad_min float",
-                "circuit_execution_time_ms float",
-                "circuits_executed int",
-                "qubits_used int",
-                "shots_per_circuit int",
-                "backend text",
+                "grad_norm float?",
+                "grad_max float?",
+                "grad_min float?",
+                "circuit_execution_time_ms float?",
+                "circuits_executed int?",
+                "qubits_used int?",
+                "shots_per_circuit int?",
+                "backend text?",
                 "queue_time_ms float?",
                 "cost_usd float?",
                 "credits_used float?",
-                "batch_time_ms float",
-                "throughput_samples_per_sec float",
+                "batch_time_ms float?",
+                "throughput_samples_per_sec float?",
             ]
         );
     }
@@ -326,39 +338,40 @@ mod tests {
                 "epoch int",
                 "step int",
                 "timestamp float",
-                "train_loss float",
+                "train_loss float?",
                 "val_loss float?",
-                "grad_norm float",
-                "gradient_variance float",
-                "gradient_snr float",
-                "circuit_depth int",
-                "entangling_gates int",
-                "measurement_bases_used int",
-                "shots_per_circuit int",
+                "grad_norm float?",
+                "gradient_variance float?",
+                "gradient_snr float?",
+                "circuit_depth int?",
+                "entangling_gates int?",
+                "measurement_bases_used int?",
+                "shots_per_circuit int?",
                 "expressibility_score float?",
                 "entanglement_entropy float?",
-                "circuit_execution_time_ms float",
-                "measurement_efficiency float",
-                "cache_hit_rate float",
-                "shots_used int",
-                "estimated_cost_usd float",
-                "circuits_executed int",
-                "qubits_used int",
-                "backend text",
+                "circuit_execution_time_ms float?",
+                "measurement_efficiency float?",
+                "cache_hit_rate float?",
+                "shots_used int?",
+                "estimated_cost_usd float?",
+                "circuits_executed int?",
+                "qubits_used int?",
+                "backend text?",
                 "queue_time_ms float?",
-                "grad_max float",
-                "grad_min float",
+                "grad_max float?",
+                "grad_min float?",
                 "cost_usd float?",
                 "credits_used float?",
-                "batch_time_ms float",
-                "throughput_samples_per_sec float",
+                "batch_time_ms float?",
+                "throughput_samples_per_sec float?",
             ]
         );
     }
 
     #[test]
     fn cost_falls_back_to_the_estimate() {
-        let estimated = QuantumMetrics { estimated_cost_usd: 0.25, ..QuantumMetrics::default() };
+        let estimated =
+            QuantumMetrics { estimated_cost_usd: Some(0.25), ..QuantumMetrics::default() };
         assert_eq!(TrainingMetrics::from(estimated.clone()).cost_usd, Some(0.25));
         let billed = QuantumMetrics { cost_usd: Some(0.5), ..estimated };
         assert_eq!(TrainingMetrics::from(billed).cost_usd, Some(0.5));
@@ -372,7 +385,7 @@ mod tests {
         assert_eq!(row.set("val_loss", &Value::Null), Ok(true));
         assert_eq!(row.val_loss, None);
         assert_eq!(row.set("qubits_used", &Value::Float(4.0)), Ok(true));
-        assert_eq!(row.qubits_used, 4);
+        assert_eq!(row.qubits_used, Some(4));
         assert_eq!(row.set("accuracy", &Value::Float(0.9)), Ok(false));
         assert!(matches!(
             row.set("qubits_used", &Value::Float(4.5)),

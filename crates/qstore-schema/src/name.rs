@@ -3,10 +3,11 @@
 //! A literal is its own name. Any other text is interned: stored once, for as long as the process lives.
 //! There is no limit to the number of names. What each one costs is documented at [`Name::new`].
 
+use qstore_os::PerProcess;
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 /// A metric's name: two words, copied freely, compared by its text.
 ///
@@ -23,7 +24,12 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(&'static str);
 
-static INTERNED: LazyLock<RwLock<Interner>> = LazyLock::new(RwLock::default);
+/// A forked child begins another table: at the fork a thread of its parent may have been changing this one.
+static INTERNED: PerProcess<RwLock<Interner>> = PerProcess::new();
+
+fn interned() -> &'static RwLock<Interner> {
+    INTERNED.get_or_make(|_| RwLock::default())
+}
 
 impl Name {
     /// The name of a metric that is known only at run time.
@@ -36,9 +42,9 @@ impl Name {
     /// Takes a lock that lookups share; only a new name waits for them.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let known = INTERNED.read().unwrap_or_else(PoisonError::into_inner).find(name);
+        let known = interned().read().unwrap_or_else(PoisonError::into_inner).find(name);
         known.unwrap_or_else(|| {
-            INTERNED.write().unwrap_or_else(PoisonError::into_inner).find_or_add(name)
+            interned().write().unwrap_or_else(PoisonError::into_inner).find_or_add(name)
         })
     }
 
@@ -138,6 +144,24 @@ mod tests {
             assert_eq!(ours.as_str(), format!("m{i}"));
             assert!(std::ptr::eq(ours.as_str(), theirs.as_str()), "{ours} is stored twice");
         }
+    }
+
+    /// Regression: a child whose parent had the table locked hung at its first name.
+    #[test]
+    fn a_forked_child_interns_names_whatever_its_parent_was_doing() {
+        use qstore_os::testing::{Fork, in_child};
+        let before = Name::new(&format!("before_{}", "fork"));
+        let locked = interned().write().unwrap();
+        for fork in Fork::ALL {
+            in_child(fork, || {
+                let make = |name: &str| Name::new(&format!("{name}_fork"));
+                assert_eq!((make("before"), make("after").as_str()), (before, "after_fork"));
+                assert!(std::ptr::eq(make("after").as_str(), make("after").as_str()));
+            })
+            .unwrap();
+        }
+        drop(locked);
+        assert!(std::ptr::eq(before.as_str(), Name::new("before_fork").as_str()));
     }
 
     #[test]

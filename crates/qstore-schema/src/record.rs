@@ -113,7 +113,9 @@ macro_rules! record {
 /// }
 ///
 /// let mut sum = Sum::default();
-/// TrainingMetrics { train_loss: 0.5, grad_norm: 0.25, ..TrainingMetrics::default() }.visit(&mut sum);
+/// let row =
+///     TrainingMetrics { train_loss: Some(0.5), grad_norm: Some(0.25), ..TrainingMetrics::default() };
+/// row.visit(&mut sum);
 /// assert_eq!(sum.total, 0.75);
 /// assert!(sum.names.contains(&"grad_norm".into()));
 /// ```

@@ -93,6 +93,14 @@ impl Record for Row {
             visitor.extra(name, value.as_ref());
         }
     }
+
+    /// The value of `step`, if it is an integer.
+    fn label(&self) -> Option<i64> {
+        match self.get("step")? {
+            Value::Int(step) => Some(*step),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -105,5 +113,12 @@ mod tests {
         row.set("a", "text");
         let seen: Vec<_> = row.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
         assert_eq!(seen, [("a", Value::Text("text".into())), ("b", Value::Float(2.0))]);
+    }
+
+    #[test]
+    fn a_row_is_labeled_by_its_step() {
+        assert_eq!(Row::from([("loss", 0.5)]).label(), None);
+        assert_eq!(Row::from([("step", 7)]).label(), Some(7));
+        assert_eq!(Row::from([("step", "seven")]).label(), None);
     }
 }

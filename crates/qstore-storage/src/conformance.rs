@@ -5,7 +5,8 @@
 
 use crate::file_system::{EntryKind, FileSystem};
 use crate::in_place::Exclusive;
-use crate::tree::{create_dir_all, read_all, remove_dir_all};
+use crate::tree::{create_dir_all, remove_dir_all};
+use crate::whole::read_all;
 use std::path::Path;
 
 /// Exercises every operation of `storage` below the existing directory `root`, and leaves `root` as it was.
@@ -29,6 +30,7 @@ pub fn check(storage: &dyn FileSystem, root: &Path) {
     directories(storage, &dir);
     in_place(storage, &dir);
     locks(storage, &dir);
+    open_directories(storage, &dir);
     remove_dir_all(storage, &dir).expect("a tree can be removed");
     assert!(storage.metadata(&dir).unwrap().is_none(), "a removed tree is gone");
     remove_dir_all(storage, &dir).expect("removing nothing is not an error");
@@ -199,4 +201,43 @@ fn in_place(storage: &dyn FileSystem, dir: &Path) {
     drop(alone);
     assert_eq!(read_all(storage, &path).unwrap(), b"Longer");
     storage.remove_file(&path).unwrap();
+}
+
+/// An open directory stays the same one, whatever becomes of its name.
+fn open_directories(storage: &dyn FileSystem, dir: &Path) {
+    let (run, kept) = (dir.join("run"), dir.join("kept"));
+    storage.create_dir(&run).unwrap();
+    let Some(opened) = storage.open_dir(&run).expect("a directory can be opened") else {
+        return storage.remove_dir(&run).unwrap();
+    };
+    assert!(storage.open_dir(&dir.join("none")).unwrap_err().is_not_found());
+    let (inside, here) = (Path::new("file"), Path::new("."));
+    let is_named = |name: &Path| {
+        let (named, own) = (storage.stamp(name).unwrap(), opened.stamp(here).unwrap().unwrap());
+        named.is_some_and(|named| named.is_same_file(&own))
+    };
+    let lock = opened.try_lock(Path::new("lock")).unwrap().expect("a free lock is acquired");
+    assert!(storage.try_lock(&run.join("lock")).unwrap().is_none(), "it is the same lock");
+    assert!(is_named(&run) && lock.is_named().unwrap());
+
+    storage.rename(&run, &kept).unwrap();
+    storage.create_dir(&run).unwrap();
+    opened.create_new(inside).unwrap().write_at(0, b"mine").unwrap();
+    opened.sync_dir(here).unwrap();
+    assert!(is_named(&kept) && !is_named(&run) && lock.is_named().unwrap());
+    assert_eq!(opened.list(here).unwrap().len(), storage.list(&kept).unwrap().len());
+    assert_eq!(read_all(storage, &kept.join("file")).unwrap(), b"mine");
+    assert!(storage.metadata(&run.join("file")).unwrap().is_none(), "the name leads elsewhere");
+    assert_eq!(opened.resolve(here).unwrap().file_name(), kept.file_name());
+    let other = storage.try_lock(&run.join("lock")).unwrap();
+    assert!(other.is_some(), "a lock in another directory is another lock");
+
+    opened.remove_file(inside).unwrap();
+    storage.remove_file(&kept.join("lock")).expect("a lock file can be removed by hand");
+    assert!(!lock.is_named().unwrap(), "its name is gone");
+    storage.remove_dir(&kept).unwrap();
+    assert!(opened.create_new(inside).unwrap_err().is_not_found(), "the directory was removed");
+    assert!(opened.resolve(here).is_err());
+    drop((lock, other));
+    storage.remove_dir(&run).unwrap();
 }

@@ -9,7 +9,9 @@ use crate::in_place::{Exclusive, Stamp};
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A file system. All methods may block; Q-Store calls them from background threads only.
 ///
@@ -73,7 +75,36 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
         Err(Error::new(Operation::Open, path, io::ErrorKind::Unsupported.into()))
     }
 
-    /// Identifies the file under that name, without following a link; `None` when there is none.
+    /// The same file system, with paths that are relative to this directory: to the directory that has the
+    /// name now, whatever becomes of the name. It can be renamed, and another can take its name; when it is
+    /// removed, operations fail with `NotFound`. Absolute paths are not affected, and
+    /// [`resolve`](Self::resolve) answers with absolute paths: `resolve(".")` is where the directory is now.
+    ///
+    /// `None`, the default, where the file system cannot hold a directory open: [`open_dir`](crate::open_dir)
+    /// then goes by names.
+    ///
+    /// ```
+    /// use qstore_storage::{FileSystem, MemoryFs};
+    /// use std::path::Path;
+    ///
+    /// let files = MemoryFs::new();
+    /// files.create_dir(Path::new("/run"))?;
+    /// let run = files.open_dir(Path::new("/run"))?.expect("this one can");
+    /// files.rename(Path::new("/run"), Path::new("/kept"))?;
+    /// run.create_new(Path::new("log"))?;
+    /// assert!(files.metadata(Path::new("/kept/log"))?.is_some());
+    /// assert_eq!(run.resolve(Path::new("."))?, Path::new("/kept"));
+    /// # Ok::<(), qstore_storage::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When there is no such directory, or it cannot be opened.
+    fn open_dir(&self, dir: &Path) -> Result<Option<Arc<dyn FileSystem>>> {
+        let _ = dir;
+        Ok(None)
+    }
+
+    /// Identifies what has that name, without following a link; `None` when nothing has.
     ///
     /// # Errors
     /// When this cannot be determined. The default is `Unsupported`.
@@ -249,6 +280,17 @@ pub trait FileHandle: fmt::Debug + Send + Sync {
     /// `UnexpectedEof` when the file ends before the buffer is full.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()>;
 
+    /// The first range of bytes, at or after that offset, for which anything is stored; `None` when there is
+    /// none. The rest of a file are holes, which read as zeros. The default knows of no holes: everything up
+    /// to the end is stored. A wrapper should forward it.
+    ///
+    /// # Errors
+    /// When this cannot be determined.
+    fn next_data(&self, offset: u64) -> Result<Option<Range<u64>>> {
+        let len = self.len()?;
+        Ok((offset < len).then_some(offset..len))
+    }
+
     /// The length of the file in bytes.
     ///
     /// # Errors
@@ -301,7 +343,16 @@ pub trait FileHandle: fmt::Debug + Send + Sync {
 
 /// A lock, held until it is dropped. See [`FileSystem::try_lock`].
 #[must_use = "dropping the lock releases it"]
-pub trait Lock: fmt::Debug + Send + Sync {}
+pub trait Lock: fmt::Debug + Send + Sync {
+    /// Whether the name of the lock still leads to this one. If it does not, the lock file was removed by
+    /// hand, and someone else may hold a lock of that name. The default is `true`.
+    ///
+    /// # Errors
+    /// When this cannot be determined.
+    fn is_named(&self) -> Result<bool> {
+        Ok(true)
+    }
+}
 
 /// The kind and length of what has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

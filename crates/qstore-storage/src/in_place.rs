@@ -38,6 +38,19 @@ impl Stamp {
         self.names
     }
 
+    /// Whether the file has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether it is the same file as `earlier` and holds the same, as far as its length and the time of its
+    /// last change tell. It may have more names or fewer.
+    #[must_use]
+    pub fn is_unchanged_since(&self, earlier: &Self) -> bool {
+        Self { names: earlier.names, ..*self } == *earlier
+    }
+
     /// Whether both identify the same file, changed or not.
     #[must_use]
     pub fn is_same_file(&self, other: &Self) -> bool {

@@ -18,6 +18,7 @@ use crate::error::Operation;
 use crate::in_place::{Claim, Exclusive};
 #[cfg(target_os = "linux")]
 use crate::kind;
+use qstore_os::ForkCheck;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -101,7 +102,10 @@ fn ask(file: &Arc<File>) -> io::Result<Exclusive> {
     let asked = fcntl(file, F_SETSIG, libc::SIGURG)
         .and_then(|()| fcntl(file, libc::F_SETLEASE, libc::F_WRLCK));
     match asked {
-        Ok(()) => Ok(Exclusive::Held(Box::new(Lease { file: Arc::clone(file) }))),
+        Ok(()) => {
+            let lease = Lease { file: Arc::clone(file), home: ForkCheck::new() };
+            Ok(Exclusive::Held(Box::new(lease)))
+        }
         Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => Ok(Exclusive::Busy),
         // A file of another owner, or a file system or kernel without leases.
         Err(error) if cannot(Operation::Claim, &error) => Ok(Exclusive::Unknown),
@@ -151,6 +155,7 @@ pub(crate) fn claim(_: &Arc<File>, _: &Proof) -> io::Result<Exclusive> {
 #[derive(Debug)]
 struct Lease {
     file: Arc<File>,
+    home: ForkCheck,
 }
 
 #[cfg(target_os = "linux")]
@@ -159,8 +164,12 @@ impl Claim for Lease {}
 #[cfg(target_os = "linux")]
 impl Drop for Lease {
     fn drop(&mut self) {
-        // Closing the file would release it as well.
-        let _ = fcntl(&self.file, libc::F_SETLEASE, libc::F_UNLCK);
+        // A forked child shares the open file with its parent, so this would end the lease of the parent.
+        // mutant: lease_ended_in_a_forked_child
+        if !self.home.is_forked() {
+            // Closing the file would release it as well.
+            let _ = fcntl(&self.file, libc::F_SETLEASE, libc::F_UNLCK);
+        }
     }
 }
 
@@ -177,6 +186,7 @@ fn fcntl(file: &File, command: libc::c_int, argument: libc::c_int) -> io::Result
 mod tests {
     use super::{Mapping, counts_mappings};
     use crate::{Exclusive, FileSystem, LocalFs};
+    use qstore_os::testing::{Fork, in_child};
     use std::fs::File;
     use std::path::Path;
     use std::process::Command;
@@ -264,5 +274,45 @@ mod tests {
         assert_eq!(counts_mappings(&file).unwrap(), None);
         drop(reader);
         assert!(counts_mappings(&file).unwrap().is_some());
+    }
+
+    /// The file would be opened while its writer believes that nobody can.
+    #[test]
+    fn a_claim_that_a_forked_child_drops_is_still_held_by_its_parent() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = LocalFs.create_new(&path).unwrap();
+        for fork in Fork::ALL {
+            let Exclusive::Held(claim) = file.claim().unwrap() else {
+                return; // a file system without leases
+            };
+            let mut claim = Some(claim);
+            in_child(fork, || drop(claim.take())).unwrap();
+            let (sender, opened) = mpsc::channel();
+            let reader = thread::spawn({
+                let path = path.clone();
+                move || {
+                    let opened = File::open(path).unwrap();
+                    sender.send(()).unwrap();
+                    opened
+                }
+            });
+            // The system has told us that somebody waits to open the file: it is held.
+            while lease_of(&path) != Some(true) {
+                assert!(opened.try_recv().is_err(), "{fork:?}: the file could be opened");
+                thread::yield_now();
+            }
+            drop(claim);
+            drop(reader.join().unwrap());
+        }
+    }
+
+    /// Whether the lease on a file is being broken; `None` if there is no lease.
+    fn lease_of(path: &Path) -> Option<bool> {
+        use std::os::unix::fs::MetadataExt as _;
+        let inode = format!(":{} ", std::fs::metadata(path).unwrap().ino());
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        let lease = locks.lines().find(|line| line.contains("LEASE") && line.contains(&inode))?;
+        Some(lease.contains("BREAKING"))
     }
 }

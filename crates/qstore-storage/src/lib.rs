@@ -6,6 +6,7 @@
 //! | to publish | use | until `commit` returns `Ok` |
 //! |---|---|---|
 //! | one file | [`StagedFile`] | its public name shows the old file, or nothing |
+//! | one file that several writers may replace | [`Replacement`] | the same; it finds its own temporary name |
 //! | a tree of files | [`StagedDir`] | its public name shows the old tree, or nothing |
 //!
 //! There are two file systems to choose from, and room for more:
@@ -60,9 +61,10 @@
 //! # Platforms
 //! Unix. [`FileSystem::exchange`] needs Linux or macOS. Locks are `flock` locks: they hold between the
 //! processes of one machine, belong to the open file, and are therefore shared with a forked child
-//! until both processes have closed it. Where a file system has no locks, writing is refused unless
-//! [`Locking::IfSupported`] is chosen. What else a system cannot do is done without: see
-//! [`Error::is_unsupported`].
+//! until both processes have closed it. What a forked child drops (a lock, a claim, a staged file or tree)
+//! stays with its parent: nothing is released and nothing is removed. Where a file system has no locks,
+//! writing is refused unless [`Locking::IfSupported`] is chosen. What else a system cannot do is done without:
+//! see [`Error::is_unsupported`].
 
 #![deny(unsafe_code)]
 
@@ -70,10 +72,12 @@
 compile_error!("qstore-storage needs positional writes and directory syncs as Unix has them");
 
 mod attributes;
+mod by_name;
 mod cannot;
 pub mod conformance;
 mod error;
 mod file_system;
+mod holes;
 mod in_place;
 mod kind;
 mod lease;
@@ -82,6 +86,7 @@ mod locking;
 mod memory;
 mod operation;
 mod random;
+mod replacement;
 mod staged_dir;
 mod staged_file;
 mod sync_dir;
@@ -89,14 +94,18 @@ mod sync_tree;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tree;
+mod whole;
 mod write_out;
 
+pub use by_name::open_dir;
 pub use error::{Error, Operation, Result};
 pub use file_system::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 pub use in_place::{Claim, Exclusive, Stamp};
 pub use local::LocalFs;
 pub use locking::Locking;
 pub use memory::{MemoryFs, PowerCut, UnsyncedBytes, UnsyncedNames};
+pub use replacement::Replacement;
 pub use staged_dir::{ReplacedDir, StagedDir};
 pub use staged_file::StagedFile;
-pub use tree::{create_dir_all, parent_of, read_all, remove_dir_all};
+pub use tree::{create_dir_all, parent_of, remove_dir_all};
+pub use whole::{read_all, read_into_zeroed, read_up_to};

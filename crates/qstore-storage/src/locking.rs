@@ -1,12 +1,12 @@
 //! What to do on a file system without locks: refuse, or go on with locks that only this process knows.
 
 use crate::error::{Operation, Result};
-use crate::file_system::{FileSystem, Lock};
+use crate::file_system::{EntryKind, FileSystem, Lock};
 use crate::tree::parent_of;
+use qstore_os::ForkCheck;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// Whether a writer may go on where the file system has no locks, as Lustre mounted without `flock`, some
@@ -92,12 +92,25 @@ enum Key {
 
 impl Key {
     fn of(storage: &dyn FileSystem, path: &Path) -> Self {
-        let directory = storage.resolve(parent_of(path)).and_then(|path| storage.stamp(&path));
+        let parent = parent_of(path);
+        let resolved = || storage.resolve(parent);
+        // Only a link has to be followed; what is open may not have a name anymore.
+        let is_dir =
+            matches!(storage.metadata(parent), Ok(Some(found)) if found.kind == EntryKind::Dir);
+        let directory = if is_dir {
+            storage.stamp(parent)
+        } else {
+            resolved().and_then(|dir| storage.stamp(&dir))
+        };
         match (directory, path.file_name()) {
             (Ok(Some(stamp)), Some(name)) => {
                 Self::In { directory: stamp.identity, name: name.to_owned() }
             }
-            _ => Self::Path(path.to_path_buf()),
+            // A relative path would be the same one in every open directory.
+            (_, Some(name)) => {
+                Self::Path(resolved().map_or_else(|_| path.into(), |dir| dir.join(name)))
+            }
+            _ => Self::Path(path.into()),
         }
     }
 }
@@ -106,12 +119,12 @@ impl Key {
 struct InProcess {
     key: Key,
     /// A forked child has a copy of this struct, but the lock belongs to its parent.
-    process: u32,
+    home: ForkCheck,
 }
 
 impl InProcess {
     fn boxed(key: Key) -> Box<dyn Lock> {
-        Box::new(Self { key, process: process::id() })
+        Box::new(Self { key, home: ForkCheck::new() })
     }
 }
 
@@ -119,7 +132,7 @@ impl Lock for InProcess {}
 
 impl Drop for InProcess {
     fn drop(&mut self) {
-        if self.process == process::id() {
+        if !self.home.is_forked() {
             held().remove(&self.key);
             RELEASED.notify_all();
         }

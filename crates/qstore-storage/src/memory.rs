@@ -15,7 +15,8 @@ pub use cut::{PowerCut, UnsyncedBytes, UnsyncedNames};
 use crate::error::{Context, Error, Operation, Result};
 use crate::file_system::{Entry, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 use crate::in_place::{Claim, Exclusive, Stamp};
-use disk::{Disk, Inode};
+use disk::{At, Disk, Inode, ROOT};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -59,6 +60,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Clone)]
 pub struct MemoryFs {
     shared: Arc<Shared>,
+    /// Where relative paths begin.
+    dir: usize,
+    /// The name of that directory when it was opened, for messages.
+    name: PathBuf,
 }
 
 #[derive(Debug)]
@@ -118,12 +123,25 @@ impl MemoryFs {
     }
 
     fn of(disk: Disk) -> Self {
-        Self { shared: Arc::new(Shared { disk: Mutex::new(disk), unlocked: Condvar::new() }) }
+        let shared = Arc::new(Shared { disk: Mutex::new(disk), unlocked: Condvar::new() });
+        Self { shared, dir: ROOT, name: PathBuf::new() }
+    }
+
+    fn at<'p>(&self, path: &'p Path) -> At<'p> {
+        At { dir: self.dir, path }
+    }
+
+    /// The path as a person knows it.
+    fn shown(&self, path: &Path) -> PathBuf {
+        if path == Path::new(".") && self.dir != ROOT {
+            return self.name.clone();
+        }
+        self.name.join(path)
     }
 
     fn file(&self, disk: &mut Disk, inode: usize, path: &Path) -> Box<dyn FileHandle> {
         *disk.opened.entry(inode).or_default() += 1;
-        Box::new(MemoryFile { storage: self.clone(), inode, path: path.to_path_buf() })
+        Box::new(MemoryFile { storage: self.clone(), inode, path: self.shown(path) })
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -147,14 +165,24 @@ struct MemoryFile {
 #[derive(Debug)]
 struct MemoryLock {
     storage: MemoryFs,
-    path: PathBuf,
+    /// The directory, and the name in it.
+    key: (usize, OsString),
+    number: u64,
 }
 
-impl Lock for MemoryLock {}
+impl Lock for MemoryLock {
+    fn is_named(&self) -> Result<bool> {
+        Ok(self.storage.disk().is_locked_by(&self.key, self.number))
+    }
+}
 
 impl Drop for MemoryLock {
     fn drop(&mut self) {
-        self.storage.disk().locked.remove(&self.path);
+        let mut disk = self.storage.disk();
+        if disk.locked.get(&self.key) == Some(&self.number) {
+            disk.locked.remove(&self.key);
+        }
+        drop(disk);
         self.storage.shared.unlocked.notify_all();
     }
 }
@@ -163,15 +191,17 @@ impl FileSystem for MemoryFs {
     fn create_new(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         let empty = Inode::File { live: Vec::new(), durable: Vec::new() };
         let mut disk = self.disk();
-        let inode = disk.insert(path, empty).context(Operation::Create, path)?;
+        let created = disk.insert(self.at(path), empty);
+        let inode = created.context(Operation::Create, &self.shown(path))?;
         Ok(self.file(&mut disk, inode, path))
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         let mut disk = self.disk();
+        let shown = self.shown(path);
         loop {
-            let inode = disk.find(path).context(Operation::Open, path)?;
-            disk.bytes(inode).context(Operation::Open, path)?;
+            let inode = disk.find(self.at(path)).context(Operation::Open, &shown)?;
+            disk.bytes(inode).context(Operation::Open, &shown)?;
             if !disk.claimed.contains(&inode) {
                 return Ok(self.file(&mut disk, inode, path));
             }
@@ -184,75 +214,99 @@ impl FileSystem for MemoryFs {
         self.open(path)
     }
 
+    fn open_dir(&self, dir: &Path) -> Result<Option<Arc<dyn FileSystem>>> {
+        let disk = self.disk();
+        let name = self.shown(dir);
+        let inode = disk.find(self.at(dir)).context(Operation::Open, &name)?;
+        disk.names(inode).context(Operation::Open, &name)?;
+        Ok(Some(Arc::new(Self { shared: Arc::clone(&self.shared), dir: inode, name })))
+    }
+
     fn stamp(&self, path: &Path) -> Result<Option<Stamp>> {
         let disk = self.disk();
-        match disk.find(path) {
+        match disk.find(self.at(path)) {
             Ok(inode) => Ok(Some(disk.stamp(inode))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::new(Operation::Inspect, path, error)),
+            Err(error) => Err(Error::new(Operation::Inspect, &self.shown(path), error)),
         }
     }
 
     fn metadata(&self, path: &Path) -> Result<Option<Metadata>> {
         let disk = self.disk();
-        match disk.find(path) {
+        match disk.find(self.at(path)) {
             Ok(inode) => {
                 let len = disk.bytes(inode).map_or(0, |bytes| bytes.len() as u64);
                 Ok(Some(Metadata::new(disk.kind(inode), len)))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::new(Operation::Inspect, path, error)),
+            Err(error) => Err(Error::new(Operation::Inspect, &self.shown(path), error)),
         }
     }
 
     fn resolve(&self, path: &Path) -> Result<PathBuf> {
-        self.disk().split(path).context(Operation::Inspect, path)?;
-        Ok(path.to_path_buf())
+        let (disk, shown) = (self.disk(), self.shown(path));
+        if self.dir == ROOT {
+            disk.split(self.at(path)).context(Operation::Inspect, &shown)?;
+            return Ok(path.to_path_buf());
+        }
+        let dir = disk.path_of(self.dir).context(Operation::Inspect, &shown)?;
+        if path == Path::new(".") {
+            return Ok(dir);
+        }
+        disk.split(self.at(path)).context(Operation::Inspect, &shown)?;
+        Ok(dir.join(path))
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
         let disk = self.disk();
-        let names = disk.find(dir).and_then(|inode| disk.names(inode));
+        let names = disk.find(self.at(dir)).and_then(|inode| disk.names(inode));
         Ok(names
-            .context(Operation::List, dir)?
+            .context(Operation::List, &self.shown(dir))?
             .iter()
             .map(|(name, inode)| Entry { name: name.clone(), kind: disk.kind(*inode) })
             .collect())
     }
 
     fn create_dir(&self, dir: &Path) -> Result<()> {
-        self.disk().insert(dir, Inode::dir()).map(drop).context(Operation::CreateDir, dir)
+        let created = self.disk().insert(self.at(dir), Inode::dir());
+        created.map(drop).context(Operation::CreateDir, &self.shown(dir))
     }
 
     fn link(&self, from: &Path, to: &Path) -> Result<()> {
-        self.disk().link(from, to).context(Operation::Link, to)
+        let linked = self.disk().link(self.at(from), self.at(to));
+        linked.context(Operation::Link, &self.shown(to))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.disk().rename(from, to).context(Operation::Rename, to)
+        let renamed = self.disk().rename(self.at(from), self.at(to));
+        renamed.context(Operation::Rename, &self.shown(to))
     }
 
     fn exchange(&self, one: &Path, other: &Path) -> Result<()> {
-        self.disk().exchange(one, other).context(Operation::Exchange, other)
+        let exchanged = self.disk().exchange(self.at(one), self.at(other));
+        exchanged.context(Operation::Exchange, &self.shown(other))
     }
 
     fn remove_file(&self, path: &Path) -> Result<()> {
-        self.disk().remove(path, false).context(Operation::Remove, path)
+        let removed = self.disk().remove(self.at(path), false);
+        self.shared.unlocked.notify_all(); // it may have been the file of a lock
+        removed.context(Operation::Remove, &self.shown(path))
     }
 
     fn remove_dir(&self, dir: &Path) -> Result<()> {
-        self.disk().remove(dir, true).context(Operation::Remove, dir)
+        self.disk().remove(self.at(dir), true).context(Operation::Remove, &self.shown(dir))
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
-        let mut disk = self.disk();
-        let inode = disk.find(dir).context(Operation::SyncDir, dir)?;
-        disk.sync_names(inode).context(Operation::SyncDir, dir)
+        let (mut disk, shown) = (self.disk(), self.shown(dir));
+        let inode = disk.find(self.at(dir)).context(Operation::SyncDir, &shown)?;
+        disk.sync_names(inode).context(Operation::SyncDir, &shown)
     }
 
     fn sync_tree(&self, dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
-        self.disk().find(dir).context(Operation::Open, dir)?;
-        Ok(Some(Box::new(MemoryTree { storage: self.clone(), dir: dir.to_path_buf() })))
+        let shown = self.shown(dir);
+        let root = self.disk().find(self.at(dir)).context(Operation::Open, &shown)?;
+        Ok(Some(Box::new(MemoryTree { storage: self.clone(), root, dir: shown })))
     }
 
     fn available(&self, _: &Path) -> Result<Option<u64>> {
@@ -265,11 +319,15 @@ impl FileSystem for MemoryFs {
 
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
         let mut disk = self.disk();
-        disk.split(path).context(Operation::Lock, path)?;
-        if !disk.locked.insert(path.to_path_buf()) {
+        let (dir, name) = disk.split(self.at(path)).context(Operation::Lock, &self.shown(path))?;
+        let key = (dir, name.to_os_string());
+        if disk.locked.contains_key(&key) {
             return Ok(None);
         }
-        Ok(Some(Box::new(MemoryLock { storage: self.clone(), path: path.to_path_buf() })))
+        disk.locks += 1;
+        let number = disk.locks;
+        disk.locked.insert(key.clone(), number);
+        Ok(Some(Box::new(MemoryLock { storage: self.clone(), key, number })))
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
@@ -277,7 +335,10 @@ impl FileSystem for MemoryFs {
             if let Some(lock) = self.try_lock(path)? {
                 return Ok(lock);
             }
-            drop(self.shared.unlocked.wait_while(self.disk(), |disk| disk.locked.contains(path)));
+            drop(self.shared.unlocked.wait_while(self.disk(), |disk| {
+                let key = disk.split(self.at(path)).map(|(dir, name)| (dir, name.to_os_string()));
+                key.is_ok_and(|key| disk.locked.contains_key(&key))
+            }));
         }
     }
 }
@@ -285,14 +346,15 @@ impl FileSystem for MemoryFs {
 #[derive(Debug)]
 struct MemoryTree {
     storage: MemoryFs,
+    root: usize,
+    /// For messages.
     dir: PathBuf,
 }
 
 impl TreeSync for MemoryTree {
     fn sync(&self) -> Result<()> {
         let mut disk = self.storage.disk();
-        let root = disk.find(&self.dir).context(Operation::Sync, &self.dir)?;
-        let mut left = vec![root];
+        let mut left = vec![self.root];
         while let Some(inode) = left.pop() {
             match &mut disk.inodes[inode] {
                 Inode::File { live, durable } => durable.clone_from(live),
@@ -395,6 +457,9 @@ mod tests {
     fn the_memory_file_system_conforms() {
         let memory = MemoryFs::new();
         crate::conformance::check(&memory, Path::new("/"));
+        memory.create_dir(Path::new("/run")).unwrap();
+        let opened = memory.open_dir(Path::new("/run")).unwrap().unwrap();
+        crate::conformance::check(&*opened, Path::new(""));
     }
 
     #[test]

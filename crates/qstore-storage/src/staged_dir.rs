@@ -3,6 +3,7 @@
 use crate::error::{Error, Operation, Result};
 use crate::file_system::{EntryKind, FileHandle, FileSystem, TreeSync};
 use crate::tree::{parent_of, remove_dir_all};
+use qstore_os::ForkCheck;
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,8 @@ use std::{fmt, io};
 ///
 /// * **Until `commit` returns**, the public name shows what it showed before: the old tree, or nothing.
 /// * **After `commit` returned `Ok`**, it shows the new tree, and does so even after a power cut.
-/// * **Dropped without a commit**, it removes itself. The public name is untouched.
+/// * **Dropped without a commit**, it removes itself. The public name is untouched. A forked child leaves it
+///   to its parent.
 /// * **After a crash**, the temporary name may be left behind. Removing it is up to the owner of that name.
 ///
 /// Any number of threads may fill it at the same time: most file systems create files in several directories
@@ -50,6 +52,8 @@ pub struct StagedDir {
     dirs: Mutex<BTreeSet<PathBuf>>,
     tree: Option<Box<dyn TreeSync>>,
     is_committed: bool,
+    /// The process that the temporary name belongs to.
+    home: ForkCheck,
 }
 
 impl StagedDir {
@@ -89,6 +93,7 @@ impl StagedDir {
             dirs: Mutex::new(BTreeSet::from([temporary.to_path_buf()])),
             tree,
             is_committed: false,
+            home: ForkCheck::new(),
         }
     }
 
@@ -167,6 +172,16 @@ impl StagedDir {
     /// If the last sync or the removal fails, the public name already shows the new tree. After any other
     /// error the old tree is where it was, or under `tombstone` if it could not be moved back.
     pub fn commit(mut self, public: &Path, tombstone: &Path) -> Result<Option<ReplacedDir>> {
+        self.try_commit(public, tombstone)
+    }
+
+    /// Like [`commit`](Self::commit), but an error leaves the tree under its temporary name, unless the
+    /// public name already shows it. The caller may then commit it under another name.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit); [`Error::is_unsupported`] if the old tree can neither be exchanged nor
+    /// renamed, as a directory of a lower layer of overlayfs.
+    pub fn try_commit(&mut self, public: &Path, tombstone: &Path) -> Result<Option<ReplacedDir>> {
         match &self.tree {
             // mutant: staged_tree_not_synced
             Some(tree) => tree.sync()?,
@@ -206,7 +221,7 @@ impl StagedDir {
             return Ok(None);
         }
         let (storage, path) = (Arc::clone(&self.storage), old.to_path_buf());
-        Ok(Some(ReplacedDir { storage, path }))
+        Ok(Some(ReplacedDir { storage, path, home: ForkCheck::new() }))
     }
 
     /// Replaces the old tree with this one in two steps.
@@ -228,7 +243,8 @@ impl StagedDir {
 
 impl Drop for StagedDir {
     fn drop(&mut self) {
-        if !self.is_committed {
+        // mutant: staged_tree_removed_in_a_forked_child
+        if !self.is_committed && !self.home.is_forked() {
             // Best effort: the owner of the name removes leftovers when it next opens.
             let _ = remove_dir_all(&*self.storage, &self.temporary);
         }
@@ -241,17 +257,23 @@ impl fmt::Debug for StagedDir {
     }
 }
 
-/// A tree that was replaced by [`StagedDir::commit`], now under the temporary name. Dropping it removes it.
+/// A tree that was replaced by [`StagedDir::commit`], now under the temporary name. Dropping it removes it,
+/// except in a forked child.
 #[must_use = "dropping it removes the tree, which takes time"]
 pub struct ReplacedDir {
     storage: Arc<dyn FileSystem>,
     path: PathBuf,
+    /// The process that removes it.
+    home: ForkCheck,
 }
 
 impl Drop for ReplacedDir {
     fn drop(&mut self) {
-        // Best effort: the owner of the name removes leftovers when it next opens.
-        let _ = remove_dir_all(&*self.storage, &self.path);
+        // mutant: replaced_tree_removed_in_a_forked_child
+        if !self.home.is_forked() {
+            // Best effort: the owner of the name removes leftovers when it next opens.
+            let _ = remove_dir_all(&*self.storage, &self.path);
+        }
     }
 }
 
@@ -264,7 +286,8 @@ impl fmt::Debug for ReplacedDir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MemoryFs, read_all};
+    use crate::{LocalFs, MemoryFs, read_all};
+    use qstore_os::testing::{Fork, in_child};
 
     fn stage(storage: &Arc<dyn FileSystem>, text: &[u8]) -> StagedDir {
         let staged = StagedDir::create(storage, Path::new("/.tree.tmp")).unwrap();
@@ -304,6 +327,34 @@ mod tests {
         drop(other.commit(Path::new("/other"), Path::new("/.old")).unwrap());
         remove_dir_all(&memory, Path::new("/one")).unwrap();
         assert_eq!(read_all(&memory.power_cut(), Path::new("/other/x/y")).unwrap(), b"text");
+    }
+
+    #[test]
+    fn a_tree_that_a_forked_child_drops_stays_with_its_parent() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, tombstone) = (dir.path().join("tree"), dir.path().join(".old"));
+        let temporary = dir.path().join(".tree.tmp");
+        let storage: Arc<dyn FileSystem> = Arc::new(LocalFs::new());
+        for fork in Fork::ALL {
+            let mut replaced = None;
+            for text in [&b"first"[..], b"second"] {
+                let staged = StagedDir::create(&storage, &temporary).unwrap();
+                let file = staged.create_file(Path::new("a")).unwrap();
+                file.write_at(0, text).unwrap();
+                file.sync().unwrap();
+                let mut staged = Some(staged);
+                in_child(fork, || drop(staged.take())).unwrap();
+                assert!(temporary.join("a").exists(), "{fork:?}: the child has removed the tree");
+                replaced = staged.unwrap().commit(&tree, &tombstone).unwrap();
+                assert_eq!(read_all(&*storage, &tree.join("a")).unwrap(), text);
+            }
+            let is_held = replaced.is_some(); // where the file system can exchange
+            in_child(fork, || drop(replaced.take())).unwrap();
+            assert_eq!(temporary.join("a").exists(), is_held, "{fork:?}: the child has removed it");
+            drop(replaced);
+            assert!(!temporary.exists());
+            remove_dir_all(&*storage, &tree).unwrap();
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::file_system::{EntryKind, FileHandle, FileSystem};
 use crate::tree::parent_of;
+use qstore_os::ForkCheck;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use std::sync::Arc;
 ///
 /// * **Until `commit` returns**, the public name shows what it showed before: the old file, or nothing.
 /// * **After `commit` returned `Ok`**, it shows the new file, and does so even after a power cut.
-/// * **Dropped without a commit**, it removes itself. The public name is untouched.
+/// * **Dropped without a commit**, it removes itself. The public name is untouched. A forked child leaves it
+///   to its parent.
 /// * **After a crash**, the temporary name may be left behind. Removing it is up to the owner of that name.
 ///
 /// Readers that have the old file open keep reading the old file.
@@ -41,6 +43,8 @@ pub struct StagedFile {
     len: u64,
     /// The bytes that the system was asked to write to the disk.
     written_out: u64,
+    /// The process that the temporary name belongs to.
+    home: ForkCheck,
 }
 
 /// Often enough that the sync at the end has little to wait for, and rarely enough to cost nothing.
@@ -57,7 +61,14 @@ impl StagedFile {
 
     fn holding(storage: &Arc<dyn FileSystem>, file: Box<dyn FileHandle>, temporary: &Path) -> Self {
         let (storage, temporary) = (Arc::clone(storage), temporary.to_path_buf());
-        Self { storage, file: Some(file), temporary, len: 0, written_out: 0 }
+        Self {
+            storage,
+            file: Some(file),
+            temporary,
+            len: 0,
+            written_out: 0,
+            home: ForkCheck::new(),
+        }
     }
 
     /// The same for a file that will replace the one under the public name, if there is one: at no moment
@@ -166,7 +177,8 @@ fn take_over(storage: &dyn FileSystem, public: &Path, temporary: &Path) -> Resul
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        if self.file.take().is_some() {
+        // mutant: staged_file_removed_in_a_forked_child
+        if self.file.take().is_some() && !self.home.is_forked() {
             // Best effort: the owner of the name removes leftovers when it next opens.
             let _ = self.storage.remove_file(&self.temporary);
         }
@@ -185,7 +197,8 @@ impl fmt::Debug for StagedFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MemoryFs, read_all};
+    use crate::{LocalFs, MemoryFs, read_all};
+    use qstore_os::testing::{Fork, in_child};
 
     fn replace(storage: &Arc<dyn FileSystem>, bytes: &[u8]) -> Result<()> {
         let mut staged = StagedFile::create(storage, Path::new("/.file.tmp"))?;
@@ -208,6 +221,21 @@ mod tests {
                     "the temporary name is left behind"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_file_that_a_forked_child_drops_can_be_committed_by_its_parent() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage: Arc<dyn FileSystem> = Arc::new(LocalFs::new());
+        for fork in Fork::ALL {
+            let file = StagedFile::create(&storage, &dir.path().join(".file.tmp")).unwrap();
+            let mut staged = Some(file);
+            in_child(fork, || drop(staged.take())).unwrap();
+            let mut staged = staged.unwrap();
+            staged.append(b"whole").unwrap();
+            drop(staged.commit(&dir.path().join("file")).unwrap());
+            assert_eq!(read_all(&*storage, &dir.path().join("file")).unwrap(), b"whole");
         }
     }
 

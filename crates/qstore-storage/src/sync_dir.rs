@@ -6,14 +6,13 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Where the file system has no sync for a directory, all of it is synced instead; where it has none at all,
+/// Syncs an open directory, whose path is `path`. Where the file system has no sync for a directory, all of it is synced instead; where it has none at all,
 /// it decides by itself how durable a name is, and there is nothing to report.
-pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
-    let opened = File::open(dir).context(Operation::SyncDir, dir)?;
+pub(crate) fn sync_dir(dir: &File, path: &Path) -> Result<()> {
     // mutant: local_directory_sync_does_nothing
-    match opened.sync_all().or_else(|error| sync_all_instead(&opened, error)) {
+    match dir.sync_all().or_else(|error| sync_all_instead(dir, error)) {
         Err(error) if cannot(Operation::SyncDir, &error) => Ok(()),
-        synced => synced.context(Operation::SyncDir, dir),
+        synced => synced.context(Operation::SyncDir, path),
     }
 }
 

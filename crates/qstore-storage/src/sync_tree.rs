@@ -11,16 +11,22 @@ use crate::error::Result;
 use crate::file_system::TreeSync;
 #[cfg(target_os = "linux")]
 use crate::kind;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
+/// Prepares to sync the tree below the directory that `open` opens, and whose path is `dir`.
 #[cfg(target_os = "linux")]
-pub(crate) fn begin(dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
+pub(crate) fn begin(
+    open: impl FnOnce() -> io::Result<File>,
+    dir: &Path,
+) -> Result<Option<Box<dyn TreeSync>>> {
     use crate::error::{Context, Operation};
 
     if !reports_failures() {
         return Ok(None);
     }
-    let file = std::fs::File::open(dir).context(Operation::Open, dir)?;
+    let file = open().context(Operation::Open, dir)?;
     // mutant: tree_synced_where_nothing_is_reported
     if !kind::is_of_this_kernel(&file) {
         return Ok(None);
@@ -29,7 +35,10 @@ pub(crate) fn begin(dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn begin(_: &Path) -> Result<Option<Box<dyn TreeSync>>> {
+pub(crate) fn begin(
+    _: impl FnOnce() -> io::Result<File>,
+    _: &Path,
+) -> Result<Option<Box<dyn TreeSync>>> {
     Ok(None)
 }
 
@@ -47,8 +56,13 @@ mod linux {
     use crate::cannot::cannot;
     use crate::error::{Context, Operation, Result};
     use crate::file_system::TreeSync;
-    use std::fs::{self, File};
+    use crate::sync_dir::sync_dir;
+    use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags, openat, statat};
+    use rustix::io::retry_on_intr;
+    use std::ffi::OsStr;
+    use std::fs::File;
     use std::io;
+    use std::os::unix::ffi::OsStrExt;
     use std::path::{Path, PathBuf};
 
     /// Opened before anything is written, so that every failure is reported through it.
@@ -65,7 +79,7 @@ mod linux {
             match synced {
                 // The kernel can, but a sandbox does not let us.
                 Err(error) if cannot(Operation::SyncDir, &error) || is_forbidden(&error) => {
-                    one_by_one(&self.dir)
+                    one_by_one(&self.file, &self.dir)
                 }
                 synced => synced.context(Operation::Sync, &self.dir),
             }
@@ -78,18 +92,42 @@ mod linux {
 
     /// Syncs every file and directory of the tree. What an earlier write to a file ran into is
     /// reported to the next handle of it, if it was reported to none before.
-    fn one_by_one(dir: &Path) -> Result<()> {
-        for entry in fs::read_dir(dir).context(Operation::List, dir)? {
-            let entry = entry.context(Operation::List, dir)?;
-            let (path, kind) = (entry.path(), entry.file_type());
-            let kind = kind.context(Operation::Inspect, &path)?;
-            if kind.is_dir() {
-                one_by_one(&path)?;
-            } else if kind.is_file() {
-                let synced = File::open(&path).and_then(|file| file.sync_all());
-                synced.context(Operation::Sync, &path)?;
+    fn one_by_one(dir: &File, path: &Path) -> Result<()> {
+        for entry in Dir::read_from(dir).map_err(io::Error::from).context(Operation::List, path)? {
+            let entry = entry.map_err(io::Error::from).context(Operation::List, path)?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let path = path.join(name);
+            match kind_of(dir, &entry).context(Operation::Inspect, &path)? {
+                FileType::Directory => {
+                    let opened = open_in(dir, name).context(Operation::Open, &path)?;
+                    one_by_one(&opened, &path)?;
+                }
+                FileType::RegularFile => {
+                    let synced = open_in(dir, name).and_then(|file| file.sync_all());
+                    synced.context(Operation::Sync, &path)?;
+                }
+                _ => {}
             }
         }
-        crate::sync_dir::sync_dir(dir)
+        sync_dir(dir, path)
+    }
+
+    fn kind_of(dir: &File, entry: &DirEntry) -> io::Result<FileType> {
+        match entry.file_type() {
+            // Not every file system tells it here.
+            FileType::Unknown => {
+                let found = statat(dir, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?;
+                Ok(FileType::from_raw_mode(found.st_mode))
+            }
+            known => Ok(known),
+        }
+    }
+
+    fn open_in(dir: &File, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(retry_on_intr(|| openat(dir, name, flags, Mode::empty()))?.into())
     }
 }

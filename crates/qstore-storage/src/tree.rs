@@ -86,14 +86,3 @@ pub fn remove_dir_all(storage: &dyn FileSystem, dir: &Path) -> Result<()> {
     }
     storage.remove_dir(dir)
 }
-
-/// Reads a whole file.
-///
-/// # Errors
-/// When the file cannot be opened or read.
-pub fn read_all(storage: &dyn FileSystem, path: &Path) -> Result<Vec<u8>> {
-    let file = storage.open(path)?;
-    let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX)];
-    file.read_at(0, &mut bytes)?;
-    Ok(bytes)
-}

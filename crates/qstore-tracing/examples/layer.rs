@@ -19,7 +19,8 @@ fn train() {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::temp_dir().join(format!("layer_{}.parquet", std::process::id()));
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("layer.parquet");
     // Only the columns that the events name.
     let (settings, writer) = (LoggerSettings::default(), WriterSettings::default());
     let mut logger = ParquetMetricsLogger::<Row>::open_typed(&path, settings, writer)?;
@@ -27,5 +28,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), train);
     let summary = logger.stop(Duration::from_secs(30))?;
     println!("{} events became rows: epoch, step and loss", summary.writer.rows_written);
-    Ok(std::fs::remove_file(path)?)
+    Ok(())
 }

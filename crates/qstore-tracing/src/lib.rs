@@ -8,7 +8,7 @@
 //! | a text beside a number | a column |
 //! | the message, and fields recorded with `%` or `?` | nothing |
 //! | a field of a span around the event | a column; the innermost value counts, and the event's own before all |
-//! | an unsigned number beyond 2^63 | a text |
+//! | an unsigned number beyond 2^63 | a text; beside smaller numbers, in the column `NAME__text` |
 //! | no number and no flag | there is no row |
 //!
 //! Only events of one target and those below it are taken, because other libraries put numbers into

@@ -13,10 +13,9 @@ const LONG: Duration = Duration::from_mins(10);
 const LEN: usize = 4 << 20;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let dir = std::env::temp_dir().join(format!("qstore-retention-{}", std::process::id()));
-    let outcome = compression(&dir).and_then(|()| retention(&dir));
-    std::fs::remove_dir_all(&dir)?;
-    outcome
+    let dir = tempfile::tempdir()?;
+    compression(dir.path())?;
+    retention(dir.path())
 }
 
 /// Saves and loads one tensor of 16 MB of each kind with each compression.

@@ -6,11 +6,14 @@
 //! change of the description.
 
 mod description;
+mod measure;
 mod ordering;
 pub(crate) mod pins;
 pub(crate) mod retain;
 
 use crate::container::sealed::Sealed;
+use crate::format::ZARR_JSON;
+use measure::Measured;
 use qstore_checkpoint::repository::{Kind, Repository};
 use qstore_checkpoint::retention::{Candidate, Policy};
 use qstore_checkpoint::{CheckpointId, Counter, Layout, LoadError, OpenError};
@@ -27,6 +30,8 @@ pub(crate) struct Catalog {
     counter: Arc<OnceLock<Counter>>,
     /// The greatest save number seen or assigned here.
     last_seq: Arc<AtomicU64>,
+    /// Metrics that were read from metadata, for retention.
+    measured: Arc<Measured>,
 }
 
 /// A checkpoint that exists.
@@ -35,6 +40,8 @@ pub(crate) struct Found {
     pub(crate) candidate: Candidate,
     pub(crate) name: String,
     pub(crate) layout: Layout,
+    /// The checksum of its root document, which has its metadata.
+    pub(crate) root: u32,
     /// The name of an older checkpoint with the same number in the other layout, to be removed.
     pub(crate) stale: Option<String>,
 }
@@ -72,7 +79,12 @@ fn is_unreadable((_, error): &(u64, LoadError)) -> bool {
 impl Catalog {
     /// A repository for reading only. Opening it accesses nothing.
     pub(crate) fn read_only(repository: Arc<dyn Repository>) -> Self {
-        Self { repository, counter: Arc::default(), last_seq: Arc::default() }
+        Self {
+            repository,
+            counter: Arc::default(),
+            last_seq: Arc::default(),
+            measured: Arc::default(),
+        }
     }
 
     /// A repository for saving. Its description records what is counted and what is kept.
@@ -135,7 +147,8 @@ impl Catalog {
             match Sealed::open(&*self.repository, &name, layout, number) {
                 Ok(sealed) => {
                     let candidate = sealed.manifest.candidate(pinned.contains(&number));
-                    let found = Found { candidate, name, layout, stale: None };
+                    let root = sealed.manifest.crc32c_of(ZARR_JSON);
+                    let found = Found { candidate, name, layout, root, stale: None };
                     let newest = match valid.remove(&number) {
                         None => found,
                         Some(other) => newer(other, found),

@@ -4,6 +4,7 @@ pub(crate) mod archive;
 pub(crate) mod entry;
 pub(crate) mod manifest;
 pub(crate) mod output;
+mod repacked;
 pub(crate) mod sealed;
 pub(crate) mod tree;
 mod zip_format;
@@ -60,6 +61,15 @@ impl Container {
         match self {
             Self::Archive(archive) => archive.read(index, buffer),
             Self::Tree(tree) => tree.read(index, buffer),
+        }
+    }
+
+    /// Whether the container's own checksum of an entry, by which other programs check it, is that of its
+    /// data. Only an archive has one.
+    pub(crate) fn has_own_checksum_of(&self, index: usize, data: &[u8]) -> bool {
+        match self {
+            Self::Archive(archive) => archive.entries()[index].crc32 == crc32fast::hash(data),
+            Self::Tree(_) => true,
         }
     }
 

@@ -5,5 +5,6 @@ mod safetensors;
 
 pub use foreign::{MissingChunks, load_zarr_group, load_zarr_group_in};
 pub use safetensors::{
-    export_safetensors, export_safetensors_in, import_safetensors, import_safetensors_in,
+    RawTensor, export_safetensors, export_safetensors_in, import_safetensors,
+    import_safetensors_flat, import_safetensors_flat_in, import_safetensors_in,
 };

@@ -13,6 +13,7 @@
 //! | save from borrowed memory | [`StagingArena`] |
 //! | read, follow, explain, pin or prune in another process | [`Checkpoints`] |
 //! | load only some tensors | [`Select`], [`CheckpointReader`] |
+//! | load, verify or inspect one that was copied somewhere | [`CheckpointReader::open`] |
 //! | keep the best, every tenth, or one forever | [`keep_best`](CheckpointSettings::keep_best), [`keep_every`](CheckpointSettings::keep_every), [`pin`](Checkpoints::pin) |
 //! | find out what will be removed and why | [`Checkpoints::explain`], [`retention`] |
 //! | store checkpoints somewhere else | [`CheckpointManager::over`] a [`Repository`](repository::Repository) |
@@ -95,8 +96,9 @@ mod store;
 mod workers;
 
 pub use exchange::{
-    MissingChunks, export_safetensors, export_safetensors_in, import_safetensors,
-    import_safetensors_in, load_zarr_group, load_zarr_group_in,
+    MissingChunks, RawTensor, export_safetensors, export_safetensors_in, import_safetensors,
+    import_safetensors_flat, import_safetensors_flat_in, import_safetensors_in, load_zarr_group,
+    load_zarr_group_in,
 };
 pub use load::checkpoints::Checkpoints;
 pub use load::follow::{Follow, NewSave};

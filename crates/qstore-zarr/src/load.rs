@@ -46,17 +46,7 @@ pub(crate) fn load_checkpoint(
     number: u64,
     workers: usize,
 ) -> Result<Checkpoint, LoadError> {
-    read_checkpoint(catalog, number, |sealed| {
-        let root = Root::read(sealed)?;
-        let arrays = root.arrays(sealed)?;
-        let mut tensors: HashMap<String, Tensor> =
-            read_tensors(sealed, arrays, workers)?.into_iter().collect();
-        let parts = root.parts(sealed, &mut |path| {
-            // Each path occurs once in the structure, and its array exists.
-            tensors.remove(path).ok_or_else(|| StructureError::MissingTensor { path: path.into() })
-        })?;
-        Ok(Checkpoint::new(parts, root.info(sealed)?))
-    })
+    read_checkpoint(catalog, number, |sealed| load_all(sealed, &Root::read(sealed)?, workers))
 }
 
 /// Reads and checks everything, and keeps nothing in memory.
@@ -65,17 +55,29 @@ pub(crate) fn verify_checkpoint(
     number: u64,
     workers: usize,
 ) -> Result<CheckpointInfo, LoadError> {
-    read_checkpoint(catalog, number, |sealed| {
-        let root = Root::read(sealed)?;
-        let arrays = root.arrays(sealed)?;
-        check_chunks(sealed, &arrays, workers)?;
-        if let Some(entry) = sealed.container.unexpected()? {
-            return Err(sealed.container.damaged(Damage::Unexpected { entry }));
-        }
-        let stand_in = Tensor::scalar(0_u8);
-        root.parts(sealed, &mut |_| Ok(stand_in.clone()))?;
-        root.info(sealed)
-    })
+    read_checkpoint(catalog, number, |sealed| verify_all(sealed, &Root::read(sealed)?, workers))
+}
+
+fn load_all(sealed: &Sealed, root: &Root, workers: usize) -> Result<Checkpoint, LoadError> {
+    let arrays = root.arrays(sealed)?;
+    let mut tensors: HashMap<String, Tensor> =
+        read_tensors(sealed, arrays, workers)?.into_iter().collect();
+    let parts = root.parts(sealed, &mut |path| {
+        // Each path occurs once in the structure, and its array exists.
+        tensors.remove(path).ok_or_else(|| StructureError::MissingTensor { path: path.into() })
+    })?;
+    Ok(Checkpoint::new(parts, root.info(sealed)?))
+}
+
+fn verify_all(sealed: &Sealed, root: &Root, workers: usize) -> Result<CheckpointInfo, LoadError> {
+    let arrays = root.arrays(sealed)?;
+    check_chunks(sealed, &arrays, workers)?;
+    if let Some(entry) = sealed.container.unexpected()? {
+        return Err(sealed.container.damaged(Damage::Unexpected { entry }));
+    }
+    let stand_in = Tensor::scalar(0_u8);
+    root.parts(sealed, &mut |_| Ok(stand_in.clone()))?;
+    root.info(sealed)
 }
 
 /// Reads the info of one checkpoint.
@@ -90,7 +92,7 @@ pub(crate) fn load_latest(catalog: &Catalog, workers: usize) -> Result<Option<La
     let mut vanished = None;
     'again: for _ in 0..ATTEMPTS {
         let scan = catalog.scan()?;
-        if let Some(at) = scan.invalid.iter().position(|(_, error)| is_exhausted(error)) {
+        if let Some(at) = scan.invalid.iter().position(|(_, error)| error.is_exhausted()) {
             let mut invalid = scan.invalid;
             return Err(invalid.swap_remove(at).1);
         }
@@ -104,7 +106,7 @@ pub(crate) fn load_latest(catalog: &Catalog, workers: usize) -> Result<Option<La
                     skipped.extend(scan.invalid);
                     return Ok(Some(Latest::new(checkpoint, skipped)));
                 }
-                Err(error) if is_exhausted(&error) => return Err(error),
+                Err(error) if error.is_exhausted() => return Err(error),
                 Err(error @ LoadError::NotFound { .. }) => {
                     vanished = Some(error);
                     continue 'again;
@@ -120,11 +122,6 @@ pub(crate) fn load_latest(catalog: &Catalog, workers: usize) -> Result<Option<La
         return Err(LoadError::NoneValid { location, skipped });
     }
     vanished.map_or(Ok(None), Err)
-}
-
-/// Whether a failure concerns this process and not the file.
-fn is_exhausted(error: &LoadError) -> bool {
-    matches!(error, LoadError::Repository(error) if error.is_exhausted())
 }
 
 #[cfg(test)]

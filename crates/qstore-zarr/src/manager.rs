@@ -5,7 +5,7 @@ use crate::load::checkpoints::Checkpoints;
 use crate::save::intake::{Intake, Job, Pushed, SaveSink};
 use crate::save::settings::{Busy, CheckpointSettings};
 use crate::save::ticket::SaveTicket;
-use qstore_buffer::{Drain, DrainError, DrainSettings};
+use qstore_buffer::{Drain, DrainError, DrainSettings, Health};
 use qstore_checkpoint::repository::Repository;
 use qstore_checkpoint::{Layout, LocalRepository, OpenError, SaveError, Snapshot};
 use qstore_settings::SettingError;
@@ -27,6 +27,10 @@ use std::time::Duration;
 /// Dropping a manager waits for its saves, up to
 /// [`drop_timeout`](CheckpointSettings::drop_timeout); [`close`](Self::close) does the same and reports
 /// errors.
+///
+/// In a forked child `save`, `health` and `close` return [`SaveError::Forked`] without waiting, and dropping the
+/// manager does nothing: the thread and its saves are the parent's. Reading and pinning work there. Open another
+/// manager in the child to save; it may be on the same directory.
 ///
 /// Reading and pinning are methods of [`Checkpoints`], to which a manager dereferences:
 /// `manager.load(42)`, `manager.explain()`.
@@ -138,7 +142,8 @@ impl CheckpointManager {
     ///
     /// # Errors
     /// [`SaveError::State`] for a state that cannot be saved; [`SaveError::EarlierFailed`], once, after a
-    /// failure in the background; [`SaveError::Closed`]. After an error no save has started.
+    /// failure in the background; [`SaveError::Closed`]; [`SaveError::Forked`] in a forked child. After an error
+    /// no save has started.
     pub fn save(&self, snapshot: Snapshot) -> Result<SaveTicket, SaveError> {
         snapshot.check()?;
         self.intake.push(snapshot, self.settings.busy)?.ok_or_else(|| self.closed())
@@ -165,13 +170,21 @@ impl CheckpointManager {
         &self.checkpoints
     }
 
-    /// Whether every save has succeeded so far.
+    /// The first failure in the background, for as long as the manager lives, and the saves that were
+    /// skipped or superseded, with the first of each. The failures include [`SaveError::Retention`], where
+    /// the checkpoint itself is durable.
     ///
-    /// # Errors
-    /// The first failure in the background, for as long as the manager lives. This includes
-    /// [`SaveError::Retention`], where the checkpoint itself is durable.
-    pub fn health(&self) -> Result<(), SaveError> {
-        self.intake.first_failure().map_or(Ok(()), |failure| Err(failure.again()))
+    /// ```
+    /// # use qstore_zarr::{CheckpointManager, CheckpointSettings};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let manager = CheckpointManager::open(dir.path(), CheckpointSettings::default())?;
+    /// let health = manager.health();
+    /// assert!(health.is_ok(), "{health}");
+    /// health.check()?; // failures only
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn health(&self) -> Health<SaveError> {
+        self.intake.health()
     }
 
     /// The number of saves that are running or waiting.
@@ -184,11 +197,13 @@ impl CheckpointManager {
     /// checkpoints can still be loaded.
     ///
     /// # Errors
-    /// [`SaveError::CloseTimedOut`] if the timeout expires first; otherwise as [`health`](Self::health).
+    /// [`SaveError::CloseTimedOut`] if the timeout expires first; otherwise the first failure in the
+    /// background.
     pub fn close(&mut self, timeout: Duration) -> Result<(), SaveError> {
         match self.drain.stop(timeout) {
-            Ok(_) => self.health(),
+            Ok(_) => self.health().check(),
             Err(DrainError::TimedOut { .. }) => Err(SaveError::CloseTimedOut { waited: timeout }),
+            Err(DrainError::Forked) => Err(SaveError::Forked),
             Err(error) => Err(SaveError::Closed { reason: error.to_string() }),
         }
     }
@@ -213,20 +228,14 @@ impl Queue {
         self.intake.push(snapshot, self.busy)?.ok_or_else(Self::closed)
     }
 
-    /// Returns the snapshot if [`push`](Self::push) would wait.
-    pub(crate) fn try_push(
-        &self,
-        snapshot: Snapshot,
-    ) -> Result<Result<SaveTicket, Snapshot>, SaveError> {
+    /// Like [`push`](Self::push), but returns the snapshot instead of waiting.
+    pub(crate) fn try_push(&self, snapshot: Snapshot) -> Result<Pushed, SaveError> {
         snapshot.check()?;
-        match self.intake.try_push(snapshot, self.busy)? {
-            Pushed::Taken(ticket) => Ok(Ok(ticket)),
-            Pushed::Full(snapshot) => Ok(Err(*snapshot)),
-            Pushed::Closed => Err(Self::closed()),
-        }
+        self.intake.try_push(snapshot, self.busy)
     }
 
-    fn closed() -> SaveError {
+    /// The error of a queue that takes nothing more.
+    pub(crate) fn closed() -> SaveError {
         SaveError::Closed { reason: "it was closed, or its thread panicked".into() }
     }
 }

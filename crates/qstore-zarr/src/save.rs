@@ -19,7 +19,7 @@ use crate::format::ZARR_JSON;
 use dedup::Previous;
 use plan::Plan;
 use qstore_checkpoint::repository::Leftovers;
-use qstore_checkpoint::retention::metrics_of;
+use qstore_checkpoint::retention::{Best, Candidate, Metric, Policy, metric_of, metrics_of};
 use qstore_checkpoint::{Layout, LoadError, RetentionError, SaveError, Saved, Snapshot};
 use serde_json::json;
 use settings::CheckpointSettings;
@@ -44,7 +44,8 @@ pub(crate) fn save_checkpoint(
     let plan = Plan::new(snapshot, counter, settings, previous.as_ref())?;
     plan.check_room(&*catalog.repository)?;
     let name = counter.name_of(&snapshot.id, layout);
-    let manifest = Manifest::of(snapshot, metrics_of(&snapshot.metadata));
+    let ranked_by = RankedBy::of(snapshot, &settings.retention);
+    let manifest = Manifest::of(snapshot, ranked_by.noted(snapshot));
     let repository = &*catalog.repository;
     let mut output = Output::begin(repository, &name, layout, settings.workers, manifest)?;
     let linked_bytes = plan.write(snapshot, settings.workers, &mut output, started)?;
@@ -53,8 +54,9 @@ pub(crate) fn save_checkpoint(
     let exclusion = repository.exclude()?;
     let scan = catalog.scan().map_err(existing)?;
     let save_seq = catalog.next_seq(&scan, &exclusion)?;
-    let mut candidate = output.manifest.candidate(false);
-    candidate.save_seq = save_seq;
+    let mut candidate = Candidate::new(number, save_seq);
+    candidate.metrics.extend(ranked_by.metric.clone());
+    let root = output.manifest.crc32c_of(ZARR_JSON);
     let (complete, stored_bytes) = output.seal(save_seq)?;
     if layout == Layout::Directory {
         // Makes the repository itself a Zarr group, for `zarr.open_group`. It is never consolidated, so
@@ -67,18 +69,45 @@ pub(crate) fn save_checkpoint(
     let mut saved = Saved::new(number, save_seq);
     (saved.stored_bytes, saved.linked_bytes) = (stored_bytes, linked_bytes);
     if snapshot.id.part.is_none() {
-        let history = history_with(scan.valid, Found { candidate, name, layout, stale: None });
-        match retain::retain(catalog, &history, &settings.retention) {
-            Ok((removed, freed)) => {
-                saved.removed = removed;
-                leftovers.append(freed);
-            }
-            Err(source) => saved.retention = Some(RetentionError::new(source)),
-        }
+        let found = Found { candidate, name, layout, root, stale: None };
+        let mut history = history_with(scan.valid, found);
+        let removal = retain::retain(catalog, &mut history, &settings.retention);
+        saved.removed = removal.removed;
+        saved.retention = removal.failure.map(RetentionError::new);
+        saved.unranked = ranked_by.metric.and_then(|(name, metric)| metric.unranked(&name));
+        leftovers.append(removal.leftovers);
     }
     drop(exclusion);
     saved.duration = started.elapsed();
     Ok((saved, leftovers))
+}
+
+/// The metric that the policy ranks by, as it is in this snapshot; `None` if it does not rank.
+struct RankedBy {
+    metric: Option<(String, Metric)>,
+}
+
+impl RankedBy {
+    fn of(snapshot: &Snapshot, policy: &Policy) -> Self {
+        let best = policy.best.as_ref().filter(|best| best.count > 0);
+        let metric =
+            |best: &Best| (best.metric.clone(), metric_of(&snapshot.metadata, &best.metric));
+        Self { metric: best.map(metric) }
+    }
+
+    /// The numbers that the manifest notes: this metric, then those at the top level of the metadata. They
+    /// are few, because every listing reads them; what is not noted can still be read from the metadata.
+    fn noted(&self, snapshot: &Snapshot) -> Vec<(String, f64)> {
+        const MOST: usize = 64;
+        let is_other = |name: &str| self.metric.as_ref().is_none_or(|(own, _)| own != name);
+        let others = metrics_of(&snapshot.metadata).filter(|(name, _)| is_other(name));
+        let float = |(name, metric)| match metric {
+            Metric::Int(value) => Some((name, value as f64)),
+            Metric::Float(value) => Some((name, value)),
+            _ => None,
+        };
+        self.metric.clone().into_iter().chain(others).filter_map(float).take(MOST).collect()
+    }
 }
 
 /// The checkpoints that exist once this one is committed. It replaces the one with the same number and

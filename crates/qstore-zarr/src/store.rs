@@ -1,6 +1,7 @@
 //! The checkpoint manager as a [`CheckpointStore`]: the same saves and loads, without blocking.
 
-use crate::manager::CheckpointManager;
+use crate::manager::{CheckpointManager, Queue};
+use crate::save::intake::Pushed;
 use crate::workers::off_thread::{NoResult, off_thread};
 use async_trait::async_trait;
 use qstore_checkpoint::{
@@ -17,8 +18,9 @@ impl CheckpointStore for CheckpointManager {
     async fn save(&self, snapshot: Snapshot) -> Result<Outcome, SaveError> {
         let queue = self.queue();
         let ticket = match queue.try_push(snapshot)? {
-            Ok(ticket) => ticket,
-            Err(snapshot) => match off_thread(move || queue.push(snapshot)).await {
+            Pushed::Taken(ticket) => ticket,
+            Pushed::Closed => return Err(Queue::closed()),
+            Pushed::Full(snapshot) => match off_thread(move || queue.push(*snapshot)).await {
                 Ok(pushed) => pushed?,
                 Err(NoResult::Spawn(error)) => {
                     return Err(SaveError::Spawn { source: Arc::new(error) });

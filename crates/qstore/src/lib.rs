@@ -66,7 +66,8 @@ pub use qstore_schema as schema;
 pub use qstore_storage as storage;
 
 pub use qstore_buffer::{
-    AsyncBuffer, BufferSettings, BufferStats, DrainError, Hooks, Loss, Overflow, PushError,
+    AsyncBuffer, BufferSettings, BufferStats, DrainError, Health, Hooks, Loss, Losses, Lost,
+    Overflow, PushError,
 };
 pub use qstore_schema::{
     Dtype, Key, Logged, QuantumMetrics, Record, Row, State, StateDict, Tensor, TrainingMetrics,

@@ -43,6 +43,8 @@ pub fn bombs() -> Vec<Bomb> {
     bombs.push(("safetensors", "nested arrays", {
         [&(nested.len() as u64).to_le_bytes()[..], &nested].concat()
     }));
+    let groups = super::checkpoint::group_bombs().into_iter();
+    bombs.extend(groups.map(|(what, bytes)| ("zarr_group", what, bytes)));
     let names = format!("{}leaf", "a\n>\n".repeat(30));
     bombs.push(("names", "nested dicts", names.into()));
     bombs

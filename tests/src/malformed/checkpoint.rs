@@ -2,10 +2,10 @@
 //! code behind the checksums is reached.
 
 use super::parts::{pack, unpack};
-use crate::stored_zip::{MANIFEST, Parts, resealed, sealed_manifest, zip};
+use crate::stored_zip::{MANIFEST, Parts, repacked, resealed, sealed_manifest, zip};
 use qstore::schema::{State, StateDict, Tensor};
 use qstore::storage::{EntryKind, FileSystem, MemoryFs, create_dir_all, read_all};
-use qstore::zarr::{Compression, MissingChunks, load_zarr_group_in};
+use qstore::zarr::{CheckpointReader, Compression, MissingChunks, load_zarr_group_in};
 use qstore::{CheckpointManager, CheckpointSettings, Checkpoints, Layout, Select, Snapshot};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -62,6 +62,32 @@ pub(super) fn zip_seeds() -> Vec<Vec<u8>> {
         read_all(&memory, Path::new(ZIP)).expect("it is there")
     };
     [Compression::NONE, Compression::ZSTD, Compression::LZ4, Compression::GZIP].map(zip).into()
+}
+
+/// Opens it by a path that says nothing, then loads and verifies it.
+pub(super) fn read_by_path(bytes: &[u8]) {
+    let memory = MemoryFs::new();
+    put(&memory, "/c/best", bytes);
+    let Ok(reader) = CheckpointReader::open_in(Arc::new(memory), "/c/best") else { return };
+    let reader = reader.workers(1);
+    let Ok(tensors) = reader.tensors() else {
+        assert!(reader.checkpoint().is_err(), "a malformed tensor is not loaded");
+        return;
+    };
+    let claimed = tensors.iter().fold(0_u64, |sum, tensor| sum.saturating_add(tensor.bytes));
+    if claimed > TENSOR_BYTES_MAX {
+        return;
+    }
+    let (verified, loaded) = (reader.verify(), reader.checkpoint());
+    // Entries that are not part of it do no harm to a load.
+    assert!(verified.is_err() || loaded.is_ok(), "{loaded:?}");
+}
+
+pub(super) fn by_path_seeds() -> Vec<Vec<u8>> {
+    let parts = tree(&saved(Layout::Directory, Compression::NONE));
+    let mut seeds = zip_seeds();
+    seeds.extend([false, true].map(|is_deflated| repacked(&parts, is_deflated)));
+    seeds
 }
 
 /// The entries except the manifest, which is made to match them.
@@ -169,9 +195,77 @@ pub(super) fn group_seeds() -> Vec<Vec<u8>> {
         ("model/w/c/0".to_owned(), vec![0; 8]),
         ("model/w/c/1".to_owned(), vec![1; 8]),
     ];
+    let sharded = sharded_group(&plain);
     // Our own checkpoint is a Zarr group as well.
     let seed = |compression| pack(&tree(&saved(Layout::Directory, compression)));
-    vec![pack(&plain), seed(Compression::NONE), seed(Compression::ZSTD)]
+    vec![pack(&plain), pack(&sharded), seed(Compression::NONE), seed(Compression::ZSTD)]
+}
+
+/// Groups of a few hundred bytes that claim gigabytes.
+pub(super) fn group_bombs() -> Vec<(&'static str, Vec<u8>)> {
+    let of = |shape: u64, chunk: u64, part: Option<u64>| {
+        let bytes = json!({"name": "bytes", "configuration": {"endian": "little"}});
+        let codecs = part.map_or_else(
+            || json!([bytes]),
+            |part| {
+                let index = json!([bytes, {"name": "crc32c"}]);
+                let shard =
+                    json!({"chunk_shape": [part], "codecs": [bytes], "index_codecs": index});
+                json!([{"name": "sharding_indexed", "configuration": shard}])
+            },
+        );
+        let array = json!({"zarr_format": 3, "node_type": "array", "shape": [shape],
+            "data_type": "float32", "codecs": codecs, "fill_value": 0.0, "attributes": {},
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [chunk]}},
+            "chunk_key_encoding": {"name": "default"}});
+        let group = json!({"zarr_format": 3, "node_type": "group", "attributes": {}}).to_string();
+        let mut index = vec![0xff; 32];
+        index.extend_from_slice(&crc32c::crc32c(&index).to_le_bytes());
+        pack(&vec![
+            ("zarr.json".to_owned(), group.clone().into_bytes()),
+            ("model/zarr.json".to_owned(), group.into_bytes()),
+            ("model/w/zarr.json".to_owned(), array.to_string().into_bytes()),
+            ("model/w/c/0".to_owned(), index),
+        ])
+    };
+    let words = format!(
+        "{{\"zarr_format\":3,\"node_type\":\"group\",\"attributes\":{{\"a\":[{}1]}}}}",
+        "NaN,".repeat(15_000)
+    );
+    vec![
+        ("an array of a terabyte", of(1 << 38, 1 << 38, None)),
+        ("a chunk larger than its array", of(4, 1 << 38, None)),
+        ("a chunk that is half a gigabyte larger than its array", of(4, 1 << 27, None)),
+        ("a shard with a million parts", of(1 << 28, 1 << 28, Some(1))),
+        ("a shard that has nothing of a gigabyte", of(1 << 28, 1 << 28, Some(1 << 27))),
+        (
+            "thousands of words that are not JSON",
+            pack(&vec![("zarr.json".to_owned(), words.into())]),
+        ),
+    ]
+}
+
+/// The same array, transposed and in one shard; attributes as Python writes them.
+fn sharded_group(plain: &Parts) -> Parts {
+    let shard = json!({"chunk_shape": [2], "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
+        "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]});
+    let array = json!({"zarr_format": 3, "node_type": "array", "shape": [4], "data_type": "float32",
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [4]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": 0.0, "attributes": {},
+        "codecs": [{"name": "transpose", "configuration": {"order": [0]}},
+            {"name": "sharding_indexed", "configuration": shard}]});
+    let mut chunk = vec![1; 16];
+    let index: Vec<u8> = [0_u64, 8, 8, 8].iter().flat_map(|number| number.to_le_bytes()).collect();
+    chunk.extend_from_slice(&index);
+    chunk.extend_from_slice(&crc32c::crc32c(&index).to_le_bytes());
+    let root = String::from_utf8_lossy(&plain[0].1).replace("0.5", "NaN, \"best\": -Infinity");
+    vec![
+        (plain[0].0.clone(), root.into_bytes()),
+        plain[1].clone(),
+        (plain[2].0.clone(), array.to_string().into_bytes()),
+        ("model/w/c/0".to_owned(), chunk),
+    ]
 }
 
 /// Small tensors of several types and shapes, in several chunks, and nested metadata.

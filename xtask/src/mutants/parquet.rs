@@ -12,14 +12,15 @@ const FAULTS: &[Tests] = &[
 const AHEAD: &[Tests] = &[Tests::lib("qstore-parquet", "log::metrics_log::ahead")];
 const DAMAGE: &[Tests] = &[Tests::of("qstore-parquet", "file", "damage::")];
 const STALE: &[Tests] = &[Tests::of("qstore-parquet", "file", "stale::")];
+const DISPLACED: &[Tests] = &[Tests::of("qstore-parquet", "file", "displaced::")];
 const RECOVERIES: &[Tests] = &[Tests::of("qstore-parquet", "file", "recovery::")];
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "version_not_synced",
         edits: &[Replace(
-            "file.sync().and_then(|()| self.show(wants_twin))",
-            "self.show(wants_twin)",
+            "file.sync().map_err(WriteError::from).and_then(|()| self.show(&file))",
+            "self.show(&file)",
         )],
         danger: "after a power cut the metrics file has its name and not its bytes",
         tests: FAULTS,
@@ -27,8 +28,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "version_shown_before_its_sync",
         edits: &[Replace(
-            "file.sync().and_then(|()| self.show(wants_twin))",
-            "self.show(wants_twin).and_then(|()| file.sync())",
+            "file.sync().map_err(WriteError::from).and_then(|()| self.show(&file))",
+            "self.show(&file).and_then(|shown| Ok(file.sync().map(|()| shown)?))",
         )],
         danger: "a power cut between the two leaves a file without its bytes",
         tests: FAULTS,
@@ -110,6 +111,45 @@ pub(super) const MUTANTS: &[Mutant] = &[
         tests: FAULTS,
     },
     Mutant {
+        name: "public_name_not_proved",
+        edits: &[Replace(
+            "Some(known) if found.is_unchanged_since(&known)",
+            "Some(known) if found.is_unchanged_since(&known) || found.is_same_file(&known)",
+        )],
+        danger: "what another program wrote into the file is replaced without a word",
+        tests: DISPLACED,
+    },
+    Mutant {
+        name: "retired_file_not_identified",
+        edits: &[Replace("if matches!", "if true || matches!")],
+        danger: "a file that appeared at the last moment is taken for the old version and removed",
+        tests: DISPLACED,
+    },
+    Mutant {
+        name: "what_was_not_ours_stays_hidden",
+        edits: &[Rewrite("let _ = hidden;")],
+        danger: "a file of someone else has lost its name to a version that nobody announced",
+        tests: DISPLACED,
+    },
+    Mutant {
+        name: "hidden_name_removed_whatever_it_is",
+        edits: &[Replace("if is_own", "if is_own || true")],
+        danger: "a file of someone else that could not get its name back at once is removed",
+        tests: DISPLACED,
+    },
+    Mutant {
+        name: "lost_lock_not_noticed",
+        edits: &[Replace("lock.is_named())?", "lock.is_named())? || true")],
+        danger: "two writers publish to one name",
+        tests: DISPLACED,
+    },
+    Mutant {
+        name: "saved_rows_not_checked",
+        edits: &[Replace("!validation.is_damaged()", "true")],
+        danger: "rows that another program has written over pass for rescued ones",
+        tests: DISPLACED,
+    },
+    Mutant {
         name: "file_not_cut_behind_the_footer",
         edits: &[Replace("file.len()? != len", "file.len()? < len")],
         danger: "an old footer stands behind the new one, and readers find old rows",
@@ -136,8 +176,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "zero_has_a_sign_in_statistics",
         edits: &[Replace(
-            "if *value == 0.0 { zero } else { *value }",
-            "{ let _: f64 = zero; *value }",
+            "if value == 0.0 { zero } else { value }",
+            "{ let _: f64 = zero; value }",
         )],
         danger: "a reader that compares bits skips a group that holds the zero it looks for",
         tests: &[Tests::of("qstore-parquet", "file", "reading::statistics_hold")],
@@ -217,8 +257,38 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "page_may_claim_anything",
-        edits: &[Rewrite("let _ = left.take(&header);")],
+        edits: &[Rewrite("let _ = self.left.take(&header);")],
         danger: "a file of a hundred bytes ends the process that reads it",
         tests: &[Tests::lib("qstore-parquet", "format::pages::")],
+    },
+    Mutant {
+        name: "delta_texts_of_any_length",
+        edits: &[Delete],
+        danger: "a few kilobytes of deltas ask for a terabyte of texts",
+        tests: &[Tests::lib("qstore-parquet", "format::delta_texts::")],
+    },
+    Mutant {
+        name: "narrow_column_takes_any_integer",
+        edits: &[Delete],
+        danger: "an integer of 64 bits is cut to the 32 of another program's column",
+        tests: &[Tests::of("qstore-parquet", "file", "foreign_continued::")],
+    },
+    Mutant {
+        name: "page_of_another_length",
+        edits: &[Rewrite("if out.len() <= end { Ok(()) } else { Err(other_length()) }")],
+        danger: "a page that lost its end is read as if it were whole",
+        tests: &[Tests::lib("qstore-parquet", "format::decompress::")],
+    },
+    Mutant {
+        name: "later_version_read_as_this_one",
+        edits: &[Delete],
+        danger: "a file of a later version is continued by rules that it does not follow",
+        tests: &[Tests::of("qstore-parquet", "file", "foreign::")],
+    },
+    Mutant {
+        name: "later_version_recovered_to_an_earlier_one",
+        edits: &[Replace("if is_guarded", "if false")],
+        danger: "rows of a later version are set aside for an earlier footer in the same file",
+        tests: &[Tests::of("qstore-parquet", "file", "foreign::")],
     },
 ];

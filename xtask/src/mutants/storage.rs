@@ -58,6 +58,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         tests: CRASHES,
     },
     Mutant {
+        name: "live_replacement_collected",
+        edits: &[Replace(
+            "let Ok(Some(_lock)) = storage.try_lock(&lock_of(&path))",
+            "!name.is_empty()",
+        )],
+        danger: "an export of another process is swept away as a leftover",
+        tests: &[Tests::lib("qstore-storage", "replacement::")],
+    },
+    Mutant {
         name: "staged_tree_deletes_then_renames",
         edits: &[Replace(
             "self.storage.exchange(&self.temporary, public)",
@@ -106,7 +115,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "local_directory_sync_does_nothing",
         edits: &[Replace(
-            "opened.sync_all().or_else(|error| sync_all_instead(&opened, error))",
+            "dir.sync_all().or_else(|error| sync_all_instead(dir, error))",
             "io::Result::<()>::Ok(())",
         )],
         danger: "no name survives a power cut, and every test in memory passes",
@@ -120,16 +129,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lock_of_a_name_that_is_gone",
-        edits: &[Replace(
-            "is_named(path, &file).context(Operation::Lock, path)?",
-            "is_named(path, &file).context(Operation::Lock, path)? || true",
-        )],
+        edits: &[Replace("is_named(dir, path, &file)", "Ok::<_, io::Error>(true)")],
         danger: "two writers hold one lock",
         tests: OF_THE_LOCAL_FILES,
     },
     Mutant {
         name: "lock_of_somebody_else_removed",
-        edits: &[Replace("&& is_named(&self.path, &self.file).unwrap_or(false)", "")],
+        edits: &[Replace("&& is_named(&self.dir, &self.path, &self.file).unwrap_or(false)", "")],
         danger: "two writers hold one lock",
         tests: OF_THE_LOCAL_FILES,
     },
@@ -171,7 +177,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "private_file_open_at_first",
-        edits: &[Replace(".mode(0o600)", "")],
+        edits: &[Replace("0o600", "0o666")],
         danger: "a private file can be opened while it is being replaced",
         tests: RIGHTS,
     },

@@ -6,6 +6,7 @@ use super::mutant::{Mutant, Tests};
 /// Power cuts before every operation of some saves.
 const CRASHES: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "crash::")];
 const DAMAGE: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "damage::")];
+const FIXED: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "fixed::a_kill_or")];
 const PLANS: &[Tests] = &[Tests::lib("qstore-checkpoint", "retention::")];
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -87,7 +88,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "link_in_a_tree_followed",
-        edits: &[Replace("if self.fs", "if false && self.fs")],
+        edits: &[Replace("if !self", "if false && !self")],
         danger: "a checkpoint from elsewhere makes us read any file of this machine",
         tests: &[Tests::of("qstore-zarr", "checkpoints", "partial::a_symbolic_link")],
     },
@@ -119,6 +120,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         tests: &[Tests::of("qstore-zarr", "checkpoints", "faults::a_removal_that_is_not")],
     },
     Mutant {
+        name: "retired_tree_deleted_before_that_is_durable",
+        edits: &[Delete],
+        danger: "where a directory cannot be renamed, a power cut brings a removed checkpoint back in parts",
+        tests: FIXED,
+    },
+    Mutant {
+        name: "retired_tree_loses_its_mark_before_its_files",
+        edits: &[Delete],
+        danger: "there, a power cut leaves a directory that blocks every later save of its number",
+        tests: FIXED,
+    },
+    Mutant {
         name: "newest_may_go",
         edits: &[Replace("0 =>", "0 if policy.best.is_none() =>")],
         danger: "the checkpoint that was just saved is removed because it is not the best",
@@ -128,6 +141,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "pinned_may_go",
         edits: &[Delete],
         danger: "a checkpoint that somebody pinned is removed",
+        tests: PLANS,
+    },
+    Mutant {
+        name: "unread_metric_may_go",
+        edits: &[Delete],
+        danger: "the best checkpoint is removed because its metric could not be read",
         tests: PLANS,
     },
     Mutant {
@@ -156,6 +175,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         )],
         danger: "a save of another process is swept away as a leftover",
         tests: &[Tests::lib("qstore-checkpoint", "local::staging::")],
+    },
+    Mutant {
+        name: "consolidated_metadata_not_compared",
+        edits: &[Replace(
+            "own == in_root.get().as_bytes()",
+            "true || own == in_root.get().as_bytes()",
+        )],
+        danger: "two readers of one checkpoint see different arrays",
+        tests: &[Tests::lib("qstore-zarr", "load::tests::")],
     },
     Mutant {
         name: "damage_handed_on_by_links",

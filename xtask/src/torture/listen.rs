@@ -1,7 +1,7 @@
 //! What the parts say about themselves while they run, and what came of it.
 //!
 //! The program `torture` prints JSON, a line for each event; tests print what their runner prints, and
-//! `N cases` where they know better than one a test.
+//! `N cases` where they know better than one a test, or `skipped: WHAT: WHY` where they cannot run.
 
 use serde_json::Value;
 
@@ -100,6 +100,10 @@ impl Runner {
         if let Some(at) = line.find("not tested") {
             self.skipped.push(line[at..].to_owned());
         }
+        if let Some(what) = line.strip_prefix("skipped: ") {
+            self.skipped.push(what.to_owned());
+            return;
+        }
         let words: Vec<&str> = line.split_whitespace().collect();
         for pair in words.windows(2) {
             if let (Ok(number), "cases" | "cases:" | "cases," | "caught,") =
@@ -173,6 +177,13 @@ mod tests {
     fn what_a_test_does_not_try_is_listed() {
         let lines = ["test a ... not tested on xfs: no root", "ok", "test result: ok. 1 passed; 0"];
         assert_eq!(heard(&lines, true).skipped, ["not tested on xfs: no root"]);
+    }
+
+    #[test]
+    fn a_test_that_cannot_run_here_is_named() {
+        let lines = ["skipped: overlayfs: 3 cases cannot be mounted", "test a ... ok"];
+        let outcome = heard(&lines, true);
+        assert_eq!(outcome.skipped, ["overlayfs: 3 cases cannot be mounted"]);
     }
 
     #[test]

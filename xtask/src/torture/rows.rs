@@ -184,6 +184,15 @@ pub(super) const ROWS: &[Row] = &[
         parts: &[Part::Program("soak")],
     },
     Row {
+        id: "T14",
+        title: "a writer's names taken away at every operation",
+        parts: &[
+            Part::Program("taken_names"),
+            Part::Tests(tests("file", "displaced::")),
+            Part::Tests(tests("checkpoints", "displaced::")),
+        ],
+    },
+    Row {
         id: "gate",
         title: "other people's readers, to the last bit",
         parts: &[

@@ -1,16 +1,8 @@
 //! Callbacks for items that a buffer loses.
 
+use crate::health::Loss;
 use std::fmt;
 use std::sync::Arc;
-
-/// How an item was lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
-    /// The buffer was full, and the new item was handed back.
-    Dropped,
-    /// The item was in the buffer, and was discarded to make room for a newer one.
-    Evicted,
-}
 
 /// Callbacks of a buffer for items that it loses.
 ///
@@ -61,7 +53,7 @@ impl<T> Hooks<T> {
         self
     }
 
-    /// Sets a callback for each lost item.
+    /// Sets a callback for each item that the buffer drops or evicts.
     #[must_use]
     pub fn on_drop(mut self, hook: impl Fn(&T, Loss) + Send + Sync + 'static) -> Self {
         self.on_drop = Some(Arc::new(hook));

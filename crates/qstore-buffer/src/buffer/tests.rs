@@ -1,6 +1,7 @@
 //! The ring against a model, and under races with a close.
 
 use super::*;
+use crate::health::Loss;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::{Barrier, Mutex};
@@ -238,7 +239,9 @@ fn an_accepted_item_is_never_left_behind_by_a_close() {
                             match buffer.push(()) {
                                 Ok(()) => accepted += 1,
                                 Err(PushError::Full(())) => {}
-                                Err(PushError::Closed(())) => return (accepted, attempts),
+                                Err(PushError::Closed(()) | PushError::Forked(())) => {
+                                    return (accepted, attempts);
+                                }
                             }
                         }
                     })
@@ -289,7 +292,9 @@ fn consumers_that_come_and_go_leave_nothing_behind_either() {
                             match buffer.push(()) {
                                 Ok(()) => accepted += 1,
                                 Err(PushError::Full(())) => {}
-                                Err(PushError::Closed(())) => return accepted,
+                                Err(PushError::Closed(()) | PushError::Forked(())) => {
+                                    return accepted;
+                                }
                             }
                         }
                     })
@@ -471,8 +476,7 @@ fn a_slot_that_is_being_emptied_costs_no_other_item() {
 /// Regression: with fast producers one call never ended, and its vector grew without limit.
 #[test]
 fn pop_into_ends_although_items_are_pushed() {
-    let (buffer, is_over) =
-        (AsyncBuffer::new(100).unwrap(), std::sync::atomic::AtomicBool::new(false));
+    let (buffer, is_over) = (AsyncBuffer::new(100).unwrap(), AtomicBool::new(false));
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {

@@ -1,12 +1,18 @@
 //! What the handle and the background thread share: requests for a flush, their results, and errors.
 
 use crate::error::DrainError;
+use crate::health::Losses;
+use qstore_os::ForkCheck;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) struct Control<E, C> {
+    /// The process of the thread. In a child the lock may be held by a thread that only the parent has.
+    home: ForkCheck,
+    /// Whether a child has reported that it is one.
+    has_told_of_fork: AtomicBool,
     /// Whether there was an error.
     has_failed: AtomicBool,
     /// Whether [`take_new_error`](Self::take_new_error) has yet to return the first error.
@@ -18,6 +24,8 @@ pub(crate) struct Control<E, C> {
 pub(crate) struct State<E, C> {
     /// The sink's counters after its last round.
     pub(crate) stats: C,
+    /// What the sink has lost, as of its last round.
+    pub(crate) lost: Losses,
     pub(crate) flushes_requested: u64,
     pub(crate) flushes_done: u64,
     /// How many items the requested flushes have to cover.
@@ -35,10 +43,13 @@ pub(crate) struct State<E, C> {
 impl<E, C> Control<E, C> {
     pub(crate) fn new(stats: C) -> Self {
         Self {
+            home: ForkCheck::new(),
+            has_told_of_fork: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
             has_new_error: AtomicBool::new(false),
             state: Mutex::new(State {
                 stats,
+                lost: Losses::default(),
                 flushes_requested: 0,
                 flushes_done: 0,
                 flush_upto: 0,
@@ -51,6 +62,12 @@ impl<E, C> Control<E, C> {
             }),
             changed: Condvar::new(),
         }
+    }
+
+    /// Whether the thread runs in a process that this one was forked from.
+    #[inline]
+    pub(crate) fn is_forked(&self) -> bool {
+        self.home.is_forked()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State<E, C>> {
@@ -68,12 +85,15 @@ impl<E, C> Control<E, C> {
 
     #[inline]
     pub(crate) fn has_failed(&self) -> bool {
-        self.has_failed.load(Acquire)
+        self.has_failed.load(Acquire) || self.is_forked()
     }
 
     /// Whether the first error has yet to be reported; `true` once.
     #[inline]
     pub(crate) fn take_has_new_error(&self) -> bool {
+        if self.is_forked() {
+            return !self.has_told_of_fork.swap(true, AcqRel);
+        }
         self.has_new_error.load(Relaxed) && self.has_new_error.swap(false, AcqRel)
     }
 

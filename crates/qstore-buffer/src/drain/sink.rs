@@ -1,6 +1,7 @@
 //! The seam between the drain and whatever keeps the items.
 
 use crate::buffer::stats::BufferStats;
+use crate::health::{Loss, Losses};
 use std::error::Error;
 use std::fmt;
 use std::time::Instant;
@@ -27,7 +28,8 @@ pub enum Progress<E> {
     Work(Work<E>),
 }
 
-/// What the drain passes to [`Sink::receive`]: the time, and the chance to work ahead.
+/// What the drain passes to [`Sink::receive`]: the time, a place to report losses, and the chance to
+/// work ahead.
 ///
 /// A sink that falls behind can use a further thread for what comes next. While its
 /// [`Work`](Progress::Work) is under way and nothing runs beside it,
@@ -36,6 +38,7 @@ pub enum Progress<E> {
 #[derive(Debug)]
 pub struct Round<'a> {
     now: Instant,
+    losses: Option<&'a mut Losses>,
     slot: Option<&'a mut Option<Ahead>>,
 }
 
@@ -90,9 +93,8 @@ pub(crate) struct Ahead(pub(crate) Box<dyn FnOnce() + Send>);
 ///     }
 /// }
 ///
-/// # let dir = std::env::temp_dir().join(format!("qstore-csv-{}", std::process::id()));
-/// # std::fs::create_dir_all(&dir)?;
-/// # let path = dir.join("latencies.csv");
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("latencies.csv");
 /// let buffer = AsyncBuffer::new(1_000)?;
 /// let csv = Csv(io::BufWriter::new(std::fs::File::create(&path)?));
 /// // Flushed once a second, and when it is stopped.
@@ -103,7 +105,6 @@ pub(crate) struct Ahead(pub(crate) Box<dyn FnOnce() + Send>);
 /// }
 /// drain.stop(Duration::from_secs(10))?;
 /// assert_eq!(std::fs::read_to_string(&path)?, "0.5\n0.25\n0.75\n");
-/// # std::fs::remove_dir_all(&dir)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Sink<T>: Send + 'static {
@@ -113,9 +114,10 @@ pub trait Sink<T>: Send + 'static {
     /// What the sink counts; `()` if nothing.
     type Stats: Clone + Default + Send + 'static;
 
-    /// Takes all items out of `batch`, which holds no more than [`capacity`](Self::capacity). The batch
+    /// Takes all items out of `batch`, which holds no more than [`capacity`](Self::capacity), except before a
+    /// call by [`Drain::with_sink`](crate::Drain::with_sink), which takes what is in the ring. The batch
     /// is empty afterwards, after `Ok` and after `Err` alike: the sink holds each item, has stored it,
-    /// or has counted it as rejected.
+    /// or has reported it as [lost](Round::lose).
     ///
     /// # Errors
     /// When an item could not be taken. The drain keeps the error and continues.
@@ -154,6 +156,17 @@ pub trait Sink<T>: Send + 'static {
         Ok(Progress::Idle)
     }
 
+    /// Whether trying again cannot help, so that [`Drain::stop`](crate::Drain::stop) need not wait for it.
+    /// The default is `false`.
+    fn is_final(&self, _error: &Self::Error) -> bool {
+        false
+    }
+
+    /// Called when the drain ends without having closed the sink. The sink keeps what it holds, for
+    /// [`Drain::with_sink`](crate::Drain::with_sink), and releases what others may wait for, such as locks.
+    /// The default does nothing.
+    fn release(&mut self) {}
+
     /// Receives the buffer's statistics: what it took and what it lost. Called before `tick`, `flush`
     /// and `close`. The default ignores them.
     fn observe(&mut self, _intake: &BufferStats) {}
@@ -166,21 +179,33 @@ pub trait Sink<T>: Send + 'static {
 }
 
 impl<'a> Round<'a> {
-    /// A round without a lookahead, for a sink that is used without a drain.
+    /// A round without a lookahead, for a sink that is used without a drain. Losses are discarded.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { now, slot: None }
+        Self { now, losses: None, slot: None }
     }
 
-    /// A round with an empty place for work ahead.
-    pub(crate) fn with_lookahead(now: Instant, slot: &'a mut Option<Ahead>) -> Self {
-        Self { now, slot: Some(slot) }
+    /// A round that collects losses, and perhaps has an empty place for work ahead.
+    pub(crate) fn of_drain(
+        now: Instant,
+        losses: &'a mut Losses,
+        slot: Option<&'a mut Option<Ahead>>,
+    ) -> Self {
+        Self { now, losses: Some(losses), slot }
     }
 
     /// The time at which the drain took the batch out of the ring.
     #[must_use]
     pub fn now(&self) -> Instant {
         self.now
+    }
+
+    /// Reports that an item, or a part of it, could not be stored. The first loss of each kind shows in
+    /// [`Drain::health`](crate::Drain::health) with its label and reason, and is a `tracing` warning.
+    pub fn lose(&mut self, loss: Loss, label: Option<i64>, reason: &dyn fmt::Display) {
+        if let Some(losses) = &mut self.losses {
+            losses.add(loss, label, reason);
+        }
     }
 
     /// A place for work beside the work that is under way; `None` when none is under way, or when

@@ -6,8 +6,11 @@ use crate::drain::sink::{Progress, Round};
 use std::sync::{Condvar, Mutex, MutexGuard, mpsc};
 
 mod accounting;
+#[cfg(unix)]
+mod forks;
 mod lookahead;
 mod reports;
+mod visits;
 
 const LONG: Duration = Duration::from_secs(20);
 

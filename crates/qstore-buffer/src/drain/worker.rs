@@ -13,8 +13,11 @@ use crate::drain::losses::LossReport;
 use crate::drain::periodic::Periodic;
 use crate::drain::settings::{DrainSettings, StartHook};
 use crate::drain::sink::{Ahead, Progress, Round, Sink};
+use crate::drain::visits::Visits;
 use crate::error::DrainError;
+use crate::health::Losses;
 use std::any::Any;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +30,7 @@ pub(crate) struct Worker<T, S: Sink<T>> {
     buffer: AsyncBuffer<T>,
     sink: S,
     control: Arc<Control<S::Error, S::Stats>>,
+    visits: Arc<Visits<S>>,
     companion: Companion<S::Error>,
     /// Runs work ahead, beside the companion.
     lookahead: Companion<S::Error>,
@@ -35,7 +39,9 @@ pub(crate) struct Worker<T, S: Sink<T>> {
     batch: Vec<T>,
     periodic: Periodic,
     backoff: Backoff,
-    losses: LossReport,
+    /// What the sink lost.
+    lost: Losses,
+    loss_report: LossReport,
 }
 
 impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
@@ -46,11 +52,13 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         settings: DrainSettings,
     ) -> Self {
         let wake = buffer.clone();
+        let loss_report = LossReport::new(buffer.name(), settings.report_losses_every);
         let name = settings.valid_thread_name();
         Self {
             buffer,
             sink,
             control,
+            visits: Arc::default(),
             companion: Companion::new(format!("{name}-io"), move || wake.wake()),
             lookahead: Companion::new(format!("{name}-ahead"), || ()),
             on_start: settings.on_start,
@@ -58,25 +66,45 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             batch: Vec::new(),
             periodic: Periodic::new(settings.flush_every, Instant::now()),
             backoff: Backoff::default(),
-            losses: LossReport::new(settings.report_losses_every),
+            lost: Losses::default(),
+            loss_report,
         }
+    }
+
+    /// Where others ask for the sink.
+    pub(crate) fn visits(&self) -> Arc<Visits<S>> {
+        Arc::clone(&self.visits)
     }
 
     /// Runs until the buffer is closed and everything in it is stored, or until the sink panics.
     pub(crate) fn run(mut self) {
         let end = catch_unwind(AssertUnwindSafe(|| self.work()))
             .unwrap_or_else(|panic| Err(panicked(&*panic)));
+        if self.control.is_forked() {
+            // Everything here belongs to the parent.
+            return mem::forget(self);
+        }
         // A waker or a `tracing` subscriber may panic; a caller that waits for the end still gets it.
         let _ = catch_unwind(AssertUnwindSafe(|| self.buffer.close()));
         let _ = catch_unwind(AssertUnwindSafe(|| {
-            self.losses.finish(&self.buffer.stats());
+            self.loss_report.finish(&self.losses());
             if let Err(error @ DrainError::Panicked { .. }) = &end {
                 tracing::warn!(buffer = %self.buffer.name(), %error, "items in the ring are lost");
             }
         }));
-        let Self { control, sink, companion, mut lookahead, .. } = self;
-        // The sink goes first: when `stop` returns, its files and locks are released.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(sink)));
+        let Self { control, mut sink, visits, companion, mut lookahead, .. } = self;
+        // The sink goes first: when `stop` returns, its files and locks are released. What it could not
+        // write is kept.
+        let kept = catch_unwind(AssertUnwindSafe(|| {
+            if matches!(&end, Ok(()) | Err(DrainError::Panicked { .. })) {
+                drop(sink);
+                return None;
+            }
+            sink.release();
+            visits.take().into_iter().for_each(|visit| visit(&mut sink));
+            Some(sink)
+        }));
+        visits.end(kept.ok().flatten());
         if lookahead.is_busy() {
             // Its result is no longer needed, but it needs no disk and will end soon.
             lookahead.wait(LOOKAHEAD_MAX);
@@ -96,6 +124,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             self.tick()?;
             self.report();
             self.answer_flush()?;
+            self.answer_visits()?;
             if was_closed {
                 let end = self.close();
                 self.report();
@@ -107,11 +136,12 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
 
     /// Lets the sink do what is due, unless its work is under way or it failed a moment ago.
     fn tick(&mut self) -> Result<(), DrainError<S::Error>> {
+        self.check_process()?;
         self.check_lookahead()?;
         // An error is latched already; the next tick retries.
         let failed = self.take_outcome()?.is_some();
         let now = Instant::now();
-        self.losses.update(&self.buffer.stats(), now);
+        self.loss_report.update(&self.losses(), now);
         if self.periodic.is_under_way() && failed {
             self.periodic.end(false, now);
         }
@@ -134,6 +164,11 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         Ok(())
     }
 
+    /// An error if the sink has forked and this is the child, whose sink and locks are the parent's.
+    fn check_process(&self) -> Result<(), DrainError<S::Error>> {
+        if self.control.is_forked() { Err(DrainError::Forked) } else { Ok(()) }
+    }
+
     /// Frees the place for work ahead once such work has ended.
     fn check_lookahead(&mut self) -> Result<(), DrainError<S::Error>> {
         // Of other outcomes nothing is reported here: they are the sink's own business.
@@ -147,7 +182,9 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
     fn rest(&self) {
         self.buffer.wait(self.wanted(), self.linger, || {
             let state = self.control.lock();
-            state.flushes_requested > state.flushes_done || self.companion.has_ended()
+            state.flushes_requested > state.flushes_done
+                || self.companion.has_ended()
+                || self.visits.is_waiting()
         });
     }
 
@@ -186,10 +223,11 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         let now = Instant::now();
         let is_working = self.companion.is_busy() && !self.companion.has_ended();
         if !is_working || self.lookahead.is_busy() {
-            return self.sink.receive(&mut self.batch, &mut Round::new(now));
+            let mut round = Round::of_drain(now, &mut self.lost, None);
+            return self.sink.receive(&mut self.batch, &mut round);
         }
         let mut slot = None;
-        let mut round = Round::with_lookahead(now, &mut slot);
+        let mut round = Round::of_drain(now, &mut self.lost, Some(&mut slot));
         let outcome = self.sink.receive(&mut self.batch, &mut round);
         if let Some(Ahead(work)) = slot {
             self.lookahead.start(Box::new(move || {
@@ -205,7 +243,19 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
     }
 
     fn report(&self) {
-        self.control.lock().stats = self.sink.stats();
+        let stats = self.sink.stats();
+        let mut state = self.control.lock();
+        state.stats = stats;
+        if state.lost != self.lost {
+            state.lost.clone_from(&self.lost);
+        }
+    }
+
+    /// What the ring and the sink lost.
+    fn losses(&self) -> Losses {
+        let mut losses = self.buffer.losses();
+        losses.extend(&self.lost);
+        losses
     }
 
     fn answer_flush(&mut self) -> Result<(), DrainError<S::Error>> {
@@ -217,11 +267,24 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             (state.flushes_requested, state.flush_upto)
         };
         let outcome = self.flush(upto);
-        if let Err(DrainError::Panicked { .. }) = outcome {
+        if let Err(DrainError::Panicked { .. } | DrainError::Forked) = outcome {
             return outcome;
         }
         self.report();
         self.control.complete_flushes(requested, outcome);
+        Ok(())
+    }
+
+    /// Lets others use the sink, while nothing is under way.
+    fn answer_visits(&mut self) -> Result<(), DrainError<S::Error>> {
+        if !self.visits.is_waiting() {
+            return Ok(());
+        }
+        self.attend()?;
+        self.take_outcome()?;
+        self.drain(self.buffer.maxsize());
+        self.visits.take().into_iter().for_each(|visit| visit(&mut self.sink));
+        self.report();
         Ok(())
     }
 
@@ -253,14 +316,23 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             let flushed = self.flush(self.buffer.pushed());
             let outcome = flushed.and_then(|()| self.complete(Sink::close));
             let Err(error) = outcome else { return Ok(()) };
+            if let DrainError::Forked = error {
+                return Err(error);
+            }
             let pause = self.backoff.pause;
             let give_up_at = self.control.lock().give_up_at;
             let is_over = give_up_at.is_some_and(|end| Instant::now() + pause > end);
             // Without a limit the buffer was closed by the user: a stop will follow and set one.
-            if is_over || matches!(error, DrainError::Panicked { .. }) {
+            let is_final = match &error {
+                DrainError::Panicked { .. } => true,
+                DrainError::Sink(error) => self.sink.is_final(error),
+                _ => false,
+            };
+            if is_over || is_final {
                 return Err(error);
             }
             self.report();
+            self.answer_visits()?;
             let requested = self.control.lock().flushes_requested;
             self.control.complete_flushes(requested, Err(error));
             drop(self.control.wait_while(pause, |state| state.give_up_at == give_up_at));
@@ -273,7 +345,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
             return Ok(());
         }
         match self.complete_flush() {
-            Err(error @ DrainError::Panicked { .. }) => Err(error),
+            Err(error @ (DrainError::Panicked { .. } | DrainError::Forked)) => Err(error),
             // Latched; what was to be flushed is part of the flush that follows.
             _ => Ok(()),
         }
@@ -294,7 +366,9 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
     ) -> Result<(), DrainError<S::Error>> {
         loop {
             self.observe();
+            self.check_process()?;
             let outcome = call(&mut self.sink);
+            self.check_process()?;
             if !self.start_work(outcome)? {
                 return Ok(());
             }
@@ -310,7 +384,7 @@ impl<T: Send + 'static, S: Sink<T>> Worker<T, S> {
         while self.companion.is_busy() && !self.companion.has_ended() {
             self.check_lookahead()?;
             self.drain(self.buffer.maxsize());
-            self.losses.update(&self.buffer.stats(), Instant::now());
+            self.loss_report.update(&self.losses(), Instant::now());
             if self.buffer.is_closed() {
                 self.companion.wait(self.linger);
             } else {

@@ -1,11 +1,17 @@
 //! The directory itself: its paths, its lock, its listing.
+//!
+//! It is held open, and all paths begin at the open directory. Another process may rename it and begin a run
+//! under its name: nothing of that run is then listed, replaced or removed from here.
 
-use crate::repository::{Kind, Listed, Result};
-use qstore_storage::{EntryKind, FileSystem, Lock, Locking};
+use super::retired::{is_retired, is_vacant};
+use crate::repository::{Kind, Listed, RepositoryError, Result};
+use qstore_storage::{EntryKind, FileSystem, Lock, Locking, open_dir};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The directory as a path in itself.
+const HERE: &str = ".";
 pub(super) const LOCK: &str = ".qstore.lock";
 /// The directory for drafts, and for trees that are being deleted.
 pub(super) const STAGING: &str = ".staging";
@@ -13,18 +19,43 @@ const TOMBSTONE_PREFIX: &str = "tombstone-";
 
 #[derive(Debug, Clone)]
 pub(super) struct Directory {
+    /// The whole file system, in which the directory has a name.
+    pub(super) files: Arc<dyn FileSystem>,
+    /// The open directory.
     pub(super) fs: Arc<dyn FileSystem>,
+    /// The name under which it was opened, for messages.
     pub(super) root: PathBuf,
     pub(super) locking: Locking,
 }
 
 impl Directory {
+    /// Opens the directory of that name.
+    pub(super) fn open(files: Arc<dyn FileSystem>, root: PathBuf) -> Result<Self> {
+        let fs = open_dir(&files, &root)?;
+        Ok(Self { files, fs, root, locking: Locking::Required })
+    }
+
+    /// The path of a name in the open directory.
     pub(super) fn path_of(&self, name: &str) -> PathBuf {
-        self.root.join(name)
+        PathBuf::from(name)
     }
 
     pub(super) fn staging(&self) -> PathBuf {
-        self.root.join(STAGING)
+        PathBuf::from(STAGING)
+    }
+
+    /// A path as a person knows it.
+    pub(super) fn shown(&self, path: &Path) -> String {
+        self.root.join(path).display().to_string()
+    }
+
+    /// Where drafts, locks and new names are refused because the directory was removed, the reason.
+    pub(super) fn explain(&self, error: RepositoryError) -> RepositoryError {
+        let here = Path::new(HERE);
+        if error.is_not_found() && self.fs.resolve(here).is_err_and(|error| error.is_not_found()) {
+            return RepositoryError::DirectoryRemoved { location: self.root.display().to_string() };
+        }
+        error
     }
 
     /// Where a tree is moved aside if two names cannot be exchanged.
@@ -39,24 +70,32 @@ impl Directory {
 
     /// Excludes all other writers until it is dropped.
     pub(super) fn lock(&self) -> Result<Box<dyn Lock>> {
-        Ok(self.locking.lock(&*self.fs, &self.path_of(LOCK))?)
+        let locked = self.locking.lock(&*self.fs, &self.path_of(LOCK));
+        locked.map_err(|error| self.explain(error.into()))
+    }
+
+    /// The bytes that can still be written.
+    pub(super) fn available(&self) -> Result<Option<u64>> {
+        Ok(self.fs.available(Path::new(HERE))?)
     }
 
     /// Makes the names in the directory survive a power cut.
     pub(super) fn sync(&self) -> Result<()> {
-        Ok(self.fs.sync_dir(&self.root)?)
+        Ok(self.fs.sync_dir(Path::new(HERE))?)
     }
 
-    /// The names below a prefix. A tree that was moved aside is listed under its own name.
+    /// The names below a prefix. A tree that was moved aside is listed under its own name, and one that is
+    /// being removed in place is not listed.
     pub(super) fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
-        let dir = self.root.join(prefix.trim_end_matches('/'));
+        let dir = match prefix.trim_end_matches('/') {
+            "" => Path::new(HERE),
+            prefix => Path::new(prefix),
+        };
         let mut found = BTreeSet::new();
-        if self.list_into(&dir, &mut found)? && prefix.is_empty() {
+        if self.list_into(dir, &mut found)? && prefix.is_empty() {
             let asides = self.trees_aside()?;
-            if !asides.is_empty() {
-                // A tree may have been moved back to its own name since the first listing.
-                self.list_into(&dir, &mut found)?;
-            }
+            // A tree may have been moved to its own name since the first listing.
+            self.list_into(dir, &mut found)?;
             found.extend(asides.into_iter().map(Listed::tree));
         }
         Ok(found.into_iter().collect())
@@ -65,7 +104,7 @@ impl Directory {
     /// Lists a directory once; returns whether it has a staging directory.
     fn list_into(&self, dir: &Path, found: &mut BTreeSet<Listed>) -> Result<bool> {
         let entries = match self.fs.list(dir) {
-            Err(error) if error.is_not_found() && dir != self.root => return Ok(false),
+            Err(error) if error.is_not_found() && dir != Path::new(HERE) => return Ok(false),
             listed => listed?,
         };
         let mut has_staging = false;
@@ -80,7 +119,9 @@ impl Directory {
                 EntryKind::Dir => Kind::Tree,
                 EntryKind::Other => continue,
             };
-            found.insert(Listed { name: name.into(), kind });
+            if kind == Kind::File || !is_vacant(&*self.fs, &dir.join(name))? {
+                found.insert(Listed { name: name.into(), kind });
+            }
         }
         Ok(has_staging)
     }
@@ -92,8 +133,20 @@ impl Directory {
             listed => listed?,
         };
         let names = entries.iter().filter_map(|entry| {
-            entry.name.to_str()?.strip_prefix(TOMBSTONE_PREFIX).map(ToOwned::to_owned)
+            Some(entry.name.to_str()?.strip_prefix(TOMBSTONE_PREFIX)?.replace('~', "/"))
         });
         Ok(names.collect())
+    }
+
+    /// The names of the trees that are being removed in place.
+    pub(super) fn trees_retired(&self) -> Result<Vec<String>> {
+        let mut retired = Vec::new();
+        for entry in self.fs.list(Path::new(HERE))? {
+            let Some(name) = entry.name.to_str() else { continue };
+            if entry.kind == EntryKind::Dir && is_retired(&*self.fs, &self.path_of(name))? {
+                retired.push(name.to_owned());
+            }
+        }
+        Ok(retired)
     }
 }

@@ -3,8 +3,13 @@
 use super::directory::Directory;
 use super::staging::{StagingLock, reserve};
 use crate::repository::{Created, FileDraft, FileSource, Leftovers, RepositoryError, Result};
-use qstore_storage::{EntryKind, FileHandle, StagedFile, create_dir_all, parent_of, read_all};
+use qstore_storage::{
+    EntryKind, FileHandle, FileSystem, StagedFile, create_dir_all, parent_of, read_up_to,
+};
 use std::path::{Path, PathBuf};
+
+/// The longest document that is read, in bytes. Documents of Q-Store have some hundred.
+const DOCUMENT_MAX: u64 = 1 << 26;
 
 /// Begins a file.
 pub(super) fn begin(directory: &Directory, name: &str) -> Result<Box<dyn FileDraft>> {
@@ -36,10 +41,19 @@ impl FileDraft for LocalFile {
     }
 
     fn commit(self: Box<Self>) -> Result<Leftovers> {
+        refuse_foreign(&self.directory, &self.public)?;
         let mut leftovers = Leftovers::none();
         hold(&self.directory, &self.public, &mut leftovers);
         drop(self.staged.commit(&self.public)?);
         Ok(leftovers)
+    }
+}
+
+/// Refuses a name that belongs to something that is not a file, such as a link: it would be replaced.
+fn refuse_foreign(directory: &Directory, public: &Path) -> Result<()> {
+    match directory.fs.metadata(public)?.map(|found| found.kind) {
+        None | Some(EntryKind::File) => Ok(()),
+        Some(_) => Err(RepositoryError::Foreign { location: directory.shown(public) }),
     }
 }
 
@@ -65,7 +79,7 @@ pub(super) fn remove(directory: &Directory, path: &Path, leftovers: &mut Leftove
 /// exclude each other may both believe that they created the document.
 pub(super) fn create(directory: &Directory, name: &str, bytes: &[u8]) -> Result<Created> {
     let (fs, public) = (&directory.fs, directory.path_of(name));
-    let existing = || match read_all(&**fs, &public) {
+    let existing = || match read_up_to(&**fs, &public, DOCUMENT_MAX) {
         Err(error) if error.is_not_found() => Ok(None),
         read => read.map(Some),
     };
@@ -99,6 +113,11 @@ pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn FileSour
         return Err(RepositoryError::NotFound { name: name.into(), location });
     }
     Ok(Box::new(LocalSource { file: directory.fs.open(&path)? }))
+}
+
+/// Opens a file by its path.
+pub(super) fn open_path(fs: &dyn FileSystem, path: &Path) -> Result<Box<dyn FileSource>> {
+    Ok(Box::new(LocalSource { file: fs.open(path)? }))
 }
 
 #[derive(Debug)]

@@ -5,9 +5,9 @@
 //! number, because process IDs repeat between containers.
 
 use super::directory::Directory;
+use super::in_place;
 use crate::repository::{RepositoryError, Result};
-use crate::seal::{MANIFEST, check_seal};
-use qstore_storage::{FileSystem, Lock, read_all, remove_dir_all};
+use qstore_storage::{FileSystem, Lock, remove_dir_all};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
@@ -47,7 +47,9 @@ pub(super) fn reserve<T>(
     let mut last = None;
     for _ in 0..ATTEMPTS {
         match fs.create_dir(&staging) {
-            Err(error) if !error.is_already_exists() => return Err(error.into()),
+            Err(error) if !error.is_already_exists() => {
+                return Err(directory.explain(error.into()));
+            }
             _ => {}
         }
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -71,16 +73,14 @@ pub(super) fn reserve<T>(
     }
     Err(match last {
         Some(error) => error.into(),
-        None => RepositoryError::Busy { location: staging.display().to_string() },
+        None => RepositoryError::Busy { location: directory.shown(&staging) },
     })
 }
 
 /// Removes the leftovers of killed processes.
 pub(super) fn collect(directory: &Directory) {
     let (fs, staging) = (&directory.fs, directory.staging());
-    for name in directory.trees_aside().unwrap_or_default() {
-        let _ = restore(directory, &name);
-    }
+    settle_trees(directory);
     let Ok(entries) = fs.list(&staging) else { return };
     for entry in entries {
         let Some(name) = entry.name.to_str() else { continue };
@@ -98,20 +98,16 @@ pub(super) fn collect(directory: &Directory) {
     let _ = fs.remove_dir(&staging);
 }
 
-/// Moves a tree that was moved aside back to its public name, or removes it if a whole tree has replaced
-/// it.
-fn restore(directory: &Directory, name: &str) -> Result<()> {
-    let _lock = directory.lock()?; // so no other writer is between the two steps
-    let (fs, public) = (&directory.fs, directory.path_of(&name.replace('~', "/")));
-    let tombstone = directory.tombstone_of(name);
-    if fs.metadata(&public)?.is_none() {
-        fs.rename(&tombstone, &public)?;
-    } else {
-        let manifest = read_all(&**fs, &public.join(MANIFEST))?;
-        check_seal(&manifest).map_err(|error| RepositoryError::other(name, error))?;
-        remove_dir_all(&**fs, &tombstone)?;
+/// Ends interrupted replacements and removals of trees.
+fn settle_trees(directory: &Directory) {
+    let aside = directory.trees_aside().unwrap_or_default();
+    let retired = directory.trees_retired().unwrap_or_default();
+    for name in aside.into_iter().chain(retired) {
+        // Under the lock, so that no other writer is between two steps.
+        if let Ok(_lock) = directory.lock() {
+            let _ = in_place::settle(directory, &name);
+        }
     }
-    directory.sync()
 }
 
 fn is_ours(name: &str) -> bool {
@@ -155,7 +151,7 @@ mod tests {
             let leftovers = ["-0", "-1", "-1.lock", "-2.lock"].map(|end| format!("{process}{end}"));
             let foreign = ["notes", "1-2", "3-1-0", "0123456789abcdeg-0", "0123456789abcdef-x"];
             for name in leftovers.iter().map(String::as_str).chain(foreign) {
-                directory.fs.create_new(&path.join(NAME).join(name)).unwrap();
+                directory.fs.create_new(&Path::new(NAME).join(name)).unwrap();
             }
             collect(&directory);
             let left = names(&directory);
@@ -164,7 +160,7 @@ mod tests {
             assert!(!leftovers.iter().filter(is_draft).any(|name| left.contains(name)), "{left:?}");
             for name in foreign {
                 assert!(left.iter().any(|left| left == name), "{name} was touched");
-                directory.fs.remove_file(&path.join(NAME).join(name)).unwrap();
+                directory.fs.remove_file(&Path::new(NAME).join(name)).unwrap();
             }
             assert!(names(&directory).iter().any(|name| is_ours(name)), "the live draft is gone");
             drop(live);

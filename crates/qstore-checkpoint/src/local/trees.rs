@@ -1,17 +1,21 @@
 //! Trees: directories that are filled under a temporary name, synced as a whole if the system supports
 //! that, and atomically given their final name.
 //!
-//! If the system cannot sync a whole tree, the files are synced in [batches](Unsynced). A tree is read by
-//! paths, so it can be replaced while it is read. Symbolic links are never followed, and no entry can
-//! escape the tree.
+//! If the system cannot sync a whole tree, the files are synced in [batches](Unsynced). A directory that
+//! cannot be renamed is replaced and removed [in place](super::in_place). A tree is read by paths, so it
+//! can be replaced while it is read. Symbolic links are never followed, and no entry can escape the tree.
 
 use super::directory::Directory;
 use super::files::LocalSource;
+use super::in_place;
+use super::retired::is_vacant;
 use super::staging::{StagingLock, reserve};
 use super::unsynced::Unsynced;
 use crate::repository::{FileSource, Leftovers, RepositoryError, Result, TreeDraft, TreeSource};
 use crate::seal::MANIFEST;
-use qstore_storage::{EntryKind, FileSystem, StagedDir, create_dir_all, parent_of, remove_dir_all};
+use qstore_storage::{
+    EntryKind, FileSystem, Operation, StagedDir, create_dir_all, parent_of, remove_dir_all,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,16 +44,16 @@ pub(super) fn begin(
 
 /// Refuses a name whose directory was not written by Q-Store and would be replaced.
 fn refuse_foreign(directory: &Directory, public: &Path) -> Result<()> {
-    match directory.fs.metadata(public)? {
-        None => Ok(()),
-        Some(found)
-            if found.kind == EntryKind::Dir
-                && directory.fs.metadata(&public.join(MANIFEST))?.is_some() =>
-        {
-            Ok(())
-        }
-        Some(_) => Err(RepositoryError::Foreign { location: public.display().to_string() }),
+    let fs = &*directory.fs;
+    let is_ours = match fs.metadata(public)? {
+        None => true,
+        Some(found) if found.kind != EntryKind::Dir => false,
+        Some(_) => fs.metadata(&public.join(MANIFEST))?.is_some() || is_vacant(fs, public)?,
+    };
+    if is_ours {
+        return Ok(());
     }
+    Err(RepositoryError::Foreign { location: directory.shown(public) })
 }
 
 /// Fields are dropped in this order: the lock outlives the tree it protects.
@@ -77,23 +81,36 @@ impl TreeDraft for LocalTree {
 
     fn link(&self, entry: &str, tree: &str) -> bool {
         // It is not an error if the other file is gone or has reached its limit of links.
-        let stored = self.directory.path_of(tree).join(entry);
-        self.staged.link_file(&stored, Path::new(entry)).is_ok()
+        let Ok(Some(stored)) = in_place::root_of(&self.directory, tree) else { return false };
+        self.staged.link_file(&stored.join(entry), Path::new(entry)).is_ok()
     }
 
     fn commit(self: Box<Self>) -> Result<Leftovers> {
         // Dropped from the back: the lock outlives the tree it protects.
-        let Self { lock, name, directory, writers, unsynced, staged } = *self;
+        let Self { lock, name, directory, writers, unsynced, mut staged } = *self;
         // mutant: files_of_a_tree_not_synced
         unsynced.finish(writers)?;
         let public = directory.path_of(&name);
         refuse_foreign(&directory, &public)?;
-        let replaced = staged.commit(&public, &directory.tombstone_of(&name))?;
+        // Another writer may have been killed between two steps of a replacement.
+        let _ = in_place::settle(&directory, &name);
         let mut leftovers = Leftovers::none();
-        leftovers.hold(replaced);
+        match staged.try_commit(&public, &directory.tombstone_of(&name)) {
+            Ok(replaced) => leftovers.hold(replaced),
+            Err(error) if is_fixed(&*directory.fs, &public, &error)? => {
+                in_place::replace(&directory, staged, &name)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
         leftovers.hold(lock); // locks the name that the replaced tree now has, so it is dropped last
         Ok(leftovers)
     }
+}
+
+/// Whether a commit failed because the directory that it replaces cannot be renamed at all.
+fn is_fixed(fs: &dyn FileSystem, public: &Path, error: &qstore_storage::Error) -> Result<bool> {
+    let is_renaming = matches!(error.operation, Operation::Rename | Operation::Exchange);
+    Ok(is_renaming && error.is_unsupported() && fs.metadata(public)?.is_some())
 }
 
 /// A whole tree that has lost its public name.
@@ -105,7 +122,8 @@ pub(super) struct Discarded {
 }
 
 /// Takes away the public name atomically, so that readers never see part of a tree. The caller syncs the
-/// directory before it lets the tree be deleted.
+/// directory before it lets the tree be deleted. If the directory cannot be renamed, whatever the reason,
+/// the tree is removed in place; then there is nothing left to delete.
 pub(super) fn discard(directory: &Directory, public: &Path) -> Result<Option<Discarded>> {
     let fs = &directory.fs;
     if fs.metadata(public)?.is_none() {
@@ -118,7 +136,10 @@ pub(super) fn discard(directory: &Directory, public: &Path) -> Result<Option<Dis
     match renamed {
         Ok((lock, path)) => Ok(Some(Discarded { fs: Arc::clone(fs), path, _lock: lock })),
         Err(error) if error.is_not_found() => Ok(None), // another writer was faster
-        Err(error) => Err(error),
+        Err(error) => match in_place::remove(directory, public) {
+            Ok(()) => Ok(None),
+            Err(_) => Err(error), // the first error says more
+        },
     }
 }
 
@@ -141,20 +162,37 @@ impl Drop for RemovedOnDrop {
 
 /// Opens a tree, even one that was moved aside.
 pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn TreeSource>> {
-    let fs = &directory.fs;
-    for root in [directory.path_of(name), directory.tombstone_of(name)] {
-        if fs.metadata(&root)?.is_some_and(|found| found.kind == EntryKind::Dir) {
-            return Ok(Box::new(LocalTreeSource { fs: Arc::clone(fs), root }));
-        }
+    if let Some(root) = in_place::root_of(directory, name)? {
+        let location = directory.shown(&root);
+        let (fs, resolved) = (Arc::clone(&directory.fs), directory.fs.resolve(&root)?);
+        return Ok(Box::new(LocalTreeSource { fs, root, resolved, location }));
     }
     let location = directory.root.display().to_string();
     Err(RepositoryError::NotFound { name: name.into(), location })
+}
+
+/// Opens a tree by its path, in which no component is a link.
+pub(super) fn open_path(fs: Arc<dyn FileSystem>, root: PathBuf) -> Box<dyn TreeSource> {
+    let location = root.display().to_string();
+    Box::new(LocalTreeSource { fs, resolved: root.clone(), root, location })
 }
 
 #[derive(Debug)]
 struct LocalTreeSource {
     fs: Arc<dyn FileSystem>,
     root: PathBuf,
+    /// Where it was when it was opened.
+    resolved: PathBuf,
+    location: String,
+}
+
+impl LocalTreeSource {
+    /// Whether the entry is below the tree, and no link leads to it.
+    fn is_inside(&self, entry: &str) -> Result<bool> {
+        let found = self.fs.resolve(&self.root.join(entry))?;
+        // The directory above may have been renamed since the tree was opened.
+        Ok(found == self.resolved.join(entry) || found == self.fs.resolve(&self.root)?.join(entry))
+    }
 }
 
 impl TreeSource for LocalTreeSource {
@@ -162,9 +200,11 @@ impl TreeSource for LocalTreeSource {
         let path = self.root.join(entry);
         // A symbolic link in the path could lead out of the tree.
         // mutant: link_in_a_tree_followed
-        if self.fs.resolve(&path)? != path {
-            let location = self.root.display().to_string();
-            return Err(RepositoryError::NotFound { name: entry.into(), location });
+        if !self.is_inside(entry)? {
+            return Err(RepositoryError::NotFound {
+                name: entry.into(),
+                location: self.location.clone(),
+            });
         }
         Ok(Box::new(LocalSource { file: self.fs.open(&path)? }))
     }

@@ -26,6 +26,13 @@ pub enum RepositoryError {
         /// The path of the foreign file or directory.
         location: String,
     },
+    /// The directory of the repository was removed. It does not come back: one that has its name now is
+    /// another one, which is not touched.
+    #[error("{location} was removed while it was in use; open a directory again to go on saving")]
+    DirectoryRemoved {
+        /// The name under which it was opened.
+        location: String,
+    },
     /// All temporary names that were tried are in use.
     #[error("no free temporary name was found in {location}; try again")]
     Busy {

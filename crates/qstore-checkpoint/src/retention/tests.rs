@@ -7,7 +7,7 @@ use proptest::prelude::*;
 enum Step {
     Save {
         number: u64,
-        loss: Option<f64>,
+        loss: Option<Metric>,
     },
     Pin(u64),
     Unpin(u64),
@@ -18,8 +18,11 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let loss = prop_oneof![
         3 => prop::sample::select(vec![0.0, -0.0, 1.0, 2.0, 2.0, f64::INFINITY, f64::NEG_INFINITY])
-            .prop_map(Some),
-        1 => Just(Some(f64::NAN)),
+            .prop_map(|loss| Some(Metric::Float(loss))),
+        1 => prop::sample::select(vec![0, 1, 2, 2]).prop_map(|loss| Some(Metric::Int(loss))),
+        1 => Just(Some(Metric::Float(f64::NAN))),
+        1 => Just(Some(Metric::Unknown(Cause::NotANumber { found: "a text" }))),
+        1 => Just(Some(Metric::Unknown(Cause::Unread { reason: "it is worn out".into() }))),
         1 => Just(None),
     ];
     prop_oneof![
@@ -45,8 +48,16 @@ fn policy() -> impl Strategy<Value = Policy> {
 /// Whether a checkpoint must stay, decided without sorting anything.
 fn must_stay(saved: &Candidate, history: &[Candidate], policy: &Policy) -> bool {
     let newer = history.iter().filter(|other| other.save_seq > saved.save_seq).count();
-    let loss = |saved: &Candidate| saved.metrics.first().map(|(_, loss)| *loss);
+    let loss = |saved: &Candidate| match saved.find("loss") {
+        Some(Metric::Float(loss)) => Some(*loss),
+        Some(Metric::Int(loss)) => Some(*loss as f64), // small ones only
+        _ => None,
+    };
+    let is_unread = matches!(saved.find("loss"), Some(Metric::Unknown(Cause::Unread { .. })));
     let is_best = policy.best.as_ref().is_some_and(|best| {
+        if is_unread {
+            return best.count > 0;
+        }
         let Some(own) = loss(saved).filter(|own| !own.is_nan()) else { return false };
         let beats = |other: &&Candidate| {
             let Some(theirs) = loss(other) else { return false };
@@ -145,10 +156,47 @@ fn each_reason_is_reported() {
 }
 
 #[test]
-fn only_numbers_at_the_top_level_are_metrics() {
-    let mut metadata =
-        StateDict::from_iter([("loss", State::from(0.5)), ("numbers", 3_i64.into())]);
-    metadata.insert("tag", "best");
-    metadata.insert("deep", StateDict::from_iter([("loss", 0.1)]));
-    assert_eq!(metrics_of(&metadata), [("loss".to_owned(), 0.5), ("numbers".to_owned(), 3.0)]);
+fn a_rule_that_finds_no_number_says_so_for_every_checkpoint() {
+    let similar = vec!["val_accuracy".to_owned()];
+    let text = Metric::Unknown(Cause::NotANumber { found: "a text" });
+    let history = [
+        Candidate::new(1, 1).metric("acc", text),
+        Candidate::new(2, 2).metric("acc", f64::NAN).pinned(true),
+        Candidate::new(3, 3).metric("acc", Metric::Unknown(Cause::Missing { similar })),
+        Candidate::new(4, 4),
+        Candidate::new(5, 5).metric("acc", 1),
+    ];
+    let plan_of = |policy| -> Vec<String> {
+        plan(&history, &policy).iter().map(ToString::to_string).collect()
+    };
+    let policy = Policy::keep_last(2).best(1, "acc", Goal::Highest);
+    assert_eq!(
+        plan_of(policy.clone()),
+        [
+            "5 (save 5) is kept: it is the newest save",
+            "4 (save 4) is kept: it is one of the newest saves; its metadata have no number `acc`",
+            "3 (save 3) is removed: enough newer saves exist, and no other rule keeps it; \
+             its metadata have no number `acc`; did you mean `val_accuracy`?",
+            "2 (save 2) is kept: it is pinned; its `acc` is NaN",
+            "1 (save 1) is removed: enough newer saves exist, and no other rule keeps it; \
+             its `acc` is a text, which is not a number",
+        ]
+    );
+    // A rule that keeps none has nothing to say.
+    for silent in
+        [Policy { best: None, ..policy }, Policy::keep_last(2).best(0, "acc", Goal::Lowest)]
+    {
+        assert!(!plan_of(silent).iter().any(|decision| decision.contains("acc")));
+    }
+}
+
+/// Regression: metrics are compared as floats, in which neighboring large integers are equal.
+#[test]
+fn the_best_of_large_integers_is_exact() {
+    let value = |step: i64| i64::MAX - 1_000 + step;
+    let history: Vec<_> =
+        (0..5).map(|n| Candidate::new(n, n + 1).metric("tokens", value(-(n as i64)))).collect();
+    let decisions = plan(&history, &Policy::keep_last(1).best(1, "tokens", Goal::Highest));
+    let kept: Vec<u64> = decisions.iter().filter(|d| d.keep).map(|d| d.number).collect();
+    assert_eq!(kept, [4, 0]);
 }

@@ -56,7 +56,7 @@ fn steps_are_stamped_and_whole_rows_are_not() {
     assert_eq!(stamped, [true, true, false]);
     assert_eq!(
         rows[2].metrics,
-        TrainingMetrics { epoch: 0, step: 2, train_loss: 0.3, ..TrainingMetrics::default() }
+        TrainingMetrics { epoch: 0, step: 2, train_loss: Some(0.3), ..TrainingMetrics::default() }
     );
 }
 
@@ -78,7 +78,7 @@ fn a_background_error_is_in_the_health_and_in_the_summary_and_no_call_reports_it
     assert!(logger.flush(LONG).is_err());
     assert_eq!(logger.log_step((0, 2, 0.5)), Ok(Logged::Accepted));
     assert_eq!(logger.log_step((0, 3, 0.5)), Ok(Logged::Accepted));
-    assert!(logger.health().is_err() && !logger.is_healthy());
+    assert!(logger.health().first_error.is_some() && !logger.is_healthy());
     let summary = logger.stop(LONG).unwrap();
     assert_eq!(summary.first_error.as_deref(), Some("the background writer failed: no space left"));
     assert_eq!((summary.writer, summary.errors), (3, 1), "every row was taken");

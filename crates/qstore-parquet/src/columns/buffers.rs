@@ -5,7 +5,7 @@
 //! new memory: a process grew by 36 MB with every million rows (docs/decisions/0021). So large buffers
 //! are kept.
 
-use crate::columns::rows::Column;
+use crate::columns::column::Column;
 use bytes::Bytes;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};

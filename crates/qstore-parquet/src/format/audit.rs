@@ -6,6 +6,7 @@
 
 use parquet::file::metadata::KeyValue;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 pub(crate) const FORMAT_VERSION: &str = "1";
 pub(crate) const FORMAT_VERSION_KEY: &str = "qstore.format_version";
@@ -26,15 +27,15 @@ const SEGMENTS_KEY: &str = "qstore.segments";
 ///     let settings = WriterSettings::default().run_id(run);
 ///     let mut log = MetricsLog::<Row>::open(&path, settings)?;
 ///     log.append(&Row::from([("loss", 0.5)]), Instant::now());
-///     log.append(&Row::from([("loss", "not a number")]), Instant::now());
+///     log.append(&Row::from([("loss", 0.4), ("", 7.0)]), Instant::now()); // no name
 ///     log.close()?;
 /// }
 /// let file = MetricsFile::open(&path)?;
 /// let audit = file.audit().expect("a file of this crate");
 /// assert!(audit.closed, "the last session ended cleanly");
 /// let tuesday = &audit.segments[1];
-/// assert_eq!((&*tuesday.run_id, tuesday.first_row), ("tuesday", 1));
-/// assert_eq!((tuesday.accepted, tuesday.written, tuesday.rejected), (2, 1, 1));
+/// assert_eq!((&*tuesday.run_id, tuesday.first_row), ("tuesday", 2));
+/// assert_eq!((tuesday.accepted, tuesday.written, tuesday.omitted_values), (2, 2, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -80,6 +81,11 @@ pub struct Segment {
     pub rejected: u64,
     /// The labels (steps) of the first and the last row that was rejected, if they had any.
     pub rejected_labels: Option<(i64, i64)>,
+    /// Values that could not be stored, although their rows were.
+    pub omitted_values: u64,
+    /// How many of them each column lost. Beyond 64 names, values count in
+    /// [`omitted_values`](Self::omitted_values) only.
+    pub omitted: BTreeMap<String, u64>,
     /// Whether it ended cleanly.
     pub closed: bool,
 }
@@ -131,6 +137,8 @@ impl Segment {
             },
             "rejected": self.rejected,
             "rejected_labels": self.rejected_labels.map(|(first, last)| [first, last]),
+            "omitted_values": self.omitted_values,
+            "omitted": self.omitted,
             "closed": self.closed,
         })
     }
@@ -157,9 +165,16 @@ impl Segment {
             lost_labels: labels(dropped.get("labels")),
             rejected: count(value.get("rejected")),
             rejected_labels: labels(value.get("rejected_labels")),
+            omitted_values: count(value.get("omitted_values")),
+            omitted: by_column(&value["omitted"]),
             closed: value["closed"].as_bool().unwrap_or(false),
         }
     }
+}
+
+fn by_column(value: &Value) -> BTreeMap<String, u64> {
+    let counts = value.as_object().into_iter().flatten();
+    counts.filter_map(|(name, count)| Some((name.clone(), count.as_u64()?))).collect()
 }
 
 #[cfg(test)]
@@ -178,6 +193,8 @@ mod tests {
             evicted: 4,
             lost_labels: Some((7, 8)),
             rejected_labels: Some((-1, i64::MAX)),
+            omitted_values: 6,
+            omitted: BTreeMap::from([("a".into(), 5), ("\"".into(), 1)]),
             closed: true,
             ..Segment::default()
         };
@@ -191,7 +208,9 @@ mod tests {
     #[test]
     fn malformed_segments_are_read_as_empty() {
         let version = KeyValue::new(FORMAT_VERSION_KEY.into(), "1".to_owned());
-        for text in ["", "{", "7", "[3]", "[{\"rejected_labels\":[1]}]"] {
+        for text in
+            ["", "{", "7", "[3]", "[{\"rejected_labels\":[1]}]", "[{\"omitted\":{\"a\":-1}}]"]
+        {
             let segments = KeyValue::new(SEGMENTS_KEY.into(), text.to_owned());
             let audit = Audit::read(&[version.clone(), segments]).unwrap();
             assert!(audit.segments.iter().all(|segment| *segment == Segment::default()), "{text}");

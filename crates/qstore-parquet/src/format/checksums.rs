@@ -67,11 +67,11 @@ pub(crate) fn encode(groups: &[Arc<Stored>]) -> String {
 
 /// The checksums of `columns` chunks in each of `groups` row groups; `None` if the text is malformed.
 pub(crate) fn decode(text: &str, groups: usize, columns: usize) -> Option<Vec<Vec<Option<u32>>>> {
-    let mut all = Vec::with_capacity(groups);
+    let mut all = Vec::with_capacity(groups); // bounded: they are in the footer
     let parts = text.split(',').filter(|_| groups > 0);
     for part in parts {
         let mut rest = part;
-        let mut checksums = Vec::with_capacity(columns);
+        let mut checksums = Vec::with_capacity(columns); // bounded: they are in the schema
         while !rest.is_empty() {
             if let Some(after) = rest.strip_prefix('-') {
                 checksums.push(None);

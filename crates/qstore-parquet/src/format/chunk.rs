@@ -1,23 +1,25 @@
 //! Reads one column chunk: checks it, then decodes it. Damage never becomes a value.
 //!
 //! The whole chunk is read into memory, so that the bytes that are decoded are those that were checked.
-//! A chunk of ours has at most half a megabyte; one of another program as much as its row group allows.
 //! What its pages claim is compared with its rows before anything is allocated: see `pages.rs`.
 
 use crate::columns::table::Values;
+use crate::format::decompress::room;
 use crate::format::entry::range_of;
+use crate::format::leaves::{Leaf, Reading};
 use crate::format::pages::{self, Claims};
 use crate::format::published::Published;
 use crate::format::read_failure::{ReadFailure, contain};
 use bytes::Bytes;
+use parquet::basic::Compression;
 use parquet::column::reader::{ColumnReader, get_column_reader, get_typed_column_reader};
 use parquet::data_type::{
-    BoolType, ByteArray, ByteArrayType, DataType as ParquetType, DoubleType, Int64Type,
+    BoolType, ByteArray, ByteArrayType, DataType as ParquetType, DoubleType, FixedLenByteArray,
+    FixedLenByteArrayType, FloatType, Int32Type, Int64Type,
 };
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::properties::ReaderProperties;
 use parquet::file::serialized_reader::SerializedPageReader;
-use qstore_schema::{DataType, SmolStr};
+use qstore_schema::SmolStr;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,24 +27,60 @@ use std::sync::Arc;
 /// The offset of a chunk in memory: an offset of 0 has another meaning to the library.
 const HEAD: usize = 4;
 
+/// The decompressed bytes of a chunk that a reader takes by default: twice those of a
+/// full row group of ours with 16 KiB of text in each row.
+pub(crate) const CHUNK_BYTES_MAX: u64 = 1 << 31;
+
 impl Published {
-    /// All values of one column of one row group, which agree with their checksum, if there is one.
-    pub(crate) fn values(&self, group: usize, column: usize) -> Result<Values, ReadFailure> {
-        let bytes = self.chunk_bytes(group, column)?;
-        let (rows, field) = (self.groups[group].rows(), &self.fields[column]);
+    /// All values of one column of one row group, which agree with their checksum, if there is one, and
+    /// take at most `bytes_max` bytes when they are decompressed.
+    pub(crate) fn values(
+        &self,
+        group: usize,
+        column: usize,
+        bytes_max: u64,
+    ) -> Result<Values, ReadFailure> {
+        let Leaf { field, reading, .. } = &self.leaves[column];
+        let reading = reading.clone().map_err(ReadFailure::Unsupported)?;
+        let (rows, nullable) = (self.groups[group].rows(), field.nullable);
+        if reading == Reading::Nulls {
+            return Ok(Values::Int(vec![None; rows]));
+        }
+        let bytes = self.chunk_bytes(group, column, bytes_max)?;
         contain(|| {
-            let reader = self.column_reader(group, column, &bytes)?;
-            let nullable = field.nullable;
-            Ok(match field.data_type {
-                DataType::Bool => Values::Bool(read::<BoolType, _>(reader, rows, nullable, Ok)?),
-                DataType::Int64 => Values::Int(read::<Int64Type, _>(reader, rows, nullable, Ok)?),
-                DataType::Utf8 => {
-                    let texts = Texts::default();
-                    Values::Text(read::<ByteArrayType, _>(reader, rows, nullable, |bytes| {
-                        texts.get(&bytes)
-                    })?)
+            let reader = self.column_reader(group, column, &bytes, reading, bytes_max)?;
+            Ok(match reading {
+                Reading::Bool => Values::Bool(read::<BoolType, _>(reader, rows, nullable, Ok)?),
+                Reading::Int64 | Reading::Nulls => {
+                    Values::Int(read::<Int64Type, _>(reader, rows, nullable, Ok)?)
                 }
-                _ => Values::Float(read::<DoubleType, _>(reader, rows, nullable, Ok)?),
+                Reading::UInt64 => {
+                    Values::Int(read::<Int64Type, _>(reader, rows, nullable, unsigned)?)
+                }
+                Reading::Int32 => {
+                    let widen = |value: i32| Ok(value.into());
+                    Values::Int(read::<Int32Type, _>(reader, rows, nullable, widen)?)
+                }
+                Reading::UInt32 => {
+                    let widen = |value: i32| Ok((value as u32).into());
+                    Values::Int(read::<Int32Type, _>(reader, rows, nullable, widen)?)
+                }
+                Reading::Float64 => {
+                    Values::Float(read::<DoubleType, _>(reader, rows, nullable, Ok)?)
+                }
+                Reading::Float32 => {
+                    let widen = |value: f32| Ok(value.into());
+                    Values::Float(read::<FloatType, _>(reader, rows, nullable, widen)?)
+                }
+                Reading::Float16 => {
+                    let widen = |value: FixedLenByteArray| half(value.data());
+                    Values::Float(read::<FixedLenByteArrayType, _>(reader, rows, nullable, widen)?)
+                }
+                Reading::Text => {
+                    let texts = Texts::default();
+                    let text = |bytes: ByteArray| texts.get(&bytes);
+                    Values::Text(read::<ByteArrayType, _>(reader, rows, nullable, text)?)
+                }
             })
         })
     }
@@ -53,7 +91,7 @@ impl Published {
         group: usize,
         column: usize,
     ) -> Result<(Vec<i64>, Vec<i16>), ReadFailure> {
-        let Values::Int(all) = self.values(group, column)? else {
+        let Values::Int(all) = self.values(group, column, CHUNK_BYTES_MAX)? else {
             return Err(ReadFailure::damaged("it does not hold integers"));
         };
         let levels = if self.fields[column].nullable {
@@ -65,11 +103,26 @@ impl Published {
     }
 
     /// The bytes of a chunk; they agree with their checksum, if there is one.
-    fn chunk_bytes(&self, group: usize, column: usize) -> Result<Vec<u8>, ReadFailure> {
+    fn chunk_bytes(
+        &self,
+        group: usize,
+        column: usize,
+        bytes_max: u64,
+    ) -> Result<Vec<u8>, ReadFailure> {
         let stored = &self.groups[group];
-        let metadata = stored.metadata(&self.fields)?;
+        let metadata = stored.metadata(&self.leaves)?;
         let range = range_of(metadata.column(column));
-        let mut bytes = vec![0; (range.end - range.start) as usize];
+        let len = range.end - range.start;
+        // Inside the file, which was checked when the footer was read; but a file of holes has any length.
+        if len > bytes_max {
+            return Err(ReadFailure::Unsupported(format!(
+                "it has {len} bytes, more than the {bytes_max} that this reader takes, see \
+                 MetricsFile::chunk_bytes_max"
+            )));
+        }
+        let (mut bytes, len) = (Vec::new(), len as usize);
+        room(&mut bytes, len)?;
+        bytes.resize(len, 0);
         self.file.read_at(range.start, &mut bytes)?;
         let checksum = stored.checksums().nth(column).flatten();
         // mutant: chunk_checksum_not_compared
@@ -84,37 +137,56 @@ impl Published {
         group: usize,
         column: usize,
         bytes: &[u8],
+        reading: Reading,
+        bytes_max: u64,
     ) -> Result<ColumnReader, ReadFailure> {
         let stored = &self.groups[group];
-        let metadata = stored.metadata(&self.fields)?;
+        let metadata = stored.metadata(&self.leaves)?;
         let chunk = metadata.column(column);
         let claims = Claims {
             compression: chunk.compression(),
-            data_type: self.fields[column].data_type,
+            reading,
+            nullable: self.leaves[column].field.nullable,
             rows: stored.rows() as u64,
+            bytes_max,
         };
-        let pages = pages::check(bytes, HEAD, claims).map_err(ReadFailure::Damaged)?;
+        let pages = pages::check(bytes, HEAD, claims)?;
         let chunk = chunk
             .clone()
             .into_builder()
-            .set_compression(pages.compression)
-            .set_total_compressed_size((pages.bytes.len() - HEAD) as i64)
+            .set_compression(Compression::UNCOMPRESSED)
+            .set_total_compressed_size((pages.len() - HEAD) as i64)
             .set_data_page_offset(HEAD as i64)
             .set_dictionary_page_offset(None)
             .set_index_page_offset(None)
             .build()?;
-        // The library would try undocumented forms of LZ4, too, and in one of them a few bytes expand to
-        // any length.
-        let properties = ReaderProperties::builder().set_backward_compatible_lz4(false).build();
-        let pages = SerializedPageReader::new_with_properties(
-            Arc::new(Bytes::from(pages.bytes)),
-            &chunk,
-            stored.rows(),
-            None,
-            Arc::new(properties),
-        )?;
+        let pages =
+            SerializedPageReader::new(Arc::new(Bytes::from(pages)), &chunk, stored.rows(), None)?;
         Ok(get_column_reader(chunk.column_descr_ptr(), Box::new(pages)))
     }
+}
+
+/// A stored unsigned integer, if it is one of ours.
+fn unsigned(value: i64) -> ParquetResult<i64> {
+    if value >= 0 {
+        return Ok(value);
+    }
+    let value = value as u64;
+    Err(ParquetError::NYI(format!("it holds {value}, more than a signed integer of 64 bits can")))
+}
+
+/// A float of 16 bits, which is exact with 64.
+fn half(bytes: &[u8]) -> ParquetResult<f64> {
+    let bits = <[u8; 2]>::try_from(bytes).map(u16::from_le_bytes);
+    let bits = bits.map_err(|_| ParquetError::General("a float does not have 16 bits".into()))?;
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
+    let size = match exponent {
+        0 => fraction * 2_f64.powi(-24),
+        0x1f if fraction == 0.0 => f64::INFINITY,
+        0x1f => f64::NAN,
+        _ => (fraction + 1_024.0) * 2_f64.powi(exponent - 25),
+    };
+    Ok(if bits >> 15 == 1 { -size } else { size })
 }
 
 /// All values of a chunk, one per row.
@@ -153,7 +225,11 @@ impl Texts {
     const LONG: usize = 24;
 
     fn get(&self, bytes: &ByteArray) -> ParquetResult<SmolStr> {
-        let text = || -> ParquetResult<SmolStr> { Ok(bytes.as_utf8()?.into()) };
+        let text = || match bytes.as_utf8() {
+            Ok(text) => Ok(SmolStr::from(text)),
+            // Other writers do not check it.
+            Err(_) => Err(ParquetError::NYI("a text in it is not valid UTF-8".into())),
+        };
         if bytes.len() < Self::LONG {
             return text();
         }

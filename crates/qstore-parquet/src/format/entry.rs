@@ -5,12 +5,10 @@
 //! readers refuse (see `statistics.rs`) and with counts that no reader of flat tables needs. The fields
 //! are those of `parquet.thrift` in the Apache Parquet format.
 
-use crate::format::columns;
 use crate::format::thrift::{Fields, structure};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
-use qstore_schema::Field;
 use std::ops::Range;
 
 /// The entry of a row group. It does not contain the number of the group, so that it never changes.
@@ -33,11 +31,11 @@ pub(crate) fn encode(group: &RowGroupMetaData) -> Vec<u8> {
 }
 
 /// Decodes the entry of a row group in a file with these columns.
-pub(crate) fn decode(entry: &[u8], fields: &[Field]) -> Result<RowGroupMetaData> {
-    let mut footer = Vec::with_capacity(entry.len() + 64 * fields.len());
+pub(crate) fn decode(entry: &[u8], columns: &[Vec<u8>]) -> Result<RowGroupMetaData> {
+    let mut footer = Vec::with_capacity(entry.len() + 64 * columns.len());
     structure(&mut footer, |footer| {
         footer.int(1, 2);
-        footer.written(2, columns::entries(fields).into_iter());
+        footer.written(2, columns.iter());
         footer.long(3, 0);
         footer.written(4, [entry].into_iter());
     });

@@ -3,24 +3,33 @@
 //! Reading never trusts the file: lengths and offsets are checked against its size, and a panic of the
 //! library on malformed input becomes an error.
 
+use crate::format::audit::{FORMAT_VERSION, FORMAT_VERSION_KEY};
 use crate::format::checksums::{self, SEAL_LEN, Seal};
-use crate::format::columns;
+use crate::format::leaves::{self, Leaf};
 use crate::format::read_at::ReadAt;
 use crate::format::read_failure::{ReadFailure, contain};
 use crate::format::stored::Stored;
 use crate::format::thrift::structure;
 use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
-use qstore_schema::Field;
 use std::sync::Arc;
+
+mod newer;
 
 /// The first and the last four bytes of every Parquet file.
 pub(crate) const MAGIC: &[u8; 4] = b"PAR1";
+/// Those of a file whose footer is encrypted.
+const ENCRYPTED: &[u8; 4] = b"PARE";
+/// What those of any file of a later edition will begin with.
+const ANY_EDITION: &[u8; 3] = b"PAR";
 const CREATED_BY: &str = concat!("qstore-parquet version ", env!("CARGO_PKG_VERSION"));
 /// The footer's length and the magic bytes.
 const TAIL: u64 = 8;
 
+/// A footer of a hundred row groups with a hundred thousand columns is shorter than that.
+const FOOTER_BYTES_MAX: u64 = 1 << 30;
+
 /// More rows than any writer puts into one group. It bounds what is read, and what is filled with nulls.
-const GROUP_ROWS_MAX: i64 = 1 << 24;
+pub(crate) const GROUP_ROWS_MAX: i64 = 1 << 24;
 
 /// Up to this number of rows a group is accepted whatever its length, since a column of nulls takes no
 /// more bytes for more rows. It is what pyarrow puts into one group.
@@ -39,7 +48,7 @@ const VALUES_PER_BYTE_MAX: u64 = 512;
 
 /// The bytes at the end of a file with these columns and row groups: the seal, and the footer that it
 /// guards.
-pub(crate) fn encode(groups: &[Arc<Stored>], fields: &[Field], keys: &[KeyValue]) -> Vec<u8> {
+pub(crate) fn encode(groups: &[Arc<Stored>], leaves: &[Leaf], keys: &[KeyValue]) -> Vec<u8> {
     let rows = groups.iter().map(|group| group.rows() as i64).sum();
     let entries = groups.iter().map(|group| group.entry().len()).sum::<usize>();
     let sums = KeyValue::new(checksums::KEY.into(), checksums::encode(groups));
@@ -47,7 +56,7 @@ pub(crate) fn encode(groups: &[Arc<Stored>], fields: &[Field], keys: &[KeyValue]
     end.extend([0; SEAL_LEN as usize]);
     structure(&mut end, |footer| {
         footer.int(1, 2);
-        footer.written(2, columns::entries(fields).into_iter());
+        footer.written(2, leaves::entries(leaves).into_iter());
         footer.long(3, rows);
         footer.written(4, groups.iter().map(|group| group.entry()));
         let keys: Vec<_> = keys.iter().chain([&sums]).collect();
@@ -59,7 +68,7 @@ pub(crate) fn encode(groups: &[Arc<Stored>], fields: &[Field], keys: &[KeyValue]
         });
         footer.bytes(6, CREATED_BY);
         // Each column is ordered as its type defines.
-        footer.structures(7, fields, |_, order| order.structure(1, |_| ()));
+        footer.structures(7, leaves, |_, order| order.structure(1, |_| ()));
     });
     let (seal, footer) = end.split_at_mut(SEAL_LEN as usize);
     seal.copy_from_slice(&checksums::seal(footer));
@@ -99,11 +108,6 @@ pub(crate) fn read(file: &ReadAt) -> Result<Footer, ReadFailure> {
     Sealed::read(file)?.decode()
 }
 
-/// As [`read`], of a file that ended at `end`, whatever follows there now.
-pub(crate) fn read_ending_at(file: &ReadAt, end: u64) -> Result<Footer, ReadFailure> {
-    read(&file.up_to(end))
-}
-
 /// The length that the footer of a file that ended at `end` claims; `None` if the file is too short
 /// for it.
 pub(crate) fn claimed_len(file: &ReadAt, end: u64) -> Result<Option<u64>, ReadFailure> {
@@ -123,7 +127,7 @@ impl Sealed {
         let tail = file.bytes(file.len() - TAIL, TAIL as usize)?;
         let (length, end) = tail.split_at(4);
         if head != MAGIC.as_slice() || end != MAGIC {
-            return Err(ReadFailure::damaged("it does not begin and end with the letters PAR1"));
+            return Err(other_magic(&head, end));
         }
         let length: u64 = u32::from_le_bytes([length[0], length[1], length[2], length[3]]).into();
         let start = (file.len() - TAIL)
@@ -131,6 +135,11 @@ impl Sealed {
             .filter(|start| *start >= MAGIC.len() as u64)
             .ok_or_else(|| format!("its footer claims {length} bytes, more than the file has"))
             .map_err(ReadFailure::Damaged)?;
+        if length > FOOTER_BYTES_MAX {
+            return Err(ReadFailure::Unsupported(format!(
+                "its footer has {length} bytes, and this crate takes {FOOTER_BYTES_MAX}"
+            )));
+        }
         let before = start.saturating_sub(SEAL_LEN).max(MAGIC.len() as u64);
         let mut bytes = file.bytes(before, (file.len() - TAIL - before) as usize)?;
         let footer = bytes.split_off((start - before) as usize);
@@ -147,27 +156,71 @@ impl Sealed {
         Fingerprint { file_len: self.file_len, footer_sum: crc32c::crc32c(&self.bytes) }
     }
 
+    /// Whether it has a checksum, which agrees with it: a writer of ours put it there.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.seal == Seal::Whole
+    }
+
     /// Decodes it, and checks that what it claims is possible.
     pub(crate) fn decode(self) -> Result<Footer, ReadFailure> {
         let Self { bytes, start, seal, .. } = self;
+        if let Some(reason) = newer::beyond_us(&bytes) {
+            return Err(ReadFailure::Unsupported(reason));
+        }
         let metadata =
             contain(|| Ok(ParquetMetaDataReader::decode_metadata(&bytes)?)).map_err(|failure| {
                 match failure {
                     ReadFailure::Damaged(reason) => damaged(&reason),
-                    failure @ ReadFailure::Storage(_) => failure,
+                    failure => failure,
                 }
             })?;
-        contain(|| check(&metadata, start).map_err(ReadFailure::Damaged))?;
         // Other writers may have copied our keys together with the rows; only ours are about these
         // chunks.
         let by = metadata.file_metadata().created_by().unwrap_or_default();
         let is_ours = by.starts_with(env!("CARGO_PKG_NAME"));
+        // mutant: later_version_read_as_this_one
+        if is_ours {
+            check_format(&metadata)?;
+        }
+        let is_trusted = is_ours && seal == Seal::Whole;
+        contain(|| check(&metadata, start, is_trusted))?;
         let checksums = if is_ours { read_checksums(&metadata)? } else { None };
         // mutant: footer_seal_may_be_gone
         if seal == Seal::None && checksums.is_some() {
             return Err(damaged("its checksum is gone"));
         }
         Ok(Footer { metadata, checksums: checksums.unwrap_or_default(), start })
+    }
+}
+
+/// Why a file that does not have the usual letters at both ends cannot be read.
+fn other_magic(head: &[u8], end: &[u8]) -> ReadFailure {
+    if head != end || !end.starts_with(ANY_EDITION) {
+        return ReadFailure::damaged("it does not begin and end with the letters PAR1");
+    }
+    if end == ENCRYPTED {
+        return ReadFailure::unsupported("it is encrypted, which this crate does not support");
+    }
+    let letters = end.escape_ascii();
+    ReadFailure::Unsupported(format!(
+        "it begins and ends with the letters {letters}: an edition of Parquet that this crate does not know"
+    ))
+}
+
+/// Checks that our own part of the footer is not of a later version than this one.
+fn check_format(metadata: &ParquetMetaData) -> Result<(), ReadFailure> {
+    let keys = metadata.file_metadata().key_value_metadata().into_iter().flatten();
+    let version = keys.filter(|key| key.key == FORMAT_VERSION_KEY).find_map(|key| {
+        let version = key.value.as_deref()?;
+        Some((version, version.parse::<u64>().ok()?))
+    });
+    let ours = FORMAT_VERSION.parse::<u64>().unwrap_or_default();
+    match version {
+        Some((text, version)) if version > ours => Err(ReadFailure::Unsupported(format!(
+            "it has version {text} of the metrics format and this crate knows {FORMAT_VERSION}: \
+             update qstore-parquet"
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -188,22 +241,36 @@ fn read_checksums(metadata: &ParquetMetaData) -> Result<Option<Checksums>, ReadF
         .ok_or_else(|| ReadFailure::damaged("its checksums are malformed"))
 }
 
-/// Checks that what a footer claims is possible, before any of it is used.
-fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<(), String> {
+/// Checks that what a footer claims is possible, before any of it is used, and no more than this crate
+/// takes. A footer of ours may claim as many rows as there are: columns of ours that hold nothing in most
+/// rows take next to no bytes.
+fn check(metadata: &ParquetMetaData, footer_start: u64, is_ours: bool) -> Result<(), ReadFailure> {
     let data = MAGIC.len() as u64..footer_start;
     let (mut rows, mut bytes, mut values) = (0, 0_u64, 0_u64);
     for (number, group) in metadata.row_groups().iter().enumerate() {
         let group_rows = group.num_rows();
-        if !(0..=GROUP_ROWS_MAX).contains(&group_rows) {
-            return Err(format!("row group {number} claims {group_rows} rows"));
+        if group_rows < 0 {
+            return Err(ReadFailure::Damaged(format!(
+                "row group {number} claims {group_rows} rows"
+            )));
+        }
+        if group_rows > GROUP_ROWS_MAX {
+            return Err(ReadFailure::Unsupported(format!(
+                "row group {number} has {group_rows} rows, and this crate takes {GROUP_ROWS_MAX} \
+                 in a group"
+            )));
         }
         rows += group_rows;
         let bytes_before = bytes;
         for chunk in group.columns() {
             let column = chunk.column_path();
-            if chunk.num_values() != group_rows {
+            // A row of a list has any number of values.
+            let is_list = chunk.column_descr().max_rep_level() > 0;
+            if chunk.num_values() != group_rows && !is_list {
                 let values = chunk.num_values();
-                return Err(format!("column {column} has {values} values in {group_rows} rows"));
+                return Err(ReadFailure::Damaged(format!(
+                    "column {column} has {values} values in {group_rows} rows"
+                )));
             }
             // Some writers give no offsets for a group without rows; it is ignored anyway.
             if group_rows == 0 {
@@ -215,33 +282,46 @@ fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<(), String> {
                 && start.checked_add(len).is_some_and(|end| end <= data.end)
                 && bytes <= data.end - data.start;
             if !is_inside {
-                return Err(format!("column {column} of row group {number} is outside the file"));
+                return Err(ReadFailure::Damaged(format!(
+                    "column {column} of row group {number} is outside the file"
+                )));
             }
         }
         let possible =
             GROUP_ROWS_FREE.max((bytes - bytes_before).saturating_mul(ROWS_PER_BYTE_MAX));
-        if group_rows as u64 > possible {
-            return Err(format!("row group {number} claims {group_rows} rows in too few bytes"));
+        if group_rows as u64 > possible && !is_ours {
+            return Err(ReadFailure::Unsupported(format!(
+                "row group {number} has {group_rows} rows in {} bytes, and beyond {GROUP_ROWS_FREE} \
+                 rows this crate takes {ROWS_PER_BYTE_MAX} for each byte",
+                bytes - bytes_before
+            )));
         }
         values = values.saturating_add(group_rows as u64 * group.num_columns() as u64);
     }
-    if values > VALUES_FREE.saturating_add(footer_start.saturating_mul(VALUES_PER_BYTE_MAX)) {
-        return Err(format!("it claims {values} values in {footer_start} bytes"));
+    let possible = VALUES_FREE.saturating_add(footer_start.saturating_mul(VALUES_PER_BYTE_MAX));
+    if values > possible && !is_ours {
+        return Err(ReadFailure::Unsupported(format!(
+            "it has {values} values in {footer_start} bytes, and beyond {VALUES_FREE} values this \
+             crate takes {VALUES_PER_BYTE_MAX} for each byte"
+        )));
     }
     let claimed = metadata.file_metadata().num_rows();
-    if rows == claimed { Ok(()) } else { Err(format!("it claims {claimed} rows and has {rows}")) }
+    if rows == claimed {
+        return Ok(());
+    }
+    Err(ReadFailure::Damaged(format!("it claims {claimed} rows and has {rows}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::columns;
     use parquet::file::metadata::{ColumnChunkMetaData, FileMetaData, RowGroupMetaData};
-    use qstore_schema::DataType;
+    use qstore_schema::{DataType, Field};
 
     /// A footer that claims `groups` groups of `rows` rows and `bytes` bytes each.
-    fn claim(groups: u64, rows: u64, bytes: u64) -> Result<(), String> {
-        let schema = columns::describe(&[Field::nullable("n", DataType::Float64)]).unwrap();
+    fn claim(groups: u64, rows: u64, bytes: u64, is_ours: bool) -> Result<(), ReadFailure> {
+        let schema =
+            leaves::describe(&leaves::of_ours(&[Field::nullable("n", DataType::Float64)])).unwrap();
         let group = |number| {
             let chunk = ColumnChunkMetaData::builder(schema.column(0))
                 .set_num_values(rows as i64)
@@ -253,22 +333,31 @@ mod tests {
         let all = (groups * rows) as i64;
         let file = FileMetaData::new(2, all, None, None, Arc::clone(&schema), None);
         let metadata = ParquetMetaData::new(file, (0..groups).map(group).collect());
-        check(&metadata, MAGIC.len() as u64 + groups * bytes)
+        check(&metadata, MAGIC.len() as u64 + groups * bytes, is_ours)
     }
 
     #[test]
     fn many_rows_need_bytes_and_few_do_not() {
-        let check = |groups, rows, bytes, reason: &str| match claim(groups, rows, bytes) {
+        let check = |groups, rows, bytes, reason: &str| match claim(groups, rows, bytes, false) {
             Ok(()) => assert_eq!(reason, "", "{groups} groups of {rows} rows, {bytes} bytes"),
-            Err(error) => assert!(!reason.is_empty() && error.contains(reason), "{error}"),
+            Err(ReadFailure::Unsupported(error)) => {
+                assert!(!reason.is_empty() && error.contains(reason), "{error}");
+            }
+            Err(other) => panic!("{other}"),
         };
         check(1, 65_536, 40, "");
         check(1, 1 << 20, 40, "");
-        check(1, (1 << 20) + 1, 40, "in too few bytes");
+        check(1, (1 << 20) + 1, 40, "rows in 40 bytes");
         check(1, 1 << 24, 2 << 20, "");
-        check(1, (1 << 24) + 1, 1 << 30, "claims 16777217 rows");
+        check(1, (1 << 24) + 1, 1 << 30, "has 16777217 rows");
         // A thousand groups of a million nulls each; of ours, with 65 536, as many as there are.
-        check(1_000, 1 << 20, 40, "it claims 1048576000 values in 40004 bytes");
+        check(1_000, 1 << 20, 40, "it has 1048576000 values in 40004 bytes");
         check(10_000, 65_536, 140, "");
+        // Regression: our own columns of hardly any values were refused from the fifth full group on.
+        for (groups, rows, bytes) in [(1, 1 << 24, 40), (10_000, 65_536, 40)] {
+            assert!(claim(groups, rows, bytes, true).is_ok());
+            assert!(claim(groups, rows, bytes, false).is_err());
+        }
+        assert!(claim(1, (1 << 24) + 1, 1 << 30, true).is_err());
     }
 }

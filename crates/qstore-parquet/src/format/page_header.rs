@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     },
     /// An index, which is not needed to read values.
     Index,
+    /// A kind that a later edition of the format defines.
+    Unknown(u32),
     Dictionary {
         values: u32,
         encoding: u32,
@@ -97,6 +99,7 @@ impl PageHeader {
                 levels_len: [first, second],
                 is_compressed,
             },
+            (kind, _) if kind > DATA_V2 => Kind::Unknown(kind),
             _ => return None,
         };
         let header = Self { kind, full_len: full_len?, stored_len: stored_len? };
@@ -113,6 +116,7 @@ impl PageHeader {
         let mut bytes = Vec::new();
         structure(&mut bytes, |header| match &self.kind {
             Kind::Index => facts(header, INDEX),
+            Kind::Unknown(kind) => facts(header, *kind),
             Kind::Data { values, encoding, levels: [definition, repetition] } => {
                 facts(header, DATA);
                 header.structure(5, |inner| {
@@ -164,6 +168,7 @@ mod tests {
         let kinds = [
             Kind::Data { values: 7, encoding: 9, levels: [3, 3] },
             Kind::Index,
+            Kind::Unknown(4),
             Kind::Dictionary { values: 300, encoding: 0 },
             Kind::DataV2 {
                 values: i32::MAX as u32,

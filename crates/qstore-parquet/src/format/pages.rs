@@ -2,15 +2,16 @@
 //! and bytes do not justify.
 //!
 //! A page claims its decompressed length and its number of values, up to 2 GiB and 2 billion; the
-//! library allocates what is claimed, and with gzip whatever the stream expands to. So every header is
-//! read here first, compared with the footer, and written again, so that the library sees only what was
-//! checked; and gzip is decompressed here, up to the length that was checked. No value is decoded here.
+//! library allocates what is claimed. So every header is read here first, compared with the footer, and
+//! written again, so that the library sees only what was checked; pages are decompressed here
+//! (`decompress.rs`), and texts that are stored as deltas written out (`delta_texts.rs`). No other value
+//! is decoded here. What this crate or the library does not know is never called damage.
 
+use crate::format::leaves::Reading;
 use crate::format::page_header::{Kind, PageHeader};
-use flate2::read::MultiGzDecoder;
+use crate::format::read_failure::ReadFailure;
+use crate::format::{decompress, delta_texts};
 use parquet::basic::Compression;
-use qstore_schema::DataType;
-use std::io::Read;
 
 /// The bytes per row that pages of numbers may claim. Eight hold the value; levels, deltas and
 /// dictionaries take less than that again.
@@ -22,151 +23,294 @@ const PAGE_BYTES_FREE: u64 = 1 << 10;
 /// The bytes that a chunk may claim in addition.
 const CHUNK_BYTES_FREE: u64 = 1 << 16;
 
-/// Texts can have any length. Up to this number of bytes a chunk may claim whatever it likes …
-const TEXT_BYTES_FREE: u64 = 32 << 20;
-
-/// … and beyond that at most this many bytes for each stored byte.
-const TEXT_RATIO_MAX: u64 = 256;
+/// The values that a dictionary may have in addition to one per row.
+const DICTIONARY_VALUES_FREE: u64 = 1 << 20;
 
 const PLAIN: u32 = 0;
 const PLAIN_DICTIONARY: u32 = 2;
+const RLE: u32 = 3;
+const BIT_PACKED: u32 = 4;
+const DELTA_BINARY_PACKED: u32 = 5;
 const DELTA_LENGTH_BYTE_ARRAY: u32 = 6;
 const DELTA_BYTE_ARRAY: u32 = 7;
 const RLE_DICTIONARY: u32 = 8;
+const BYTE_STREAM_SPLIT: u32 = 9;
+const ALP: u32 = 10;
 
-/// Pages that were checked and can be decoded.
-#[derive(Debug)]
-pub(crate) struct Pages {
-    pub(crate) bytes: Vec<u8>,
-    /// The compression that is left.
-    pub(crate) compression: Compression,
-}
-
-/// What the footer claims about a chunk.
+/// What the footer claims about a chunk, and what the caller allows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claims {
     pub(crate) compression: Compression,
-    pub(crate) data_type: DataType,
+    pub(crate) reading: Reading,
+    pub(crate) nullable: bool,
     pub(crate) rows: u64,
+    /// The maximum decompressed length of a chunk.
+    pub(crate) bytes_max: u64,
 }
 
-/// The pages of a chunk, after `head` other bytes; the error names the claim that cannot be true.
-pub(crate) fn check(chunk: &[u8], head: usize, claims: Claims) -> Result<Pages, String> {
-    let is_gzip = matches!(claims.compression, Compression::GZIP(_));
-    let mut bytes = Vec::with_capacity(head + chunk.len() + chunk.len() / 8);
-    bytes.resize(head, 0);
-    let mut left = Left::new(chunk.len() as u64, claims);
+/// The pages of a chunk, not compressed, after `head` other bytes; the error names the claim that cannot
+/// be true, or what is not supported.
+pub(crate) fn check(chunk: &[u8], head: usize, claims: Claims) -> Result<Vec<u8>, ReadFailure> {
+    let mut pages = Pages { left: Left::new(claims), claims, bytes: Vec::new() };
+    pages.bytes.reserve(head + chunk.len() + chunk.len() / 8);
+    pages.bytes.resize(head, 0);
     let mut rest = chunk;
     while !rest.is_empty() {
         let header = PageHeader::read(rest);
-        let (mut header, header_len) = header.ok_or("a page has a malformed header")?;
+        let (header, header_len) =
+            header.ok_or_else(|| ReadFailure::damaged("a page has a malformed header"))?;
         let body = header_len + header.stored_len as usize;
-        let body = rest.get(header_len..body).ok_or("a page reaches beyond its chunk")?;
+        let body = rest.get(header_len..body);
+        let body = body.ok_or_else(|| ReadFailure::damaged("a page reaches beyond its chunk"))?;
         rest = &rest[header_len + body.len()..];
-        if header.kind == Kind::Index {
-            continue;
-        }
-        // mutant: page_may_claim_anything
-        left.take(&header)?;
-        if !is_gzip {
-            bytes.extend_from_slice(&header.write());
-            bytes.extend_from_slice(body);
-            continue;
-        }
-        // In version 2 the levels come before the compressed part.
-        let plain = match &mut header.kind {
-            Kind::DataV2 { is_compressed, .. } if !*is_compressed => body.len(),
-            Kind::DataV2 { levels_len: [first, second], .. } => (*first + *second) as usize,
-            _ => 0,
-        };
-        let (plain, compressed) =
-            body.split_at_checked(plain).ok_or("the levels of a page reach beyond it")?;
-        header.stored_len = header.full_len;
-        bytes.extend_from_slice(&header.write());
-        let end = bytes.len() + header.full_len as usize;
-        bytes.extend_from_slice(plain);
-        if !compressed.is_empty() {
-            let most = (end + 1).saturating_sub(bytes.len()) as u64;
-            let inflated = MultiGzDecoder::new(compressed).take(most).read_to_end(&mut bytes);
-            inflated.map_err(|error| error.to_string())?;
-        }
-        if bytes.len() != end {
-            return Err("a page does not have the length that it claims".into());
+        if header.kind != Kind::Index {
+            pages.add(header, body)?;
         }
     }
-    let compression = if is_gzip { Compression::UNCOMPRESSED } else { claims.compression };
-    Ok(Pages { bytes, compression })
+    Ok(pages.bytes)
+}
+
+/// The pages that were checked so far.
+struct Pages {
+    claims: Claims,
+    left: Left,
+    bytes: Vec<u8>,
+}
+
+impl Pages {
+    fn add(&mut self, mut header: PageHeader, body: &[u8]) -> Result<(), ReadFailure> {
+        // mutant: page_may_claim_anything
+        self.left.take(&header)?;
+        let (plain, packed) = parts(&header, body)?;
+        let full_len = (header.full_len as usize).checked_sub(plain.len());
+        let full_len = full_len.ok_or_else(levels_too_long)?;
+        let delta_texts = match header.kind {
+            Kind::Data { values, encoding, .. } | Kind::DataV2 { values, encoding, .. } => {
+                Some((values, encoding)).filter(|(_, encoding)| is_delta_texts(*encoding))
+            }
+            _ => None,
+        };
+        if let Some((values, encoding)) = delta_texts {
+            let mut page = plain.to_vec();
+            decompress::append(self.codec_of(&header), packed, full_len, &mut page)?;
+            let page = self.written_out(&header, &page, values, encoding)?;
+            header.kind = with_encoding(header.kind, PLAIN);
+            header.full_len = length_of(&page)?;
+            header.stored_len = header.full_len;
+            self.bytes.extend_from_slice(&header.write());
+            self.bytes.extend_from_slice(&page);
+            return Ok(());
+        }
+        header.stored_len = header.full_len;
+        self.bytes.extend_from_slice(&header.write());
+        self.bytes.extend_from_slice(plain);
+        decompress::append(self.codec_of(&header), packed, full_len, &mut self.bytes)
+    }
+
+    fn codec_of(&self, header: &PageHeader) -> Compression {
+        match header.kind {
+            Kind::DataV2 { is_compressed: false, .. } => Compression::UNCOMPRESSED,
+            _ => self.claims.compression,
+        }
+    }
+
+    /// A page whose texts are deltas, with its levels as they are and its texts in full.
+    fn written_out(
+        &mut self,
+        header: &PageHeader,
+        page: &[u8],
+        values: u32,
+        encoding: u32,
+    ) -> Result<Vec<u8>, ReadFailure> {
+        let levels = self.levels_len(header, page).ok_or_else(levels_too_long)?;
+        let (levels, texts) = page.split_at_checked(levels).ok_or_else(levels_too_long)?;
+        let mut out = levels.to_vec();
+        let append = if encoding == DELTA_BYTE_ARRAY {
+            delta_texts::append_prefixed
+        } else {
+            delta_texts::append_lengths_first
+        };
+        append(texts, values, self.left.bytes, &mut out)?;
+        self.left.bytes = self.left.bytes.saturating_sub(out.len() as u64);
+        Ok(out)
+    }
+
+    /// The length of the levels at the beginning of a page that is not compressed.
+    fn levels_len(&self, header: &PageHeader, page: &[u8]) -> Option<usize> {
+        match header.kind {
+            Kind::DataV2 { levels_len: [first, second], .. } => {
+                Some(first as usize + second as usize)
+            }
+            Kind::Data { .. } if !self.claims.nullable => Some(0),
+            Kind::Data { values, levels: [BIT_PACKED, _], .. } => {
+                Some((values as usize).div_ceil(8))
+            }
+            _ => {
+                let (len, _) = page.split_first_chunk()?;
+                4_usize.checked_add(u32::from_le_bytes(*len) as usize)
+            }
+        }
+    }
+}
+
+fn is_delta_texts(encoding: u32) -> bool {
+    matches!(encoding, DELTA_LENGTH_BYTE_ARRAY | DELTA_BYTE_ARRAY)
+}
+
+fn with_encoding(kind: Kind, encoding: u32) -> Kind {
+    match kind {
+        Kind::Data { values, levels, .. } => Kind::Data { values, encoding, levels },
+        Kind::DataV2 { values, nulls, rows, levels_len, is_compressed, .. } => {
+            Kind::DataV2 { values, nulls, rows, encoding, levels_len, is_compressed }
+        }
+        other => other,
+    }
+}
+
+/// The parts of a page that are never and that may be compressed: in version 2 the levels come first.
+fn parts<'a>(header: &PageHeader, body: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), ReadFailure> {
+    let levels = match header.kind {
+        Kind::DataV2 { levels_len: [first, second], .. } => first as usize + second as usize,
+        _ => 0,
+    };
+    body.split_at_checked(levels).ok_or_else(levels_too_long)
+}
+
+fn levels_too_long() -> ReadFailure {
+    ReadFailure::damaged("the levels of a page reach beyond it")
+}
+
+fn length_of(page: &[u8]) -> Result<u32, ReadFailure> {
+    let len = i32::try_from(page.len()).ok().and_then(|len| u32::try_from(len).ok());
+    let reason = || format!("its texts are {} bytes in a page", page.len());
+    len.ok_or_else(|| ReadFailure::Unsupported(reason()))
 }
 
 /// The maximum that the remaining pages may claim.
 #[derive(Debug)]
 struct Left {
-    data_type: DataType,
+    claims: Claims,
     values: u64,
     bytes: u64,
     has_dictionary: bool,
 }
 
 impl Left {
-    fn new(stored: u64, Claims { data_type, rows, .. }: Claims) -> Self {
-        let bytes = match data_type {
-            DataType::Utf8 => TEXT_BYTES_FREE.saturating_add(stored.saturating_mul(TEXT_RATIO_MAX)),
-            _ => CHUNK_BYTES_FREE.saturating_add(rows.saturating_mul(ROW_BYTES_MAX)),
+    fn new(claims: Claims) -> Self {
+        let bytes = if claims.reading == Reading::Text {
+            // Texts have any length.
+            claims.bytes_max
+        } else {
+            let rows = claims.rows.saturating_mul(ROW_BYTES_MAX);
+            CHUNK_BYTES_FREE.saturating_add(rows).min(claims.bytes_max)
         };
-        Self { data_type, values: rows, bytes, has_dictionary: false }
+        Self { claims, values: claims.rows, bytes, has_dictionary: false }
     }
 
-    fn take(&mut self, header: &PageHeader) -> Result<(), String> {
+    fn take(&mut self, header: &PageHeader) -> Result<(), ReadFailure> {
         let full_len = u64::from(header.full_len);
         let beyond = full_len.saturating_sub(PAGE_BYTES_FREE);
-        let left = self.bytes.checked_sub(beyond);
-        self.bytes = left.ok_or_else(|| format!("a page claims to be {full_len} bytes"))?;
+        self.bytes = self.bytes.checked_sub(beyond).ok_or_else(|| self.too_much(full_len))?;
         match header.kind {
             Kind::Dictionary { values, encoding } => {
-                let least = match self.data_type {
-                    DataType::Utf8 => 4, // the length of a text
-                    _ => 8,
-                };
-                if self.has_dictionary
-                    || !matches!(encoding, PLAIN | PLAIN_DICTIONARY)
-                    || u64::from(values) * least > full_len
-                {
-                    return Err(format!(
-                        "it claims a dictionary of {values} values in {full_len} bytes"
-                    ));
-                }
-                self.has_dictionary = true;
-                Ok(())
+                self.take_dictionary(values, encoding, full_len)
             }
-            Kind::Data { values, encoding, .. } => self.take_values(values, encoding),
-            Kind::DataV2 { values, encoding, levels_len: [first, second], .. } => {
-                if u64::from(first) + u64::from(second) > full_len {
-                    return Err("the levels of a page reach beyond it".into());
+            Kind::Data { values, encoding, levels: [definition, _] } => {
+                if self.claims.nullable && !matches!(definition, RLE | BIT_PACKED) {
+                    return Err(unknown_encoding("level", definition));
                 }
                 self.take_values(values, encoding)
             }
+            Kind::DataV2 { values, encoding, .. } => self.take_values(values, encoding),
+            Kind::Unknown(kind) => Err(ReadFailure::Unsupported(format!(
+                "it has a page of type {kind}, which this crate does not know"
+            ))),
             Kind::Index => Ok(()),
         }
     }
 
-    fn take_values(&mut self, values: u32, encoding: u32) -> Result<(), String> {
-        match encoding {
-            // In both a few bytes can expand to any amount of text, and its length is not known before.
-            // No writer uses them by default.
-            DELTA_LENGTH_BYTE_ARRAY | DELTA_BYTE_ARRAY => {
-                return Err(
-                    "its texts are encoded as deltas, which this reader does not support".into()
-                );
-            }
-            PLAIN_DICTIONARY | RLE_DICTIONARY if !self.has_dictionary => {
-                return Err("its values refer to a dictionary that is missing".into());
-            }
-            _ => {}
+    fn too_much(&self, full_len: u64) -> ReadFailure {
+        let Claims { rows, bytes_max, .. } = self.claims;
+        ReadFailure::Unsupported(match self.claims.reading {
+            Reading::Text => format!(
+                "its texts take more than the {bytes_max} bytes that this reader takes, see \
+                 MetricsFile::chunk_bytes_max (a page claims to be {full_len} bytes)"
+            ),
+            _ => format!(
+                "a page claims to be {full_len} bytes, and this reader takes {ROW_BYTES_MAX} for \
+                 each of the {rows} rows"
+            ),
+        })
+    }
+
+    fn take_dictionary(
+        &mut self,
+        values: u32,
+        encoding: u32,
+        full_len: u64,
+    ) -> Result<(), ReadFailure> {
+        if !matches!(encoding, PLAIN | PLAIN_DICTIONARY) {
+            return Err(unknown_encoding("dictionary", encoding));
         }
-        let left = self.values.checked_sub(values.into());
-        self.values = left.ok_or("its pages have more values than there are rows")?;
+        let least = match self.claims.reading {
+            // One bit each, and a dictionary of two values saves nothing: no writer has them.
+            Reading::Bool => return Err(unknown_encoding("dictionary", encoding)),
+            Reading::Float16 => 2,
+            // A text has its length before it.
+            Reading::Text
+            | Reading::Int32
+            | Reading::UInt32
+            | Reading::Float32
+            | Reading::Nulls => 4,
+            Reading::Int64 | Reading::UInt64 | Reading::Float64 => 8,
+        };
+        if self.has_dictionary || u64::from(values) * least > full_len {
+            return Err(ReadFailure::Damaged(format!(
+                "it claims a dictionary of {values} values in {full_len} bytes"
+            )));
+        }
+        // Some writers keep values that no row has. Each takes memory, even an empty text.
+        if u64::from(values) > self.claims.rows.saturating_add(DICTIONARY_VALUES_FREE) {
+            return Err(ReadFailure::Unsupported(format!(
+                "it has a dictionary of {values} values for {} rows, and this reader takes \
+                 {DICTIONARY_VALUES_FREE} more than there are rows",
+                self.claims.rows
+            )));
+        }
+        self.has_dictionary = true;
         Ok(())
     }
+
+    fn take_values(&mut self, values: u32, encoding: u32) -> Result<(), ReadFailure> {
+        let is_known = match (encoding, self.claims.reading) {
+            (PLAIN | PLAIN_DICTIONARY | RLE_DICTIONARY, _) => true,
+            (RLE, reading) => reading == Reading::Bool,
+            (DELTA_BINARY_PACKED, reading) => matches!(
+                reading,
+                Reading::Int32 | Reading::UInt32 | Reading::Int64 | Reading::UInt64
+            ),
+            (DELTA_LENGTH_BYTE_ARRAY | DELTA_BYTE_ARRAY, reading) => reading == Reading::Text,
+            (BYTE_STREAM_SPLIT, reading) => !matches!(reading, Reading::Text | Reading::Bool),
+            (ALP, reading) => matches!(reading, Reading::Float32 | Reading::Float64),
+            _ => false,
+        };
+        if !is_known {
+            return Err(unknown_encoding("value", encoding));
+        }
+        if matches!(encoding, PLAIN_DICTIONARY | RLE_DICTIONARY) && !self.has_dictionary {
+            return Err(ReadFailure::damaged("its values refer to a dictionary that is missing"));
+        }
+        let left = self.values.checked_sub(values.into());
+        let too_many = || ReadFailure::damaged("its pages have more values than there are rows");
+        self.values = left.ok_or_else(too_many)?;
+        Ok(())
+    }
+}
+
+fn unknown_encoding(what: &str, encoding: u32) -> ReadFailure {
+    ReadFailure::Unsupported(format!(
+        "its {what} encoding is {encoding}, which this reader does not decode"
+    ))
 }
 
 #[cfg(test)]

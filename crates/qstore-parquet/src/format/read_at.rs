@@ -1,5 +1,6 @@
 //! Reads ranges of an open file, never beyond the length it had when it was opened.
 
+use crate::format::decompress::room;
 use crate::format::read_failure::ReadFailure;
 use qstore_storage::FileHandle;
 use std::sync::Arc;
@@ -32,7 +33,10 @@ impl ReadAt {
             let reason = format!("{len} bytes at {start} are beyond its end at {}", self.len);
             return Err(ReadFailure::Damaged(reason));
         }
-        let mut bytes = vec![0; len];
+        // A file of holes has any length.
+        let mut bytes = Vec::new();
+        room(&mut bytes, len)?;
+        bytes.resize(len, 0); // bounded: it was reserved
         self.file.read_at(start, &mut bytes)?;
         Ok(bytes)
     }

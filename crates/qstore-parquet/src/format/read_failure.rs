@@ -1,7 +1,8 @@
-//! Why bytes of a file cannot be used: they could not be read, or they are wrong.
+//! Why bytes of a file cannot be used: they could not be read, they are wrong, or this crate does not know
+//! how.
 //!
-//! The two are kept apart all the way up: a file that could not be read is not a damaged one, must not
-//! be reported as one, and must never be set aside as one.
+//! The three are kept apart all the way up: a file that could not be read or decoded is not a damaged one,
+//! must not be reported as one, and must never be set aside as one.
 
 use crate::error::ReadError;
 use parquet::errors::ParquetError;
@@ -18,6 +19,10 @@ pub(crate) enum ReadFailure {
     /// The bytes were read and are wrong; the text says how.
     #[error("{0}")]
     Damaged(String),
+    /// The bytes were read and may be right: this crate cannot decode them, or they are more than it
+    /// takes. The text says which.
+    #[error("{0}")]
+    Unsupported(String),
 }
 
 impl ReadFailure {
@@ -25,11 +30,27 @@ impl ReadFailure {
         Self::Damaged(reason.into())
     }
 
+    pub(crate) fn unsupported(reason: impl Into<String>) -> Self {
+        Self::Unsupported(reason.into())
+    }
+
+    /// The same failure, with the place that it is about before its reason.
+    pub(crate) fn at(self, place: &str) -> Self {
+        match self {
+            Self::Storage(_) => self,
+            Self::Damaged(reason) => Self::Damaged(format!("{place}: {reason}")),
+            Self::Unsupported(reason) => Self::Unsupported(format!("{place}: {reason}")),
+        }
+    }
+
     /// The same failure for the caller who asked for that file.
     pub(crate) fn of_file(self, path: &Path) -> ReadError {
         match self {
             Self::Storage(error) => ReadError::Storage(error),
             Self::Damaged(reason) => ReadError::Damaged { path: path.to_path_buf(), reason },
+            Self::Unsupported(reason) => {
+                ReadError::Unsupported { path: path.to_path_buf(), reason }
+            }
         }
     }
 }
@@ -47,7 +68,10 @@ impl From<qstore_storage::Error> for ReadFailure {
 /// The library gets bytes that are in memory already, so what it reports is about the bytes.
 impl From<ParquetError> for ReadFailure {
     fn from(error: ParquetError) -> Self {
-        Self::Damaged(error.to_string())
+        match error {
+            ParquetError::NYI(what) => Self::Unsupported(what),
+            other => Self::Damaged(other.to_string()),
+        }
     }
 }
 

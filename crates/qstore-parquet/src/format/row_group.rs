@@ -4,13 +4,14 @@
 //! dictionary pays only for text, which repeats. Small groups take another path: see `small_group.rs`.
 
 use crate::columns::buffers::Buffers;
-use crate::columns::rows::{Column, HeldValues};
+use crate::columns::column::{Column, HeldValues};
 use crate::format::encoded_group::{Coding, EncodedGroup, STATISTICS_ROWS_MIN};
 use crate::format::small_group;
 use crate::format::statistics;
-use parquet::basic::Encoding;
+use parquet::basic::{Encoding, Type as Physical};
 use parquet::data_type::{
-    BoolType, ByteArray, ByteArrayType, DataType as ParquetType, DoubleType, Int64Type,
+    BoolType, ByteArray, ByteArrayType, DataType as ParquetType, DoubleType, FloatType, Int32Type,
+    Int64Type,
 };
 use parquet::errors::Result;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -40,8 +41,8 @@ pub(crate) fn encode(
     let mut writer =
         SerializedFileWriter::new(buffers.take(), schema.root_schema_ptr(), properties)?;
     let mut group = writer.next_row_group()?;
-    for column in columns {
-        write_column(&mut group, column)?;
+    for (column, descriptor) in columns.iter().zip(schema.columns()) {
+        write_column(&mut group, column, descriptor.physical_type())?;
     }
     let metadata = group.close()?;
     let chunks = metadata.columns().iter().zip(columns);
@@ -78,10 +79,24 @@ fn properties(columns: &[Column], rows: usize, coding: Coding) -> WriterProperti
     builder.build()
 }
 
-fn write_column(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, column: &Column) -> Result<()> {
+/// Writes a column. Numbers of 32 bits are those of another program's column; they fit, which was checked
+/// when they were taken.
+fn write_column(
+    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    column: &Column,
+    physical: Physical,
+) -> Result<()> {
     let levels = column.field.nullable.then_some(column.levels.as_slice());
     match &column.values {
         HeldValues::Bool(values) => write::<BoolType>(group, values, levels),
+        HeldValues::Int(values) if physical == Physical::INT32 => {
+            let values: Vec<_> = values.iter().map(|value| *value as i32).collect();
+            write::<Int32Type>(group, &values, levels)
+        }
+        HeldValues::Float(values) if physical == Physical::FLOAT => {
+            let values: Vec<_> = values.iter().map(|value| *value as f32).collect();
+            write::<FloatType>(group, &values, levels)
+        }
         HeldValues::Int(values) => write::<Int64Type>(group, values, levels),
         HeldValues::Float(values) => write::<DoubleType>(group, values, levels),
         HeldValues::Text(values) => write_texts(group, values, levels),

@@ -6,11 +6,11 @@
 //! snappy, which needs no setup and which every reader supports.
 
 use crate::columns::buffers::Buffers;
-use crate::columns::rows::{Column, HeldValues};
+use crate::columns::column::{Column, HeldValues};
 use crate::format::encoded_group::{Coding, EncodedGroup, STATISTICS_ROWS_MIN};
 use crate::format::footer::MAGIC;
 use crate::format::page_header::{Kind, PageHeader};
-use parquet::basic::{Compression, Encoding};
+use parquet::basic::{Compression, Encoding, Type as Physical};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::schema::types::SchemaDescPtr;
@@ -48,7 +48,7 @@ pub(crate) fn encode(
     let mut chunks = Vec::with_capacity(columns.len());
     for (column, descriptor) in columns.iter().zip(schema.columns()) {
         page.clear();
-        let encoding = write_page(column, coding, &mut page);
+        let encoding = write_page(column, descriptor.physical_type(), coding, &mut page);
         let start = file.len();
         let header_len = append_page(&mut file, rows, encoding, page.len(), codec.pack(&page)?);
         let chunk = ColumnChunkMetaData::builder(descriptor.clone())
@@ -109,23 +109,25 @@ impl Codec {
 }
 
 /// Writes the contents of a page: levels, if there are any, and the values.
-fn write_page(column: &Column, coding: Coding, page: &mut Vec<u8>) -> Encoding {
+fn write_page(column: &Column, physical: Physical, coding: Coding, page: &mut Vec<u8>) -> Encoding {
     if column.field.nullable {
         write_levels(&column.levels, page);
     }
     match &column.values {
         HeldValues::Bool(flags) => write_bits(flags.iter().copied(), page),
+        // Numbers of 32 bits are those of another program's column, in which these fit.
+        HeldValues::Int(integers) if physical == Physical::INT32 => {
+            page.extend(integers.iter().flat_map(|integer| (*integer as i32).to_le_bytes()));
+        }
         HeldValues::Int(integers) => {
             page.extend(integers.iter().flat_map(|integer| integer.to_le_bytes()));
         }
-        HeldValues::Float(floats) if coding.is_plain => {
-            page.extend(floats.iter().flat_map(|float| float.to_le_bytes()));
+        HeldValues::Float(floats) if physical == Physical::FLOAT => {
+            let floats = floats.iter().map(|float| (*float as f32).to_le_bytes());
+            return write_floats(floats, coding, page);
         }
         HeldValues::Float(floats) => {
-            for byte in 0..size_of::<f64>() {
-                page.extend(floats.iter().map(|float| float.to_le_bytes()[byte]));
-            }
-            return Encoding::BYTE_STREAM_SPLIT;
+            return write_floats(floats.iter().map(|float| float.to_le_bytes()), coding, page);
         }
         HeldValues::Text(texts) => {
             for text in texts {
@@ -135,6 +137,22 @@ fn write_page(column: &Column, coding: Coding, page: &mut Vec<u8>) -> Encoding {
         }
     }
     Encoding::PLAIN
+}
+
+/// Floats one after the other, or split into streams of their first, second, … bytes.
+fn write_floats<const N: usize>(
+    floats: impl Iterator<Item = [u8; N]> + Clone,
+    coding: Coding,
+    page: &mut Vec<u8>,
+) -> Encoding {
+    if coding.is_plain {
+        page.extend(floats.flatten());
+        return Encoding::PLAIN;
+    }
+    for byte in 0..N {
+        page.extend(floats.clone().map(|float| float[byte]));
+    }
+    Encoding::BYTE_STREAM_SPLIT
 }
 
 /// Definition levels of one bit: a single run if all are equal, otherwise all of them packed.

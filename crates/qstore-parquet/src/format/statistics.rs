@@ -5,7 +5,7 @@
 //! orders, refuses the whole file), and the older order can express all that is needed: a minimum and a
 //! maximum that are not NaN, with zeros of either sign being equal.
 
-use crate::columns::rows::{Column, HeldValues};
+use crate::columns::column::{Column, HeldValues};
 use parquet::basic::ColumnOrder;
 use parquet::errors::Result;
 use parquet::file::metadata::{ColumnChunkMetaData, FileMetaData};
@@ -14,24 +14,35 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 /// A chunk that was encoded from this column, with statistics that hold in the older order.
 pub(crate) fn settled(chunk: &ColumnChunkMetaData, column: &Column) -> Result<ColumnChunkMetaData> {
     let builder = chunk.clone().into_builder();
-    let floats = match (chunk.statistics(), &column.values) {
-        (Some(Statistics::Double(floats)), HeldValues::Float(values)) => {
-            // A maximum of NaN, or one that ignores NaN, misleads some reader.
-            if values.iter().any(|value| value.is_nan()) {
-                return builder.clear_statistics().build();
-            }
-            floats
+    let (Some(statistics), HeldValues::Float(values)) = (chunk.statistics(), &column.values) else {
+        return builder.build();
+    };
+    // A maximum of NaN, or one that ignores NaN, misleads some reader.
+    if values.iter().any(|value| value.is_nan()) {
+        return builder.clear_statistics().build();
+    }
+    let nulls = statistics.null_count_opt();
+    let settled = match statistics {
+        Statistics::Double(floats) => {
+            let (min, max) = bounds(floats.min_opt().copied(), floats.max_opt().copied());
+            Statistics::Double(ValueStatistics::new(min, max, None, nulls, false))
+        }
+        Statistics::Float(floats) => {
+            let wide = |bound: Option<&f32>| bound.copied().map(f64::from);
+            let (min, max) = bounds(wide(floats.min_opt()), wide(floats.max_opt()));
+            let narrow = |bound: Option<f64>| bound.map(|bound| bound as f32);
+            Statistics::Float(ValueStatistics::new(narrow(min), narrow(max), None, nulls, false))
         }
         _ => return builder.build(),
     };
-    // A reader that compares bits must find both zeros between the bounds.
+    builder.set_statistics(settled).build()
+}
+
+/// Bounds between which a reader that compares bits finds both zeros.
+fn bounds(min: Option<f64>, max: Option<f64>) -> (Option<f64>, Option<f64>) {
     // mutant: zero_has_a_sign_in_statistics
-    let zero = |value: &f64, zero| if *value == 0.0 { zero } else { *value };
-    let min = floats.min_opt().map(|min| zero(min, -0.0));
-    let max = floats.max_opt().map(|max| zero(max, 0.0));
-    let nulls = floats.null_count_opt();
-    let floats = ValueStatistics::new(min, max, None, nulls, false);
-    builder.set_statistics(Statistics::Double(floats)).build()
+    let zero = |value: f64, zero| if value == 0.0 { zero } else { value };
+    (min.map(|min| zero(min, -0.0)), max.map(|max| zero(max, 0.0)))
 }
 
 /// A chunk of an existing file, which will be in a footer of ours: statistics in another order are

@@ -2,10 +2,10 @@
 //! checksums. No more than that is kept for a group that will never change; everything else is in the
 //! entry, which is decoded where it is needed.
 
-use crate::format::entry;
+use crate::format::leaves::Leaf;
+use crate::format::{entry, leaves};
 use parquet::errors::Result;
 use parquet::file::metadata::RowGroupMetaData;
-use qstore_schema::Field;
 use std::ops::Range;
 
 /// A row group with a place in the file.
@@ -58,8 +58,8 @@ impl Stored {
         self.chunks.iter().map(|chunk| chunk.checksum)
     }
 
-    /// Its decoded entry; `fields` are the columns of the file.
-    pub(crate) fn metadata(&self, fields: &[Field]) -> Result<RowGroupMetaData> {
-        entry::decode(&self.entry, fields)
+    /// Its decoded entry; `leaves` are the columns of the file.
+    pub(crate) fn metadata(&self, leaves: &[Leaf]) -> Result<RowGroupMetaData> {
+        entry::decode(&self.entry, &leaves::entries(leaves))
     }
 }

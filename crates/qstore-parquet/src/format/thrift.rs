@@ -8,7 +8,7 @@
 mod read;
 mod write;
 
-pub(crate) use read::{Reader, Value};
+pub(crate) use read::{Reader, Step, Value};
 pub(crate) use write::{Fields, structure};
 
 // The kinds of values, by their numbers in the protocol.

@@ -7,6 +7,9 @@ use crate::format::published::Published;
 use crate::log::settings::WriterSettings;
 use qstore_buffer::BufferStats;
 
+/// The number of columns whose omitted values are counted one by one.
+const OMITTED_NAMES_MAX: usize = 64;
+
 #[derive(Debug)]
 pub(crate) struct Accounts {
     /// The sessions before this one.
@@ -46,6 +49,20 @@ impl Accounts {
         }
     }
 
+    pub(crate) fn omitted(&mut self, column: &str) {
+        self.this.omitted_values += 1;
+        let omitted = &mut self.this.omitted;
+        if let Some(count) = omitted.get_mut(column) {
+            *count += 1;
+        } else if omitted.len() < OMITTED_NAMES_MAX {
+            omitted.insert(column.to_owned(), 1);
+        } // The footer is written at every flush: of further names only the total is counted.
+    }
+
+    pub(crate) fn omitted_values(&self) -> u64 {
+        self.this.omitted_values
+    }
+
     /// What the file records when it holds `written` rows of this session.
     pub(crate) fn audit(&self, written: u64, closed: bool) -> Audit {
         let mut this = Segment { written, closed, ..self.this.clone() };
@@ -58,10 +75,15 @@ impl Accounts {
     }
 }
 
-/// Sixteen hexadecimal digits that identify a session.
-fn random_id() -> String {
+/// Sixteen hexadecimal digits that identify a session, or make a name unique.
+pub(crate) fn random_id() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
-    // The standard library seeds each of these from the system's random numbers.
-    let number = RandomState::new().build_hasher().finish();
+    use std::time::{SystemTime, UNIX_EPOCH};
+    // The standard library seeds these from the system's random numbers, but only once in each thread: the
+    // children of one process would have the same number.
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    hasher.write_u128(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos()));
+    let number = hasher.finish();
     format!("{number:016x}")
 }

@@ -15,13 +15,14 @@
 //! that differ: read them one by one and `concat(…, how="diagonal")` them.
 
 use crate::error::{OpenError, WriteError};
+use crate::log::appended::Appended;
 use crate::log::metrics_log::MetricsLog;
 use crate::log::settings::WriterSettings;
 use crate::log::stats::WriterStats;
 use qstore_buffer::{BufferStats, Progress, Round, Sink};
 use qstore_schema::Record;
 use qstore_settings::SettingError;
-use qstore_storage::{FileSystem, LocalFs, Lock, create_dir_all};
+use qstore_storage::{FileSystem, LocalFs, Lock, create_dir_all, open_dir};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,8 +52,8 @@ use std::time::Instant;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct RankLog<R> {
+    /// The directory of the rank, which was opened.
     storage: Arc<dyn FileSystem>,
-    dir: PathBuf,
     settings: WriterSettings,
     part_bytes_max: u64,
     part: u32,
@@ -62,7 +63,7 @@ pub struct RankLog<R> {
     /// The counters of the parts before this one.
     earlier: WriterStats,
     /// Keeps a second writer of this rank out; released last.
-    _lock: Box<dyn Lock>,
+    lock: Option<Box<dyn Lock>>,
 }
 
 impl<R: Record + Send + 'static> RankLog<R> {
@@ -99,23 +100,24 @@ impl<R: Record + Send + 'static> RankLog<R> {
         )?;
         let dir = dir.as_ref().join(format!("rank={rank}"));
         create_dir_all(&*storage, &dir)?;
-        let Some(lock) = settings.locking.try_lock(&*storage, &dir.join(".rank.lock"))? else {
+        // Later parts are begun in this directory, whatever its name is then.
+        let storage = open_dir(&storage, &dir)?;
+        let Some(lock) = settings.locking.try_lock(&*storage, Path::new(".rank.lock"))? else {
             return Err(OpenError::AlreadyOpen { path: dir });
         };
-        let part = last_part(&*storage, &dir)?;
-        let log = MetricsLog::open_in(Arc::clone(&storage), path_of(&dir, part), settings.clone())?;
+        let part = last_part(&*storage)?;
+        let log = MetricsLog::open_in(Arc::clone(&storage), path_of(part), settings.clone())?;
         let earlier = WriterStats::new(&dir, 0);
         let is_rolling = log.file_bytes() >= part_bytes_max;
         let mut log = Self {
             storage,
-            dir,
             settings,
             part_bytes_max,
             part,
             log,
             is_rolling,
             earlier,
-            _lock: lock,
+            lock: Some(lock),
         };
         if log.is_rolling {
             log.roll()?;
@@ -124,8 +126,8 @@ impl<R: Record + Send + 'static> RankLog<R> {
     }
 
     /// Adds one row to the pending ones, as [`MetricsLog::append`].
-    pub fn append(&mut self, record: &R, now: Instant) {
-        self.log.append(record, now);
+    pub fn append(&mut self, record: &R, now: Instant) -> Appended {
+        self.log.append(record, now)
     }
 
     /// Publishes every row appended so far before it returns, and begins a new part if this one is
@@ -150,9 +152,28 @@ impl<R: Record + Send + 'static> RankLog<R> {
         self.log.close()
     }
 
+    /// Writes the rows of this part as a new file, as [`MetricsLog::save_as`]; earlier parts are files of
+    /// their own.
+    ///
+    /// # Errors
+    /// As [`MetricsLog::save_as`].
+    pub fn save_as(&self, path: impl AsRef<Path>) -> Result<u64, WriteError> {
+        let path = std::path::absolute(path.as_ref()).unwrap_or_else(|_| path.as_ref().into());
+        self.log.save_as(path)
+    }
+
+    /// As [`save_as`](Self::save_as), but only the rows that are in no published version.
+    ///
+    /// # Errors
+    /// As [`MetricsLog::save_as`].
+    pub fn save_pending_as(&self, path: impl AsRef<Path>) -> Result<u64, WriteError> {
+        let path = std::path::absolute(path.as_ref()).unwrap_or_else(|_| path.as_ref().into());
+        self.log.save_pending_as(path)
+    }
+
     /// Begins the next part, with the columns of this one.
     fn roll(&mut self) -> Result<(), WriteError> {
-        let (storage, path) = (Arc::clone(&self.storage), path_of(&self.dir, self.part + 1));
+        let (storage, path) = (Arc::clone(&self.storage), path_of(self.part + 1));
         let fields = self.log.fields();
         let next = MetricsLog::open_with(storage, &path, self.settings.clone(), &fields)?;
         let last = std::mem::replace(&mut self.log, next);
@@ -215,6 +236,15 @@ impl<R: Record + Send + 'static> Sink<R> for RankLog<R> {
         Sink::close(&mut self.log)
     }
 
+    fn is_final(&self, error: &WriteError) -> bool {
+        self.log.is_final(error)
+    }
+
+    fn release(&mut self) {
+        self.log.release();
+        self.lock = None;
+    }
+
     fn stats(&self) -> WriterStats {
         sum(&self.earlier, &Sink::stats(&self.log))
     }
@@ -229,13 +259,13 @@ impl<R> fmt::Debug for RankLog<R> {
     }
 }
 
-fn path_of(dir: &Path, part: u32) -> PathBuf {
-    dir.join(format!("part-{part:05}.parquet"))
+fn path_of(part: u32) -> PathBuf {
+    format!("part-{part:05}.parquet").into()
 }
 
 /// The part with the highest number; 0 if there is none.
-fn last_part(storage: &dyn FileSystem, dir: &Path) -> Result<u32, OpenError> {
-    let entries = storage.list(dir)?;
+fn last_part(dir: &dyn FileSystem) -> Result<u32, OpenError> {
+    let entries = dir.list(Path::new("."))?;
     let numbers = entries.iter().filter_map(|entry| {
         entry.name.to_str()?.strip_prefix("part-")?.strip_suffix(".parquet")?.parse().ok()
     });
@@ -250,7 +280,7 @@ fn sum(earlier: &WriterStats, later: &WriterStats) -> WriterStats {
         flushes: earlier.flushes + later.flushes,
         errors: earlier.errors + later.errors,
         rejected_rows: earlier.rejected_rows + later.rejected_rows,
-        columns_rejected: earlier.columns_rejected + later.columns_rejected,
+        omitted_values: earlier.omitted_values + later.omitted_values,
         bytes_written: earlier.bytes_written + later.bytes_written,
         ..later.clone()
     }

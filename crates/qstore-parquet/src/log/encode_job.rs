@@ -2,10 +2,10 @@
 //! needs neither the file nor the rows that arrive meanwhile, so it can run on a thread of its own.
 
 use crate::columns::buffers::Buffers;
-use crate::columns::rows::Column;
+use crate::columns::column::Column;
 use crate::error::WriteError;
-use crate::format::columns;
 use crate::format::encoded_group::{Coding, EncodedGroups};
+use crate::format::leaves::{self, Leaf};
 use crate::format::row_group;
 use parquet::errors::Result as ParquetResult;
 use qstore_schema::Field;
@@ -17,6 +17,8 @@ use std::sync::mpsc::{Receiver, sync_channel};
 pub(crate) struct EncodeJob {
     /// All columns of the file.
     pub(crate) fields: Vec<Field>,
+    /// How each column is stored.
+    pub(crate) leaves: Vec<Leaf>,
     pub(crate) groups: Vec<GroupRows>,
     pub(crate) buffers: Buffers,
     /// The file, for an error.
@@ -34,17 +36,17 @@ pub(crate) struct GroupRows {
 impl EncodeJob {
     /// Encodes the rows, on this thread.
     pub(crate) fn run(self) -> Result<EncodedGroups, WriteError> {
-        let Self { fields, groups, buffers, path } = self;
-        encode(&fields, groups, &buffers).map_err(|source| WriteError::Encode { path, source })
+        let Self { leaves, groups, buffers, path, .. } = self;
+        encode(&leaves, groups, &buffers).map_err(|source| WriteError::Encode { path, source })
     }
 }
 
 fn encode(
-    fields: &[Field],
+    leaves: &[Leaf],
     groups: Vec<GroupRows>,
     buffers: &Buffers,
 ) -> ParquetResult<EncodedGroups> {
-    let schema = columns::describe(fields)?;
+    let schema = leaves::describe(leaves)?;
     let mut encoded = Vec::with_capacity(groups.len());
     for GroupRows { rows, columns, coding } in groups {
         let group = row_group::encode(&columns, rows, &schema, coding, buffers);

@@ -6,13 +6,15 @@
 //! work, with a copy of the rows they need, so that rows are received meanwhile.
 
 use crate::columns::buffers::Buffers;
-use crate::columns::rows::{COLUMNS_MAX, Rows};
+use crate::columns::rows::{Omission, Rows};
 use crate::error::{OpenError, WriteError};
 use crate::format::compression::parquet_codec;
 use crate::format::encoded_group::Coding;
+use crate::format::leaves;
 use crate::format::published::Published;
 use crate::format::read_failure::ReadFailure;
 use crate::log::accounts::Accounts;
+use crate::log::appended::Appended;
 use crate::log::encode_job::{EncodeJob, GroupRows, Source};
 use crate::log::pace::Pace;
 use crate::log::settings::{Durability, WriterSettings};
@@ -23,7 +25,8 @@ use crate::publish::disk::{Disk, Done};
 use crate::publish::layout::Version;
 use crate::publish::open::{self, Opened};
 use parquet::file::metadata::KeyValue;
-use qstore_buffer::{BufferStats, Progress, Round, Sink};
+use qstore_buffer::{BufferStats, Loss, Progress, Round, Sink};
+use qstore_os::ForkCheck;
 use qstore_schema::{DataType, Field, Record, Schema};
 use qstore_storage::{FileSystem, LocalFs};
 use std::collections::HashMap;
@@ -34,6 +37,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+mod save_as;
+
 /// One Parquet file that is appended to and can be read at any moment.
 ///
 /// It is the [`Sink`] behind [`AsyncMetricsWriter`](crate::AsyncMetricsWriter). Use it directly to
@@ -42,11 +47,21 @@ use std::time::Instant;
 /// The last two do everything before they return.
 ///
 /// What happens in each case:
-/// * A row that does not fit the columns is rejected alone and counted; the rows around it are kept.
 /// * A name that was never seen before becomes a column, and earlier rows are null there. A column of
 ///   integers becomes one of floats when a float arrives, if no integer in it would change.
+/// * A value of another kind than its column's goes into a column of its own, whichever kind came first:
+///   a text into `NAME__text`, a number into `NAME__number`, a flag into `NAME__flag`. The same holds for
+///   a number that its column cannot hold exactly.
+/// * A row whose value for a *declared* column is missing or does not fit is rejected alone and counted;
+///   the rows around it are kept.
 /// * A flush that fails leaves the file as it was; its rows stay pending and the next flush tries
 ///   them again.
+/// * In a forked child `flush` and `close` return [`WriteError::Forked`], and dropping the log leaves
+///   everything as it is: the file and its lock are the parent's.
+/// * The directory is renamed: the log goes on in it, under its new name.
+/// * Something else takes the name of the file, or the directory is removed: flushes fail with
+///   [`WriteError::Occupied`] or [`WriteError::DirectoryRemoved`]. Nothing is replaced, the rows stay
+///   pending, and [`save_as`](Self::save_as) writes them elsewhere.
 /// * A log that is dropped without `close` leaves the last flushed version, and so does a kill. Rows
 ///   appended since are lost.
 ///
@@ -64,8 +79,9 @@ use std::time::Instant;
 /// log.flush()?;
 ///
 /// let file = MetricsFile::open(&path)?;
-/// assert_eq!(file.rows(), 2, "text does not fit a column of floats");
-/// assert_eq!(file.fields().len(), 2, "accuracy has become a column");
+/// assert_eq!(file.rows(), 3);
+/// let names: Vec<_> = file.fields().iter().map(|field| field.name.as_str()).collect();
+/// assert_eq!(names, ["loss", "loss__text", "accuracy"], "a text is not a number");
 /// assert!(!file.is_closed());
 ///
 /// log.close()?;
@@ -77,6 +93,7 @@ use std::time::Instant;
 /// A Parquet writer has a readable file once it is closed, and none if the process dies before. Here
 /// every flush leaves a whole file, and a later session continues it.
 pub struct MetricsLog<R> {
+    storage: Arc<dyn FileSystem>,
     settings: WriterSettings,
     coding: Coding,
     /// Locked by the work while it is under way.
@@ -95,6 +112,8 @@ pub struct MetricsLog<R> {
     /// The number of rows that a flush under way still waits for.
     flushing: Option<usize>,
     is_closed: bool,
+    /// The process that opened the log. A child asks this before it takes a lock that may be held.
+    home: ForkCheck,
     stats: WriterStats,
     accounts: Accounts,
     /// The largest integers of published columns, as far as they were needed.
@@ -107,7 +126,9 @@ impl<R: Record> MetricsLog<R> {
     ///
     /// An existing file is continued, whichever program wrote it, if its columns match `R`: they have
     /// types that this crate writes, are equal where both declare them, and nullable where only the
-    /// file has them. A file whose end is damaged is continued from the last whole version in it; the
+    /// file has them. Columns of 8 to 32 bits, unsigned ones, dates and times stay as they are: integers
+    /// beyond them do not fit, floats are rounded to 32 bits, and times are integers in the column's unit
+    /// ([`MetricsFile::time_type`](crate::MetricsFile::time_type)). A file whose end is damaged is continued from the last whole version in it; the
     /// damaged one is set aside and reported in [`WriterStats::recovery`].
     ///
     /// ```
@@ -162,7 +183,7 @@ impl<R: Record> MetricsLog<R> {
             is_passing: false,
         };
         let opened = open::open(&storage, path, R::DECLARED, settings.locking)?;
-        let Opened { names, lock, published, recovery } = opened;
+        let Opened { place, published, recovery } = opened;
         let published = published.map(Arc::new);
         let mut fields = open::merged(published.as_deref(), R::DECLARED);
         for field in more {
@@ -170,15 +191,19 @@ impl<R: Record> MetricsLog<R> {
                 fields.push(Field { nullable: true, ..field.clone() });
             }
         }
+        let fits = published.as_deref().map_or(Vec::new(), |published| {
+            published.leaves.iter().map(|leaf| leaf.fit().unwrap_or_default()).collect()
+        });
         let file_rows = published.as_deref().map_or(0, Published::rows);
-        let mut stats = WriterStats::new(&names.public, file_rows);
+        let mut stats = WriterStats::new(&place.path, file_rows);
         stats.recovery = recovery;
-        let disk = Disk::new(storage, names, lock, published.clone(), settings.policy());
+        let disk = Disk::new(place, published.clone(), settings.policy());
         let mut log = Self {
+            storage,
             stored_groups: published.as_deref().map_or(0, |published| published.groups.len()),
             stats,
             accounts: Accounts::new(published.as_deref(), &settings),
-            rows: Rows::new(&fields, R::DECLARED),
+            rows: Rows::new(&fields, R::DECLARED).fitted(fits),
             settings,
             coding,
             disk: Arc::new(Mutex::new(disk)),
@@ -191,6 +216,7 @@ impl<R: Record> MetricsLog<R> {
             buffers: Buffers::default(),
             flushing: None,
             is_closed: false,
+            home: ForkCheck::new(),
             largest: HashMap::new(),
             record: PhantomData,
         };
@@ -203,9 +229,12 @@ impl<R: Record> MetricsLog<R> {
         Ok(log)
     }
 
-    /// Adds one row to the pending ones. A row that does not fit is rejected alone: it is counted, and
-    /// the reason is kept in [`WriterStats::last_rejection`].
-    pub fn append(&mut self, record: &R, now: Instant) {
+    /// Adds one row to the pending ones, and returns what became of it.
+    ///
+    /// A value of another kind than its column's goes into a column of its own: `NAME__text`,
+    /// `NAME__number` or `NAME__flag`. A row is rejected only if a declared column has no value that fits
+    /// it. What could not be stored is counted in [`stats`](Sink::stats) and in the file.
+    pub fn append(&mut self, record: &R, now: Instant) -> Appended {
         let Self { published, largest, .. } = self;
         let mut largest_stored = |column| {
             // Read once for each version of the file, however many rows need it.
@@ -222,27 +251,40 @@ impl<R: Record> MetricsLog<R> {
                 }
             }
         };
-        let rejected_before = self.rows.columns_rejected();
-        match self.rows.push(record, &mut largest_stored) {
-            Ok(()) => {
-                self.pending += 1;
-                self.oldest_pending.get_or_insert(now);
-            }
+        let omitted = match self.rows.push(record, &mut largest_stored) {
+            Ok(omitted) => omitted,
             Err(rejection) => {
                 self.stats.rejected_rows += 1;
-                self.stats.last_rejection = Some(rejection.to_string().into());
                 // mutant: rejected_row_not_counted
                 self.accounts.rejected(record.label());
+                return Appended::Rejected(self.note_rejection(rejection.to_string()));
+            }
+        };
+        self.pending += 1;
+        self.stats.pending_rows = self.pending;
+        self.oldest_pending.get_or_insert(now);
+        match omitted.last() {
+            None => Appended::Whole,
+            Some(last) => {
+                let reason = format!("the value of `{}` was omitted: {}", last.column, last.why);
+                self.count_omitted(&omitted);
+                Appended::Incomplete(self.note_rejection(reason))
             }
         }
-        self.stats.columns_rejected = self.rows.columns_rejected();
-        if self.stats.columns_rejected > rejected_before {
-            let reason = format!(
-                "the file has {COLUMNS_MAX} columns, the maximum; values of new names are left out"
-            );
-            self.stats.last_rejection = Some(reason.into());
+    }
+
+    fn count_omitted(&mut self, omitted: &[Omission]) {
+        for Omission { column, .. } in omitted {
+            // mutant: omitted_value_not_counted
+            self.accounts.omitted(column);
         }
-        self.stats.pending_rows = self.pending;
+        self.stats.omitted_values = self.accounts.omitted_values();
+    }
+
+    fn note_rejection(&mut self, reason: String) -> Arc<str> {
+        let reason: Arc<str> = reason.into();
+        self.stats.last_rejection = Some(Arc::clone(&reason));
+        reason
     }
 
     /// The columns of the file: the stored ones first, then those that were added.
@@ -253,6 +295,10 @@ impl<R: Record> MetricsLog<R> {
     /// The number of bytes of the published row groups.
     pub(crate) fn file_bytes(&self) -> u64 {
         self.published.as_ref().map_or(0, |published| published.data_end)
+    }
+
+    fn check_process(&self) -> Result<(), WriteError> {
+        check_process(&self.home, &self.stats.output_path)
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -281,10 +327,14 @@ impl<R: Record> MetricsLog<R> {
         let publication = Publication { plan, pending, fields, closes, done: Arc::clone(&done) };
         self.turn = Turn::Publishing(publication);
         let (disk, durability) = (Arc::clone(&self.disk), self.settings.durability);
+        let (home, path) = (self.home.clone(), Arc::clone(&self.stats.output_path));
         Progress::Work(Box::new(move || {
+            // In a child the thread that encodes may not exist.
+            check_process(&home, &path)?;
             let encoded = source.get()?;
             let mut disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
-            let published = disk.publish(&version, &encoded)?;
+            let published =
+                disk.publish(&version, &encoded).map_err(|error| error.about(pending))?;
             *done.lock().unwrap_or_else(PoisonError::into_inner) = Some(published);
             match durability {
                 // mutant: acknowledged_before_the_name_is_durable
@@ -307,7 +357,10 @@ impl<R: Record> MetricsLog<R> {
             groups.push(GroupRows { rows, columns, coding });
         }
         let path = self.stats.output_path.to_path_buf();
-        EncodeJob { fields: self.rows.fields(), groups, buffers: self.buffers.clone(), path }
+        let fields = self.rows.fields();
+        let stored = self.published.as_deref().map_or(&[][..], |published| &published.leaves);
+        let leaves = leaves::continued(&fields, stored);
+        EncodeJob { fields, leaves, groups, buffers: self.buffers.clone(), path }
     }
 
     /// The work of encoding full groups while a version is being published, if there are any.
@@ -384,7 +437,8 @@ impl<R: Record> MetricsLog<R> {
         };
         let Publication { plan, pending, closes, done, .. } = publication;
         let done = done.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Done { published, took, publishing, bytes_written, full_copies }) = done else {
+        let Some(Done { published, took, publishing, bytes_written, full_copies, path }) = done
+        else {
             self.stats.errors += 1;
             self.flushing = None;
             // What was encoded ahead would come after rows that are not in the file.
@@ -418,6 +472,9 @@ impl<R: Record> MetricsLog<R> {
         self.stats.publishing = publishing;
         self.stats.bytes_written = bytes_written;
         self.stats.full_copies = full_copies;
+        if *self.stats.output_path != *path {
+            self.stats.output_path = path.into();
+        }
         self.pending -= pending;
         self.stats.pending_rows = self.pending;
         self.flushing = self.flushing.map(|rows| rows.saturating_sub(pending));
@@ -470,7 +527,11 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
 
     fn receive(&mut self, batch: &mut Vec<R>, round: &mut Round<'_>) -> Result<(), WriteError> {
         for record in batch.drain(..) {
-            self.append(&record, round.now());
+            match self.append(&record, round.now()) {
+                Appended::Whole => {}
+                Appended::Incomplete(why) => round.lose(Loss::Incomplete, record.label(), &why),
+                Appended::Rejected(why) => round.lose(Loss::Rejected, record.label(), &why),
+            }
         }
         if let Some(place) = round.lookahead()
             && let Some(encode) = self.encode_ahead()
@@ -485,6 +546,7 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
     }
 
     fn tick(&mut self, now: Instant) -> Result<Progress<WriteError>, WriteError> {
+        self.check_process()?;
         self.settle();
         let Self { pending, oldest_pending, .. } = *self;
         let is_due = self.pace.is_due(pending, oldest_pending, now, &self.settings);
@@ -496,6 +558,7 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
     }
 
     fn flush(&mut self) -> Result<Progress<WriteError>, WriteError> {
+        self.check_process()?;
         self.settle();
         if *self.flushing.get_or_insert(self.pending) > 0 {
             return Ok(self.publish(false));
@@ -510,6 +573,7 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
     }
 
     fn close(&mut self) -> Result<Progress<WriteError>, WriteError> {
+        self.check_process()?;
         self.settle();
         // A session that wrote nothing leaves the file as it was.
         let is_new = self.published.as_ref().is_none_or(|published| published.groups.is_empty());
@@ -525,6 +589,15 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
         Ok(if self.disk().is_durable() { Progress::Idle } else { self.sync() })
     }
 
+    /// A directory that was removed does not come back.
+    fn is_final(&self, error: &WriteError) -> bool {
+        matches!(error, WriteError::DirectoryRemoved { .. })
+    }
+
+    fn release(&mut self) {
+        self.disk().release();
+    }
+
     fn stats(&self) -> WriterStats {
         self.stats.clone()
     }
@@ -538,6 +611,11 @@ impl<R> fmt::Debug for MetricsLog<R> {
             .field("pending", &self.pending)
             .finish_non_exhaustive()
     }
+}
+
+/// An error in a child of the process that opened the log.
+fn check_process(home: &ForkCheck, path: &Path) -> Result<(), WriteError> {
+    if home.is_forked() { Err(WriteError::Forked { path: path.to_path_buf() }) } else { Ok(()) }
 }
 
 /// The stored integer of the largest magnitude in a column.

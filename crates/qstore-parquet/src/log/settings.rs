@@ -1,6 +1,7 @@
 //! How a metrics file is written.
 
 use crate::format::compression::parquet_codec;
+use crate::format::footer::GROUP_ROWS_MAX;
 use crate::publish::disk::Policy;
 use qstore_os::Priority;
 use qstore_settings::{Compression, SettingError};
@@ -165,7 +166,7 @@ impl WriterSettings {
         self
     }
 
-    /// Rows of a full row group.
+    /// Rows of a full row group, at most 16 777 216.
     #[must_use]
     pub fn row_group_rows_max(mut self, rows: usize) -> Self {
         self.row_group_rows_max = rows;
@@ -266,6 +267,11 @@ impl WriterSettings {
             return Err(SettingError::new("flush_after", "0", choices, "10 s"));
         }
         SettingError::check_min("row_group_rows_max", self.row_group_rows_max, 1, "65 536")?;
+        if self.row_group_rows_max > GROUP_ROWS_MAX as usize {
+            let choices = "at most 16 777 216, more than which no reader of ours takes";
+            let rows = self.row_group_rows_max;
+            return Err(SettingError::new("row_group_rows_max", rows, choices, "65 536"));
+        }
         SettingError::check_min("pending_rows_max", self.pending_rows_max, 1, "196 608")?;
         parquet_codec(self.compression).map(drop)
     }
@@ -283,6 +289,7 @@ mod tests {
             (default().flush_interval(0), "flush_interval is 0"),
             (default().flush_after(Duration::ZERO), "flush_after is 0"),
             (default().row_group_rows_max(0), "row_group_rows_max is 0"),
+            (default().row_group_rows_max((1 << 24) + 1), "row_group_rows_max is 16777217"),
             (default().pending_rows_max(0), "pending_rows_max is 0"),
             (default().compression(Compression::ZSTD.level(99)), "compression is zstd:99"),
         ] {

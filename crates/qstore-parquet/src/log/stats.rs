@@ -19,12 +19,14 @@ pub struct WriterStats {
     pub errors: u64,
     /// Rows received but not published yet.
     pub pending_rows: usize,
-    /// Rows rejected because one of their values did not fit its column.
+    /// Rows rejected because a declared column had no value that fits it.
     pub rejected_rows: u64,
-    /// Why the latest row or value was rejected.
+    /// Values that could not be stored, although their rows were: beyond the maximum number of columns
+    /// (256), without a name, or set twice. The file counts them by column
+    /// ([`Segment::omitted`](crate::Segment::omitted)).
+    pub omitted_values: u64,
+    /// Why the latest row was rejected, or the latest value omitted.
     pub last_rejection: Option<Arc<str>>,
-    /// Values left out because their column would have been one more than a file may have (256).
-    pub columns_rejected: u64,
     /// How the file is published now.
     pub publishing: Publishing,
     /// Bytes that this writer has written so far, including copies and footers.
@@ -34,7 +36,7 @@ pub struct WriterStats {
     pub full_copies: u64,
     /// What was damaged when the file was opened, and what was done about it.
     pub recovery: Option<Arc<Recovery>>,
-    /// The file.
+    /// The file: where it was when it was last published, if its directory has been renamed.
     pub output_path: Arc<Path>,
 }
 
@@ -54,8 +56,8 @@ impl WriterStats {
             errors: 0,
             pending_rows: 0,
             rejected_rows: 0,
+            omitted_values: 0,
             last_rejection: None,
-            columns_rejected: 0,
             publishing: Publishing::SmallFile,
             bytes_written: 0,
             full_copies: 0,

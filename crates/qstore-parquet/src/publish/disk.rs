@@ -12,20 +12,32 @@
 //! * **I4** Before it is written nobody else has it open, and nobody can open it meanwhile.
 //!
 //! Where one of them does not hold or cannot be checked, and while the file is small, a version is a
-//! copy that takes the public name by rename. Either way, the bytes that a footer refers to stay in
-//! place for a while: see [`Space`].
+//! copy. Either way, the bytes that a footer refers to stay in place for a while: see [`Space`].
+//!
+//! A fifth invariant holds for what others put under the public name:
+//!
+//! * **I5** Nothing is replaced but the version before. The names are exchanged even where the old inode
+//!   is not kept, what was retired is identified, and it gets its name back if it is not that version; see
+//!   [`Place`]. Where nothing has the name, it is taken by a link, which fails if the name is taken.
+//!
+//! Where names cannot be exchanged, or there are no links, the name is looked at and then renamed over: what
+//! is put there between the two system calls is replaced.
 
 use crate::error::WriteError;
 use crate::format::encoded_group::EncodedGroups;
 use crate::format::footer;
+use crate::format::leaves;
 use crate::format::published::Published;
 use crate::format::read_failure::{ReadFailure, contain};
 use crate::publish::layout::{Layout, LayoutError, Move, Version};
 use crate::publish::names::Names;
+use crate::publish::ownership::{Place, Present};
 use crate::publish::space::Space;
-use qstore_storage::{Claim, Exclusive, FileHandle, FileSystem, Lock, Stamp, parent_of};
+use qstore_os::ForkCheck;
+use qstore_storage::{Claim, Exclusive, FileHandle, FileSystem, Stamp, parent_of};
 use std::collections::HashSet;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,11 +53,11 @@ const COPY_BYTES_PER_S: f64 = 256e6;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Publishing {
-    /// As a copy that is renamed into place, because the file is small.
+    /// As a copy that takes the name of the version before, because the file is small.
     SmallFile,
     /// Two copies of the file are kept and exchange their names: the cost hardly depends on its size.
     Twin,
-    /// As a copy that is renamed into place: the cost grows with the file, and so does the pause between
+    /// As a copy that takes the name of the version before: the cost grows with the file, and so does the pause between
     /// two publications.
     Copies {
         /// Why two copies cannot be kept.
@@ -68,11 +80,18 @@ pub(crate) struct Policy {
 /// The file and its twin.
 #[derive(Debug)]
 pub(crate) struct Disk {
+    /// The directory that was opened.
     storage: Arc<dyn FileSystem>,
     names: Names,
     published: Option<Arc<Published>>,
     /// The retired inode, under the hidden name.
     twin: Option<Twin>,
+    /// What was last left under the hidden name, if it may still be there. Nothing else is removed there.
+    own: Option<Arc<dyn FileHandle>>,
+    /// A version that was shown in the place of something that is not ours, and still is: that thing has the
+    /// hidden name, and gets its own back first of all.
+    undo: Option<Arc<dyn FileHandle>>,
+    can_exchange: bool,
     space: Space,
     publishing: Publishing,
     /// The longest wait for readers of the retired inode.
@@ -85,8 +104,10 @@ pub(crate) struct Disk {
     full_copies: u64,
     /// A buffer for copies from one inode to the other.
     block: Vec<u8>,
-    /// Keeps other writers out; released last.
-    _lock: Box<dyn Lock>,
+    /// The process that may write the files.
+    home: ForkCheck,
+    /// Has the lock, which is released last.
+    place: Place,
 }
 
 #[derive(Debug)]
@@ -107,6 +128,25 @@ pub(crate) struct Done {
     pub(crate) publishing: Publishing,
     pub(crate) bytes_written: u64,
     pub(crate) full_copies: u64,
+    /// Where the file is; its directory may have been renamed.
+    pub(crate) path: PathBuf,
+}
+
+/// A version that has the public name.
+struct Shown {
+    /// Whether the version before has the hidden one.
+    is_swapped: bool,
+    stamp: Option<Stamp>,
+}
+
+/// What became of an exchange.
+enum Swap {
+    /// The version is public, and the one before has the hidden name.
+    Done,
+    /// Nothing has the public name.
+    Missing,
+    /// The file system cannot exchange names.
+    Impossible,
 }
 
 /// The file that the next version is written into.
@@ -116,13 +156,7 @@ enum Target {
 }
 
 impl Disk {
-    pub(crate) fn new(
-        storage: Arc<dyn FileSystem>,
-        names: Names,
-        lock: Box<dyn Lock>,
-        published: Option<Arc<Published>>,
-        policy: Policy,
-    ) -> Self {
+    pub(crate) fn new(place: Place, published: Option<Arc<Published>>, policy: Policy) -> Self {
         let (groups, data_end) =
             published.as_ref().map_or((&[][..], 0), |old| (&old.groups, old.data_end));
         let space = Space::new(policy.reuse_after, groups, data_end, Instant::now());
@@ -132,10 +166,13 @@ impl Disk {
             Publishing::SmallFile
         };
         Self {
-            storage,
-            names,
+            storage: Arc::clone(&place.dir),
+            names: place.names.clone(),
             published,
             twin: None,
+            own: None,
+            undo: None,
+            can_exchange: true,
             space,
             publishing,
             patience: policy.patience,
@@ -144,7 +181,8 @@ impl Disk {
             bytes_written: 0,
             full_copies: 0,
             block: Vec::new(),
-            _lock: lock,
+            home: ForkCheck::new(),
+            place,
         }
     }
 
@@ -155,6 +193,7 @@ impl Disk {
 
     /// Makes the public name survive a power cut, unless it already would.
     pub(crate) fn sync_name(&mut self) -> Result<(), WriteError> {
+        self.check_process()?;
         if self.is_durable {
             return Ok(());
         }
@@ -170,12 +209,21 @@ impl Disk {
     }
 
     /// Publishes the version with its new groups: from then on, a reader that opens the file sees it.
-    /// After an error readers see the version before.
+    /// After an error readers see the version before, or what someone else has put in its place.
     pub(crate) fn publish(
         &mut self,
         version: &Version,
         encoded: &EncodedGroups,
     ) -> Result<Done, WriteError> {
+        self.check_process()?;
+        let published = self.replace(version, encoded);
+        published.map_err(|error| self.place.explain(error))
+    }
+
+    fn replace(&mut self, version: &Version, encoded: &EncodedGroups) -> Result<Done, WriteError> {
+        self.undo()?;
+        // Nothing is written for a place that is no longer ours. The file is proved again when it is shown.
+        self.place.prove(self.published.as_deref())?;
         let old = self.published.clone();
         // The metadata of an existing file may be malformed in a way that makes the library panic.
         let patches =
@@ -205,7 +253,8 @@ impl Disk {
         }
         self.published = Some(Arc::clone(&published));
         let Self { publishing, bytes_written, full_copies, .. } = *self;
-        Ok(Done { published, took: started.elapsed(), publishing, bytes_written, full_copies })
+        let (took, path) = (started.elapsed(), self.place.path.clone());
+        Ok(Done { published, took, publishing, bytes_written, full_copies, path })
     }
 
     /// Writes the version and gives it the public name.
@@ -215,7 +264,8 @@ impl Disk {
         layout: Layout,
         old: Option<&Published>,
     ) -> Result<Published, WriteError> {
-        let end = footer::encode(&layout.groups, &version.fields, &version.keys);
+        let leaves = leaves::continued(&version.fields, old.map_or(&[], |old| &old.leaves));
+        let end = footer::encode(&layout.groups, &leaves, &version.keys);
         let len = layout.data_end + end.len() as u64;
         let wants_twin = !layout.is_packed && self.wants_twin(len);
         // Even an empty file that is not continued.
@@ -240,7 +290,7 @@ impl Disk {
             Target::Fresh(file) => {
                 self.full_copies += u64::from(old.is_some());
                 if let Err(error) = self.fill(&*file, old, &layout.moves, &layout, &end) {
-                    let _ = self.storage.remove_file(&self.names.hidden);
+                    let _ = self.clear_hidden();
                     return Err(error);
                 }
                 (file, None)
@@ -248,33 +298,42 @@ impl Disk {
         };
         self.take_over_permissions(replaces)?;
         // mutant: version_not_synced, version_shown_before_its_sync, failed_sync_forgotten
-        if let Err(error) = file.sync().and_then(|()| self.show(wants_twin)) {
-            // After a failed sync the bytes cannot be trusted.
-            let _ = self.storage.remove_file(&self.names.hidden);
-            return Err(error.into());
-        }
+        let shown = file.sync().map_err(WriteError::from).and_then(|()| self.show(&file));
+        let Shown { is_swapped, stamp } = match shown {
+            Ok(shown) => shown,
+            Err(error) => {
+                // After a failed sync the bytes cannot be trusted.
+                let _ = self.clear_hidden();
+                return Err(error);
+            }
+        };
         drop(claim);
         self.is_durable = false;
-        self.retire(old, &layout);
+        self.place.known = stamp;
+        if let Some(old) = old.filter(|_| is_swapped) {
+            self.retire(old, &layout, wants_twin);
+        }
         Ok(Published {
-            stamp: file.stamp().ok(),
+            stamp,
             file,
             fields: version.fields.clone(),
+            leaves,
             groups: layout.groups,
             data_end: layout.data_end,
             keys: version.keys.clone(),
+            end_sum: Some(crc32c::crc32c(&end)),
         })
     }
 
     /// Gives the next version the permissions of the public file; a new file is private until then.
-    fn take_over_permissions(&self, replaces: bool) -> qstore_storage::Result<()> {
+    fn take_over_permissions(&mut self, replaces: bool) -> qstore_storage::Result<()> {
         if !replaces {
             return Ok(());
         }
         match self.storage.copy_mode(&self.names.public, &self.names.hidden) {
             // Not every file system has modes, and another program may have removed the file.
             Err(error) if !error.is_unsupported() && !error.is_not_found() => {
-                let _ = self.storage.remove_file(&self.names.hidden);
+                let _ = self.clear_hidden();
                 Err(error)
             }
             _ => Ok(()),
@@ -306,16 +365,18 @@ impl Disk {
                 return Ok(Target::Twin(twin, claim));
             }
         }
-        // What has the hidden name is not needed: since the lock is held, it is ours or a leftover.
-        match self.storage.remove_file(&self.names.hidden) {
-            Err(error) if error.is_not_found() => {}
-            removed => removed?,
-        }
-        let file: Arc<dyn FileHandle> = if replaces {
-            self.storage.create_private(&self.names.hidden)?.into()
+        self.clear_hidden()?;
+        let hidden = &self.names.hidden;
+        let created = if replaces {
+            self.storage.create_private(hidden)
         } else {
-            self.storage.create_new(&self.names.hidden)?.into()
+            self.storage.create_new(hidden)
         };
+        let file: Arc<dyn FileHandle> = match created {
+            Err(error) if error.is_already_exists() => return Err(self.hidden_is_taken()),
+            created => created?.into(),
+        };
+        self.own = Some(Arc::clone(&file));
         if self.publishing == Publishing::Twin
             && (matches!(file.claim(), Ok(Exclusive::Unknown)) || file.stamp().is_err())
         {
@@ -383,33 +444,112 @@ impl Disk {
     }
 
     /// Gives the file with the hidden name the public name.
-    fn show(&mut self, wants_twin: bool) -> qstore_storage::Result<()> {
+    fn show(&mut self, file: &Arc<dyn FileHandle>) -> Result<Shown, WriteError> {
+        // Before anyone else can open it: what changes later was changed by someone else.
+        let stamp = known_stamp(&**file)?;
+        let mut present = self.place.prove_file(self.published.as_deref())?;
+        if present == Present::Ours && self.can_exchange {
+            match self.swap(file)? {
+                Swap::Done => return Ok(Shown { is_swapped: true, stamp }),
+                Swap::Missing => present = Present::Nothing,
+                // Directly before the names are changed, once more.
+                Swap::Impossible => present = self.place.prove_file(self.published.as_deref())?,
+            }
+        }
+        match present {
+            Present::Nothing => self.show_where_nothing_is()?,
+            Present::Ours | Present::Unknown => self.rename()?,
+        }
+        Ok(Shown { is_swapped: false, stamp })
+    }
+
+    /// Exchanges the names and identifies what was retired.
+    fn swap(&mut self, file: &Arc<dyn FileHandle>) -> Result<Swap, WriteError> {
         let Names { hidden, public, .. } = &self.names;
-        if wants_twin && self.publishing == Publishing::Twin && self.published.is_some() {
-            // mutant: version_deletes_then_renames
-            match self.storage.exchange(hidden, public) {
-                // Another program has removed the file; renaming restores it.
-                Err(error) if error.is_not_found() => {}
-                Err(error) if error.is_unsupported() => {
+        // mutant: version_deletes_then_renames
+        match self.storage.exchange(hidden, public) {
+            Ok(()) => {}
+            Err(error) if error.is_not_found() => return Ok(Swap::Missing),
+            Err(error) if error.is_unsupported() => {
+                self.can_exchange = false;
+                if self.publishing == Publishing::Twin {
                     let reason = "the file system cannot exchange names";
                     self.publishing = Publishing::Copies { reason };
                 }
-                exchanged => return exchanged,
+                return Ok(Swap::Impossible);
             }
+            Err(error) => return Err(error.into()),
         }
-        self.storage.rename(hidden, public)
+        let retired = self.storage.stamp(hidden);
+        let is_known =
+            |stamp: Stamp| self.place.known.is_some_and(|known| stamp.is_unchanged_since(&known));
+        // mutant: retired_file_not_identified
+        if matches!(retired, Ok(Some(stamp)) if is_known(stamp)) {
+            self.own = self.published.as_ref().map(|old| Arc::clone(&old.file));
+            if self.own.is_none() {
+                let _ = self.storage.remove_file(hidden); // an empty file
+            }
+            return Ok(Swap::Done);
+        }
+        let found = self.place.kind_of(hidden);
+        self.undo = Some(Arc::clone(file));
+        // If this fails, the next publication begins with it.
+        self.undo()?;
+        retired?;
+        Err(self.place.occupied(found))
     }
 
-    /// The file that now has the hidden name becomes the twin, if possible.
-    fn retire(&mut self, old: Option<&Published>, layout: &Layout) {
-        let Some(old) = old.filter(|_| self.publishing == Publishing::Twin) else { return };
-        let is_there = matches!(self.storage.stamp(&self.names.hidden), Ok(Some(_)));
-        if let (Some(stamp), true) = (old.stamp, is_there) {
-            let (file, missing) = (Arc::clone(&old.file), layout.written());
-            self.twin = Some(Twin { file, stamp, missing });
-        } else if is_there {
-            // It could not be opened for writing, so it cannot be a twin.
-            let _ = self.storage.remove_file(&self.names.hidden);
+    /// Gives the name back to what an exchange took it from. The version that was shown is not ours to show.
+    fn undo(&mut self) -> Result<(), WriteError> {
+        let Some(file) = &self.undo else { return Ok(()) };
+        let Names { hidden, public, .. } = &self.names;
+        let shown = file.stamp()?;
+        if self.storage.stamp(public)?.is_some_and(|found| found.is_same_file(&shown)) {
+            // mutant: what_was_not_ours_stays_hidden
+            self.storage.exchange(hidden, public)?;
+            // Best effort: until then a power cut could leave the two as they were.
+            let _ = self.storage.sync_dir(parent_of(public));
+        }
+        self.own = self.undo.take();
+        Ok(self.clear_hidden()?)
+    }
+
+    /// Takes the public name, which leads to nothing.
+    fn show_where_nothing_is(&mut self) -> Result<(), WriteError> {
+        let Names { hidden, public, .. } = &self.names;
+        match self.storage.link(hidden, public) {
+            Ok(()) => {
+                // If it fails, the next publication does it.
+                let _ = self.clear_hidden();
+                Ok(())
+            }
+            Err(error) if error.is_unsupported() => {
+                self.place.prove_file(self.published.as_deref())?;
+                self.rename()
+            }
+            Err(error) if error.is_already_exists() => {
+                self.place.prove_file(self.published.as_deref())?;
+                Err(error.into()) // it has gone since
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn rename(&mut self) -> Result<(), WriteError> {
+        self.storage.rename(&self.names.hidden, &self.names.public)?;
+        self.own = None;
+        Ok(())
+    }
+
+    /// The old version, which now has the hidden name, becomes the twin, if it can and should.
+    fn retire(&mut self, old: &Published, layout: &Layout, wants_twin: bool) {
+        match old.stamp.filter(|_| wants_twin && self.publishing == Publishing::Twin) {
+            Some(stamp) => {
+                let (file, missing) = (Arc::clone(&old.file), layout.written());
+                self.twin = Some(Twin { file, stamp, missing });
+            }
+            // If it fails, the next publication does it.
+            None => drop(self.clear_hidden()),
         }
     }
 
@@ -419,30 +559,90 @@ impl Disk {
             twin.stamp = stamp;
             return true;
         }
-        let _ = self.storage.remove_file(&self.names.hidden);
+        let _ = self.clear_hidden();
         false
     }
 
     fn discard_twin(&mut self) {
         if self.twin.take().is_some() {
-            let _ = self.storage.remove_file(&self.names.hidden);
+            let _ = self.clear_hidden();
         }
     }
 
+    /// The parent of a forked child goes on with the files.
+    fn check_process(&self) -> Result<(), WriteError> {
+        // mutant: publish_in_a_forked_child
+        if self.home.is_forked() {
+            return Err(WriteError::Forked { path: self.place.path.clone() });
+        }
+        Ok(())
+    }
+
+    /// Removes the hidden name, if it leads to a file of ours.
+    fn clear_hidden(&mut self) -> qstore_storage::Result<()> {
+        let Some(own) = &self.own else { return Ok(()) };
+        let is_own = match self.storage.stamp(&self.names.hidden) {
+            Ok(None) => false,
+            Ok(Some(found)) => found.is_same_file(&own.stamp()?),
+            Err(error) if error.is_unsupported() => true,
+            Err(error) => return Err(error),
+        };
+        // mutant: hidden_name_removed_whatever_it_is
+        if is_own {
+            match self.storage.remove_file(&self.names.hidden) {
+                Err(error) if error.is_not_found() => {}
+                removed => removed?,
+            }
+        }
+        self.own = None;
+        Ok(())
+    }
+
+    /// Something that is not ours has the hidden name.
+    fn hidden_is_taken(&self) -> WriteError {
+        let path = self.place.path.with_file_name(&self.names.hidden);
+        WriteError::Occupied { path, found: self.place.kind_of(&self.names.hidden), waiting: 0 }
+    }
+
     fn refused(&self, error: LayoutError) -> WriteError {
-        let path = self.names.public.clone();
+        let path = self.place.path.clone();
         match error {
             LayoutError::Read(ReadFailure::Storage(error)) => WriteError::Storage(error),
             LayoutError::Read(ReadFailure::Damaged(reason)) => WriteError::Damaged { path, reason },
+            LayoutError::Read(ReadFailure::Unsupported(reason)) => {
+                WriteError::Unsupported { path, reason }
+            }
             LayoutError::Encode(source) => WriteError::Encode { path, source },
         }
     }
 }
 
+impl Disk {
+    /// Lets other writers in, and leaves nothing but the file.
+    pub(crate) fn release(&mut self) {
+        let _ = self.undo();
+        // After a kill the twin is left over, and the next writer removes it.
+        self.twin = None;
+        let _ = self.clear_hidden();
+        self.place.release();
+    }
+}
+
 impl Drop for Disk {
     fn drop(&mut self) {
-        // After a kill the file is left over, and the next writer removes it.
-        self.discard_twin();
+        // A forked child has only a copy of what is open.
+        // mutant: twin_removed_in_a_forked_child
+        if !self.home.is_forked() {
+            self.release();
+        }
+    }
+}
+
+/// The stamp of a file; `None` where the file system cannot tell files apart.
+pub(crate) fn known_stamp(file: &dyn FileHandle) -> qstore_storage::Result<Option<Stamp>> {
+    match file.stamp() {
+        Err(error) if error.is_unsupported() => Ok(None),
+        stamp => stamp.map(Some),
     }
 }
 

@@ -6,20 +6,23 @@
 //! file is packed, unless there was hardly any free space in it.
 
 use crate::columns::buffers::Buffers;
-use crate::columns::rows::{Column, HeldValues};
+use crate::columns::column::{Column, HeldValues};
+use crate::columns::table::Values;
+use crate::format::chunk::CHUNK_BYTES_MAX;
 use crate::format::encoded_group::{self, Coding, EncodedGroup, EncodedGroups};
 use crate::format::entry::range_of;
+use crate::format::footer;
+use crate::format::leaves::{self, Leaf};
 use crate::format::published::Published;
 use crate::format::read_failure::ReadFailure;
 use crate::format::row_group;
 use crate::format::stored::Stored;
-use crate::format::{columns, footer};
 use crate::publish::space::{Free, Space, merged};
 use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::schema::types::SchemaDescPtr;
-use qstore_schema::Field;
+use qstore_schema::{DataType, Field};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -80,13 +83,15 @@ impl Version {
     /// Encodes the chunks that the groups that stay lack for the present columns.
     pub(crate) fn patches(&self, old: Option<&Published>) -> Result<Patches, LayoutError> {
         let Some(old) = old.filter(|old| old.fields != self.fields) else { return Ok(Vec::new()) };
-        (0..self.kept).map(|number| self.patch(old, number)).collect()
+        let leaves = leaves::continued(&self.fields, &old.leaves);
+        (0..self.kept).map(|number| self.patch(old, number, &leaves)).collect()
     }
 
     fn patch(
         &self,
         old: &Published,
         number: usize,
+        leaves: &[Leaf],
     ) -> Result<Vec<Option<EncodedGroup>>, LayoutError> {
         let rows = old.groups[number].rows();
         let mut patches = Vec::with_capacity(self.fields.len());
@@ -96,10 +101,10 @@ impl Version {
                     patches.push(None);
                     continue;
                 }
-                Some(_) => floats(old, number, index, field)?,
+                Some(_) => converted(old, number, index, field)?,
                 None => Column::nulls(field.clone(), rows),
             };
-            let alone = columns::describe(std::slice::from_ref(field))?;
+            let alone = leaves::describe(&leaves[index..=index])?;
             let buffers = Buffers::default();
             patches.push(Some(row_group::encode(&[column], rows, &alone, self.coding, &buffers)?));
         }
@@ -134,7 +139,7 @@ impl Version {
         space: Option<(&Space, Instant)>,
     ) -> Result<Layout, LayoutError> {
         let stored = old.map_or(&[][..], |old| &old.groups);
-        let fields = old.map_or(&[][..], |old| &old.fields);
+        let leaves = old.map_or(&[][..], |old| &old.leaves);
         let (kept, buried) = stored.split_at_checked(self.kept).ok_or_else(missing)?;
         let mut places = match space {
             Some((space, now)) => Places::Free(space.free(kept, buried, now)),
@@ -145,7 +150,7 @@ impl Version {
         let mut layout = Layout { moves, writes, groups, data_end: 0, is_packed };
         for (number, group) in kept.iter().enumerate() {
             let patches = patches.get(number).map_or(&[][..], Vec::as_slice);
-            let group = layout.keep((group, fields), patches, &mut places, &encoded.schema)?;
+            let group = layout.keep((group, leaves), patches, &mut places, &encoded.schema)?;
             layout.groups.push(group);
         }
         for group in &encoded.groups {
@@ -164,10 +169,10 @@ impl Version {
 }
 
 impl Layout {
-    /// A group that stays, with the present columns of the file; so far it had `fields`.
+    /// A group that stays, with the present columns of the file; so far it had `leaves`.
     fn keep(
         &mut self,
-        (group, fields): (&Arc<Stored>, &[Field]),
+        (group, leaves): (&Arc<Stored>, &[Leaf]),
         patches: &[Option<EncodedGroup>],
         places: &mut Places<'_>,
         schema: &SchemaDescPtr,
@@ -175,7 +180,7 @@ impl Layout {
         if patches.is_empty() && !places.is_packed() {
             return Ok(Arc::clone(group));
         }
-        let stored = group.metadata(fields)?;
+        let stored = group.metadata(leaves)?;
         let (mut chunks, mut checksums) = (Vec::new(), Vec::new());
         for (index, _) in schema.columns().iter().enumerate() {
             if let Some(Some(patch)) = patches.get(index) {
@@ -290,16 +295,41 @@ fn missing() -> LayoutError {
     ReadFailure::damaged("the file has fewer chunks than it claims").into()
 }
 
-/// The integers of a stored chunk as the floats that their column holds now.
-fn floats(
+/// A stored chunk as its column is now: integers have become floats, or it may hold nulls.
+fn converted(
     old: &Published,
     group: usize,
     index: usize,
     field: &Field,
 ) -> Result<Column, ReadFailure> {
-    let (values, levels) = old.integers(group, index)?;
-    let mut floats = Column::nulls(field.clone(), 0);
-    floats.values = HeldValues::Float(values.into_iter().map(|value| value as f64).collect());
-    floats.levels = levels;
-    Ok(floats)
+    fn parts<T>(all: Vec<Option<T>>) -> (Vec<T>, Vec<i16>) {
+        let levels = all.iter().map(|value| i16::from(value.is_some())).collect();
+        (all.into_iter().flatten().collect(), levels)
+    }
+    let mut column = Column::nulls(field.clone(), 0);
+    (column.values, column.levels) = match old.values(group, index, CHUNK_BYTES_MAX)? {
+        Values::Bool(all) => {
+            let (values, levels) = parts(all);
+            (HeldValues::Bool(values), levels)
+        }
+        Values::Int(all) => {
+            let (values, levels) = parts(all);
+            match field.data_type {
+                DataType::Float64 => {
+                    let floats = values.into_iter().map(|value| value as f64).collect();
+                    (HeldValues::Float(floats), levels)
+                }
+                _ => (HeldValues::Int(values), levels),
+            }
+        }
+        Values::Float(all) => {
+            let (values, levels) = parts(all);
+            (HeldValues::Float(values), levels)
+        }
+        Values::Text(all) => {
+            let (values, levels) = parts(all);
+            (HeldValues::Text(values), levels)
+        }
+    };
+    Ok(column)
 }

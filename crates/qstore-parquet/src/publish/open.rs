@@ -7,20 +7,21 @@ use crate::format::footer::Footer;
 use crate::format::published::Published;
 use crate::format::read_at::ReadAt;
 use crate::format::read_failure::{ReadFailure, contain};
-use crate::format::{columns, footer};
+use crate::format::{footer, leaves};
+use crate::publish::disk::known_stamp;
 use crate::publish::names::Names;
+use crate::publish::ownership::Place;
 use crate::publish::recovery;
 use crate::publish::recovery::Recovery;
 use qstore_schema::{Field, Schema};
-use qstore_storage::{FileHandle, FileSystem, Lock, Locking, Stamp};
+use qstore_storage::{EntryKind, FileHandle, FileSystem, Locking, Stamp, open_dir, parent_of};
 use std::path::Path;
 use std::sync::Arc;
 
 /// A path that was opened for writing.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    pub(crate) names: Names,
-    pub(crate) lock: Box<dyn Lock>,
+    pub(crate) place: Place,
     /// What is published; `None` for a new file.
     pub(crate) published: Option<Published>,
     /// What was wrong with it, if it had to be recovered.
@@ -35,34 +36,58 @@ pub(crate) fn open(
     locking: Locking,
 ) -> Result<Opened, OpenError> {
     let names = Names::of(&**storage, path)?;
+    // From here on everything is done in this directory, whatever happens to its name.
+    let dir = open_dir(storage, parent_of(&names.path))?;
     // mutant: second_writer_let_in
-    let Some(lock) = locking.try_lock(&**storage, &names.lock)? else {
-        return Err(OpenError::AlreadyOpen { path: names.public });
+    let Some(lock) = locking.try_lock(&*dir, &names.lock)? else {
+        return Err(OpenError::AlreadyOpen { path: names.path });
     };
     // A killed writer left it. The public name has led to a whole file all the time, so this is never
     // the only copy; if there is no public file now, someone has removed it.
-    if storage.metadata(&names.hidden)?.is_some() {
-        storage.remove_file(&names.hidden)?;
+    if dir.metadata(&names.hidden)?.is_some() {
+        dir.remove_file(&names.hidden)?;
     }
-    let Some(found) = found(&**storage, &names.public)? else {
-        return Ok(Opened { names, lock, published: None, recovery: None });
+    let mut place = Place::new(Arc::clone(storage), Arc::clone(&dir), names.clone(), lock, locking);
+    let found = match found(&*dir, &names)? {
+        Existing::File(found) => *found,
+        Existing::Nothing(known) => {
+            place.known = known;
+            return Ok(Opened { place, published: None, recovery: None });
+        }
     };
-    let conflict = |reason| OpenError::SchemaConflict { path: names.public.clone(), reason };
-    let fields = columns::read(found.footer.metadata.file_metadata().schema_descr());
-    let fields = fields.map_err(conflict)?;
+    let conflict = |reason| OpenError::SchemaConflict { path: names.path.clone(), reason };
+    let leaves = leaves::read(found.footer.metadata.file_metadata().schema_descr());
+    let fit = leaves.iter().try_for_each(|leaf| leaf.fit().map(drop));
+    fit.map_err(conflict)?;
+    let fields: Vec<_> = leaves.into_iter().map(|leaf| leaf.field).collect();
     Schema::new(fields.clone()).map_err(|error| conflict(error.to_string()))?;
     check_columns(&fields, declared).map_err(conflict)?;
     let Found { mut file, mut stamp, footer, damage } = found;
     let mut recovery = None;
     if let Some(Damage { reason, end }) = damage {
         let rows = footer.metadata.file_metadata().num_rows() as u64;
-        let mended = recovery::replace(storage, &names, &*file, end, reason, rows)?;
+        let mended = recovery::replace(&dir, &names, &*file, end, reason, rows)?;
         recovery = Some(Arc::new(mended));
-        (file, stamp) = open_file(&**storage, &names.public)?;
+        (file, stamp) = open_file(&*dir, &names.public)?;
     }
-    let published = contain(|| Ok(Published::found(file, stamp, footer, fields)?))
-        .map_err(|failure| not_parquet(&names.public, failure))?;
-    Ok(Opened { names, lock, published: Some(published), recovery })
+    place.known = known_stamp(&*file)?;
+    let published = contain(|| Ok(Published::found(file, stamp, footer)?))
+        .map_err(|failure| refused(&names.path, failure))?;
+    Ok(Opened { place, published: Some(published), recovery })
+}
+
+/// What has the name of the file.
+enum Existing {
+    File(Box<Found>),
+    /// Nothing, or an empty file, as `tempfile` creates it: it has nothing to lose, but another one that
+    /// takes its place may have.
+    Nothing(Option<Stamp>),
+}
+
+impl Existing {
+    fn file(found: Found) -> Self {
+        Self::File(Box::new(found))
+    }
 }
 
 /// An existing file.
@@ -79,34 +104,45 @@ struct Damage {
     end: u64,
 }
 
-fn found(storage: &dyn FileSystem, public: &Path) -> Result<Option<Found>, OpenError> {
+fn found(storage: &dyn FileSystem, names: &Names) -> Result<Existing, OpenError> {
+    let Names { path, public, .. } = names;
     match storage.metadata(public)? {
-        // An empty file, as `tempfile` creates it, has nothing to lose.
-        None => return Ok(None),
-        Some(found) if found.len == 0 => return Ok(None),
+        None => return Ok(Existing::Nothing(None)),
+        Some(found) if found.kind != EntryKind::File => {
+            let reason = "something else has taken its name; name a file";
+            return Err(OpenError::BadPath { path: path.clone(), reason });
+        }
+        Some(found) if found.len == 0 => {
+            let empty = open_file(storage, public).ok().and_then(|(file, _)| file.stamp().ok());
+            return Ok(Existing::Nothing(empty.filter(Stamp::is_empty)));
+        }
         Some(_) => {}
     }
     let (file, stamp) = open_file(storage, public)?;
     let reader = ReadAt::new(Arc::clone(&file))?;
     // A file that could not be read may be whole: only a damaged one is refused, or set aside.
     let reason = match footer::read(&reader) {
-        Ok(footer) => return Ok(Some(Found { file, stamp, footer, damage: None })),
+        Ok(footer) => return Ok(Existing::file(Found { file, stamp, footer, damage: None })),
         Err(ReadFailure::Storage(error)) => return Err(error.into()),
+        // It may be whole, and newer than this crate: nothing before its end can replace it.
+        Err(failure @ ReadFailure::Unsupported(_)) => return Err(refused(path, failure)),
         Err(ReadFailure::Damaged(reason)) => reason,
     };
     match recovery::last_whole(&reader) {
         Ok(Some((footer, end))) => {
-            Ok(Some(Found { file, stamp, footer, damage: Some(Damage { reason, end }) }))
+            Ok(Existing::file(Found { file, stamp, footer, damage: Some(Damage { reason, end }) }))
         }
-        Ok(None) => Err(not_parquet(public, ReadFailure::Damaged(reason))),
-        Err(failure) => Err(not_parquet(public, failure)),
+        Ok(None) => Err(refused(path, ReadFailure::Damaged(reason))),
+        Err(failure) => Err(refused(path, failure)),
     }
 }
 
-fn not_parquet(path: &Path, failure: ReadFailure) -> OpenError {
+fn refused(path: &Path, failure: ReadFailure) -> OpenError {
+    let path = path.to_path_buf();
     match failure {
         ReadFailure::Storage(error) => OpenError::Storage(error),
-        ReadFailure::Damaged(reason) => OpenError::NotParquet { path: path.to_path_buf(), reason },
+        ReadFailure::Damaged(reason) => OpenError::NotParquet { path, reason },
+        ReadFailure::Unsupported(reason) => OpenError::Unsupported { path, reason },
     }
 }
 
@@ -134,22 +170,8 @@ fn check_columns(stored: &[Field], declared: &[Field]) -> Result<(), String> {
                 field.name, found.data_type, field.data_type
             ));
         }
-        if field.nullable && !found.nullable {
-            return Err(format!(
-                "column `{}` may be null in these rows but not in the file",
-                field.name
-            ));
-        }
     }
-    // Rows without declared columns may turn out to have what the file requires.
-    let is_known =
-        |name: &str| declared.is_empty() || declared.iter().any(|field| field.name == name);
-    match stored.iter().find(|stored| !stored.nullable && !is_known(&stored.name)) {
-        Some(missing) => {
-            Err(format!("the file requires a value in `{}`, which these rows lack", missing.name))
-        }
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// The columns of the file from now on: the stored ones, then those that are declared for the first

@@ -6,7 +6,7 @@
 
 use crate::error::OpenError;
 use crate::format::entry::range_of;
-use crate::format::footer::{self, Footer, MAGIC};
+use crate::format::footer::{self, Footer, MAGIC, Sealed};
 use crate::format::read_at::ReadAt;
 use crate::format::read_failure::ReadFailure;
 use crate::publish::names::Names;
@@ -60,11 +60,7 @@ pub(crate) fn last_whole(file: &ReadAt) -> Result<Option<(Footer, u64)>, ReadFai
             let claimed = footer::claimed_len(file, ends)?.unwrap_or(0);
             let Some(rest) = left.checked_sub(claimed) else { return Ok(None) };
             left = rest;
-            let footer = match footer::read_ending_at(file, ends) {
-                Ok(footer) => footer,
-                Err(ReadFailure::Damaged(_)) => continue,
-                Err(failure) => return Err(failure),
-            };
+            let Some(footer) = footer_at(file, ends)? else { continue };
             let Some(rest) = left.checked_sub(ends) else { return Ok(None) };
             left = rest;
             if is_whole(file, &footer)? {
@@ -74,6 +70,25 @@ pub(crate) fn last_whole(file: &ReadAt) -> Result<Option<(Footer, u64)>, ReadFai
         end = start;
     }
     Ok(None)
+}
+
+/// The footer that ends there, if one does.
+fn footer_at(file: &ReadAt, end: u64) -> Result<Option<Footer>, ReadFailure> {
+    let sealed = match Sealed::read(&file.up_to(end)) {
+        Ok(sealed) => sealed,
+        Err(failure @ ReadFailure::Storage(_)) => return Err(failure),
+        Err(_) => return Ok(None),
+    };
+    let is_guarded = sealed.is_guarded();
+    match sealed.decode() {
+        Ok(footer) => Ok(Some(footer)),
+        Err(failure @ ReadFailure::Storage(_)) => Err(failure),
+        // A later version of this crate wrote it: an earlier footer cannot replace it. Without a checksum
+        // it is more likely a chance match.
+        // mutant: later_version_recovered_to_an_earlier_one
+        Err(failure @ ReadFailure::Unsupported(_)) if is_guarded => Err(failure),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Whether the chunks match their checksums, as far as they have any.
@@ -108,7 +123,7 @@ pub(crate) fn replace(
         damaged.read_at(whole.len(), &mut block[..count])?;
         whole.append(&block[..count])?;
     }
-    let aside = set_aside(storage, names)?;
+    let aside = names.path.with_file_name(set_aside(storage, names)?);
     whole.commit(&names.public)?;
     Ok(Recovery { reason, aside, rows, bytes_lost: damaged.len()? - end })
 }

@@ -2,6 +2,7 @@
 
 use crate::columns::table::Table;
 use crate::error::ReadError;
+use crate::format::chunk::CHUNK_BYTES_MAX;
 use crate::read::history::History;
 use crate::read::reader::MetricsFile;
 use qstore_storage::{FileSystem, LocalFs};
@@ -57,6 +58,7 @@ pub struct Follow {
     /// No names mean all columns.
     names: Vec<String>,
     next_row: u64,
+    chunk_bytes_max: u64,
     /// The version that was looked at last.
     seen: Option<History>,
     /// That version while there are rows to read in it.
@@ -73,11 +75,20 @@ impl Follow {
     /// As [`new`](Self::new), on any file system.
     pub fn new_in(storage: Arc<dyn FileSystem>, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref().to_path_buf();
-        Self { storage, path, names: Vec::new(), next_row: 0, seen: None, open: None }
+        Self {
+            storage,
+            path,
+            names: Vec::new(),
+            next_row: 0,
+            chunk_bytes_max: CHUNK_BYTES_MAX,
+            seen: None,
+            open: None,
+        }
     }
 
-    /// Yields these columns only. One that is not in the file yet is left out of the tables until it
-    /// appears, since a metric may be logged for the first time late in a run. Default: all.
+    /// Yields these columns only. One that is not in the file yet, or that cannot be read
+    /// ([`MetricsFile::unreadable`]), is left out of the tables until it can be, since a metric may be
+    /// logged for the first time late in a run. Default: all.
     #[must_use]
     pub fn columns(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.names = names.into_iter().map(Into::into).collect();
@@ -88,6 +99,14 @@ impl Follow {
     #[must_use]
     pub fn since(mut self, row: u64) -> Self {
         self.next_row = row;
+        self.open = None;
+        self
+    }
+
+    /// As [`MetricsFile::chunk_bytes_max`].
+    #[must_use]
+    pub fn chunk_bytes_max(mut self, bytes: u64) -> Self {
+        self.chunk_bytes_max = bytes;
         self.open = None;
         self
     }
@@ -103,12 +122,10 @@ impl Follow {
             self.open = self.look()?;
         }
         let Some(file) = &self.open else { return Ok(None) };
-        let fields = file.fields();
         let columns = if self.names.is_empty() {
-            (0..fields.len()).collect()
+            file.all_columns()
         } else {
-            let names = self.names.iter();
-            names.filter_map(|name| fields.iter().position(|field| field.name == *name)).collect()
+            self.names.iter().filter_map(|name| file.find_column(name)).collect()
         };
         let batch = file.batches_of(columns, self.next_row..u64::MAX).next().transpose();
         let rows = batch.as_ref().map_or(0, |batch| batch.as_ref().map_or(0, |table| table.rows));
@@ -150,7 +167,7 @@ impl Follow {
             return Err(ReadError::Replaced { path: self.path.clone() });
         }
         self.seen = Some(history);
-        Ok(Some(newer))
+        Ok(Some(newer.chunk_bytes_max(self.chunk_bytes_max)))
     }
 }
 
@@ -183,6 +200,6 @@ impl MetricsFile {
     pub fn follow(&self) -> Follow {
         let mut follow = Follow::new_in(Arc::clone(self.storage()), self.path());
         follow.seen = Some(self.history());
-        follow
+        follow.chunk_bytes_max(self.chunk_bytes_max)
     }
 }

@@ -5,9 +5,10 @@
 //! error, never a wrong value. It takes no lock and writes nothing.
 
 use crate::columns::table::{Table, TableColumn, Values};
+use crate::columns::time_type::TimeType;
 use crate::error::ReadError;
 use crate::format::audit::Audit;
-use crate::format::columns;
+use crate::format::chunk::CHUNK_BYTES_MAX;
 use crate::format::footer::{Fingerprint, Sealed};
 use crate::format::published::Published;
 use crate::format::read_at::ReadAt;
@@ -56,6 +57,10 @@ pub struct MetricsFile {
     storage: Arc<dyn FileSystem>,
     path: PathBuf,
     pub(crate) published: Published,
+    /// The columns that can be read, and their numbers in the file.
+    fields: Vec<Field>,
+    numbers: Vec<usize>,
+    pub(crate) chunk_bytes_max: u64,
     audit: Option<Audit>,
     len: u64,
     fingerprint: Fingerprint,
@@ -66,8 +71,9 @@ impl MetricsFile {
     ///
     /// # Errors
     /// [`ReadError::Storage`] when there is none or it cannot be read, [`ReadError::Damaged`] when it
-    /// is not a valid Parquet file, [`ReadError::NotMetrics`] when it has columns that a metrics file
-    /// never has.
+    /// is not a valid Parquet file, [`ReadError::Unsupported`] when it is encrypted, of a later edition,
+    /// or has more rows than this reader takes. A column that cannot be read is not an error here, see
+    /// [`unreadable`](Self::unreadable).
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError> {
         Self::open_in(Arc::new(LocalFs::new()), path)
     }
@@ -109,13 +115,48 @@ impl MetricsFile {
     ) -> Result<Self, ReadError> {
         let fingerprint = footer.fingerprint();
         let footer = footer.decode().map_err(|failure| failure.of_file(path))?;
-        let fields = columns::read(footer.metadata.file_metadata().schema_descr())
-            .map_err(|reason| ReadError::NotMetrics { path: path.to_path_buf(), reason })?;
-        let published = contain(|| Ok(Published::found(file, None, footer, fields)?))
+        let published = contain(|| Ok(Published::found(file, None, footer)?))
             .map_err(|failure: ReadFailure| failure.of_file(path))?;
-        let audit = Audit::read(&published.keys);
-        let path = path.to_path_buf();
-        Ok(Self { storage, path, published, audit, len: reader.len(), fingerprint })
+        let readable = published.leaves.iter().enumerate().filter(|(_, leaf)| leaf.reading.is_ok());
+        let (numbers, fields) = readable.map(|(number, leaf)| (number, leaf.field.clone())).unzip();
+        Ok(Self {
+            storage,
+            path: path.to_path_buf(),
+            audit: Audit::read(&published.keys),
+            published,
+            fields,
+            numbers,
+            chunk_bytes_max: CHUNK_BYTES_MAX,
+            len: reader.len(),
+            fingerprint,
+        })
+    }
+
+    /// Takes column chunks of at most this many bytes when they are decompressed; a larger one is
+    /// [`ReadError::Unsupported`]. Only texts can be large, since all other values are bounded by the
+    /// number of rows. Memory grows with what really is in the file, not with what it claims. Default:
+    /// 2 GiB, twice a full row group with 16 KiB of text in each row.
+    ///
+    /// ```
+    /// use qstore_parquet::{MetricsFile, MetricsLog, ReadError, WriterSettings};
+    /// use qstore_schema::Row;
+    /// use std::time::Instant;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("metrics.parquet");
+    /// let mut log = MetricsLog::<Row>::open(&path, WriterSettings::default())?;
+    /// log.append(&Row::from([("note", "x".repeat(1_000_000))]), Instant::now());
+    /// log.close()?;
+    ///
+    /// let file = MetricsFile::open(&path)?.chunk_bytes_max(500_000);
+    /// assert!(matches!(file.read(&["note"], 0..1), Err(ReadError::Unsupported { .. })));
+    /// assert_eq!(file.chunk_bytes_max(2_000_000).read(&["note"], 0..1)?.rows, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn chunk_bytes_max(mut self, bytes: u64) -> Self {
+        self.chunk_bytes_max = bytes;
+        self
     }
 
     /// Moves to the newest version of the file. `None` if this still is the newest; otherwise the rows
@@ -162,13 +203,32 @@ impl MetricsFile {
             return Err(ReadError::Replaced { path: self.path.clone() });
         }
         let rows = self.rows()..newer.rows();
-        *self = newer;
+        *self = newer.chunk_bytes_max(self.chunk_bytes_max);
         Ok(Some(rows))
     }
 
-    /// The columns, in file order.
+    /// The columns that can be read, in file order. In a file of ours that is all of them.
+    ///
+    /// Columns of other writers are read if their values are exact in one of the four types: integers of
+    /// any size, signed or not, floats of 16 to 64 bits, flags, texts, and dates and times as integers
+    /// (see [`time_type`](Self::time_type)).
     pub fn fields(&self) -> &[Field] {
-        &self.published.fields
+        &self.fields
+    }
+
+    /// The columns that cannot be read, by name, and why: nested ones, decimals, binary data, and others
+    /// that no metrics file has. Only other writers store them. Reading one of them by name, or all columns
+    /// by giving no name, is [`ReadError::Unsupported`].
+    pub fn unreadable(&self) -> impl Iterator<Item = (&str, &str)> {
+        let leaves = self.published.leaves.iter();
+        leaves.filter_map(|leaf| Some((&*leaf.field.name, leaf.reading.as_ref().err()?.as_str())))
+    }
+
+    /// What the integers in the column of that name count, if another program declared it as one of dates
+    /// or times.
+    pub fn time_type(&self, name: &str) -> Option<TimeType> {
+        let leaf = self.published.leaves.iter().find(|leaf| leaf.field.name == name)?;
+        leaf.time
     }
 
     /// The number of rows.
@@ -224,8 +284,8 @@ impl MetricsFile {
     /// ```
     ///
     /// # Errors
-    /// [`ReadError::UnknownColumn`]; [`ReadError::Damaged`] with the column and the rows;
-    /// [`ReadError::Storage`] when the disk fails.
+    /// [`ReadError::UnknownColumn`]; [`ReadError::Damaged`] or [`ReadError::Unsupported`] with the column
+    /// and the rows; [`ReadError::Storage`] when the disk fails.
     pub fn read(&self, names: &[&str], rows: Range<u64>) -> Result<Table, ReadError> {
         let batches = self.batches(names, rows)?;
         let columns = batches.columns.iter().map(|column| {
@@ -266,25 +326,50 @@ impl MetricsFile {
     /// # Errors
     /// [`ReadError::UnknownColumn`]; damage and failures of the disk come with the piece they are in.
     pub fn batches(&self, names: &[&str], rows: Range<u64>) -> Result<Batches<'_>, ReadError> {
-        let fields = &self.published.fields;
-        if names.is_empty() {
-            return Ok(self.batches_of((0..fields.len()).collect(), rows));
-        }
-        let mut columns = Vec::with_capacity(names.len());
-        for name in names {
-            let Some(column) = fields.iter().position(|field| field.name == *name) else {
-                let name = (*name).to_owned();
-                return Err(ReadError::UnknownColumn { path: self.path.clone(), name });
-            };
-            columns.push(column);
-        }
+        let columns = if names.is_empty() {
+            if let Some((_, reason)) = self.unreadable().next() {
+                let reason = format!("{reason}; name the columns to read");
+                return Err(ReadError::Unsupported { path: self.path.clone(), reason });
+            }
+            self.all_columns()
+        } else {
+            names.iter().map(|name| self.column(name)).collect::<Result<_, _>>()?
+        };
         Ok(self.batches_of(columns, rows))
+    }
+
+    /// The number of the column of that name, which can be read.
+    fn column(&self, name: &str) -> Result<usize, ReadError> {
+        if let Some(column) = self.find_column(name) {
+            return Ok(column);
+        }
+        let path = self.path.clone();
+        // A nested column has its parts below its own name.
+        let has_name = |found: &str| {
+            found == name || found.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let found = self.unreadable().find(|(found, _)| has_name(found));
+        Err(match found {
+            Some((_, reason)) => ReadError::Unsupported { path, reason: reason.to_owned() },
+            None => ReadError::UnknownColumn { path, name: name.to_owned() },
+        })
+    }
+
+    /// The number of the column of that name, if there is one that can be read.
+    pub(crate) fn find_column(&self, name: &str) -> Option<usize> {
+        let index = self.fields.iter().position(|field| field.name == name)?;
+        Some(self.numbers[index])
+    }
+
+    /// The numbers of all columns, including those that cannot be read.
+    pub(crate) fn all_columns(&self) -> Vec<usize> {
+        (0..self.published.leaves.len()).collect()
     }
 
     /// The rows from number `row` on, in pieces, with all columns: what is new to a reader that has
     /// seen the rows before it.
     pub fn rows_since(&self, row: u64) -> Batches<'_> {
-        self.batches_of((0..self.published.fields.len()).collect(), row..u64::MAX)
+        self.batches_of(self.all_columns(), row..u64::MAX)
     }
 
     /// As [`batches`](Self::batches), of columns by their numbers.
@@ -309,15 +394,9 @@ impl MetricsFile {
 
     /// The failure to read a chunk, with the values it is about.
     fn failed(&self, group: usize, start: u64, column: usize, failure: ReadFailure) -> ReadError {
-        match failure {
-            ReadFailure::Storage(error) => ReadError::Storage(error),
-            ReadFailure::Damaged(what) => {
-                let end = start + self.published.groups[group].rows() as u64;
-                let name = &self.published.fields[column].name;
-                let reason = format!("column `{name}` of rows {start} to {end}: {what}");
-                ReadError::Damaged { path: self.path.clone(), reason }
-            }
-        }
+        let end = start + self.published.groups[group].rows() as u64;
+        let name = &self.published.fields[column].name;
+        failure.at(&format!("column `{name}` of rows {start} to {end}")).of_file(&self.path)
     }
 }
 
@@ -374,7 +453,8 @@ impl Batches<'_> {
         let inside = (wanted.start - start) as usize..(wanted.end - start) as usize;
         let mut columns = Vec::with_capacity(self.columns.len());
         for &column in &self.columns {
-            let values = self.file.published.values(group, column);
+            let bytes_max = self.file.chunk_bytes_max;
+            let values = self.file.published.values(group, column, bytes_max);
             let mut values =
                 values.map_err(|failure| self.file.failed(group, start, column, failure))?;
             values.cut(&inside);

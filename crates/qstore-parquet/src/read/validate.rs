@@ -15,11 +15,14 @@ pub struct Validation {
     pub rows: u64,
     /// The number of column chunks in the file.
     pub chunks: usize,
-    /// The number of chunks without a checksum, which another program wrote: they could be decoded, but
-    /// a flipped bit in one may have become a wrong value.
+    /// The number of chunks without a checksum, which another program wrote: even where they could be
+    /// decoded, a flipped bit in one may have become a wrong value.
     pub unguarded_chunks: usize,
     /// The damaged chunks.
     pub damage: Vec<Damage>,
+    /// The chunks that this reader cannot decode, which another program wrote: nothing is known about
+    /// their values.
+    pub unchecked: Vec<Unchecked>,
     /// What the file records about its sessions.
     pub audit: Option<Audit>,
     /// How those records contradict the rows in the file; `None` if they agree.
@@ -38,19 +41,38 @@ pub struct Damage {
     pub reason: String,
 }
 
+/// Values that were not checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unchecked {
+    /// The column.
+    pub column: String,
+    /// The rows, counted from 0.
+    pub rows: Range<u64>,
+    /// What this reader does not decode, or takes no more of.
+    pub reason: String,
+}
+
 impl Validation {
-    /// Whether nothing is damaged, as far as the file has checksums.
+    /// Whether everything could be checked and nothing is damaged, as far as the file has checksums.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.damage.is_empty() && self.contradiction.is_none()
+        self.unchecked.is_empty() && !self.is_damaged()
+    }
+
+    /// Whether anything is damaged. A file may be neither whole nor damaged: see
+    /// [`unchecked`](Self::unchecked).
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        !self.damage.is_empty() || self.contradiction.is_some()
     }
 }
 
 /// Reads the whole file at `path` and checks everything that can be checked: the footer and every chunk
 /// against their checksums, that every value decodes, and that the accounts of the sessions add up.
 ///
-/// Damage in a chunk is a result, not an error: the rest of the file can still be read. The file is not
-/// changed, and a writer may have it open.
+/// Damage in a chunk is a result, not an error: the rest of the file can still be read. So is a chunk that
+/// this reader cannot decode. The file is not changed, and a writer may have it open.
 ///
 /// ```
 /// use qstore_parquet::{MetricsLog, WriterSettings, validate};
@@ -79,7 +101,9 @@ impl Validation {
 ///
 /// # Errors
 /// [`ReadError::Storage`] when the file cannot be opened or read to its end;
-/// [`ReadError::Damaged`] when its footer is damaged, since nothing in the file can be found then.
+/// [`ReadError::Damaged`] when its footer is damaged, since nothing in the file can be found then;
+/// [`ReadError::Unsupported`] when the file as a whole cannot be read here, as
+/// [`MetricsFile::open`].
 pub fn validate(path: impl AsRef<Path>) -> Result<Validation, ReadError> {
     MetricsFile::open(path)?.validate()
 }
@@ -96,6 +120,7 @@ impl MetricsFile {
             chunks: 0,
             unguarded_chunks: 0,
             damage: Vec::new(),
+            unchecked: Vec::new(),
             audit: self.audit().cloned(),
             contradiction: None,
         };
@@ -103,16 +128,19 @@ impl MetricsFile {
         for (number, group) in self.published.groups.iter().enumerate() {
             let rows = start..start + group.rows() as u64;
             start = rows.end;
-            for (index, field) in self.fields().iter().enumerate() {
+            for (index, field) in self.published.fields.iter().enumerate() {
                 validation.chunks += 1;
                 let is_guarded = group.checksums().nth(index).flatten().is_some();
                 validation.unguarded_chunks += usize::from(!is_guarded);
-                match self.published.values(number, index) {
+                let (column, rows) = (field.name.to_string(), rows.clone());
+                match self.published.values(number, index, self.chunk_bytes_max) {
                     Ok(_) => {}
                     Err(ReadFailure::Storage(error)) => return Err(error.into()),
                     Err(ReadFailure::Damaged(reason)) => {
-                        let column = field.name.to_string();
-                        validation.damage.push(Damage { column, rows: rows.clone(), reason });
+                        validation.damage.push(Damage { column, rows, reason });
+                    }
+                    Err(ReadFailure::Unsupported(reason)) => {
+                        validation.unchecked.push(Unchecked { column, rows, reason });
                     }
                 }
             }

@@ -1,7 +1,11 @@
 //! The crate from outside: what is written is read back, and damage is never a value.
 
 mod damage;
+mod displaced;
 mod following;
+mod foreign;
+mod foreign_continued;
+mod mixed_kinds;
 #[cfg(target_os = "linux")]
 mod priority;
 mod ranks;

@@ -1,8 +1,10 @@
 //! What was written is read back by name and by range, in pieces or at once.
 
 use crate::{PATH, bits, open, put, row, write};
-use qstore_parquet::{Compression, Durability, MetricsFile, ReadError, Values, WriterSettings};
-use qstore_schema::Row;
+use qstore_parquet::{
+    Compression, Durability, MetricsFile, MetricsLog, ReadError, Values, WriterSettings,
+};
+use qstore_schema::{DataType, Field, FieldVisitor, Record, Row};
 use qstore_storage::MemoryFs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,14 +73,31 @@ fn an_open_file_is_a_snapshot() {
     }
 }
 
+/// A row type that declares its number.
+struct Numbered(Row);
+
+impl Record for Numbered {
+    const DECLARED: &'static [Field] = &[Field::required("n", DataType::Int64)];
+
+    fn visit(&self, visitor: &mut impl FieldVisitor) {
+        for (name, value) in self.0.iter() {
+            match name.as_str() {
+                "n" => visitor.declared(0, &Self::DECLARED[0], value.as_ref()),
+                _ => visitor.extra(name, value.as_ref()),
+            }
+        }
+    }
+}
+
 #[test]
 fn the_accounts_of_every_session_are_read_back() {
     let memory = MemoryFs::new();
     for session in 0..3 {
         let run = format!("run {session}");
-        let mut log = open(&memory, settings().run_id(run).resumed_epoch(session * 10));
-        log.append(&row(session), Instant::now());
-        log.append(&Row::from([("n", "a text")]), Instant::now());
+        let settings = settings().run_id(run).resumed_epoch(session * 10);
+        let mut log = MetricsLog::open_in(Arc::new(memory.clone()), PATH, settings).unwrap();
+        log.append(&Numbered(row(session)), Instant::now());
+        log.append(&Numbered(Row::from([("n", "a text")])), Instant::now());
         log.flush().unwrap();
         if session < 2 {
             log.close().unwrap();

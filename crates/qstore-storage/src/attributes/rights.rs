@@ -1,8 +1,5 @@
 //! Who may do what with a file: the three classes of its mode, or a POSIX access list.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
-
 /// Read 4, write 2, execute 1.
 type Bits = u16;
 const ALL: Bits = 7;
@@ -30,9 +27,9 @@ pub(super) struct Named {
 }
 
 impl Rights {
-    /// Of a file with that access list, as the system stores it, if it has one.
-    pub(super) fn of(found: &Metadata, list: Option<Vec<u8>>) -> Self {
-        list.and_then(|list| Self::parse(&list)).unwrap_or_else(|| Self::of_mode(found.mode()))
+    /// Of a file with that mode, and that access list, as the system stores it, if it has one.
+    pub(super) fn of(mode: u32, list: Option<Vec<u8>>) -> Self {
+        list.and_then(|list| Self::parse(&list)).unwrap_or_else(|| Self::of_mode(mode))
     }
 
     pub(super) fn of_mode(mode: u32) -> Self {

@@ -5,7 +5,8 @@ use super::*;
 use crate::random::Random;
 use crate::{FileSystem, LocalFs, StagedDir, StagedFile};
 use std::collections::BTreeSet;
-use std::os::unix::fs::chown;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::Arc;
@@ -101,7 +102,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 /// A file with that mode, and the path of another one to replace it.
-fn stored(dir: &Path, bits: u32) -> (std::path::PathBuf, std::path::PathBuf) {
+fn stored(dir: &Path, bits: u32) -> (PathBuf, PathBuf) {
     let public = dir.join("public");
     fs::write(&public, "old").unwrap();
     fs::set_permissions(&public, Permissions::from_mode(bits)).unwrap();
@@ -246,6 +247,34 @@ mod on_linux {
         replace(&public, &temporary);
         assert_eq!(value(&public, ACCESS), Some(list()));
         assert_eq!(mode(&public), 0o660, "the mask");
+    }
+
+    /// Neither the rights of the files that now have those names nor the files themselves matter.
+    #[test]
+    fn what_is_done_in_an_open_directory_goes_by_no_name_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (run, moved) = (dir.path().join("run"), dir.path().join("moved"));
+        fs::create_dir(&run).unwrap();
+        let opened = LocalFs.open_dir(&run).unwrap().unwrap();
+        fs::rename(&run, &moved).unwrap();
+        fs::create_dir(&run).unwrap();
+        let (public, _) = stored(&moved, 0o600);
+        stored(&run, 0o666);
+        opened.create_private(Path::new("new")).unwrap();
+        opened.create_private_dir(Path::new("new-dir")).unwrap();
+        let has_list = set(&public, ACCESS, &list());
+        let has_attributes = set(&public, "user.run", b"moved");
+        opened.copy_mode(Path::new("public"), Path::new("new")).unwrap();
+        assert_eq!(mode(&moved.join("new")), if has_list { 0o660 } else { 0o600 });
+        assert_eq!(value(&moved.join("new"), ACCESS), has_list.then(list));
+        assert_eq!(value(&moved.join("new"), "user.run").is_some(), has_attributes);
+        assert_eq!(mode(&moved.join("new-dir")), 0o700);
+        let other = run.join("public");
+        assert_eq!(
+            (mode(&other), value(&other, ACCESS), value(&other, "user.run")),
+            (0o666, None, None)
+        );
+        assert_eq!(fs::read_dir(&run).unwrap().count(), 1);
     }
 
     #[test]

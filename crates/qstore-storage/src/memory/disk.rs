@@ -13,7 +13,12 @@ use std::path::{Component, Path, PathBuf};
 pub(super) struct Disk {
     /// Never removed, so that an open file stays readable; number 0 is the root directory.
     pub(super) inodes: Vec<Inode>,
-    pub(super) locked: BTreeSet<PathBuf>,
+    /// The directory and the name of each lock that is held, and a number that no other lock has.
+    pub(super) locked: BTreeMap<(usize, OsString), u64>,
+    /// How many locks there have been.
+    pub(super) locks: u64,
+    /// Directories that were removed while a handle on them may be open.
+    removed: BTreeSet<usize>,
     /// How many open handles each inode has.
     pub(super) opened: BTreeMap<usize, usize>,
     /// How often each inode was changed.
@@ -36,6 +41,19 @@ pub(super) enum Inode {
 pub(super) type Names = BTreeMap<OsString, usize>;
 pub(super) const ROOT: usize = 0;
 
+/// A path, and the directory that it begins at if it is relative.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At<'p> {
+    pub(super) dir: usize,
+    pub(super) path: &'p Path,
+}
+
+impl At<'_> {
+    fn parent(self) -> Self {
+        Self { path: parent_of(self.path), ..self }
+    }
+}
+
 impl Inode {
     pub(super) fn dir() -> Self {
         Self::Dir { live: Names::new(), durable: Names::new() }
@@ -47,7 +65,9 @@ impl Disk {
     pub(super) fn new() -> Self {
         Self {
             inodes: vec![Inode::dir()],
-            locked: BTreeSet::new(),
+            locked: BTreeMap::new(),
+            locks: 0,
+            removed: BTreeSet::new(),
             opened: BTreeMap::new(),
             changes: BTreeMap::new(),
             claimed: BTreeSet::new(),
@@ -59,6 +79,7 @@ impl Disk {
     /// Forgets what belongs to processes: locks, claims and open files.
     pub(super) fn forget_processes(&mut self) {
         self.locked.clear();
+        self.removed.clear();
         self.opened.clear();
         self.claimed.clear();
     }
@@ -76,11 +97,12 @@ impl Disk {
         }
     }
 
-    pub(super) fn find(&self, path: &Path) -> io::Result<usize> {
-        let mut inode = ROOT;
-        for component in path.components() {
+    pub(super) fn find(&self, at: At<'_>) -> io::Result<usize> {
+        let mut inode = at.dir;
+        for component in at.path.components() {
             inode = match component {
-                Component::RootDir | Component::CurDir => inode,
+                Component::RootDir => ROOT,
+                Component::CurDir => inode,
                 Component::Normal(name) => {
                     *self.names(inode)?.get(name).ok_or(io::ErrorKind::NotFound)?
                 }
@@ -93,9 +115,33 @@ impl Disk {
     }
 
     /// The directory a path lies in and its last component.
-    pub(super) fn split<'p>(&self, path: &'p Path) -> io::Result<(usize, &'p OsStr)> {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        Ok((self.find(parent_of(path))?, name))
+    pub(super) fn split<'p>(&self, at: At<'p>) -> io::Result<(usize, &'p OsStr)> {
+        let name = at.path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let dir = self.find(at.parent())?;
+        // As on a real disk: a directory without a name takes no new ones.
+        if self.removed.contains(&dir) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok((dir, name))
+    }
+
+    /// The path of a directory; none if it was removed.
+    pub(super) fn path_of(&self, dir: usize) -> io::Result<PathBuf> {
+        let mut left = vec![(ROOT, PathBuf::from("/"))];
+        while let Some((found, path)) = left.pop() {
+            if found == dir {
+                return Ok(path);
+            }
+            if let Inode::Dir { live, .. } = &self.inodes[found] {
+                left.extend(live.iter().map(|(name, inode)| (*inode, path.join(name))));
+            }
+        }
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    /// Whether a lock is still the one of its name.
+    pub(super) fn is_locked_by(&self, lock: &(usize, OsString), number: u64) -> bool {
+        self.locked.get(lock) == Some(&number) && !self.removed.contains(&lock.0)
     }
 
     pub(super) fn names(&self, inode: usize) -> io::Result<&Names> {
@@ -155,8 +201,8 @@ impl Disk {
         }
     }
 
-    pub(super) fn insert(&mut self, path: &Path, inode: Inode) -> io::Result<usize> {
-        let (dir, name) = self.split(path)?;
+    pub(super) fn insert(&mut self, at: At<'_>, inode: Inode) -> io::Result<usize> {
+        let (dir, name) = self.split(at)?;
         if self.names(dir)?.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -167,7 +213,7 @@ impl Disk {
         Ok(number)
     }
 
-    pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+    pub(super) fn rename(&mut self, from: At<'_>, to: At<'_>) -> io::Result<()> {
         let inode = self.find(from)?;
         let ((from_dir, from_name), (to_dir, to_name)) = (self.split(from)?, self.split(to)?);
         if let Some(&replaced) = self.names(to_dir)?.get(to_name) {
@@ -175,7 +221,9 @@ impl Disk {
                 return Ok(()); // two names of one file: POSIX keeps both
             }
             match (self.names(inode).is_ok(), self.names(replaced)) {
-                (true, Ok(names)) if names.is_empty() => {}
+                (true, Ok(names)) if names.is_empty() => {
+                    self.removed.insert(replaced);
+                }
                 (true, Ok(_)) => return Err(io::ErrorKind::DirectoryNotEmpty.into()),
                 (true, Err(error)) => return Err(error),
                 (false, Ok(_)) => return Err(io::ErrorKind::IsADirectory.into()),
@@ -189,7 +237,7 @@ impl Disk {
         Ok(())
     }
 
-    pub(super) fn exchange(&mut self, one: &Path, other: &Path) -> io::Result<()> {
+    pub(super) fn exchange(&mut self, one: At<'_>, other: At<'_>) -> io::Result<()> {
         let (first, second) = (self.find(one)?, self.find(other)?);
         let ((one_dir, one_name), (other_dir, other_name)) = (self.split(one)?, self.split(other)?);
         let (one_name, other_name) = (one_name.to_os_string(), other_name.to_os_string());
@@ -199,7 +247,7 @@ impl Disk {
         Ok(())
     }
 
-    pub(super) fn link(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+    pub(super) fn link(&mut self, from: At<'_>, to: At<'_>) -> io::Result<()> {
         let inode = self.find(from)?;
         self.bytes(inode)?;
         let (dir, name) = self.split(to)?;
@@ -211,8 +259,16 @@ impl Disk {
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, path: &Path, want_dir: bool) -> io::Result<()> {
-        let inode = self.find(path)?;
+    pub(super) fn remove(&mut self, at: At<'_>, want_dir: bool) -> io::Result<()> {
+        let (dir, name) = self.split(at)?;
+        let name = name.to_os_string();
+        let inode = match self.find(at) {
+            // The file of a lock, which is removed by hand; it is not listed, but it has a name.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return self.locked.remove(&(dir, name)).map(drop).ok_or(error);
+            }
+            found => found?,
+        };
         match (want_dir, self.names(inode)) {
             (true, Ok(names)) if !names.is_empty() => {
                 return Err(io::ErrorKind::DirectoryNotEmpty.into());
@@ -221,9 +277,11 @@ impl Disk {
             (false, Ok(_)) => return Err(io::ErrorKind::IsADirectory.into()),
             _ => {}
         }
-        let (dir, name) = self.split(path)?;
-        self.names_mut(dir)?.remove(name);
-        self.note(vec![(dir, name.to_os_string(), None)]);
+        if want_dir {
+            self.removed.insert(inode);
+        }
+        self.names_mut(dir)?.remove(&name);
+        self.note(vec![(dir, name, None)]);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use crate::file_system::{Entry, FileHandle, FileSystem, Lock, Metadata, TreeSync
 use crate::in_place::{Exclusive, Stamp};
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -99,6 +100,8 @@ pub trait Watcher: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug)]
 pub struct WatchedFs<W> {
     inner: Arc<dyn FileSystem>,
+    /// The directory that relative paths begin at, if it was opened.
+    dir: PathBuf,
     watcher: Arc<W>,
     count: Arc<AtomicUsize>,
     syncs_trees: Arc<AtomicBool>,
@@ -108,6 +111,7 @@ impl<W> Clone for WatchedFs<W> {
     fn clone(&self) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
+            dir: self.dir.clone(),
             watcher: Arc::clone(&self.watcher),
             count: Arc::clone(&self.count),
             syncs_trees: Arc::clone(&self.syncs_trees),
@@ -119,7 +123,8 @@ impl<W: Watcher> WatchedFs<W> {
     /// Asks `watcher` before each operation on `inner`.
     pub fn over(inner: Arc<dyn FileSystem>, watcher: W) -> Self {
         let syncs_trees = Arc::new(AtomicBool::new(true));
-        Self { inner, watcher: Arc::new(watcher), count: Arc::default(), syncs_trees }
+        let (dir, watcher) = (PathBuf::new(), Arc::new(watcher));
+        Self { inner, dir, watcher, count: Arc::default(), syncs_trees }
     }
 
     /// From now on no tree can be synced as a whole, as on systems that cannot: files are synced one by
@@ -147,6 +152,7 @@ impl<W: Watcher> WatchedFs<W> {
         is_change: bool,
     ) -> Option<(Result<()>, Written)> {
         let number = self.count.fetch_add(1, SeqCst);
+        let path = &self.shown(path);
         match self.watcher.before(&Step { number, operation, path, file, is_change }) {
             Verdict::Proceed => None,
             Verdict::Pretend => Some((Ok(()), Written::None)),
@@ -154,6 +160,12 @@ impl<W: Watcher> WatchedFs<W> {
                 Some((Err(Error::new(operation, path, reason)), written))
             }
         }
+    }
+
+    /// The path as the watcher knows it.
+    fn shown(&self, path: &Path) -> PathBuf {
+        let is_dir = path == Path::new(".") && !self.dir.as_os_str().is_empty();
+        if is_dir { self.dir.clone() } else { self.dir.join(path) }
     }
 
     fn change(
@@ -172,6 +184,10 @@ impl<W: Watcher> WatchedFs<W> {
 
     fn file(&self, path: &Path, file: Box<dyn FileHandle>) -> Box<dyn FileHandle> {
         Box::new(WatchedFile { files: self.clone(), file, path: path.to_path_buf() })
+    }
+
+    fn locked(&self, path: &Path, lock: Box<dyn Lock>) -> Box<dyn Lock> {
+        Box::new(WatchedLock { files: self.clone(), lock, path: path.to_path_buf() })
     }
 }
 
@@ -194,6 +210,12 @@ impl<W: Watcher> FileSystem for WatchedFs<W> {
     fn open_writable(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         self.look(Operation::Open, path)?;
         Ok(self.file(path, self.inner.open_writable(path)?))
+    }
+
+    fn open_dir(&self, dir: &Path) -> Result<Option<Arc<dyn FileSystem>>> {
+        self.look(Operation::Open, dir)?;
+        let Some(inner) = self.inner.open_dir(dir)? else { return Ok(None) };
+        Ok(Some(Arc::new(Self { inner, dir: self.shown(dir), ..self.clone() })))
     }
 
     fn stamp(&self, path: &Path) -> Result<Option<Stamp>> {
@@ -268,12 +290,26 @@ impl<W: Watcher> FileSystem for WatchedFs<W> {
 
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
         self.look(Operation::Lock, path)?;
-        self.inner.try_lock(path)
+        Ok(self.inner.try_lock(path)?.map(|lock| self.locked(path, lock)))
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
         self.look(Operation::Lock, path)?;
-        self.inner.lock(path)
+        Ok(self.locked(path, self.inner.lock(path)?))
+    }
+}
+
+#[derive(Debug)]
+struct WatchedLock<W> {
+    files: WatchedFs<W>,
+    lock: Box<dyn Lock>,
+    path: PathBuf,
+}
+
+impl<W: Watcher> Lock for WatchedLock<W> {
+    fn is_named(&self) -> Result<bool> {
+        self.files.look(Operation::Inspect, &self.path)?;
+        self.lock.is_named()
     }
 }
 
@@ -322,6 +358,10 @@ impl<W: Watcher> FileHandle for WatchedFile<W> {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.look(Operation::Read)?;
         self.file.read_at(offset, buffer)
+    }
+
+    fn next_data(&self, offset: u64) -> Result<Option<Range<u64>>> {
+        self.file.next_data(offset)
     }
 
     fn len(&self) -> Result<u64> {

@@ -167,3 +167,25 @@ fn a_field_that_is_recorded_repeatedly_is_in_the_row_once() {
     });
     assert_eq!(columns(&rows[0]), [("step", Value::Int(999)), ("loss", Value::Float(0.5))]);
 }
+
+#[test]
+fn events_in_a_forked_child_are_refused_and_counted_and_its_own_layer_works() {
+    use qstore_os::testing::{Fork, in_child};
+    let memory = Arc::new(Mutex::new(Vec::new()));
+    let sink = Memory(Arc::clone(&memory));
+    let mut logger =
+        AsyncMetricsLogger::<_, Row>::with_sink(sink, LoggerSettings::default()).unwrap();
+    let layer = MetricsLayer::new(logger.handle(), "run");
+    with_default(tracing_subscriber::registry().with(layer), || {
+        info!(target: "run", step = 1);
+        in_child(Fork::Library, || {
+            info!(target: "run", step = 2);
+            assert_eq!(logger.stats().buffer.refused, 1);
+            assert_eq!(rows(|| info!(target: "run", step = 3)).len(), 1);
+        })
+        .unwrap();
+        info!(target: "run", step = 4);
+    });
+    logger.stop(LONG).unwrap();
+    assert_eq!(memory.lock().unwrap().len(), 2);
+}

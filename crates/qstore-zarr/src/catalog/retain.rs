@@ -7,37 +7,71 @@ use crate::catalog::{Catalog, Found};
 use qstore_checkpoint::repository::{Leftovers, RepositoryError};
 use qstore_checkpoint::retention::{self, Candidate, Decision, Policy};
 
-/// Removes what the policy does not keep, and what a newer save of the same number left in the other
-/// layout. Returns the numbers that are gone, in ascending order.
-pub(crate) fn retain(
-    catalog: &Catalog,
-    history: &[Found],
-    policy: &Policy,
-) -> Result<(Vec<u64>, Leftovers), RepositoryError> {
-    let candidates: Vec<Candidate> = history.iter().map(|found| found.candidate.clone()).collect();
-    remove(catalog, history, &retention::plan(&candidates, policy))
+/// What a removal has done.
+#[derive(Debug)]
+pub(crate) struct Removal {
+    /// The numbers that are gone, in ascending order.
+    pub(crate) removed: Vec<u64>,
+    pub(crate) leftovers: Leftovers,
+    /// Why the first of the others could not be removed.
+    pub(crate) failure: Option<RepositoryError>,
 }
 
-/// Carries out a plan for these checkpoints.
-pub(crate) fn remove(
-    catalog: &Catalog,
-    history: &[Found],
-    plan: &[Decision],
-) -> Result<(Vec<u64>, Leftovers), RepositoryError> {
-    let (mut removed, mut names) = (Vec::new(), Vec::new());
+/// Removes what the policy does not keep, and what a newer save of the same number left in the other
+/// layout.
+pub(crate) fn retain(catalog: &Catalog, history: &mut [Found], policy: &Policy) -> Removal {
+    // Looking up a metric may read metadata, which nothing depends on while everything is kept.
+    let mut others = policy.clone();
+    others.best = None;
+    if plan(history, &others).iter().any(|decision| !decision.keep) {
+        catalog.measure(history, policy);
+    }
+    let plan = plan(history, policy);
+    remove(catalog, history, &plan)
+}
+
+fn plan(history: &[Found], policy: &Policy) -> Vec<Decision> {
+    let candidates: Vec<Candidate> = history.iter().map(|found| found.candidate.clone()).collect();
+    retention::plan(&candidates, policy)
+}
+
+/// Carries out a plan for these checkpoints. One that cannot be removed does not keep the others.
+pub(crate) fn remove(catalog: &Catalog, history: &[Found], plan: &[Decision]) -> Removal {
+    let mut due: Vec<(Option<u64>, &str)> = Vec::new();
     for decision in plan {
         let found = history.iter().find(|found| found.candidate.number == decision.number);
         let Some(found) = found else { continue };
-        names.extend(found.stale.clone());
+        due.extend(found.stale.as_deref().map(|name| (None, name)));
         if !decision.keep {
-            names.push(found.name.clone());
-            removed.push(decision.number);
+            due.push((Some(decision.number), &found.name));
         }
     }
-    removed.sort_unstable();
+    let names: Vec<String> = due.iter().map(|(_, name)| (*name).to_owned()).collect();
+    let mut removal = Removal { removed: Vec::new(), leftovers: Leftovers::none(), failure: None };
     if names.is_empty() {
-        return Ok((removed, Leftovers::none()));
+        return removal;
     }
-    let leftovers = catalog.repository.remove(&names)?;
-    Ok((removed, leftovers))
+    match catalog.repository.remove(&names) {
+        Ok(freed) => {
+            removal.removed = due.iter().filter_map(|(number, _)| *number).collect();
+            removal.leftovers = freed;
+        }
+        Err(error) if names.len() == 1 => removal.failure = Some(error),
+        Err(error) => {
+            // One by one, to find out which are gone.
+            for ((number, _), name) in due.iter().zip(names) {
+                match catalog.repository.remove(&[name]) {
+                    Ok(freed) => {
+                        removal.removed.extend(*number);
+                        removal.leftovers.append(freed);
+                    }
+                    Err(error) => removal.failure = removal.failure.or(Some(error)),
+                }
+            }
+            // Even if all of them are gone now: it may be unknown whether they stay so.
+            removal.failure = removal.failure.or(Some(error));
+        }
+    }
+    removal.removed.sort_unstable();
+    removal
 }

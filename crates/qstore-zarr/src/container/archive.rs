@@ -13,6 +13,7 @@
 //! entries, or of 4 GiB or more, has zip64 records; a single entry is always smaller than 4 GiB.
 
 use crate::container::zip_format::{self, Entry, Trailer};
+use crate::format::aligned::{NoMemory, grow_to};
 use qstore_checkpoint::repository::{FileDraft, FileSource, Repository};
 use qstore_checkpoint::{Damage, LoadError, SaveError};
 use std::collections::HashMap;
@@ -98,9 +99,13 @@ pub(crate) struct Archive {
 impl Archive {
     /// Opens an archive and reads its directory.
     pub(crate) fn open(repository: &dyn Repository, name: &str) -> Result<Self, LoadError> {
-        let file = repository.open_file(name)?;
-        let len = file.len()?;
         let location = format!("{}/{name}", repository.location());
+        Self::of(repository.open_file(name)?, location)
+    }
+
+    /// Reads the directory of an archive that is open.
+    pub(crate) fn of(file: Box<dyn FileSource>, location: String) -> Result<Self, LoadError> {
+        let len = file.len()?;
         let mut archive =
             Self { file, location, len, entries: Vec::new(), by_name: HashMap::new() };
         archive.read_directory()?;
@@ -108,6 +113,7 @@ impl Archive {
     }
 
     fn read_directory(&mut self) -> Result<(), LoadError> {
+        // bounded: TRAILER_MAX
         let mut tail = vec![0; self.len.min(zip_format::TRAILER_MAX as u64) as usize];
         self.file.read_at(self.len - tail.len() as u64, &mut tail)?;
         let trailer =
@@ -118,7 +124,8 @@ impl Archive {
                 "its directory has {len} bytes, more than the limit of {DOCUMENT_MAX}"
             )));
         }
-        let mut directory = vec![0; trailer.len as usize];
+        let mut directory = Vec::new();
+        self.grow(&mut directory, trailer.len as usize, "its directory")?;
         self.file.read_at(trailer.offset, &mut directory)?;
         let entries = zip_format::read_directory(&directory, &trailer);
         self.entries = entries.ok_or_else(|| self.broken("its directory is malformed"))?;
@@ -154,11 +161,9 @@ impl Archive {
         let entry = &self.entries[index];
         let header_len = entry.header_len();
         let len = header_len + entry.len as usize;
-        if buffer.len() < len {
-            buffer.resize(len, 0);
-        }
+        self.grow(buffer, len, &entry.name)?;
         self.file.read_at(entry.header_offset, &mut buffer[..len])?;
-        let mut header = Vec::with_capacity(header_len);
+        let mut header = Vec::new();
         zip_format::local_header(entry, &mut header);
         // mutant: zip_header_not_compared
         if header != buffer[..header_len] {
@@ -177,6 +182,14 @@ impl Archive {
         }
         let mut buffer = Vec::new();
         Ok(self.read(index, &mut buffer)?.to_vec())
+    }
+
+    fn grow(&self, buffer: &mut Vec<u8>, len: usize, what: &str) -> Result<(), LoadError> {
+        grow_to(buffer, len).map_err(|NoMemory| LoadError::OutOfMemory {
+            location: self.location.clone(),
+            what: what.into(),
+            needed: len as u64,
+        })
     }
 
     fn broken(&self, reason: &str) -> LoadError {

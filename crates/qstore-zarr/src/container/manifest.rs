@@ -9,9 +9,9 @@
 //! The last field is the crc32c of all bytes before its own digits. `save_seq` counts the saves into one
 //! repository, independent of their number and of the clock.
 //!
-//! Fields left out when empty: `metrics`, the numbers at the top level of the metadata; `digests`, a hash
-//! of each array, with deduplication; `attempt`, the attempt of the run; `rank`, the rank and how many
-//! there are.
+//! Fields left out when empty: `metrics`, some numbers of the metadata, so that retention need not read
+//! more; `digests`, a hash of each array, with deduplication; `attempt`, the attempt of the run; `rank`,
+//! the rank and how many there are.
 //! Version 1 had `epoch` in place of `number`.
 
 use qstore_checkpoint::retention::Candidate;
@@ -34,7 +34,8 @@ pub(crate) struct Manifest {
     attempt: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rank: Option<(u32, u32)>,
-    /// The metrics retention may use. Each is stored as the bits of its float, so that NaN survives.
+    /// Some numbers of the metadata, for retention: what it does not find here it reads from the metadata.
+    /// Each is stored as the bits of a float, so that NaN survives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     metrics: Vec<(String, u64)>,
     /// With deduplication, a hash of each array's bytes in memory.
@@ -96,12 +97,13 @@ impl Manifest {
         self.rank.is_some()
     }
 
-    /// The checkpoint as retention sees it.
+    /// The checkpoint as retention sees it, with the numbers that are noted here.
     pub(crate) fn candidate(&self, is_pinned: bool) -> Candidate {
         let candidate = Candidate::new(self.number, self.save_seq).pinned(is_pinned);
-        let metrics = self.metrics.iter().cloned();
+        let metrics = self.metrics.iter().map(|(name, bits)| (name, f64::from_bits(*bits)));
         metrics
-            .fold(candidate, |candidate, (name, bits)| candidate.metric(name, f64::from_bits(bits)))
+            .filter(|(_, value)| !may_be_rounded(*value))
+            .fold(candidate, |candidate, (name, value)| candidate.metric(name, value))
     }
 
     /// Lists an entry that was written.
@@ -146,16 +148,31 @@ impl Manifest {
         self.entries.get(index).map_or(0, |(_, _, crc32c)| *crc32c)
     }
 
+    /// The crc32c of the entry with this name; 0 if there is none.
+    pub(crate) fn crc32c_of(&self, name: &str) -> u32 {
+        // Looked up for the root document, which is the last one.
+        let found = self.entries.iter().rev().find(|(known, _, _)| known == name);
+        found.map_or(0, |(_, _, crc32c)| *crc32c)
+    }
+
     /// Name and length of every entry except the manifest.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, u32)> {
         self.entries.iter().map(|(name, len, _)| (&**name, *len))
     }
 }
 
+/// Whether a noted float may stand for an integer that no float holds exactly.
+fn may_be_rounded(value: f64) -> bool {
+    const EXACT: f64 = (1_u64 << 53) as f64;
+    const LARGEST: f64 = (1_u64 << 63) as f64;
+    (EXACT..=LARGEST).contains(&value.abs())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use qstore_checkpoint::Rank;
+    use qstore_checkpoint::retention::Metric;
 
     const NAME: &str = "epoch_0003.zarr.zip";
 
@@ -191,7 +208,9 @@ mod tests {
         let manifest = Manifest::of(&snapshot, vec![("loss".into(), f64::NAN)]);
         let read = Manifest::parse(&manifest.seal(), NAME).unwrap();
         assert_eq!(read.attempt(), Some(attempt));
-        assert!(read.is_part() && read.candidate(false).metrics[0].1.is_nan());
+        assert!(read.is_part());
+        let candidate = read.candidate(false);
+        assert!(matches!(candidate.find("loss"), Some(Metric::Float(loss)) if loss.is_nan()));
     }
 
     #[test]

@@ -3,10 +3,15 @@
 use crate::container::Container;
 use crate::container::archive::Archive;
 use crate::container::manifest::Manifest;
+use crate::container::repacked::{CannotRead, Repacked, SharedFile};
 use crate::container::tree::Tree;
-use qstore_checkpoint::repository::Repository;
+use qstore_checkpoint::repository::{FileSource, Repository, Source};
 use qstore_checkpoint::seal::MANIFEST;
 use qstore_checkpoint::{Damage, Layout, LoadError};
+
+const A_PART: &str = "it belongs to one rank's part, not to a whole checkpoint";
+const NO_MANIFEST: &str = "it has no manifest.json; if it contains checkpoints, open it with \
+                           `Checkpoints::open`, and another program's with `load_zarr_group`";
 
 /// A container whose manifest is valid and lists exactly the entries it has. Their bytes are checked when
 /// they are read.
@@ -24,25 +29,74 @@ impl Sealed {
         layout: Layout,
         number: u64,
     ) -> Result<Self, LoadError> {
-        let (container, manifest) = match layout {
-            Layout::SingleFile => {
-                let archive = Archive::open(repository, name)?;
-                let manifest = read_manifest(&archive)?;
-                (Container::Archive(archive), manifest)
-            }
-            Layout::Directory => {
-                let (tree, manifest) = Tree::open(repository, name)?;
-                (Container::Tree(tree), manifest)
-            }
+        let sealed = match layout {
+            Layout::SingleFile => Self::of_archive(Archive::open(repository, name)?)?,
+            Layout::Directory => Self::of_tree(Tree::open(repository, name)?),
         };
-        let reason = if manifest.is_part() {
-            "it belongs to one rank's part, not to a whole checkpoint".into()
-        } else if manifest.number != number {
-            format!("it belongs to checkpoint {}, but its name says {number}", manifest.number)
+        let found = sealed.manifest.number;
+        let reason = if sealed.manifest.is_part() {
+            A_PART.into()
+        } else if found != number {
+            format!("it belongs to checkpoint {found}, but its name says {number}")
         } else {
-            return Ok(Self { container, manifest });
+            return Ok(sealed);
         };
-        Err(container.damaged(Damage::Manifest { reason }))
+        Err(sealed.container.damaged(Damage::Manifest { reason }))
+    }
+
+    /// Opens whatever is at a path; its name and its place say nothing.
+    pub(crate) fn of_source(source: Source, location: &str) -> Result<Self, LoadError> {
+        let not_a_checkpoint = |reason: &str| LoadError::NotACheckpoint {
+            location: location.into(),
+            reason: reason.into(),
+        };
+        let sealed = match source {
+            Source::File(file) => Self::of_file(file, location)?,
+            Source::Tree(tree) => match Tree::of(tree, "", location.into()) {
+                Err(LoadError::Repository(error)) if error.is_not_found() => {
+                    return Err(not_a_checkpoint(NO_MANIFEST));
+                }
+                opened => Self::of_tree(opened?),
+            },
+            _ => return Err(not_a_checkpoint("it is neither a file nor a directory")),
+        };
+        if sealed.manifest.is_part() {
+            return Err(not_a_checkpoint(A_PART));
+        }
+        Ok(sealed)
+    }
+
+    /// An archive as it was written, or one that another program has packed again from the same entries.
+    fn of_file(file: Box<dyn FileSource>, location: &str) -> Result<Self, LoadError> {
+        let file = SharedFile::from(file);
+        let refused = match Archive::of(Box::new(file.clone()), location.into()) {
+            Ok(archive) => return Self::of_archive(archive),
+            Err(error) if error.damage().is_none() => return Err(error),
+            Err(error) => error,
+        };
+        match Repacked::open(file) {
+            Ok(Some(entries)) => match Tree::of(Box::new(entries), "", location.into()) {
+                Err(LoadError::Repository(error)) if error.is_not_found() => {
+                    let reason = NO_MANIFEST.into();
+                    Err(LoadError::NotACheckpoint { location: location.into(), reason })
+                }
+                opened => Ok(Self::of_tree(opened?)),
+            },
+            Ok(None) => Err(refused),
+            Err(CannotRead::Repository(error)) => Err(error.into()),
+            Err(CannotRead::Form(reason)) => {
+                Err(LoadError::NotACheckpoint { location: location.into(), reason })
+            }
+        }
+    }
+
+    fn of_archive(archive: Archive) -> Result<Self, LoadError> {
+        let manifest = read_manifest(&archive)?;
+        Ok(Self { container: Container::Archive(archive), manifest })
+    }
+
+    fn of_tree((tree, manifest): (Tree, Manifest)) -> Self {
+        Self { container: Container::Tree(tree), manifest }
     }
 
     /// The crc32c an entry must have.
@@ -58,6 +112,9 @@ impl Sealed {
         let bytes = self.container.read_document(index)?;
         // mutant: metadata_checksum_not_compared
         if crc32c::crc32c(&bytes) != self.crc32c(index) {
+            return Err(self.container.damaged(Damage::Checksum { entry: name.into() }));
+        }
+        if !self.container.has_own_checksum_of(index, &bytes) {
             return Err(self.container.damaged(Damage::Checksum { entry: name.into() }));
         }
         Ok(bytes)

@@ -5,6 +5,8 @@
 
 use crate::container::archive::DOCUMENT_MAX;
 use crate::container::manifest::Manifest;
+use crate::container::repacked::Corrupt;
+use crate::format::aligned::{NoMemory, grow_to};
 use qstore_checkpoint::repository::{Repository, RepositoryError, TreeSource};
 use qstore_checkpoint::seal::MANIFEST;
 use qstore_checkpoint::{Damage, LoadError};
@@ -31,6 +33,27 @@ impl Tree {
     ) -> Result<(Self, Manifest), LoadError> {
         let source = repository.open_tree(name)?;
         let location = format!("{}/{name}", repository.location());
+        match Self::of(source, name, location) {
+            Err(LoadError::Repository(error)) if error.is_not_found() => {
+                let gone = repository.open_tree(name).err(); // perhaps the whole tree is gone
+                Err(gone.map_or_else(
+                    || LoadError::Damaged {
+                        location: format!("{}/{name}", repository.location()),
+                        damage: Damage::Manifest { reason: "there is none".into() },
+                    },
+                    LoadError::from,
+                ))
+            }
+            opened => opened,
+        }
+    }
+
+    /// Reads the manifest of a tree that is open. If there is none, that is reported as not found.
+    pub(crate) fn of(
+        source: Box<dyn TreeSource>,
+        name: &str,
+        location: String,
+    ) -> Result<(Self, Manifest), LoadError> {
         let damaged = |reason| {
             let damage = Damage::Manifest { reason };
             LoadError::Damaged { location: location.clone(), damage }
@@ -41,11 +64,12 @@ impl Tree {
                     "it has {len} bytes, more than the limit of {DOCUMENT_MAX}"
                 )));
             }
-            Err(Unread::Failed(error)) if error.is_not_found() => {
-                return match repository.open_tree(name) {
-                    Ok(_) => Err(damaged("there is none".into())),
-                    Err(gone) => Err(gone.into()), // the whole tree is gone
-                };
+            Err(Unread::OutOfMemory { len: needed }) => {
+                let what = "its manifest".into();
+                return Err(LoadError::OutOfMemory { location, what, needed });
+            }
+            Err(Unread::Failed(error)) if Corrupt::is_cause(&error) => {
+                return Err(damaged(error.to_string()));
             }
             Err(Unread::Failed(error)) => return Err(error.into()),
             Ok(bytes) => bytes,
@@ -53,7 +77,7 @@ impl Tree {
         let manifest = Manifest::parse(&bytes, &location)?;
         let entries: Vec<_> =
             manifest.entries().map(|(name, len)| (name.to_owned(), len)).collect();
-        let mut by_name = HashMap::with_capacity(entries.len());
+        let mut by_name = HashMap::new();
         for (index, (name, _)) in entries.iter().enumerate() {
             if !is_inside(name) {
                 return Err(damaged(format!("it lists `{name}`, which is not a valid entry name")));
@@ -106,6 +130,9 @@ impl Tree {
             Err(error) if error.is_not_found() => {
                 return Err(damaged(Damage::Missing { entry: name.clone() }));
             }
+            Err(error) if Corrupt::is_cause(&error) => {
+                return Err(damaged(Damage::Checksum { entry: name.clone() }));
+            }
             opened => opened?,
         };
         let (found, expected) = (file.len()?, u64::from(*len));
@@ -113,11 +140,17 @@ impl Tree {
             return Err(damaged(Damage::Length { entry: name.clone(), expected, found }));
         }
         let len = *len as usize;
-        if buffer.len() < len {
-            buffer.resize(len, 0);
+        grow_to(buffer, len).map_err(|NoMemory| LoadError::OutOfMemory {
+            location: self.location.clone(),
+            what: name.clone(),
+            needed: expected,
+        })?;
+        match file.read_at(0, &mut buffer[..len]) {
+            Err(error) if Corrupt::is_cause(&error) => {
+                Err(damaged(Damage::Checksum { entry: name.clone() }))
+            }
+            read => read.map(|()| &buffer[..len]).map_err(LoadError::from),
         }
-        file.read_at(0, &mut buffer[..len])?;
-        Ok(&buffer[..len])
     }
 
     /// An entry that the manifest does not list, if there is one.
@@ -130,6 +163,7 @@ impl Tree {
 /// Why a manifest could not be read.
 enum Unread {
     TooLong { len: u64 },
+    OutOfMemory { len: u64 },
     Failed(RepositoryError),
 }
 
@@ -145,7 +179,8 @@ fn read_manifest(tree: &dyn TreeSource) -> Result<Vec<u8>, Unread> {
     if len > DOCUMENT_MAX {
         return Err(Unread::TooLong { len });
     }
-    let mut bytes = vec![0; len as usize];
+    let mut bytes = Vec::new();
+    grow_to(&mut bytes, len as usize).map_err(|NoMemory| Unread::OutOfMemory { len })?;
     file.read_at(0, &mut bytes)?;
     Ok(bytes)
 }

@@ -99,7 +99,7 @@ pub(crate) fn local_header(entry: &Entry, out: &mut Vec<u8>) {
     out.u16(ALIGNMENT_FIELD);
     out.u16((padding - 4) as u16);
     out.u16(ALIGNMENT as u16);
-    out.resize(out.len() + padding - 6, 0);
+    out.resize(out.len() + padding - 6, 0); // bounded: ALIGNMENT
 }
 
 /// Appends an entry's record in the central directory.
@@ -176,7 +176,7 @@ impl Trailer {
                 Self { count: u64_at(end, 32)?, len: u64_at(end, 40)?, offset: u64_at(end, 48)? };
         }
         // The directory must end exactly where the trailer begins.
-        let mut written = Vec::with_capacity(TRAILER_MAX);
+        let mut written = Vec::new();
         let directory_end = trailer.offset.checked_add(trailer.len)?;
         trailer.write(&mut written);
         let is_whole = directory_end.checked_add(written.len() as u64)? == file_len;
@@ -209,15 +209,15 @@ pub(crate) fn read_directory(directory: &[u8], trailer: &Trailer) -> Option<Vec<
     is_whole.then_some(entries)
 }
 
-fn u16_at(bytes: &[u8], position: usize) -> Option<u16> {
+pub(super) fn u16_at(bytes: &[u8], position: usize) -> Option<u16> {
     bytes.get(position..)?.first_chunk().map(|bytes| u16::from_le_bytes(*bytes))
 }
 
-fn u32_at(bytes: &[u8], position: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], position: usize) -> Option<u32> {
     bytes.get(position..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
 }
 
-fn u64_at(bytes: &[u8], position: usize) -> Option<u64> {
+pub(super) fn u64_at(bytes: &[u8], position: usize) -> Option<u64> {
     bytes.get(position..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }
 

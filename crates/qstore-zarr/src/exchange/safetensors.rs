@@ -5,25 +5,35 @@
 //! metadata under `qstore_structure`, which other readers ignore. A file without it becomes a flat state.
 //! The format is that of the safetensors project: an eight-byte length, a JSON header padded with spaces,
 //! and the tensors back to back.
+//!
+//! The structure is a second description of the file, and programs that edit a file keep its metadata. So
+//! it says where a tensor belongs and nothing else, types and shapes are those of the header, and it is used
+//! only if it names exactly the tensors that the header has.
 
-use crate::format::aligned::Aligned;
+mod header;
+mod raw_tensor;
+
+pub use raw_tensor::RawTensor;
+
+use crate::format::aligned::{Aligned, can_be_had, can_be_promised};
 use crate::format::structure::{self, Nodes, StructureError};
+use header::{Entry, HEADER_MAX, Header, HeaderError, METADATA};
 use qstore_checkpoint::{Damage, LoadError, SaveError, Snapshot};
-use qstore_schema::{Dtype, Key, State, StateDict, Tensor};
-use qstore_storage::{FileHandle, FileSystem, LocalFs, StagedFile, parent_of};
-use serde::Deserialize;
+use qstore_os::memory_limit;
+use qstore_schema::{Key, State, StateDict, Tensor};
+use qstore_storage::{FileHandle, FileSystem, LocalFs, Replacement, read_into_zeroed};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The maximum length of a header, the same as in the reference implementation.
-const HEADER_MAX: u64 = 100_000_000;
 const STRUCTURE: &str = "qstore_structure";
-const METADATA: &str = "__metadata__";
 
 /// Writes a state as a safetensors file. The file appears atomically, and survives a power cut after `Ok`.
-/// Returns its length in bytes.
+/// Returns its length in bytes. A link is followed. Several threads or processes may export to one path at
+/// the same time: each succeeds, and the last one wins.
+///
+/// A [`RawTensor`] is written with its own element type.
 ///
 /// ```
 /// use qstore_schema::{StateDict, Tensor};
@@ -53,11 +63,58 @@ pub fn export_safetensors_in(
     path: impl AsRef<Path>,
     state: &StateDict,
 ) -> Result<u64, SaveError> {
-    let path = path.as_ref();
     Snapshot::new(0).model(state.clone()).check()?;
+    let mut leaves = Vec::new();
+    let state = lowered(state, &mut leaves);
     let mut nodes = Nodes::default();
-    let mut tree = nodes.tree(Snapshot::MODEL, state);
-    let mut names = Vec::with_capacity(nodes.arrays.len());
+    let mut tree = nodes.tree(Snapshot::MODEL, &state);
+    let names = unique_names(&state);
+    let paths = nodes.arrays.iter().map(|(path, _)| path.as_str());
+    rename(&mut tree, &paths.zip(names.iter().map(String::as_str)).collect());
+    let lens: Vec<_> = nodes.arrays.iter().map(|(_, tensor)| tensor.data().len()).collect();
+    let header = header_of(&tree, &names, &leaves, &lens)?;
+
+    let mut file = Replacement::of(storage, path.as_ref())?;
+    file.append(&(header.len() as u64).to_le_bytes())?;
+    file.append(&header)?;
+    for (_, tensor) in &nodes.arrays {
+        file.append(tensor.data())?;
+    }
+    let len = file.len();
+    file.commit()?;
+    Ok(len)
+}
+
+/// What the header says about one tensor: its element type, if the format has it, and its shape.
+type Leaf = (Option<String>, Vec<usize>);
+
+/// The state with a tensor of bytes in place of each raw tensor, and a leaf for each tensor, in order.
+fn lowered(state: &StateDict, leaves: &mut Vec<Leaf>) -> StateDict {
+    state.iter().map(|(key, node)| (key.clone(), lowered_node(node, leaves))).collect()
+}
+
+fn lowered_node(node: &State, leaves: &mut Vec<Leaf>) -> State {
+    if let Some(RawTensor { dtype, shape, data }) = RawTensor::of(node) {
+        leaves.push((Some(dtype), shape));
+        return State::Tensor(Tensor::from_bytes(data));
+    }
+    match node {
+        State::Tensor(tensor) => {
+            let dtype = header::name_of(tensor.dtype()).map(ToOwned::to_owned);
+            leaves.push((dtype, tensor.shape().into()));
+            node.clone()
+        }
+        State::Dict(dict) => State::Dict(lowered(dict, leaves)),
+        State::List(list) => {
+            State::List(list.iter().map(|node| lowered_node(node, leaves)).collect())
+        }
+        plain => plain.clone(),
+    }
+}
+
+/// The names of the tensors in the file. Two that would have the same name are numbered.
+fn unique_names(state: &StateDict) -> Vec<String> {
+    let mut names = Vec::new();
     dotted(state, "", &mut names);
     let mut taken = HashSet::new();
     for name in &mut names {
@@ -68,45 +125,38 @@ pub fn export_safetensors_in(
             *name = format!("{plain}~{number}");
         }
     }
-    let paths = nodes.arrays.iter().map(|(path, _)| path.as_str());
-    rename(&mut tree, &paths.zip(names.iter().map(String::as_str)).collect());
+    names
+}
 
+/// The bytes of the header, padded to a multiple of eight.
+fn header_of(
+    tree: &Value,
+    names: &[String],
+    leaves: &[Leaf],
+    lens: &[usize],
+) -> Result<Vec<u8>, SaveError> {
     let mut header = Map::new();
     header.insert(METADATA.into(), json!({ "format": "pt", STRUCTURE: tree.to_string() }));
     let mut offset = 0;
-    for (name, (_, tensor)) in names.iter().zip(&nodes.arrays) {
+    for ((name, (dtype, shape)), len) in names.iter().zip(leaves).zip(lens) {
         let refused =
             |reason: &str| SaveError::Encode { tensor: name.clone(), reason: reason.into() };
-        let dtype = name_of(tensor.dtype())
-            .ok_or_else(|| refused("safetensors has no 128-bit complex numbers"))?;
-        let end = offset + tensor.data().len();
-        let entry =
-            json!({ "dtype": dtype, "shape": tensor.shape(), "data_offsets": [offset, end] });
+        let dtype =
+            dtype.as_ref().ok_or_else(|| refused("safetensors has no 128-bit complex numbers"))?;
+        let end = offset + len;
+        let entry = json!({ "dtype": dtype, "shape": shape, "data_offsets": [offset, end] });
         offset = end;
         if header.insert(name.clone(), entry).is_some() {
             return Err(refused("safetensors reserves that name"));
         }
     }
     let mut header = Value::Object(header).to_string().into_bytes();
-    header.resize(header.len().next_multiple_of(8), b' ');
-    if header.len() as u64 > HEADER_MAX {
-        let len = header.len() as u64;
+    header.resize(header.len().next_multiple_of(8), b' '); // bounded: 7 more
+    let len = header.len() as u64;
+    if len > HEADER_MAX {
         return Err(SaveError::TooLarge { what: "the header".into(), len, limit: HEADER_MAX });
     }
-
-    // A link is followed, as by a metrics file: publishing renames, which would replace it.
-    let path = &*storage.resolve(path)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = parent_of(path).join(format!(".{name}.{}.tmp", std::process::id()));
-    let mut staged = StagedFile::replacing(storage, &temporary, path)?;
-    staged.append(&(header.len() as u64).to_le_bytes())?;
-    staged.append(&header)?;
-    for (_, tensor) in &nodes.arrays {
-        staged.append(tensor.data())?;
-    }
-    let len = staged.len();
-    staged.commit(path)?;
-    Ok(len)
+    Ok(header)
 }
 
 /// The path of keys to each tensor, joined by dots, in the order of the state.
@@ -149,8 +199,12 @@ fn rename(tree: &mut Value, names: &HashMap<&str, &str>) {
 /// Reads a safetensors file from any writer: nested if this crate wrote it, otherwise flat, in the order
 /// of the tensors in the file. The format has no checksums, so damage to the values goes undetected.
 ///
+/// A tensor whose element type has no [`Dtype`](qstore_schema::Dtype) becomes a [`RawTensor`].
+///
 /// # Errors
-/// [`LoadError::Damaged`] if the file is not a complete safetensors file; [`LoadError::Repository`] if the
+/// [`LoadError::StructureMismatch`] if tensors of a file that this crate wrote were added, removed or renamed
+/// since; see [`import_safetensors_flat`]. [`LoadError::Damaged`] if the file is not a complete safetensors
+/// file; [`LoadError::OutOfMemory`] if its tensors do not fit into memory; [`LoadError::Repository`] if the
 /// file system fails.
 pub fn import_safetensors(path: impl AsRef<Path>) -> Result<StateDict, LoadError> {
     import_safetensors_in(&LocalFs::new(), path)
@@ -164,144 +218,141 @@ pub fn import_safetensors_in(
     storage: &dyn FileSystem,
     path: impl AsRef<Path>,
 ) -> Result<StateDict, LoadError> {
-    let path = path.as_ref();
-    let file = storage.open(path)?;
-    let damaged = |reason: String| LoadError::Damaged {
-        location: path.display().to_string(),
-        damage: Damage::Malformed { entry: "header".into(), reason },
-    };
-    let (header, data_start) = read_header(&*file).map_err(|error| match error {
-        HeaderError::Failed(error) => error.into(),
-        HeaderError::Malformed(reason) => damaged(reason),
-    })?;
-    let data_len = file.len()? - data_start;
-    let entries = header.entries(data_len).map_err(damaged)?;
-    let mut tensors = Vec::with_capacity(entries.len());
-    for (name, Entry { dtype, shape, data_offsets: [start, end] }) in entries {
-        let dtype =
-            dtype_of(&dtype).ok_or_else(|| damaged(format!("unknown element type `{dtype}`")))?;
-        let mut memory = Aligned::zeroed((end - start) as usize);
-        file.read_at(data_start + start, memory.bytes_mut())?;
-        let tensor = Tensor::new(dtype, shape, memory.into_bytes())
-            .map_err(|error| damaged(format!("`{name}`: {error}")))?;
-        tensors.push((name, tensor));
+    let file = Import::open(storage, path.as_ref())?;
+    let Some(structure) = file.header.metadata.get(STRUCTURE) else { return file.flat() };
+    let tree: Value = serde_json::from_str(structure)
+        .map_err(|error| file.damaged(format!("{STRUCTURE}: {error}")))?;
+    file.compare(&tree)?;
+    let mut tensors: HashMap<String, Option<State>> = HashMap::new();
+    for (name, tensor) in file.tensors()? {
+        tensors.insert(name, Some(tensor));
     }
-    let structure = header.metadata.as_ref().and_then(|metadata| metadata.get(STRUCTURE));
-    let Some(structure) = structure else {
-        return Ok(tensors
-            .into_iter()
-            .map(|(name, tensor)| (Key::Name(name.into()), tensor))
-            .collect());
-    };
-    let tree: Value =
-        serde_json::from_str(structure).map_err(|error| damaged(error.to_string()))?;
-    let mut tensors: HashMap<String, Option<Tensor>> =
-        tensors.into_iter().map(|(name, tensor)| (name, Some(tensor))).collect();
     let rebuilt = structure::rebuild_dict(&tree, &mut |name| match tensors.get_mut(name) {
         Some(tensor) => {
             tensor.take().ok_or_else(|| StructureError::DuplicateTensor { path: name.into() })
         }
         None => Err(StructureError::MissingTensor { path: name.into() }),
     });
-    rebuilt.map_err(|error| damaged(error.to_string()))
+    rebuilt.map_err(|error| file.damaged(error.to_string()))
 }
 
-#[derive(Debug, Deserialize)]
-struct Header {
-    #[serde(rename = "__metadata__")]
-    metadata: Option<BTreeMap<String, String>>,
-    #[serde(flatten)]
-    tensors: Map<String, Value>,
+/// Reads a safetensors file as a flat state, in the order of the tensors in the file, under the names that
+/// they have there. A structure that this crate exported is not used, and the plain values in it are not
+/// read: what a file needs whose tensors were edited by another program.
+///
+/// # Errors
+/// As [`import_safetensors`], but never [`LoadError::StructureMismatch`].
+pub fn import_safetensors_flat(path: impl AsRef<Path>) -> Result<StateDict, LoadError> {
+    import_safetensors_flat_in(&LocalFs::new(), path)
 }
 
-#[derive(Debug, Deserialize)]
-struct Entry {
-    dtype: String,
-    shape: Vec<usize>,
-    data_offsets: [u64; 2],
+/// Like [`import_safetensors_flat`], from a file system of your choice.
+///
+/// # Errors
+/// As [`import_safetensors_flat`].
+pub fn import_safetensors_flat_in(
+    storage: &dyn FileSystem,
+    path: impl AsRef<Path>,
+) -> Result<StateDict, LoadError> {
+    Import::open(storage, path.as_ref())?.flat()
 }
 
-/// Why a header could not be read.
-enum HeaderError {
-    Failed(qstore_storage::Error),
-    Malformed(String),
+/// An open file whose header is valid.
+struct Import<'a> {
+    file: Box<dyn FileHandle>,
+    path: &'a Path,
+    header: Header,
 }
 
-impl From<qstore_storage::Error> for HeaderError {
-    fn from(error: qstore_storage::Error) -> Self {
-        Self::Failed(error)
+impl<'a> Import<'a> {
+    fn open(storage: &dyn FileSystem, path: &'a Path) -> Result<Self, LoadError> {
+        let file = storage.open(path)?;
+        match Header::read(&*file) {
+            Ok(header) => Ok(Self { file, path, header }),
+            Err(HeaderError::Failed(error)) => Err(error.into()),
+            Err(HeaderError::OutOfMemory(len)) => Err(no_memory(path, "its header", len)),
+            Err(HeaderError::Malformed(reason)) => Err(damaged(path, reason)),
+        }
     }
-}
 
-/// The header, and the offset where the data begins.
-fn read_header(file: &dyn FileHandle) -> Result<(Header, u64), HeaderError> {
-    let len = file.len()?;
-    if len < 8 {
-        return Err(HeaderError::Malformed("the file is too short".into()));
+    fn damaged(&self, reason: String) -> LoadError {
+        damaged(self.path, reason)
     }
-    let mut prefix = [0; 8];
-    file.read_at(0, &mut prefix)?;
-    let header_len = u64::from_le_bytes(prefix);
-    if header_len > HEADER_MAX || header_len > len - 8 {
-        return Err(HeaderError::Malformed("the header does not fit into the file".into()));
-    }
-    let mut header = vec![0; header_len as usize];
-    file.read_at(8, &mut header)?;
-    let header = serde_json::from_slice(&header)
-        .map_err(|error| HeaderError::Malformed(error.to_string()))?;
-    Ok((header, 8 + header_len))
-}
 
-impl Header {
-    /// The tensors in the order of their data. They cover all of it without gaps or overlaps.
-    fn entries(&self, data_len: u64) -> Result<Vec<(String, Entry)>, String> {
-        let entry = |(name, value): (&String, &Value)| {
-            let entry = Entry::deserialize(value).map_err(|error| format!("`{name}`: {error}"))?;
-            Ok((name.clone(), entry))
+    /// Compares the tensors that a structure names with those that the file has.
+    fn compare(&self, tree: &Value) -> Result<(), LoadError> {
+        let mut leaves = Vec::new();
+        structure::leaves(tree, &mut leaves);
+        let in_structure: HashSet<&str> = leaves.iter().copied().collect();
+        let names = || self.header.tensors.iter().map(|(name, _)| name.as_str());
+        let in_file: HashSet<&str> = names().collect();
+        let added = names().filter(|name| !in_structure.contains(name));
+        let added: Vec<_> = added.map(ToOwned::to_owned).collect();
+        let missing = leaves.iter().filter(|name| !in_file.contains(**name));
+        let missing: Vec<_> = missing.map(|name| (*name).to_owned()).collect();
+        if added.is_empty() && missing.is_empty() {
+            return Ok(());
+        }
+        let location = self.path.display().to_string();
+        Err(LoadError::StructureMismatch { location, added, missing })
+    }
+
+    fn flat(&self) -> Result<StateDict, LoadError> {
+        let tensors = self.tensors()?.into_iter();
+        Ok(tensors.map(|(name, tensor)| (Key::Name(name.into()), tensor)).collect())
+    }
+
+    /// The tensors in the order of the file.
+    fn tensors(&self) -> Result<Vec<(String, State)>, LoadError> {
+        self.check_memory()?;
+        let read = |(name, entry): &(String, Entry)| {
+            let memory = usize::try_from(entry.len()).ok().and_then(Aligned::try_zeroed);
+            let mut memory =
+                memory.ok_or_else(|| no_memory(self.path, &format!("`{name}`"), entry.len()))?;
+            let start = self.header.data_start + entry.data_offsets[0];
+            read_into_zeroed(&*self.file, start, memory.bytes_mut())?;
+            let (shape, data) = (entry.shape.clone(), memory.into_bytes());
+            let Some(dtype) = header::dtype_of(&entry.dtype) else {
+                return Ok((
+                    name.clone(),
+                    RawTensor { dtype: entry.dtype.clone(), shape, data }.into(),
+                ));
+            };
+            let tensor = Tensor::new(dtype, shape, data);
+            let tensor = tensor.map_err(|error| self.damaged(format!("`{name}`: {error}")))?;
+            Ok((name.clone(), State::Tensor(tensor)))
         };
-        let mut entries = self.tensors.iter().map(entry).collect::<Result<Vec<_>, String>>()?;
-        entries.sort_by_key(|(_, entry)| entry.data_offsets);
-        let mut end = 0;
-        for (name, Entry { data_offsets, .. }) in &entries {
-            if data_offsets[0] != end || data_offsets[1] < end {
-                return Err(format!("`{name}` does not begin where the previous tensor ends"));
-            }
-            end = data_offsets[1];
+        self.header.tensors.iter().map(read).collect()
+    }
+
+    /// Whether all tensors fit into memory. What the file has no bytes for takes none there, either.
+    fn check_memory(&self) -> Result<(), LoadError> {
+        let len = self.header.data_len;
+        if can_be_had(len) {
+            return Ok(());
         }
-        if end != data_len {
-            return Err(format!(
-                "the tensors have {end} bytes, the file has {data_len} bytes of data"
-            ));
+        let limit = memory_limit().unwrap_or(u64::MAX);
+        let mut stored = 0;
+        let mut position = self.header.data_start;
+        while let Some(data) = self.file.next_data(position)?.filter(|data| !data.is_empty()) {
+            stored += data.end - data.start;
+            position = data.end;
         }
-        Ok(entries)
+        if can_be_promised(len) && stored <= limit {
+            return Ok(());
+        }
+        Err(no_memory(self.path, "its tensors", len))
     }
 }
 
-const DTYPES: [(Dtype, &str); 16] = [
-    (Dtype::Bool, "BOOL"),
-    (Dtype::Int8, "I8"),
-    (Dtype::Int16, "I16"),
-    (Dtype::Int32, "I32"),
-    (Dtype::Int64, "I64"),
-    (Dtype::UInt8, "U8"),
-    (Dtype::UInt16, "U16"),
-    (Dtype::UInt32, "U32"),
-    (Dtype::UInt64, "U64"),
-    (Dtype::Float8E4M3, "F8_E4M3"),
-    (Dtype::Float8E5M2, "F8_E5M2"),
-    (Dtype::BFloat16, "BF16"),
-    (Dtype::Float16, "F16"),
-    (Dtype::Float32, "F32"),
-    (Dtype::Float64, "F64"),
-    (Dtype::Complex64, "C64"),
-];
-
-fn name_of(dtype: Dtype) -> Option<&'static str> {
-    DTYPES.iter().find(|(known, _)| *known == dtype).map(|(_, name)| *name)
+fn damaged(path: &Path, reason: String) -> LoadError {
+    let damage = Damage::Malformed { entry: "header".into(), reason };
+    LoadError::Damaged { location: path.display().to_string(), damage }
 }
 
-fn dtype_of(name: &str) -> Option<Dtype> {
-    DTYPES.iter().find(|(_, known)| *known == name).map(|(dtype, _)| *dtype)
+fn no_memory(path: &Path, what: &str, needed: u64) -> LoadError {
+    let location = path.display().to_string();
+    LoadError::OutOfMemory { location, what: what.into(), needed }
 }
 
 #[cfg(test)]

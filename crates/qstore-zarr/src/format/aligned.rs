@@ -1,7 +1,8 @@
 //! Memory for tensors, aligned for every element type, so that it can be read as a slice.
 
+use bytemuck::allocation::try_zeroed_vec;
 use bytes::Bytes;
-use qstore_os::prefer_large_pages;
+use qstore_os::{memory_limit, prefer_large_pages};
 
 /// A fixed number of bytes at an address that is a multiple of eight.
 #[derive(Debug)]
@@ -11,8 +12,10 @@ pub(crate) struct Aligned {
 }
 
 impl Aligned {
-    /// All zeros. The operating system allocates the pages when they are first touched.
+    /// All zeros. The operating system allocates the pages when they are first touched. For lengths of our
+    /// own, not for those of a file.
     pub(crate) fn zeroed(len: usize) -> Self {
+        // bounded: by what the caller has in memory
         let mut aligned = Self { words: vec![0; len.div_ceil(size_of::<u64>())], len };
         prefer_large_pages(aligned.bytes_mut());
         aligned
@@ -21,7 +24,10 @@ impl Aligned {
     /// Like [`zeroed`](Self::zeroed), but `None` if the operating system cannot promise this much. The
     /// length comes from a file, and a failed allocation would abort the process.
     pub(crate) fn try_zeroed(len: usize) -> Option<Self> {
-        can_be_had(len).then(|| Self::zeroed(len))
+        let words = try_zeroed_vec(len.div_ceil(size_of::<u64>())).ok()?;
+        let mut aligned = Self { words, len };
+        prefer_large_pages(aligned.bytes_mut());
+        Some(aligned)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -41,11 +47,30 @@ impl Aligned {
     }
 }
 
-/// Whether the operating system would promise this much memory. It is requested and released untouched.
-pub(crate) fn can_be_had(len: usize) -> bool {
+/// There is not enough memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoMemory;
+
+/// Makes a buffer at least so long. The length comes from a file.
+pub(crate) fn grow_to(buffer: &mut Vec<u8>, len: usize) -> Result<(), NoMemory> {
+    if let Some(more) = len.checked_sub(buffer.len()).filter(|more| *more > 0) {
+        buffer.try_reserve_exact(more).map_err(|_| NoMemory)?;
+        buffer.resize(len, 0); // bounded: it was reserved
+    }
+    Ok(())
+}
+
+/// Whether this process can have so much memory and fill it. It is requested and released untouched. The
+/// system may promise more than it has, so the amount is also compared with what there is.
+pub(crate) fn can_be_had(len: u64) -> bool {
     /// Below this, the check is not worth its cost.
-    const LARGE: usize = 1 << 26;
-    len < LARGE || Vec::<u8>::new().try_reserve_exact(len).is_ok()
+    const LARGE: u64 = 1 << 26;
+    len < LARGE || (can_be_promised(len) && memory_limit().is_none_or(|limit| len <= limit))
+}
+
+/// Whether the operating system would promise so much memory. Untouched, it may be more than there is.
+pub(crate) fn can_be_promised(len: u64) -> bool {
+    usize::try_from(len).is_ok_and(|len| Vec::<u8>::new().try_reserve_exact(len).is_ok())
 }
 
 impl AsRef<[u8]> for Aligned {
@@ -62,6 +87,11 @@ mod tests {
     fn requests_beyond_the_memory_of_any_machine_are_refused() {
         assert!(Aligned::try_zeroed(usize::MAX / 2).is_none());
         assert!(Aligned::try_zeroed(1 << 46).is_none());
+        assert!(!can_be_had(1 << 46) && !can_be_had(u64::MAX) && can_be_had(1 << 20));
+        let mut buffer = vec![1; 3];
+        assert_eq!(grow_to(&mut buffer, usize::MAX / 2), Err(NoMemory));
+        assert_eq!((grow_to(&mut buffer, 5), grow_to(&mut buffer, 2)), (Ok(()), Ok(())));
+        assert_eq!(buffer, [1, 1, 1, 0, 0]);
         let some = Aligned::try_zeroed(13).unwrap();
         assert_eq!((some.len(), some.bytes()), (13, &[0; 13][..]));
     }

@@ -32,6 +32,7 @@ impl Grid {
     /// Chunks of at most `chunk_bytes`, or of one element if that is larger. `None` if the array has more
     /// bytes than can be addressed.
     pub(crate) fn new(shape: &[usize], element: usize, chunk_bytes: usize) -> Option<Self> {
+        // bounded: by the number of dimensions
         let mut chunk_shape = vec![NonZero::<u64>::MIN; shape.len()];
         if !shape.contains(&0) {
             let mut inner = element;
@@ -127,7 +128,7 @@ impl Grid {
     /// The chunk's key below the array, as Zarr's default encoding has it: `c/0/3`, or with dots.
     pub(crate) fn key(&self, index: usize) -> String {
         let mut left = index;
-        let mut coordinates = vec![0; self.shape.len()];
+        let mut coordinates = vec![0; self.shape.len()]; // bounded: by the number of dimensions
         for (dimension, coordinate) in coordinates.iter_mut().enumerate().rev() {
             // The lengths fit: the chunks were counted from them.
             let chunks = (self.shape[dimension] as u64).div_ceil(self.chunk_shape[dimension].get());

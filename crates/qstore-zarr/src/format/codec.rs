@@ -5,6 +5,7 @@
 //! wrong values. So the checksum is always compared first, and the length in a Blosc header is checked
 //! before anything is allocated for it.
 
+use crate::format::aligned::can_be_had;
 use crate::format::chunking::{CHUNK_BYTES_MAX, Grid};
 use qstore_schema::Dtype;
 use qstore_settings::Compression;
@@ -93,7 +94,11 @@ impl Codec {
     pub(crate) fn is_plausible(self, stored_len: u64, chunk_len: usize) -> bool {
         match self.blosc {
             None => stored_len == (chunk_len + CHECKSUM_LEN) as u64,
-            Some(_) => chunk_len as u64 <= stored_len.saturating_mul(RATIO_MAX),
+            // Blosc adds a header to what it cannot compress, and nothing that grows with it.
+            Some(_) => {
+                chunk_len as u64 <= stored_len.saturating_mul(RATIO_MAX)
+                    && stored_len <= (chunk_len as u64).saturating_mul(2).saturating_add(4096)
+            }
         }
     }
 
@@ -124,6 +129,9 @@ impl Codec {
         }
         if blosc_validate(data) != Some(chunk_len) {
             return Err(ChunkError::Length);
+        }
+        if !can_be_had(chunk_len as u64) {
+            return Err(ChunkError::Memory);
         }
         let chunk = blosc_decompress_bytes(data, chunk_len, 1).map_err(|_| ChunkError::Blosc)?;
         copy(&chunk, out)
@@ -164,6 +172,8 @@ pub(crate) enum ChunkError {
     Length,
     #[error("Blosc cannot decompress it")]
     Blosc,
+    #[error("there is not enough memory to decompress it")]
+    Memory,
 }
 
 /// The `zarr.json` of an array.
@@ -175,7 +185,7 @@ pub(crate) fn array_metadata(
 ) -> Result<ArrayMetadataV3, String> {
     let stored = stored_dtype(dtype);
     let shape: Vec<u64> = shape.iter().map(|length| *length as u64).collect();
-    let fill_value = FillValue::new(vec![0; stored.size()]);
+    let fill_value = FillValue::new(vec![0; stored.size()]); // bounded: 16
     let mut codecs: Vec<Arc<dyn BytesToBytesCodecTraits>> = Vec::new();
     if let Some(Blosc { compressor, level, shuffle, typesize }) = codec.blosc {
         let level = level.try_into().map_err(|level| format!("level {level}"))?;

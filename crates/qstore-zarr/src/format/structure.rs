@@ -29,7 +29,7 @@ impl Nodes {
     /// The trees of all parts, each with its group, in order. The parts have already been checked.
     pub(crate) fn parts<'p>(&mut self, parts: &'p Parts) -> Vec<(&'p str, String, Value)> {
         let mut groups = Siblings::default();
-        let mut trees = Vec::with_capacity(parts.len());
+        let mut trees = Vec::with_capacity(parts.len()); // bounded: they are in memory
         for (name, state) in parts.iter() {
             let group = groups.name_for(name);
             let tree = self.tree(&group, state);
@@ -46,8 +46,8 @@ impl Nodes {
 
     fn dict(&mut self, group: &str, dict: &StateDict) -> Value {
         let mut siblings = Siblings::default();
-        let mut keys = Vec::with_capacity(dict.len());
-        let mut nodes = Vec::with_capacity(dict.len());
+        let mut keys = Vec::with_capacity(dict.len()); // bounded: they are in memory
+        let mut nodes = Vec::with_capacity(dict.len()); // bounded: they are in memory
         for (key, node) in dict.iter() {
             keys.push(match key {
                 Key::Name(name) => json!(name.as_str()),
@@ -134,10 +134,10 @@ pub(crate) enum StructureError {
     DuplicateKey { key: String },
 }
 
-/// Rebuilds the state that a tree describes; `take` returns the tensor at a path.
-pub(crate) fn rebuild_dict(
+/// Rebuilds the state that a tree describes; `take` returns the tensor at a path, or what stands for it.
+pub(crate) fn rebuild_dict<T: Into<State>>(
     tree: &Value,
-    take: &mut impl FnMut(&str) -> Result<Tensor, StructureError>,
+    take: &mut impl FnMut(&str) -> Result<T, StructureError>,
 ) -> Result<StateDict, StructureError> {
     match rebuild(tree, take)? {
         State::Dict(dict) => Ok(dict),
@@ -150,9 +150,9 @@ pub(crate) fn no_tensors(path: &str) -> Result<Tensor, StructureError> {
     Err(StructureError::MissingTensor { path: path.into() })
 }
 
-fn rebuild(
+fn rebuild<T: Into<State>>(
     tree: &Value,
-    take: &mut impl FnMut(&str) -> Result<Tensor, StructureError>,
+    take: &mut impl FnMut(&str) -> Result<T, StructureError>,
 ) -> Result<State, StructureError> {
     Ok(match tree {
         Value::Null => State::Null,
@@ -166,13 +166,13 @@ fn rebuild(
     })
 }
 
-fn rebuild_object(
+fn rebuild_object<T: Into<State>>(
     object: &Map<String, Value>,
-    take: &mut impl FnMut(&str) -> Result<Tensor, StructureError>,
+    take: &mut impl FnMut(&str) -> Result<T, StructureError>,
 ) -> Result<State, StructureError> {
     if let Some(path) = object.get("tensor") {
         let path = path.as_str().ok_or(StructureError::NoPath)?;
-        return Ok(State::Tensor(take(path)?));
+        return Ok(take(path)?.into());
     }
     if let Some(bits) = object.get("float") {
         let bits = bits.as_str().and_then(|bits| u64::from_str_radix(bits, 16).ok());

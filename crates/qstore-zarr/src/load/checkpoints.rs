@@ -109,7 +109,7 @@ impl Checkpoints {
     /// # Errors
     /// As [`load`](Self::load); [`LoadError::Replaced`].
     pub fn reader(&self, number: u64) -> Result<CheckpointReader, LoadError> {
-        CheckpointReader::open(&self.catalog, number, self.workers)
+        CheckpointReader::of_number(&self.catalog, number, self.workers)
     }
 
     /// Loads the newest checkpoint that can be loaded, and reports which newer ones were skipped and why.
@@ -177,7 +177,8 @@ impl Checkpoints {
     }
 
     /// What the stored policy would do with the existing checkpoints and why, newest save first. Nothing is
-    /// removed.
+    /// removed. A checkpoint that the rule for the best cannot rank, perhaps because its metric is misspelt,
+    /// says so, with similar names. Its metadata are read if the manifest does not note the metric.
     ///
     /// # Errors
     /// As [`policy`](Self::policy) and [`list_checkpoints`](Self::list_checkpoints).
@@ -190,7 +191,10 @@ impl Checkpoints {
     /// # Errors
     /// As [`list_checkpoints`](Self::list_checkpoints).
     pub fn explain_with(&self, policy: &Policy) -> Result<Vec<Decision>, LoadError> {
-        Ok(retention::plan(&self.candidates()?, policy))
+        let mut history = self.catalog.valid()?;
+        self.catalog.measure(&mut history, policy);
+        let candidates: Vec<_> = history.into_iter().map(|found| found.candidate).collect();
+        Ok(retention::plan(&candidates, policy))
     }
 
     /// Removes the checkpoints that a plan of [`explain`](Self::explain) or
@@ -221,7 +225,8 @@ impl Checkpoints {
     /// ```
     ///
     /// # Errors
-    /// If the repository cannot be read or changed. Checkpoints removed before the failure stay removed.
+    /// If the repository cannot be read, or a checkpoint cannot be removed. The others are removed all the
+    /// same.
     pub fn prune(&self, plan: &[Decision]) -> Result<Vec<u64>, LoadError> {
         let _exclusion = self.catalog.repository.exclude()?;
         let history = self.catalog.valid()?;
@@ -236,9 +241,12 @@ impl Checkpoints {
         };
         let due: Vec<_> =
             plan.iter().filter(|decision| !decision.keep).filter(is_due).cloned().collect();
-        let (removed, leftovers) = retain::remove(&self.catalog, &history, &due)?;
-        drop(leftovers);
-        Ok(removed)
+        let removal = retain::remove(&self.catalog, &history, &due);
+        drop(removal.leftovers);
+        match removal.failure {
+            Some(error) => Err(error.into()),
+            None => Ok(removal.removed),
+        }
     }
 
     /// Keeps a checkpoint until it is unpinned, whatever the policy. The pin is an empty document,

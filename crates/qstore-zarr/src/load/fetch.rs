@@ -5,7 +5,7 @@
 
 use super::root::Array;
 use crate::container::sealed::Sealed;
-use crate::format::aligned::Aligned;
+use crate::format::aligned::{Aligned, can_be_had};
 use crate::format::codec::{ArrayForm, ChunkError};
 use crate::workers::spread::spread;
 use qstore_checkpoint::{Damage, LoadError};
@@ -17,11 +17,19 @@ pub(super) fn read_tensors(
     arrays: Vec<Array>,
     workers: usize,
 ) -> Result<Vec<(String, Tensor)>, LoadError> {
+    let no_memory = |what: String, needed: u64| LoadError::OutOfMemory {
+        location: sealed.container.location().into(),
+        what,
+        needed,
+    };
+    // All of them are filled, so they must fit together.
+    let total = arrays.iter().fold(0, |total: u64, array| total.saturating_add(array.len as u64));
+    if !can_be_had(total) {
+        return Err(no_memory(format!("{} tensors", arrays.len()), total));
+    }
     let memory = arrays.iter().map(|array| {
-        Aligned::try_zeroed(array.len).ok_or_else(|| {
-            let reason = format!("there is not enough memory for its {} bytes", array.len);
-            sealed.container.damaged(Damage::malformed(&array.path, reason))
-        })
+        let zeroed = Aligned::try_zeroed(array.len);
+        zeroed.ok_or_else(|| no_memory(format!("`{}`", array.path), array.len as u64))
     });
     let mut memory = memory.collect::<Result<Vec<_>, _>>()?;
     let mut tasks = Vec::new();
@@ -73,12 +81,25 @@ fn run(sealed: &Sealed, tasks: Vec<Task<'_>>, workers: usize) -> Result<(), Load
 fn read_chunk(sealed: &Sealed, task: Task<'_>, buffer: &mut Vec<u8>) -> Result<(), LoadError> {
     let Task { entry, form, out } = task;
     let stored = sealed.container.read(entry, buffer)?;
+    // Verifying looks at everything, and loading only at what it relies on.
+    if out.is_empty() && !sealed.container.has_own_checksum_of(entry, stored) {
+        let entry = sealed.container.name(entry).into();
+        return Err(sealed.container.damaged(Damage::Checksum { entry }));
+    }
     let decoded = form.codec.decode(stored, sealed.crc32c(entry), form.grid.chunk_len(), out);
     decoded.map_err(|error| {
         let name = sealed.container.name(entry);
-        sealed.container.damaged(match error {
+        let damage = match error {
+            ChunkError::Memory => {
+                return LoadError::OutOfMemory {
+                    location: sealed.container.location().into(),
+                    what: name.into(),
+                    needed: form.grid.chunk_len() as u64,
+                };
+            }
             ChunkError::Checksum => Damage::Checksum { entry: name.into() },
             other => Damage::malformed(name, other),
-        })
+        };
+        sealed.container.damaged(damage)
     })
 }

@@ -1,6 +1,7 @@
 //! Forged checkpoints, whose checksums are correct and whose content is not: an early error, and no
 //! allocation based on the forged content.
 
+use super::reader::CheckpointReader;
 use super::*;
 use crate::container::archive::ArchiveWriter;
 use crate::container::manifest::Manifest;
@@ -32,6 +33,14 @@ fn saved() -> Catalog {
 
 /// Rewrites the checkpoint with other entries and a manifest that matches them.
 fn rewrite(catalog: &Catalog, change: impl Fn(&mut Vec<(String, Vec<u8>)>)) {
+    rewrite_with(catalog, change, |_, data| crc32fast::hash(data));
+}
+
+fn rewrite_with(
+    catalog: &Catalog,
+    change: impl Fn(&mut Vec<(String, Vec<u8>)>),
+    crc32: impl Fn(&str, &[u8]) -> u32,
+) {
     let sealed = catalog.open(NUMBER).unwrap();
     let all = 0..sealed.container.count();
     let mut entries: Vec<_> = all
@@ -46,7 +55,7 @@ fn rewrite(catalog: &Catalog, change: impl Fn(&mut Vec<(String, Vec<u8>)>)) {
     let mut archive = ArchiveWriter::new(catalog.repository.begin_file(&name).unwrap());
     let mut manifest = Manifest::new(NUMBER);
     for (name, data) in entries {
-        archive.append_document(name.clone(), &data).unwrap();
+        archive.append(name.clone(), crc32(&name, &data), &[&data]).unwrap();
         // A chunk ends with its own checksum, which is the one to record.
         let own_checksum = if name.ends_with(ZARR_JSON) { 0 } else { 4 };
         let covered = &data[..data.len().saturating_sub(own_checksum)];
@@ -64,6 +73,16 @@ fn refusal(catalog: &Catalog) -> String {
     error.to_string()
 }
 
+/// Makes the own documents of all nodes those in the root's consolidated metadata.
+fn copy_from_root(root: &Value, entries: &mut [(String, Vec<u8>)]) {
+    for (path, node) in root["consolidated_metadata"]["metadata"].as_object().unwrap() {
+        let name = format!("{path}/{ZARR_JSON}");
+        for (_, own) in entries.iter_mut().filter(|(entry, _)| *entry == name) {
+            *own = node.to_string().into_bytes();
+        }
+    }
+}
+
 /// Replaces one value in the root's metadata and expects the load to give this reason for refusing it.
 fn check(pointer: &str, value: &Value, reason: &str) {
     let dir = saved();
@@ -77,6 +96,7 @@ fn check(pointer: &str, value: &Value, reason: &str) {
             _ => parent[key.replace("~1", "/")] = value.clone(),
         }
         *root = document.to_string().into_bytes();
+        copy_from_root(&document, entries);
     });
     let refusal = refusal(&dir);
     assert!(refusal.contains(reason), "{pointer} = {value}: {refusal}");
@@ -117,6 +137,7 @@ fn an_array_too_large_for_its_bytes_or_for_memory_is_refused() {
             array["shape"] = json!([rows, 10]);
             array["chunk_grid"]["configuration"]["chunk_shape"] = json!([rows, 10]);
             *root = document.to_string().into_bytes();
+            copy_from_root(&document, entries);
         });
         refusal(&dir)
     };
@@ -148,7 +169,7 @@ fn inconsistent_structures_are_refused() {
         &json!({"keys": ["a", "b"], "nodes": [leaf, leaf]}),
         "names tensor `model/w` twice",
     );
-    check(&model, &json!({"keys": [], "nodes": []}), "is not in the manifest");
+    check(&model, &json!({"keys": [], "nodes": []}), "the structure does not name this array");
     check(&model, &json!([leaf]), "does not start with a dict");
     check(
         &model,
@@ -162,6 +183,77 @@ fn inconsistent_structures_are_refused() {
     check("/attributes/qstore/number", &json!(2), "its number does not match the manifest");
     check("/attributes/timestamp", &json!("now"), "is malformed");
     check("/consolidated_metadata/metadata", &json!({}), "`model/w/zarr.json` is missing");
+}
+
+/// Readers may use either of two descriptions, so they must be the same.
+#[test]
+fn a_document_that_differs_from_its_copy_in_the_root_is_refused() {
+    for (name, change) in [
+        ("model/w/zarr.json", "\"shape\":[10,10]"),
+        ("model/w/zarr.json", "float32"),
+        ("model/zarr.json", "group"),
+    ] {
+        let dir = saved();
+        rewrite(&dir, |entries| {
+            let (_, own) = entries.iter_mut().find(|(entry, _)| entry == name).unwrap();
+            let text = String::from_utf8(own.clone()).unwrap();
+            let other =
+                text.replace(change, &change.replace("10,10", "5,20").replace("float", "int"));
+            *own = other.replace("\"group\"", "\"other\"").into_bytes();
+            assert_ne!(text.as_bytes(), own, "{change}");
+        });
+        let refusal = refusal(&dir);
+        assert!(refusal.contains(name) && refusal.contains("consolidated metadata"), "{refusal}");
+        let reader = CheckpointReader::of_number(&dir, NUMBER, 1).unwrap();
+        let loaded = reader.load(&qstore_checkpoint::Select::All);
+        assert!(
+            loaded.is_err() == name.contains("/w/"),
+            "of a part only its own documents are read"
+        );
+    }
+}
+
+#[test]
+fn a_document_that_only_looks_different_from_its_copy_is_read() {
+    let dir = saved();
+    rewrite(&dir, |entries| {
+        for (_, own) in entries.iter_mut().filter(|(name, _)| name.ends_with("/zarr.json")) {
+            let value: Value = serde_json::from_slice(own).unwrap();
+            *own = serde_json::to_vec_pretty(&value).unwrap();
+        }
+    });
+    assert!(load_checkpoint(&dir, NUMBER, 2).is_ok());
+}
+
+/// Two checksums of the same bytes: ours in the manifest, and that of the archive for other programs.
+#[test]
+fn an_archive_whose_own_checksum_is_wrong_is_found_by_a_verification() {
+    for (entry, load_reads_it) in [("model/w/c/0/0", false), ("model/zarr.json", true)] {
+        let dir = saved();
+        let wrong = |name: &str, data: &[u8]| crc32fast::hash(data) ^ u32::from(name == entry);
+        rewrite_with(&dir, |_| {}, wrong);
+        let error = verify_checkpoint(&dir, NUMBER, 2).unwrap_err();
+        assert!(
+            matches!(error.damage(), Some(Damage::Checksum { entry: found }) if found == entry)
+        );
+        assert_eq!(load_checkpoint(&dir, NUMBER, 2).is_err(), load_reads_it);
+    }
+}
+
+#[test]
+fn an_array_that_the_structure_does_not_name_is_refused() {
+    let dir = saved();
+    rewrite(&dir, |entries| {
+        let (_, root) = entries.last_mut().unwrap();
+        let mut document: Value = serde_json::from_slice(root).unwrap();
+        // Without elements it has no chunks, by which it would be noticed.
+        let mut array = document.pointer(ARRAY).unwrap().clone();
+        array["shape"] = json!([0, 10]);
+        document["consolidated_metadata"]["metadata"]["model/lost"] = array.clone();
+        *root = document.to_string().into_bytes();
+        entries.insert(0, ("model/lost/zarr.json".into(), array.to_string().into_bytes()));
+    });
+    assert!(refusal(&dir).contains("the structure does not name this array"));
 }
 
 #[test]

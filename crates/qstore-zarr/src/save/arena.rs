@@ -7,12 +7,14 @@
 
 use crate::format::aligned::Aligned;
 use bytes::Bytes;
+use qstore_os::{ForkCheck, PerProcess};
 use qstore_schema::{Dtype, State, StateDict, Tensor};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Copies tensors into its own memory, within a budget. Clones share the memory.
+/// Copies tensors into its own memory, within a budget. Clones share the memory; a forked child has the whole
+/// budget to itself.
 ///
 /// ```
 /// use qstore_schema::{Dtype, StateDict};
@@ -72,6 +74,11 @@ pub struct ArenaStats {
 #[derive(Debug)]
 struct Shared {
     budget: u64,
+    pool: PerProcess<Pool>,
+}
+
+#[derive(Debug, Default)]
+struct Pool {
     blocks: Mutex<Blocks>,
     returned: Condvar,
 }
@@ -89,8 +96,7 @@ impl StagingArena {
     /// run while the next snapshot is taken.
     #[must_use]
     pub fn new(budget_bytes: u64) -> Self {
-        let blocks = Mutex::default();
-        let shared = Shared { budget: budget_bytes, blocks, returned: Condvar::new() };
+        let shared = Shared { budget: budget_bytes, pool: PerProcess::new() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -124,7 +130,8 @@ impl StagingArena {
     ) -> Result<Tensor, ArenaError> {
         let mut block = self.shared.take(data.len())?;
         block.bytes_mut().copy_from_slice(data);
-        let lent = Lent { block: Some(block), shared: Arc::clone(&self.shared) };
+        let lent =
+            Lent { block: Some(block), shared: Arc::clone(&self.shared), home: ForkCheck::new() };
         Ok(Tensor::new(dtype, shape, Bytes::from_owner(lent))?)
     }
 
@@ -157,7 +164,8 @@ impl StagingArena {
     #[must_use]
     pub fn wait_for_room(&self, bytes: u64, timeout: Duration) -> bool {
         let is_full = |blocks: &mut Blocks| self.shared.free(blocks) < bytes;
-        let waited = self.shared.returned.wait_timeout_while(self.shared.lock(), timeout, is_full);
+        let waited =
+            self.shared.pool().returned.wait_timeout_while(self.shared.lock(), timeout, is_full);
         let mut blocks = waited.unwrap_or_else(PoisonError::into_inner).0;
         !is_full(&mut blocks)
     }
@@ -171,8 +179,12 @@ impl StagingArena {
 }
 
 impl Shared {
+    fn pool(&self) -> &Pool {
+        self.pool.get_or_make(|_| Pool::default())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Blocks> {
-        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pool().blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of bytes that are not in use.
@@ -222,7 +234,7 @@ impl Shared {
         blocks.idle_bytes += len as u64;
         blocks.idle.entry(len).or_default().push(block);
         drop(blocks);
-        self.returned.notify_all();
+        self.pool().returned.notify_all();
     }
 }
 
@@ -230,6 +242,8 @@ impl Shared {
 struct Lent {
     block: Option<Aligned>,
     shared: Arc<Shared>,
+    /// The process whose budget it counts against.
+    home: ForkCheck,
 }
 
 impl AsRef<[u8]> for Lent {
@@ -240,7 +254,8 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if let Some(block) = self.block.take() {
+        // A child of a fork has a copy of the block, which is freed, and never counted it.
+        if let Some(block) = self.block.take().filter(|_| !self.home.is_forked()) {
             self.shared.give_back(block);
         }
     }
@@ -249,6 +264,7 @@ impl Drop for Lent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use qstore_os::testing::{Fork, in_child};
 
     fn address(tensor: &Tensor) -> usize {
         tensor.data().as_ptr() as usize
@@ -306,5 +322,24 @@ mod tests {
             scope.spawn(move || drop(tensor));
             assert!(waiting.join().unwrap());
         });
+    }
+
+    #[test]
+    fn a_forked_child_has_the_budget_to_itself_although_the_lock_is_held() {
+        let arena = StagingArena::new(1_000);
+        let mut lent = Some(arena.copy(Dtype::UInt8, [900], &[7; 900]).unwrap());
+        let held = arena.shared.lock();
+        in_child(Fork::Library, || {
+            assert_eq!(arena.stats().in_use_bytes, 0);
+            let own = arena.copy(Dtype::UInt8, [800], &[9; 800]).unwrap();
+            assert_eq!(lent.as_ref().unwrap().data()[..], [7; 900], "it is still readable");
+            drop(lent.take());
+            assert_eq!((arena.stats().in_use_bytes, arena.stats().idle_bytes), (800, 0));
+            drop(own);
+            assert_eq!((arena.stats().in_use_bytes, arena.stats().idle_bytes), (0, 800));
+        })
+        .unwrap();
+        drop(held);
+        assert_eq!(arena.stats().in_use_bytes, 900);
     }
 }

@@ -8,8 +8,9 @@ use super::save_checkpoint;
 use super::settings::{Busy, CheckpointSettings};
 use super::ticket::{Completion, Failure, Resolution, SaveTicket, ticket};
 use crate::catalog::Catalog;
-use qstore_buffer::{AsyncBuffer, Progress, PushError, Round, Sink};
+use qstore_buffer::{AsyncBuffer, Health, Loss, Losses, Lost, Progress, PushError, Round, Sink};
 use qstore_checkpoint::{Outcome, SaveError, Saved, Snapshot};
+use qstore_os::ForkCheck;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -43,6 +44,8 @@ struct Gate {
     room: Condvar,
     /// The number of saves whose tickets are not resolved.
     open: Arc<AtomicUsize>,
+    /// The process that saves. In a child of it the lock may be held by a thread that only the parent has.
+    home: ForkCheck,
 }
 
 /// Failures in the background. Recorded here before the ticket resolves.
@@ -52,6 +55,17 @@ struct Failures {
     first: Option<Arc<SaveError>>,
     /// The latest one, until a save or its own ticket has reported it.
     unreported: Option<(Arc<SaveError>, Failure)>,
+    count: u64,
+    /// The saves that were skipped or superseded.
+    losses: Losses,
+}
+
+/// What a push did to other saves, for what must happen outside the lock.
+#[derive(Default)]
+struct Effects {
+    superseded: Vec<Job>,
+    /// The first loss of its kind.
+    first_loss: Option<Lost>,
 }
 
 impl Gate {
@@ -76,14 +90,30 @@ impl Intake {
         &self.ring
     }
 
-    /// The number of saves whose tickets are not resolved.
+    /// The number of saves whose tickets are not resolved; none in a forked child.
     pub(crate) fn open(&self) -> usize {
+        if self.gate.home.is_forked() {
+            return 0;
+        }
         self.gate.open.load(Ordering::SeqCst)
     }
 
-    /// The first failure in the background.
+    /// The first failure in the background. In a forked child, that it is one.
     pub(crate) fn first_failure(&self) -> Option<Arc<SaveError>> {
+        if self.gate.home.is_forked() {
+            return Some(Arc::new(SaveError::Forked));
+        }
         self.gate.lock().first.clone()
+    }
+
+    /// The first failure, and the saves that were skipped or superseded.
+    pub(crate) fn health(&self) -> Health<SaveError> {
+        if self.gate.home.is_forked() {
+            return Health::new(Some(SaveError::Forked), 0, Losses::default());
+        }
+        let failures = self.gate.lock();
+        let first_error = failures.first.as_ref().map(SaveError::again);
+        Health::new(first_error, failures.count, failures.losses.clone())
     }
 
     /// Accepts a job according to the policy. `None` when the intake is closed.
@@ -109,12 +139,20 @@ impl Intake {
         busy: Busy,
         may_wait: bool,
     ) -> Result<Pushed, SaveError> {
+        // mutant: save_in_a_forked_child
+        if self.gate.home.is_forked() {
+            return Err(SaveError::Forked);
+        }
         let number = snapshot.number();
-        let mut superseded = Vec::new();
-        let pushed = self.push_under_lock(snapshot, busy, may_wait, &mut superseded);
-        // Outside the lock: a task awaiting one of these tickets is woken and may save again immediately.
-        for job in superseded {
+        let mut effects = Effects::default();
+        let pushed = self.push_under_lock(snapshot, busy, may_wait, &mut effects);
+        // Outside the lock: a task awaiting one of these tickets is woken and may save again immediately, and
+        // a subscriber of `tracing` is the caller's code as well.
+        for job in effects.superseded {
             job.completion.resolve(Resolution::Done(Outcome::Superseded { by: number }));
+        }
+        if let Some(Lost { first, reason, .. }) = effects.first_loss {
+            tracing::warn!(number = first, "a checkpoint was not saved: {reason}");
         }
         pushed
     }
@@ -124,7 +162,7 @@ impl Intake {
         snapshot: Snapshot,
         busy: Busy,
         may_wait: bool,
-        superseded: &mut Vec<Job>,
+        effects: &mut Effects,
     ) -> Result<Pushed, SaveError> {
         let mut failures = self.gate.lock();
         match failures.unreported.take() {
@@ -138,6 +176,9 @@ impl Intake {
         let (ticket, completion) = ticket(snapshot.number(), &self.gate.open);
         if busy == Busy::Skip && is_busy {
             completion.resolve(Resolution::Done(Outcome::Skipped));
+            let number = i64::try_from(ticket.number()).ok();
+            let reason = "an earlier save was still running (`Busy::Skip`)";
+            effects.first_loss = failures.losses.add(Loss::Dropped, number, &reason).cloned();
             return Ok(Pushed::Taken(ticket));
         }
         let mut job = Job { snapshot, completion };
@@ -145,11 +186,18 @@ impl Intake {
             job = match self.ring.push(job) {
                 Ok(()) => return Ok(Pushed::Taken(ticket)),
                 Err(PushError::Closed(_)) => return Ok(Pushed::Closed),
+                Err(PushError::Forked(_)) => return Err(SaveError::Forked),
                 Err(PushError::Full(job)) => job,
             };
             if busy == Busy::CoalesceLatest {
                 // `None` if the background thread was faster; then there is room, too.
-                superseded.extend(self.ring.try_pop());
+                if let Some(job) = self.ring.try_pop() {
+                    let number = i64::try_from(job.snapshot.number()).ok();
+                    let reason = "a newer snapshot replaced it (`Busy::CoalesceLatest`)";
+                    let first = failures.losses.add(Loss::Evicted, number, &reason).cloned();
+                    effects.first_loss = effects.first_loss.take().or(first);
+                    effects.superseded.push(job);
+                }
             } else if !may_wait {
                 return Ok(Pushed::Full(Box::new(job.snapshot)));
             } else {
@@ -164,14 +212,16 @@ pub(crate) struct SaveSink {
     catalog: Catalog,
     settings: CheckpointSettings,
     intake: Intake,
+    /// Whether a checkpoint that the policy could not rank has been traced.
+    has_traced_unranked: bool,
 }
 
 impl SaveSink {
     pub(crate) fn new(catalog: Catalog, settings: CheckpointSettings, intake: Intake) -> Self {
-        Self { catalog, settings, intake }
+        Self { catalog, settings, intake, has_traced_unranked: false }
     }
 
-    fn save(&self, job: Job) -> Result<(), SaveError> {
+    fn save(&mut self, job: Job) -> Result<(), SaveError> {
         let Job { snapshot, completion } = job;
         let number = snapshot.number();
         let saved = catch_unwind(AssertUnwindSafe(|| {
@@ -182,6 +232,7 @@ impl SaveSink {
         match saved {
             Ok(Ok((saved, leftovers))) => {
                 self.note_retention(&saved);
+                self.note_unranked(&saved);
                 completion.resolve(Resolution::Done(Outcome::Saved(saved)));
                 drop(leftovers);
                 Ok(())
@@ -192,6 +243,7 @@ impl SaveSink {
                 let latched = Arc::new(failed());
                 let failure = Failure::new(Arc::clone(&source));
                 let mut failures = self.intake.gate.lock();
+                failures.count += 1;
                 // mutant: failed_save_kept_from_health
                 failures.first.get_or_insert_with(|| Arc::clone(&latched));
                 // mutant: failed_save_kept_from_the_next
@@ -202,7 +254,10 @@ impl SaveSink {
             }
             Err(panic) => {
                 let lost = || Arc::new(SaveError::Lost { number });
-                self.intake.gate.lock().first.get_or_insert_with(lost);
+                let mut failures = self.intake.gate.lock();
+                failures.count += 1;
+                failures.first.get_or_insert_with(lost);
+                drop(failures);
                 self.intake.ring.close();
                 drop(completion);
                 resume_unwind(panic) // the drain records its message
@@ -216,10 +271,26 @@ impl SaveSink {
         let Some(source) = &saved.retention else { return };
         let number = saved.number;
         let mut failures = self.intake.gate.lock();
+        failures.count += 1;
         if failures.first.is_none() {
             tracing::warn!(number, error = %source, "a checkpoint is saved, but retention failed");
             let source = source.clone();
             failures.first = Some(Arc::new(SaveError::Retention { number, source }));
+        }
+    }
+}
+
+impl SaveSink {
+    /// A rule that finds nothing to rank by is traced once; every ticket reports it.
+    fn note_unranked(&mut self, saved: &Saved) {
+        let Some(unranked) = &saved.unranked else { return };
+        if !std::mem::replace(&mut self.has_traced_unranked, true) {
+            tracing::warn!(
+                number = saved.number,
+                metric = %unranked.metric,
+                reason = %unranked,
+                "keep_best cannot rank a checkpoint"
+            );
         }
     }
 }
@@ -255,3 +326,6 @@ impl Drop for SaveSink {
         self.intake.gate.make_room();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,8 +120,14 @@ impl CheckpointSettings {
         self
     }
 
-    /// Also keeps the best `count` checkpoints by a number at the top level of their metadata. NaN is
-    /// never among the best.
+    /// Also keeps the best `count` checkpoints by a number in their metadata, which `metric` names by its
+    /// key or its path: `val_loss`, `metrics/val_loss`, `folds/0/loss`; [`metric_of`] has the details.
+    ///
+    /// A checkpoint whose metric is missing, NaN or not a number is never among the best. That is reported:
+    /// by the ticket of its save, in [`Saved::unranked`](crate::Saved::unranked), once by `tracing`, and by
+    /// [`explain`](crate::Checkpoints::explain).
+    ///
+    /// [`metric_of`]: crate::retention::metric_of
     #[must_use]
     pub fn keep_best(mut self, count: usize, metric: impl Into<String>, goal: Goal) -> Self {
         self.retention = self.retention.best(count, metric, goal);

@@ -4,13 +4,14 @@
 //! waker under its lock. Decision 0038 lists the crates that were tried instead.
 
 use qstore_checkpoint::{Outcome, SaveError};
+use qstore_os::ForkCheck;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use std::time::Duration;
 ///
 /// A ticket always resolves. A save that is lost because the background thread panicked or was dropped
 /// resolves to [`SaveError::Lost`]. A save that the caller's policy skips or supersedes has an [`Outcome`],
-/// not an error.
+/// not an error. In a forked child a ticket that was not resolved before the fork never will be: it resolves to
+/// [`SaveError::Forked`] there. The save itself goes on in the parent.
 ///
 /// ```
 /// use qstore_checkpoint::{Outcome, Snapshot};
@@ -47,6 +49,8 @@ struct Shared {
     state: Mutex<State>,
     resolved: Condvar,
     next_slot: AtomicU64,
+    /// The process that saves. In a child of it the lock may be held by a thread that only the parent has.
+    home: ForkCheck,
 }
 
 #[derive(Default)]
@@ -88,18 +92,22 @@ impl SaveTicket {
         self.shared.number
     }
 
-    /// Whether the save has ended.
+    /// Whether the save has ended. In a forked child, which never learns more than it does now: always.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.shared.lock().resolution.is_some()
+        self.shared.home.is_forked() || self.shared.lock().resolution.is_some()
     }
 
     /// Waits until the save has ended and returns its outcome. Repeated calls return the same.
     ///
     /// # Errors
     /// [`SaveError::Failed`] or [`SaveError::Lost`] if it was not saved; [`SaveError::TimedOut`] if the
-    /// timeout expires first, in which case the save continues.
+    /// timeout expires first, in which case the save continues; [`SaveError::Forked`] in a forked child, unless
+    /// the save had ended before.
     pub fn wait(&self, timeout: Duration) -> Result<Outcome, SaveError> {
+        if self.shared.home.is_forked() {
+            return self.shared.answer_in_child();
+        }
         let is_open = |state: &mut State| state.resolution.is_none();
         let waited = self.shared.resolved.wait_timeout_while(self.shared.lock(), timeout, is_open);
         let state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -114,6 +122,9 @@ impl Future for SaveTicket {
     type Output = Result<Outcome, SaveError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.shared.home.is_forked() {
+            return Poll::Ready(self.shared.answer_in_child());
+        }
         // Cloning or dropping a waker runs the caller's code, so never under the lock.
         let waker = context.waker().clone();
         let mut state = self.shared.lock();
@@ -136,6 +147,9 @@ impl Clone for SaveTicket {
 
 impl Drop for SaveTicket {
     fn drop(&mut self) {
+        if self.shared.home.is_forked() {
+            return;
+        }
         let waker = self.shared.lock().wakers.remove(&self.slot);
         drop(waker); // outside the lock: runs the caller's code
     }
@@ -145,7 +159,7 @@ impl fmt::Debug for SaveTicket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SaveTicket")
             .field("number", &self.shared.number)
-            .field("resolution", &self.shared.lock().resolution)
+            .field("resolution", &self.shared.known())
             .finish_non_exhaustive()
     }
 }
@@ -153,6 +167,19 @@ impl fmt::Debug for SaveTicket {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The resolution, as far as it can be had without waiting for a thread.
+    fn known(&self) -> Option<Resolution> {
+        match self.state.try_lock() {
+            Ok(state) => state.resolution.clone(),
+            Err(TryLockError::Poisoned(state)) => state.into_inner().resolution.clone(),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn answer_in_child(&self) -> Result<Outcome, SaveError> {
+        self.known().map_or(Err(SaveError::Forked), |resolution| self.answer(&resolution))
     }
 
     fn answer(&self, resolution: &Resolution) -> Result<Outcome, SaveError> {
@@ -182,6 +209,7 @@ pub(crate) fn ticket(number: u64, open: &Arc<AtomicUsize>) -> (SaveTicket, Compl
         state: Mutex::default(),
         resolved: Condvar::new(),
         next_slot: AtomicU64::new(1),
+        home: ForkCheck::new(),
     });
     open.fetch_add(1, Ordering::SeqCst);
     let completion = Completion { shared: Arc::clone(&shared), open: Arc::clone(open) };
@@ -195,6 +223,9 @@ impl Completion {
     }
 
     fn settle(&self, resolution: Resolution) {
+        if self.shared.home.is_forked() {
+            return;
+        }
         let mut state = self.shared.lock();
         if state.resolution.is_some() {
             return;
@@ -221,6 +252,7 @@ impl Drop for Completion {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use qstore_os::testing::{Fork, in_child};
     use std::task::Wake;
 
     const LONG: Duration = Duration::from_secs(20);
@@ -285,5 +317,31 @@ mod tests {
             drop(completion);
             assert!(matches!(waiting.join().unwrap(), Err(SaveError::Lost { number: 7 })));
         });
+    }
+
+    #[test]
+    fn a_ticket_in_a_forked_child_answers_immediately_although_its_lock_is_held() {
+        for fork in Fork::ALL {
+            let (open, done) = (ticket(7, &Arc::default()), ticket(8, &Arc::default()));
+            done.1.resolve(Resolution::Done(Outcome::Skipped));
+            let (mut open_ticket, mut done_ticket) = (Some(open.0), Some(done.0));
+            let shared = Arc::clone(&open_ticket.as_ref().unwrap().shared);
+            let held = shared.lock();
+            in_child(fork, || {
+                let mut ticket = open_ticket.take().unwrap();
+                assert!(ticket.is_done(), "a loop that waits for it ends");
+                assert!(matches!(ticket.wait(LONG), Err(SaveError::Forked)));
+                let polled = Pin::new(&mut ticket).poll(&mut Context::from_waker(Waker::noop()));
+                assert!(matches!(polled, Poll::Ready(Err(SaveError::Forked))));
+                assert!(!format!("{ticket:?}").is_empty());
+                drop(ticket);
+                let known = done_ticket.take().unwrap();
+                assert!(matches!(known.wait(LONG), Ok(Outcome::Skipped)), "it was known before");
+            })
+            .unwrap();
+            drop(held);
+            open.1.resolve(Resolution::Done(Outcome::Skipped));
+            assert!(matches!(open_ticket.unwrap().wait(LONG), Ok(Outcome::Skipped)));
+        }
     }
 }

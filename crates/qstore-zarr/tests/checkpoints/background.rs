@@ -4,6 +4,7 @@
 use crate::states::Durable;
 use crate::states::{model, seed_of};
 use crate::watched::{Gate, Watched};
+use qstore_buffer::Loss;
 use qstore_schema::StateDict;
 use qstore_storage::{MemoryFs, Operation};
 use qstore_zarr::{
@@ -57,7 +58,10 @@ fn skip_does_not_begin_a_save_while_another_runs() {
     assert_eq!(first.durable().number, 1);
     assert_eq!(save(&manager, 3).durable().number, 3);
     assert_eq!(manager.list_checkpoints().unwrap(), [1, 3]);
-    assert!(manager.health().is_ok(), "a skipped save is not a failure");
+    let health = manager.health();
+    let skipped = health.losses.get(Loss::Dropped).unwrap();
+    assert_eq!((skipped.count, skipped.first), (1, Some(2)));
+    assert!(health.check().is_ok(), "a skipped save is not a failure");
 }
 
 #[test]
@@ -72,6 +76,10 @@ fn coalesce_saves_the_latest_and_never_waits() {
     assert_eq!(first.durable().number, 1);
     assert_eq!(others[3].durable().number, 5);
     assert_eq!(manager.list_checkpoints().unwrap(), [1, 5]);
+    let health = manager.health();
+    let superseded = health.losses.get(Loss::Evicted).unwrap();
+    assert_eq!((superseded.count, superseded.first), (3, Some(2)));
+    assert!(health.check().is_ok(), "a superseded save is not a failure");
 }
 
 #[test]
@@ -150,7 +158,7 @@ fn a_failure_is_reported_by_the_ticket_or_once_by_the_next_save_and_always_by_he
     while !ticket.is_done() {
         thread::yield_now();
     }
-    let error = manager.health().unwrap_err().to_string();
+    let error = manager.health().check().unwrap_err().to_string();
     assert!(error.contains("the save of 1 failed") && error.contains("free some space"), "{error}");
     // Nobody has polled the ticket yet, so the next save reports the failure, once.
     let reported = manager.save(Snapshot::new(2).model(model(2))).unwrap_err();
@@ -162,7 +170,7 @@ fn a_failure_is_reported_by_the_ticket_or_once_by_the_next_save_and_always_by_he
     assert!(save(&manager, 2).wait(LONG).is_err());
     watched.set(|_, _, _| Ok(()));
     assert_eq!(save(&manager, 2).durable().number, 2);
-    assert_eq!(manager.health().unwrap_err().to_string(), error);
+    assert_eq!(manager.health().check().unwrap_err().to_string(), error);
     assert_eq!(manager.close(LONG).unwrap_err().to_string(), error);
     assert_eq!(manager.list_checkpoints().unwrap(), [2]);
 }
@@ -188,7 +196,10 @@ fn after_a_panic_every_ticket_resolves_and_no_save_is_accepted() {
     gate.open();
     for ticket in [first, second] {
         assert!(matches!(ticket.wait(LONG), Err(SaveError::Lost { .. })));
-        assert!(manager.health().is_err(), "health reports it no later than the ticket");
+        assert!(
+            manager.health().first_error.is_some(),
+            "health reports it no later than the ticket"
+        );
         assert!(matches!(
             manager.save(Snapshot::new(3).model(model(3))),
             Err(SaveError::Closed { .. })

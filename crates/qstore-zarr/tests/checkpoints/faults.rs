@@ -77,13 +77,17 @@ fn check(
             assert!(is_new(epochs[2]), "{what}: acknowledged, but missing");
             // A failed retention is reported, and the next save retries it.
             let health = manager.health();
-            assert_eq!(health.is_err(), saved.retention.is_some(), "{what}: {health:?}");
+            assert_eq!(
+                health.first_error.is_some(),
+                saved.retention.is_some(),
+                "{what}: {health:?}"
+            );
             *failures += usize::from(saved.retention.is_some());
         }
         Err(error) => {
             *failures += 1;
             assert!(matches!(error, SaveError::Failed { .. }), "{what}: {error}");
-            let latched = manager.health().unwrap_err();
+            let latched = manager.health().check().unwrap_err();
             assert_eq!(latched.to_string(), error.to_string(), "{what}");
         }
     }

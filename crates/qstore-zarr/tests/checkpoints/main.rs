@@ -30,14 +30,26 @@ mod background;
 /// Several managers on one directory.
 mod neighbors;
 
+/// A directory that is renamed, removed or exchanged under a manager.
+mod displaced;
+
 /// Partial loads, directories replaced while they are read, pins and the best.
 mod partial;
+
+/// The best is never removed, and a rule without a metric is reported.
+mod best;
 
 /// Pins, and power cuts right after them.
 mod pins;
 
 /// The conformance kit, on every store.
 mod stores;
+
+/// Checkpoints that are opened by their path.
+mod by_path;
+
+/// Directories that cannot be renamed.
+mod fixed;
 
 /// A disk that fills up at every byte count.
 mod full;

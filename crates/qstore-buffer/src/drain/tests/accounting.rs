@@ -109,7 +109,7 @@ fn produce(buffer: &AsyncBuffer<Item>, producer: usize, items: u64, lull: bool) 
         match buffer.push((producer, number)) {
             Ok(()) => pushed.accepted.push((producer, number)),
             Err(PushError::Full(_)) => pushed.dropped += 1,
-            Err(PushError::Closed(_)) => pushed.refused += 1,
+            Err(PushError::Closed(_) | PushError::Forked(_)) => pushed.refused += 1,
         }
         if lull && number % 16 == 0 {
             thread::yield_now();

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::drain::losses::LossReport;
+use crate::health::{Loss, Losses};
+use std::convert::Infallible;
 use std::fmt::{Debug, Write as _};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -85,12 +87,13 @@ fn a_panic_is_reported() {
 fn the_first_loss_of_each_kind_is_reported_at_once_and_later_ones_after_an_interval() {
     let second = Duration::from_secs(1);
     let events = Events::default();
-    let mut stats = AsyncBuffer::<u64>::new(1).unwrap().stats();
-    let (start, mut report) = (Instant::now(), LossReport::new(10 * second));
+    let (start, mut report) = (Instant::now(), LossReport::new("rows", 10 * second));
     let mut dropped_and_evicted_after = |seconds: u32, dropped, evicted| {
-        (stats.dropped, stats.evicted) = (dropped, evicted);
+        let mut losses = Losses::default();
+        losses.add_full(Loss::Dropped, dropped, None);
+        losses.add_full(Loss::Evicted, evicted, Some(7));
         subscriber::with_default(events.clone(), || {
-            report.update(&stats, start + seconds * second);
+            report.update(&losses, start + seconds * second);
         });
         (events.count("new items were dropped"), events.count("the oldest items were discarded"))
     };
@@ -101,4 +104,68 @@ fn the_first_loss_of_each_kind_is_reported_at_once_and_later_ones_after_an_inter
     assert_eq!(dropped_and_evicted_after(11, 5, 1), (2, 1));
     assert_eq!(dropped_and_evicted_after(30, 5, 1), (2, 1), "nothing was lost since");
     assert_eq!((events.count("lost=1 "), events.count("lost=4 ")), (2, 1));
+}
+
+/// Rejects what is odd.
+struct Even;
+
+impl Sink<u64> for Even {
+    type Error = Infallible;
+    type Stats = ();
+
+    fn receive(&mut self, batch: &mut Vec<u64>, round: &mut Round<'_>) -> Result<(), Infallible> {
+        for item in batch.drain(..).filter(|item| item % 2 == 1) {
+            round.lose(Loss::Rejected, Some(item as i64), &format_args!("{item} is odd"));
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<Progress<Infallible>, Infallible> {
+        Ok(Progress::Idle)
+    }
+}
+
+#[test]
+fn what_a_sink_rejects_is_reported_once_and_stays_in_health() {
+    let (events, buffer) = (Events::default(), AsyncBuffer::new(8).unwrap());
+    (0..8).for_each(|item| buffer.push(item).unwrap());
+    run(&events, &buffer, Even);
+    assert_eq!((events.count("items were rejected"), events.count("lost=4 ")), (1, 1));
+    assert_eq!((events.count("first_lost=1 "), events.count("reason=1 is odd")), (1, 1));
+
+    let buffer = AsyncBuffer::new(8).unwrap();
+    let mut drain = spawn(&buffer, Even);
+    assert!(drain.health().is_ok());
+    (0..8).for_each(|item| buffer.push(item).unwrap());
+    drain.flush(LONG).unwrap();
+    for _ in 0..2 {
+        let health = drain.health();
+        let rejected = health.losses.get(Loss::Rejected).unwrap();
+        assert_eq!((rejected.count, rejected.first, &*rejected.reason), (4, Some(1), "1 is odd"));
+        assert!(!health.is_ok() && health.check().is_ok(), "a loss is not an error");
+        drain.stop(LONG).unwrap();
+    }
+}
+
+#[test]
+fn health_keeps_the_first_loss_of_each_kind_and_the_first_error() {
+    let settings = crate::BufferSettings::default().maxsize(2);
+    let hooks = crate::Hooks::default().label(|item: &u64| Some(*item as i64));
+    let buffer = AsyncBuffer::with_hooks(settings, hooks).unwrap();
+    for item in 0..5 {
+        let _ = buffer.push(item);
+    }
+    let mut drain = spawn(&buffer, Recorder::failing(2));
+    let _ = drain.flush(LONG);
+    drain.stop(LONG).unwrap();
+    let health = drain.health();
+    let dropped = health.losses.get(Loss::Dropped).unwrap();
+    assert_eq!((dropped.count, dropped.first), (3, Some(2)));
+    assert_eq!(
+        health.to_string(),
+        "2 errors, the first was: the background writer failed: the disk is on fire; \
+         3 new items were dropped, the first was 2: the buffer was full; \
+         increase its size or push less often"
+    );
+    assert!(matches!(health.check(), Err(DrainError::Sink(_))));
 }

@@ -1,11 +1,11 @@
 //! The library reads small groups as it reads groups of its own.
 
 use crate::columns::buffers::Buffers;
-use crate::columns::rows::{Column, HeldValues};
+use crate::columns::column::{Column, HeldValues};
 use crate::format::encoded_group::{Coding, EncodedGroup};
 use crate::format::footer::MAGIC;
 use crate::format::small_group::{ROWS_MAX, TEXT_BYTES_MAX, suits};
-use crate::format::{columns, row_group};
+use crate::format::{leaves, row_group};
 use bytes::Bytes;
 use parquet::basic::{Compression, GzipLevel};
 use parquet::column::reader::{get_column_reader, get_typed_column_reader};
@@ -111,7 +111,7 @@ proptest! {
             column.field.name = format!("c{number}").into();
         }
         let fields: Vec<_> = columns.iter().map(|column| column.field.clone()).collect();
-        let schema = columns::describe(&fields).unwrap();
+        let schema = leaves::describe(&leaves::of_ours(&fields)).unwrap();
         let compression =
             if is_compressed { Compression::GZIP(GzipLevel::default()) } else { Compression::UNCOMPRESSED };
         let coding = Coding { compression, is_plain, is_passing: false };

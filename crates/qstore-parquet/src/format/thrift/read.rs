@@ -6,6 +6,9 @@ use super::{BINARY, BYTE, DOUBLE, FALSE, I16, I32, I64, LIST, SET, STRUCT, TRUE}
 /// The maximum nesting of structures. A page header needs four levels.
 const DEPTH_MAX: usize = 8;
 
+/// The maximum nesting in a whole file's footer, in which lists count as well.
+const WALK_DEPTH_MAX: usize = 24;
+
 /// A structure that is read field by field.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
@@ -21,6 +24,15 @@ pub(crate) enum Value {
     /// A structure begins here; it has not been read.
     Struct,
     /// Another type, which was skipped.
+    Other,
+}
+
+/// What a walk through a structure comes across.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// An integer, by itself or in a list.
+    Int(i64),
+    /// A structure, a text, or any other value.
     Other,
 }
 
@@ -60,6 +72,75 @@ impl<'a> Reader<'a> {
     /// Skips a structure.
     pub(crate) fn skip_structure(&mut self) -> Option<()> {
         self.skip(STRUCT, DEPTH_MAX)
+    }
+
+    /// Reads one structure to its end and hands every value in it to `visit`, however deep, with the
+    /// numbers of the fields that lead to it. Lists are not numbered: their elements have the path of the
+    /// list. `None` if the bytes are not a structure.
+    pub(crate) fn walk(&mut self, visit: &mut dyn FnMut(&[i64], Step)) -> Option<()> {
+        self.walk_structure(&mut Vec::new(), visit)
+    }
+
+    fn walk_structure(
+        &mut self,
+        path: &mut Vec<i64>,
+        visit: &mut dyn FnMut(&[i64], Step),
+    ) -> Option<()> {
+        let mut number = 0_i64;
+        loop {
+            let head = self.byte()?;
+            let kind = head & 0x0f;
+            if kind == 0 {
+                return Some(());
+            }
+            number = match head >> 4 {
+                0 => self.integer()?,
+                step => number.checked_add(step.into())?,
+            };
+            path.push(number);
+            self.walk_value(kind, path, visit, WALK_DEPTH_MAX)?;
+            path.pop();
+        }
+    }
+
+    fn walk_value(
+        &mut self,
+        kind: u8,
+        path: &mut Vec<i64>,
+        visit: &mut dyn FnMut(&[i64], Step),
+        lists: usize,
+    ) -> Option<()> {
+        match kind {
+            I16 | I32 | I64 => {
+                let number = self.integer()?;
+                visit(path, Step::Int(number));
+            }
+            LIST | SET => {
+                let lists = lists.checked_sub(1)?;
+                let head = self.byte()?;
+                let (kind, count) = (head & 0x0f, u64::from(head >> 4));
+                let count = if count == 15 { self.varint()? } else { count };
+                for _ in 0..count {
+                    match kind {
+                        // In a list a flag has a byte of its own, so this ends with the bytes, too.
+                        TRUE | FALSE => drop(self.byte()?),
+                        _ => self.walk_value(kind, path, visit, lists)?,
+                    }
+                }
+            }
+            STRUCT => {
+                visit(path, Step::Other);
+                if path.len() >= WALK_DEPTH_MAX {
+                    return None;
+                }
+                self.walk_structure(path, visit)?;
+            }
+            other => {
+                self.skip(other, DEPTH_MAX)?;
+                visit(path, Step::Other);
+            }
+        }
+        Some(())
     }
 
     fn value(&mut self, kind: u8) -> Option<Value> {
@@ -184,6 +265,37 @@ mod tests {
             assert_eq!(Reader::new(&bytes[..len]).skip_structure(), None, "cut to {len}");
         }
         assert_eq!(Reader::new(&bytes).skip_structure(), Some(()));
+    }
+
+    #[test]
+    fn a_walk_comes_across_every_value_with_its_path() {
+        let mut bytes = Vec::new();
+        structure(&mut bytes, |fields| {
+            fields.int(1, 7);
+            fields.structures(2, &[1, 2], |number, item| item.int(3, *number));
+            fields.ints(4, &[8, 9]);
+            fields.structure(5, |inner| inner.bytes(1, "text"));
+            fields.flag(6, true);
+        });
+        let mut found = Vec::new();
+        let mut reader = Reader::new(&bytes);
+        reader.walk(&mut |path, step| found.push((path.to_vec(), step))).unwrap();
+        let expected = [
+            (vec![1], Step::Int(7)),
+            (vec![2], Step::Other),
+            (vec![2, 3], Step::Int(1)),
+            (vec![2], Step::Other),
+            (vec![2, 3], Step::Int(2)),
+            (vec![4], Step::Int(8)),
+            (vec![4], Step::Int(9)),
+            (vec![5], Step::Other),
+            (vec![5, 1], Step::Other),
+            (vec![6], Step::Other),
+        ];
+        assert_eq!((found, reader.position()), (expected.into(), bytes.len()));
+        for deep in [vec![0x1c; 100_000], vec![0x19; 100_000], [0x19, 0x1c].repeat(50_000)] {
+            assert_eq!(Reader::new(&deep).walk(&mut |_, _| ()), None);
+        }
     }
 
     // Six bytes can claim a list of two billion flags.

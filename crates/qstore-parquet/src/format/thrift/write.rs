@@ -1,6 +1,6 @@
 //! Writes structures, with fields in ascending order.
 
-use super::{BINARY, FALSE, I32, I64, LIST, STRUCT, TRUE};
+use super::{BINARY, BYTE, FALSE, I32, I64, LIST, STRUCT, TRUE};
 
 /// A longer list has its length after its first byte.
 const SHORT_LIST_MAX: usize = 14;
@@ -22,6 +22,12 @@ impl Fields<'_> {
     pub(crate) fn int(&mut self, id: u8, value: i32) {
         self.header(id, I32);
         signed(self.out, value.into());
+    }
+
+    /// A byte.
+    pub(crate) fn byte(&mut self, id: u8, value: u8) {
+        self.header(id, BYTE);
+        self.out.push(value);
     }
 
     /// A flag.

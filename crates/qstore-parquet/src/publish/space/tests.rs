@@ -1,13 +1,14 @@
 //! The space by itself: bytes in use are never given away.
 
 use super::*;
-use crate::format::{columns, encoded_group};
+use crate::format::{encoded_group, leaves};
 use qstore_schema::{DataType, Field};
 
 /// A group of one column in that place.
 pub(crate) fn stored(range: &Range<u64>) -> Arc<Stored> {
     use parquet::file::metadata::ColumnChunkMetaData;
-    let schema = columns::describe(&[Field::required("n", DataType::Int64)]).unwrap();
+    let schema =
+        leaves::describe(&leaves::of_ours(&[Field::required("n", DataType::Int64)])).unwrap();
     let chunk = ColumnChunkMetaData::builder(schema.column(0))
         .set_data_page_offset(range.start as i64)
         .set_total_compressed_size((range.end - range.start) as i64)
