@@ -28,6 +28,8 @@ mod demo_run;
 mod endings;
 /// Every storage operation of a run fails, or is the last one before a power cut.
 mod faults;
+/// What holds on every file system.
+mod file_systems;
 /// A second process follows a file while it is written.
 mod follow;
 /// Files of other programs, with every option that they have.

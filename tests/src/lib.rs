@@ -9,6 +9,7 @@
 //! | run a small workload that flushes, merges, saves, overwrites and removes | [`metrics_run`], [`checkpoint_run`] |
 //! | pass untrusted bytes to everything that reads | [`malformed`] |
 //! | read what earlier versions have written | [`golden`] |
+//! | run a test on other file systems | [`places`] |
 //! | open our files with other readers | [`readers`], [`parquet`] |
 //!
 //! The kit itself contains no tests. They are in `integration/`, one file per topic; the rows of the
@@ -22,6 +23,7 @@ pub mod golden;
 pub mod malformed;
 pub mod metrics_run;
 pub mod parquet;
+pub mod places;
 pub mod plain;
 pub mod program;
 pub mod promises;

@@ -2,7 +2,7 @@
 //!
 //! One file per command. The package depends on no crate of the workspace, so it still runs when
 //! one of them does not compile, and it calls `cargo` and Python but no shell, so it runs wherever
-//! they do.
+//! they do. Only `torture --file-systems`, which needs Linux anyway, has a script for the shell.
 
 mod bench;
 mod ci;

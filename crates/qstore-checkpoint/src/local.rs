@@ -21,7 +21,7 @@ use crate::repository::{
     Result, Source, TreeDraft, TreeSource,
 };
 use directory::{Directory, LOCK};
-use qstore_storage::{EntryKind, FileSystem, create_dir_all};
+use qstore_storage::{EntryKind, FileSystem, Locking, create_dir_all};
 use std::path::Path;
 use std::sync::Arc;
 use trees::Discarded;
@@ -62,11 +62,30 @@ impl LocalRepository {
     /// # Errors
     /// [`OpenError::NotADirectory`]; [`OpenError::Repository`] if it cannot be created or written to.
     pub fn open_in(fs: Arc<dyn FileSystem>, dir: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::open_with_locking(fs, dir, Locking::Required)
+    }
+
+    /// The same, with a choice for file systems without locks.
+    ///
+    /// # Errors
+    /// As [`open_in`](Self::open_in).
+    pub fn open_with_locking(
+        fs: Arc<dyn FileSystem>,
+        dir: impl AsRef<Path>,
+        locking: Locking,
+    ) -> Result<Self, OpenError> {
         create_dir_all(&*fs, dir.as_ref())?;
-        let opened = Self::open_read_only_in(fs, dir)?;
+        let opened = Self::open_read_only_in(fs, dir)?.with_locking(locking);
         // Another holder of the lock has just proved that the directory can be written to.
-        drop(opened.directory.fs.try_lock(&opened.directory.path_of(LOCK))?);
+        drop(opened.directory.try_lock(&opened.directory.path_of(LOCK))?);
         Ok(opened)
+    }
+
+    /// The same directory, with a choice for file systems without locks.
+    #[must_use]
+    pub fn with_locking(mut self, locking: Locking) -> Self {
+        self.directory.locking = locking;
+        self
     }
 
     /// Opens an existing directory. Opening writes nothing.

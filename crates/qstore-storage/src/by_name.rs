@@ -48,6 +48,10 @@ impl FileSystem for ByName {
         self.files.create_new(&self.at(path))
     }
 
+    fn create_private(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
+        self.files.create_private(&self.at(path))
+    }
+
     fn open(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         self.files.open(&self.at(path))
     }
@@ -74,6 +78,10 @@ impl FileSystem for ByName {
 
     fn create_dir(&self, dir: &Path) -> Result<()> {
         self.files.create_dir(&self.at(dir))
+    }
+
+    fn create_private_dir(&self, dir: &Path) -> Result<()> {
+        self.files.create_private_dir(&self.at(dir))
     }
 
     fn link(&self, from: &Path, to: &Path) -> Result<()> {

@@ -1,57 +1,13 @@
 //! A failed file system operation: what was tried, on which path, why it failed, and what to do.
 
+use crate::cannot::cannot;
+pub use crate::operation::Operation;
 use rustix::io::Errno;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fmt, io};
 
 /// The result of a file system operation.
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// A method of [`FileSystem`](crate::FileSystem) or [`FileHandle`](crate::FileHandle).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[allow(missing_docs)] // each is named after its method
-pub enum Operation {
-    Create,
-    Open,
-    Write,
-    Read,
-    Resize,
-    Sync,
-    SyncDir,
-    CreateDir,
-    List,
-    Inspect,
-    Link,
-    Rename,
-    Exchange,
-    Remove,
-    SetMode,
-    Lock,
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Create => "create",
-            Self::Open => "open",
-            Self::Write => "write to",
-            Self::Read => "read from",
-            Self::Resize => "resize",
-            Self::Sync => "sync",
-            Self::SyncDir => "sync directory",
-            Self::CreateDir => "create directory",
-            Self::List => "list directory",
-            Self::Inspect => "inspect",
-            Self::Link => "link to",
-            Self::Rename => "rename to",
-            Self::Exchange => "exchange",
-            Self::Remove => "remove",
-            Self::SetMode => "set the mode of",
-            Self::Lock => "lock",
-        })
-    }
-}
 
 /// A failed operation: which one, on which path, and the system's reason.
 ///
@@ -67,7 +23,7 @@ impl fmt::Display for Operation {
 /// assert_eq!(error.to_string(), "could not open /metrics.parquet: entity not found");
 /// ```
 #[derive(Debug, thiserror::Error)]
-#[error("could not {operation} {}: {source}{}", path.display(), advice(source))]
+#[error("could not {operation} {}: {source}{}", path.display(), advice(*operation, source))]
 pub struct Error {
     /// What was tried.
     pub operation: Operation,
@@ -116,33 +72,22 @@ impl Error {
             || matches!(self.errno(), Some(Errno::NOMEM | Errno::MFILE | Errno::NFILE))
     }
 
-    /// Whether the file system cannot do this at all, so that the caller should do without. Systems
-    /// report it in several ways, all of which are recognized here and nowhere else:
+    /// Whether the system cannot do this at all, so that the caller should do without. Systems report it
+    /// in several ways, all of which are recognized here and nowhere else:
     ///
     /// | operation | reported as |
     /// |---|---|
     /// | any | `Unsupported`, `ENOSYS`, `EOPNOTSUPP`, `ENOTSUP` |
-    /// | exchange | also `EINVAL` (the flag is unknown to the file system) and `EXDEV` |
-    /// | rename | also `EXDEV` (the names belong to different file systems) |
-    /// | link | also `EXDEV`, `EPERM` (no hard links, as on FAT) and `EMLINK` (no further link) |
+    /// | exchange | also `EINVAL` (the flag is unknown to the file system), `EXDEV`, `EPERM` (a sandbox), `ENOTTY` |
+    /// | rename | also `EXDEV` (the names belong to different file systems or layers) |
+    /// | link | also `EXDEV`, `EPERM` (no hard links, as on FAT), `EMLINK` (no further link), `EINVAL`, `ENOTTY` |
+    /// | sync directory | also `EINVAL`, `EBADF`, `EISDIR`, `ENOTTY` |
+    /// | lock | also `ENOLCK`, `EINVAL`, `EBADF`, `EPERM`, `ENOTTY` |
+    /// | claim | also the same and `EACCES` |
+    /// | set the mode | also `EPERM`, `EINVAL` (an owner or a group that we may not give), `ENOTTY` |
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
-        use io::ErrorKind::{CrossesDevices, InvalidInput, TooManyLinks, Unsupported};
-        let kind = self.source.kind();
-        let is_refused = match self.operation {
-            Operation::Exchange => matches!(kind, InvalidInput | CrossesDevices),
-            Operation::Rename => kind == CrossesDevices,
-            Operation::Link => {
-                matches!(kind, CrossesDevices | TooManyLinks) || self.errno() == Some(Errno::PERM)
-            }
-            _ => false,
-        };
-        is_refused
-            || kind == Unsupported
-            // The last two are one number on Linux, and two elsewhere.
-            || self.errno().is_some_and(|errno| {
-                [Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP].contains(&errno)
-            })
+        cannot(self.operation, &self.source)
     }
 
     fn errno(&self) -> Option<Errno> {
@@ -150,7 +95,11 @@ impl Error {
     }
 }
 
-fn advice(source: &io::Error) -> &'static str {
+fn advice(operation: Operation, source: &io::Error) -> &'static str {
+    if operation == Operation::Lock && cannot(operation, source) {
+        return "; the file system has no locks: mount it with them (Lustre: `-o flock`), choose another \
+                directory, or set `locking` to `Locking::IfSupported` and let only one process write";
+    }
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free some space, and writing resumes by itself"
@@ -198,20 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_system_cannot_do_depends_on_the_operation() {
-        for operation in [Operation::Exchange, Operation::Link, Operation::Sync] {
-            for errno in [Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP] {
-                assert!(failed(operation, errno).is_unsupported(), "{operation}: {errno}");
-            }
-            assert!(!failed(operation, Errno::IO).is_unsupported());
+    fn a_missing_lock_comes_with_an_advice_and_a_failed_one_does_not() {
+        for errno in [Errno::NOSYS, Errno::NOLCK, Errno::OPNOTSUPP, Errno::BADF, Errno::INVAL] {
+            let text = failed(Operation::Lock, errno).to_string();
+            assert!(text.contains("Locking::IfSupported") && text.contains("flock"), "{text}");
         }
-        assert!(failed(Operation::Exchange, Errno::INVAL).is_unsupported());
-        assert!(!failed(Operation::Rename, Errno::INVAL).is_unsupported());
-        for operation in [Operation::Exchange, Operation::Rename, Operation::Link] {
-            assert!(failed(operation, Errno::XDEV).is_unsupported(), "{operation}");
-        }
-        assert!(failed(Operation::Link, Errno::PERM).is_unsupported());
-        assert!(!failed(Operation::Link, Errno::ACCESS).is_unsupported());
-        assert!(!failed(Operation::Create, Errno::PERM).is_unsupported());
+        assert!(!failed(Operation::Lock, Errno::IO).to_string().contains("Locking"));
+        assert!(!failed(Operation::Create, Errno::INVAL).to_string().contains("Locking"));
     }
 }

@@ -51,6 +51,16 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// `AlreadyExists` when anything has that name; nothing has changed then.
     fn create_new(&self, path: &Path) -> Result<Box<dyn FileHandle>>;
 
+    /// The same, but nobody else can open the file until [`copy_mode`](Self::copy_mode) gives it the
+    /// permissions of another one. The default is [`create_new`](Self::create_new), for a file system
+    /// without permissions.
+    ///
+    /// # Errors
+    /// As [`create_new`](Self::create_new).
+    fn create_private(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
+        self.create_new(path)
+    }
+
     /// Opens a file for reading.
     ///
     /// # Errors
@@ -126,6 +136,15 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// `AlreadyExists` when the name is taken, `NotFound` when the directory above is missing.
     fn create_dir(&self, dir: &Path) -> Result<()>;
 
+    /// The same, but nobody else can look into it until [`copy_mode`](Self::copy_mode) gives it the
+    /// permissions of another one. The default is [`create_dir`](Self::create_dir).
+    ///
+    /// # Errors
+    /// As [`create_dir`](Self::create_dir).
+    fn create_private_dir(&self, dir: &Path) -> Result<()> {
+        self.create_dir(dir)
+    }
+
     /// Makes `to` another name of the file `from` (a hard link).
     ///
     /// # Errors
@@ -184,10 +203,13 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Gives `to` the permissions of `from`. Does nothing on a file system without permissions.
+    /// Gives `to`, a file or a directory, the permissions of `from`: mode, owner, group, access list and
+    /// what else is attached to it, as far as this process may. What it may not give narrows the rest, so
+    /// that nobody can do more with `to` than with `from`. Does nothing on a file system without
+    /// permissions.
     ///
     /// # Errors
-    /// When the file system refuses; `to` then keeps its own.
+    /// When `to` is more open than `from` and the file system refuses to change that.
     fn copy_mode(&self, from: &Path, to: &Path) -> Result<()>;
 
     /// Acquires the lock of that name, or returns `None` if it is held, by this process or another one.
@@ -208,13 +230,14 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// ```
     ///
     /// # Errors
-    /// When the lock file cannot be created.
+    /// When the lock file cannot be created. [`Error::is_unsupported`] where the file system has no locks;
+    /// no lock file is left behind then, and [`Locking`](crate::Locking) can do without.
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>>;
 
     /// Acquires the lock of that name, waiting indefinitely while it is held elsewhere.
     ///
     /// # Errors
-    /// When the lock file cannot be created.
+    /// As [`try_lock`](Self::try_lock).
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>>;
 }
 

@@ -28,7 +28,8 @@
 //!   public name still shows the old one.
 //!
 //! What this crate is **not**: it knows no file format, starts no thread and retries nothing. It is not a
-//! general virtual file system: it has no permissions, no timestamps, and follows no links.
+//! general virtual file system: it has no timestamps and follows no links, and permissions are only
+//! carried over from a file to the one that replaces it.
 //!
 //! ```
 //! use qstore_storage::{FileSystem, MemoryFs, StagedFile, read_all};
@@ -61,26 +62,34 @@
 //! Unix. [`FileSystem::exchange`] needs Linux or macOS. Locks are `flock` locks: they hold between the
 //! processes of one machine, belong to the open file, and are therefore shared with a forked child
 //! until both processes have closed it. What a forked child drops (a lock, a claim, a staged file or tree)
-//! stays with its parent: nothing is released and nothing is removed.
+//! stays with its parent: nothing is released and nothing is removed. Where a file system has no locks,
+//! writing is refused unless [`Locking::IfSupported`] is chosen. What else a system cannot do is done without:
+//! see [`Error::is_unsupported`].
 
 #![deny(unsafe_code)]
 
 #[cfg(not(unix))]
 compile_error!("qstore-storage needs positional writes and directory syncs as Unix has them");
 
+mod attributes;
 mod by_name;
+mod cannot;
 pub mod conformance;
 mod error;
 mod file_system;
 mod holes;
 mod in_place;
+mod kind;
 mod lease;
 mod local;
+mod locking;
 mod memory;
+mod operation;
 mod random;
 mod replacement;
 mod staged_dir;
 mod staged_file;
+mod sync_dir;
 mod sync_tree;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -93,6 +102,7 @@ pub use error::{Error, Operation, Result};
 pub use file_system::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 pub use in_place::{Claim, Exclusive, Stamp};
 pub use local::LocalFs;
+pub use locking::Locking;
 pub use memory::{MemoryFs, PowerCut, UnsyncedBytes, UnsyncedNames};
 pub use replacement::Replacement;
 pub use staged_dir::{ReplacedDir, StagedDir};

@@ -51,6 +51,10 @@ impl FileSystem for LocalFs {
         WORKING_DIRECTORY.create_new(path)
     }
 
+    fn create_private(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
+        WORKING_DIRECTORY.create_private(path)
+    }
+
     fn open(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         WORKING_DIRECTORY.open(path)
     }
@@ -81,6 +85,10 @@ impl FileSystem for LocalFs {
 
     fn create_dir(&self, dir: &Path) -> Result<()> {
         WORKING_DIRECTORY.create_dir(dir)
+    }
+
+    fn create_private_dir(&self, dir: &Path) -> Result<()> {
+        WORKING_DIRECTORY.create_private_dir(dir)
     }
 
     fn link(&self, from: &Path, to: &Path) -> Result<()> {
@@ -196,18 +204,6 @@ mod tests {
             LocalFs.try_lock(&path).unwrap().is_none(),
             "the second lock was removed with the first"
         );
-    }
-
-    #[test]
-    fn copy_mode_copies_the_permissions() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
-        fs::write(&from, "").unwrap();
-        fs::write(&to, "").unwrap();
-        fs::set_permissions(&from, fs::Permissions::from_mode(0o600)).unwrap();
-        LocalFs.copy_mode(&from, &to).unwrap();
-        assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     // Two threads that open the lock file between the holder's unlink and close must not both acquire it:

@@ -70,7 +70,7 @@ impl Replacement {
                 Err(error) if error.is_unsupported() => None,
                 Err(error) => return Err(error),
             };
-            match StagedFile::create(storage, &temporary) {
+            match StagedFile::replacing(storage, &temporary, &public) {
                 Err(error) if error.is_already_exists() => {}
                 created => return Ok(Self { staged: created?, public, _lock: lock }),
             }

@@ -1,7 +1,7 @@
 //! A tree of files that receives its public name only once it is complete and durable.
 
 use crate::error::{Error, Operation, Result};
-use crate::file_system::{FileHandle, FileSystem, TreeSync};
+use crate::file_system::{EntryKind, FileHandle, FileSystem, TreeSync};
 use crate::tree::{parent_of, remove_dir_all};
 use qstore_os::ForkCheck;
 use std::collections::BTreeSet;
@@ -64,15 +64,37 @@ impl StagedDir {
     /// When the directory cannot be created, typically because the name is taken.
     pub fn create(storage: &Arc<dyn FileSystem>, temporary: &Path) -> Result<Self> {
         storage.create_dir(temporary)?;
+        Ok(Self::in_new(storage, temporary))
+    }
+
+    /// The same for a tree that will replace the one under the public name, if there is one: at no moment
+    /// can anybody look into it who cannot look into that.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn replacing(
+        storage: &Arc<dyn FileSystem>,
+        temporary: &Path,
+        public: &Path,
+    ) -> Result<Self> {
+        if storage.metadata(public)?.is_none_or(|found| found.kind != EntryKind::Dir) {
+            return Self::create(storage, temporary);
+        }
+        // Private until the commit: the mode of the old one may not even let us fill it.
+        storage.create_private_dir(temporary)?;
+        Ok(Self::in_new(storage, temporary))
+    }
+
+    fn in_new(storage: &Arc<dyn FileSystem>, temporary: &Path) -> Self {
         let tree = storage.sync_tree(temporary).unwrap_or(None);
-        Ok(Self {
+        Self {
             storage: Arc::clone(storage),
             temporary: temporary.to_path_buf(),
             dirs: Mutex::new(BTreeSet::from([temporary.to_path_buf()])),
             tree,
             is_committed: false,
             home: ForkCheck::new(),
-        })
+        }
     }
 
     /// Whether `commit` also syncs the files. If not, the caller syncs each file.
@@ -136,7 +158,8 @@ impl StagedDir {
     /// Publishes the tree: syncs it, as a whole or its directories bottom up, gives it the public name in one
     /// step, and syncs that name.
     ///
-    /// A tree under the public name is exchanged for this one. It then has the temporary name and is removed
+    /// A tree under the public name is exchanged for this one, which takes over the
+    /// [permissions](FileSystem::copy_mode) of its directory. It then has the temporary name and is removed
     /// when the returned [`ReplacedDir`] is dropped: removing a large tree takes as long as writing it, so the
     /// caller chooses when.
     ///
@@ -173,6 +196,10 @@ impl StagedDir {
         if self.storage.metadata(public)?.is_none() {
             self.storage.rename(&self.temporary, public)?;
         } else {
+            match self.storage.copy_mode(public, &self.temporary) {
+                Err(error) if !error.is_not_found() => return Err(error),
+                _ => {}
+            }
             // mutant: staged_tree_deletes_then_renames
             match self.storage.exchange(&self.temporary, public) {
                 Ok(()) => old = Some(&*self.temporary),

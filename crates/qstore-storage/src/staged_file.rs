@@ -1,7 +1,7 @@
 //! A file that receives its public name only once it is complete and durable.
 
 use crate::error::Result;
-use crate::file_system::{FileHandle, FileSystem};
+use crate::file_system::{EntryKind, FileHandle, FileSystem};
 use crate::tree::parent_of;
 use qstore_os::ForkCheck;
 use std::fmt;
@@ -56,15 +56,39 @@ impl StagedFile {
     /// # Errors
     /// When the file cannot be created, typically because the name is taken.
     pub fn create(storage: &Arc<dyn FileSystem>, temporary: &Path) -> Result<Self> {
-        let file = storage.create_new(temporary)?;
-        Ok(Self {
-            storage: Arc::clone(storage),
+        Ok(Self::holding(storage, storage.create_new(temporary)?, temporary))
+    }
+
+    fn holding(storage: &Arc<dyn FileSystem>, file: Box<dyn FileHandle>, temporary: &Path) -> Self {
+        let (storage, temporary) = (Arc::clone(storage), temporary.to_path_buf());
+        Self {
+            storage,
             file: Some(file),
-            temporary: temporary.to_path_buf(),
+            temporary,
             len: 0,
             written_out: 0,
             home: ForkCheck::new(),
-        })
+        }
+    }
+
+    /// The same for a file that will replace the one under the public name, if there is one: at no moment
+    /// can anybody read it who cannot read that.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn replacing(
+        storage: &Arc<dyn FileSystem>,
+        temporary: &Path,
+        public: &Path,
+    ) -> Result<Self> {
+        if !is_file(&**storage, public)? {
+            return Self::create(storage, temporary);
+        }
+        let file = storage.create_private(temporary)?;
+        let staged = Self::holding(storage, file, temporary);
+        // Already here, in case the public name is gone at the commit. Best effort: until then it is private.
+        let _ = storage.copy_mode(public, temporary);
+        Ok(staged)
     }
 
     /// Appends bytes. Every few megabytes the system is asked to start writing them to the disk, so that the
@@ -97,10 +121,14 @@ impl StagedFile {
     /// Publishes the file: syncs its bytes, renames it to the public name in one step, replacing a file of
     /// that name, and syncs that name. Returns the open file.
     ///
+    /// It takes over the [permissions](FileSystem::copy_mode) of the file that it replaces.
+    ///
     /// # Errors
     /// If the last sync fails, the public name already shows the new file but may show the old one again
     /// after a power cut. After any other error the public name shows what it showed before.
     pub fn commit(mut self, public: &Path) -> Result<Box<dyn FileHandle>> {
+        // mutant: permissions_not_taken_over
+        take_over(&*self.storage, public, &self.temporary)?;
         // mutant: staged_file_not_synced, staged_file_renamed_before_its_sync
         self.file().sync()?;
         // mutant: staged_file_deletes_then_renames
@@ -129,6 +157,21 @@ impl StagedFile {
 
     fn file(&self) -> &dyn FileHandle {
         self.file.as_deref().expect("a staged file is open until it is committed")
+    }
+}
+
+fn is_file(storage: &dyn FileSystem, path: &Path) -> Result<bool> {
+    Ok(storage.metadata(path)?.is_some_and(|found| found.kind == EntryKind::File))
+}
+
+/// Gives a file the permissions of the one that it is about to replace.
+fn take_over(storage: &dyn FileSystem, public: &Path, temporary: &Path) -> Result<()> {
+    if !is_file(storage, public)? {
+        return Ok(());
+    }
+    match storage.copy_mode(public, temporary) {
+        Err(error) if error.is_not_found() => Ok(()), // removed in the meantime
+        copied => copied,
     }
 }
 

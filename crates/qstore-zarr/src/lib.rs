@@ -120,3 +120,5 @@ pub use qstore_os::Priority;
 pub use qstore_schema::{State, StateDict, Tensor};
 #[doc(no_inline)]
 pub use qstore_settings::{Codec, Compression, SettingError};
+#[doc(inline)]
+pub use qstore_storage::Locking;

@@ -80,7 +80,8 @@ impl CheckpointManager {
         settings: CheckpointSettings,
     ) -> Result<Self, OpenError> {
         settings.validate()?;
-        Self::over(Arc::new(LocalRepository::open_in(fs, dir)?), settings)
+        let repository = LocalRepository::open_with_locking(fs, dir, settings.locking)?;
+        Self::over(Arc::new(repository), settings)
     }
 
     /// Opens a repository of any kind.

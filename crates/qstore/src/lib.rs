@@ -75,6 +75,7 @@ pub use qstore_schema::{
 };
 pub use qstore_settings::{Codec, Compression, SettingError};
 pub use qstore_signal::StopSignal;
+pub use qstore_storage::Locking;
 
 #[cfg(feature = "metrics")]
 pub use qstore_logger as logger;

@@ -10,6 +10,9 @@ const OF_THE_LOCAL_FILES: &[Tests] = &[Tests::lib("qstore-storage", "local::")];
 const STEPS: &[Tests] = &[Tests::of("qstore-storage", "order_of_a_commit", "")];
 /// On Linux: syncs that the system refuses.
 const REFUSALS: &[Tests] = &[Tests::of("qstore-storage", "refused_syncs", "")];
+/// On Linux, as root: file systems that the tests mount.
+const EVERY_FILE_SYSTEM: &[Tests] = &[Tests::of("qstore-tests", "integration", "file_systems::")];
+const RIGHTS: &[Tests] = &[Tests::lib("qstore-storage", "attributes::")];
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -111,7 +114,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "local_directory_sync_does_nothing",
-        edits: &[Replace("and_then(|dir| dir.sync_all())", "map(drop)")],
+        edits: &[Replace(
+            "dir.sync_all().or_else(|error| sync_all_instead(dir, error))",
+            "io::Result::<()>::Ok(())",
+        )],
         danger: "no name survives a power cut, and every test in memory passes",
         tests: REFUSALS,
     },
@@ -123,7 +129,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lock_of_a_name_that_is_gone",
-        edits: &[Replace("is_named(dir, path, &file)?", "is_named(dir, path, &file)? || true")],
+        edits: &[Replace("is_named(dir, path, &file)", "Ok::<_, io::Error>(true)")],
         danger: "two writers hold one lock",
         tests: OF_THE_LOCAL_FILES,
     },
@@ -132,5 +138,53 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Replace("&& is_named(&self.dir, &self.path, &self.file).unwrap_or(false)", "")],
         danger: "two writers hold one lock",
         tests: OF_THE_LOCAL_FILES,
+    },
+    Mutant {
+        name: "lock_file_left_where_there_are_no_locks",
+        edits: &[Replace("is_new && cannot(Operation::Lock, &error)", "false")],
+        danger: "every refused start leaves a file that looks like a lock",
+        tests: REFUSALS,
+    },
+    Mutant {
+        name: "unproven_lease_believed",
+        edits: &[Replace("if is_proven", "if is_proven || true")],
+        danger: "in a container and on FUSE, a reader's bytes change under its mapping",
+        tests: EVERY_FILE_SYSTEM,
+    },
+    Mutant {
+        name: "readers_below_forgotten",
+        edits: &[Replace("!kind::is_of_this_kernel(file)", "false")],
+        danger: "who reads the directory that FUSE shows gets bytes of two versions",
+        tests: EVERY_FILE_SYSTEM,
+    },
+    Mutant {
+        name: "mapping_does_not_count",
+        edits: &[Replace("!matches!(asked, Exclusive::Busy)", "false")],
+        danger: "a file system that does not see mappings is trusted",
+        tests: &[Tests::lib("qstore-storage", "lease::")],
+    },
+    Mutant {
+        name: "tree_synced_where_nothing_is_reported",
+        edits: &[Replace("!kind::is_of_this_kernel(&file)", "false")],
+        danger: "in a container and on FUSE, a sync that failed or did nothing is taken for one",
+        tests: EVERY_FILE_SYSTEM,
+    },
+    Mutant {
+        name: "permissions_not_taken_over",
+        edits: &[Rewrite("let _ = take_over;")],
+        danger: "an export over a private file is public",
+        tests: RIGHTS,
+    },
+    Mutant {
+        name: "private_file_open_at_first",
+        edits: &[Replace("0o600", "0o666")],
+        danger: "a private file can be opened while it is being replaced",
+        tests: RIGHTS,
+    },
+    Mutant {
+        name: "rights_not_narrowed",
+        edits: &[Replace("wanted.narrowed(is_owner, is_group)", "wanted")],
+        danger: "the members of another group can write a file that was not theirs",
+        tests: RIGHTS,
     },
 ];

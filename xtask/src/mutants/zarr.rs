@@ -169,7 +169,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "live_staging_collected",
-        edits: &[Replace("let Ok(Some(_lock)) = fs.try_lock(&lock_of(&path))", "!name.is_empty()")],
+        edits: &[Replace(
+            "let Ok(Some(_lock)) = directory.try_lock(&lock_of(&path))",
+            "!name.is_empty()",
+        )],
         danger: "a save of another process is swept away as a leftover",
         tests: &[Tests::lib("qstore-checkpoint", "local::staging::")],
     },

@@ -78,11 +78,12 @@ pub(super) struct Runner {
     counted: u64,
     passed: u64,
     failed: Vec<String>,
-    skipped: Vec<String>,
     case: Option<String>,
     /// The line after `panicked at`.
     message: Option<String>,
     panics_next: bool,
+    /// What tests say they did not try, each with the reason.
+    skipped: Vec<String>,
 }
 
 impl Runner {
@@ -95,6 +96,9 @@ impl Runner {
         if let Some((_, case)) = line.split_once("QSTORE_CASE=") {
             let case: String = case.chars().take_while(|c| !c.is_whitespace()).collect();
             self.case.get_or_insert(case);
+        }
+        if let Some(at) = line.find("not tested") {
+            self.skipped.push(line[at..].to_owned());
         }
         if let Some(what) = line.strip_prefix("skipped: ") {
             self.skipped.push(what.to_owned());
@@ -167,6 +171,12 @@ mod tests {
         let [failure] = outcome.failures.as_slice() else { panic!("{outcome:?}") };
         assert_eq!(failure.case.as_deref(), Some("12"));
         assert_eq!(failure.message, "a: lost with QSTORE_CASE=12");
+    }
+
+    #[test]
+    fn what_a_test_does_not_try_is_listed() {
+        let lines = ["test a ... not tested on xfs: no root", "ok", "test result: ok. 1 passed; 0"];
+        assert_eq!(heard(&lines, true).skipped, ["not tested on xfs: no root"]);
     }
 
     #[test]

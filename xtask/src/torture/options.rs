@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::rows::{ROWS, Row};
+use super::file_systems::NAMES;
+use super::rows::{self, ROWS, Row, SUITES};
 use crate::error::{Error, Result};
 
 /// How much is run, which of it, and from which seed.
@@ -17,6 +18,8 @@ pub(super) struct Options {
     pub(super) case: Option<String>,
     pub(super) json: Option<PathBuf>,
     pub(super) python: Option<OsString>,
+    /// The file systems to run it on; none is the one of the temporary directory.
+    pub(super) file_systems: Vec<&'static str>,
 }
 
 impl Options {
@@ -24,7 +27,15 @@ impl Options {
     pub(super) fn quick() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seed = u64::from(now.subsec_nanos()) ^ now.as_secs();
-        Self { full: false, seed, only: Vec::new(), case: None, json: None, python: None }
+        Self {
+            full: false,
+            seed,
+            only: Vec::new(),
+            case: None,
+            json: None,
+            python: None,
+            file_systems: Vec::new(),
+        }
     }
 
     pub(super) fn parse(mut arguments: lexopt::Parser) -> Result<Self> {
@@ -39,6 +50,10 @@ impl Options {
                 Long("seed") => options.seed = arguments.value()?.parse()?,
                 Long("only") => options.only.push(known(&arguments.value()?.string()?)?),
                 Long("case") => options.case = Some(arguments.value()?.string()?),
+                Long("file-systems") => options.file_systems = NAMES.to_vec(),
+                Long("on") => {
+                    options.file_systems.push(place(&arguments.value()?.string()?)?);
+                }
                 Long("json") => options.json = Some(arguments.value()?.into()),
                 Long("python") => options.python = Some(arguments.value()?),
                 other => return Err(other.unexpected().into()),
@@ -52,21 +67,39 @@ impl Options {
 
     /// The rows that are to be run.
     pub(super) fn selection(&self) -> impl Iterator<Item = &'static Row> {
-        ROWS.iter().filter(|row| self.only.is_empty() || self.only.contains(&row.id))
+        ROWS.iter().filter(|row| self.is_selected(row))
+    }
+
+    /// The rows that are to be run on each other file system.
+    pub(super) fn selection_elsewhere(&self) -> impl Iterator<Item = &'static Row> {
+        rows::elsewhere().filter(|row| self.is_selected(row))
+    }
+
+    fn is_selected(&self, row: &Row) -> bool {
+        self.only.is_empty() || self.only.contains(&row.id)
     }
 
     /// The command that repeats one case, or a whole row.
-    pub(super) fn replay(&self, row: &str, case: Option<&str>) -> String {
+    pub(super) fn replay(&self, on: Option<&str>, row: &str, case: Option<&str>) -> String {
         let full = if self.full { " --full" } else { "" };
+        let on = on.map(|name| format!(" --on {name}")).unwrap_or_default();
         let case = case.map(|case| format!(" --case '{case}'")).unwrap_or_default();
-        format!("cargo xtask torture{full} --only {row} --seed {}{case}", self.seed)
+        format!("cargo xtask torture{full}{on} --only {row} --seed {}{case}", self.seed)
     }
 }
 
+fn place(name: &str) -> Result<&'static str> {
+    let found = NAMES.iter().find(|known| **known == name);
+    found.copied().ok_or_else(|| {
+        Error::Usage(format!("there is no file system `{name}`; there are: {}", NAMES.join(", ")))
+    })
+}
+
 fn known(id: &str) -> Result<&'static str> {
-    let found = ROWS.iter().find(|row| row.id.eq_ignore_ascii_case(id));
+    let known = || ROWS.iter().chain([&SUITES]);
+    let found = known().find(|row| row.id.eq_ignore_ascii_case(id));
     found.map(|row| row.id).ok_or_else(|| {
-        let ids: Vec<_> = ROWS.iter().map(|row| row.id).collect();
+        let ids: Vec<_> = known().map(|row| row.id).collect();
         Error::Usage(format!("there is no row `{id}`; there are: {}", ids.join(", ")))
     })
 }
@@ -82,10 +115,11 @@ mod tests {
     #[test]
     fn a_replay_command_is_understood_and_means_the_same() {
         let options = parse("--full --only t2 --seed 7").unwrap();
-        let command = options.replay("T2", Some("metrics/twin/3/lost+kept"));
+        let command = options.replay(Some("xfs"), "T2", Some("metrics/twin/3/lost+kept"));
         let rest = command.strip_prefix("cargo xtask torture ").unwrap().replace('\'', "");
         let again = parse(&rest).unwrap();
         assert_eq!((again.full, again.seed, again.only), (true, 7, vec!["T2"]));
+        assert_eq!(again.file_systems, ["xfs"]);
         assert_eq!(again.case.unwrap(), "metrics/twin/3/lost+kept");
     }
 
@@ -93,6 +127,16 @@ mod tests {
     fn an_unknown_row_is_a_usage_error_that_lists_the_known_ones() {
         let error = parse("--only T99").err().unwrap();
         assert!(error.exit_code() == 2 && error.message().unwrap().contains("T13"));
+    }
+
+    #[test]
+    fn file_systems_are_chosen_by_name_or_all_at_once() {
+        assert_eq!(parse("--file-systems").unwrap().file_systems, NAMES);
+        assert_eq!(parse("--on xfs --on fuse").unwrap().file_systems, ["xfs", "fuse"]);
+        let error = parse("--on fat").err().unwrap();
+        assert!(error.message().unwrap().contains("overlay-on-tmpfs"));
+        let rows: Vec<_> = parse("--file-systems").unwrap().selection_elsewhere().collect();
+        assert!(rows[0].id == "suites" && rows.iter().any(|row| row.id == "T3"));
     }
 
     #[test]

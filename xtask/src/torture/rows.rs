@@ -209,11 +209,44 @@ pub(super) const ROWS: &[Row] = &[
         ],
     },
     Row {
+        id: "files",
+        title: "other file systems: mapped files, exchanges, locks",
+        parts: &[
+            Part::Tests(tests("integration", "file_systems::")),
+            Part::Tests(tests("refused_syncs", "")),
+            Part::Tests(tests("qstore_storage", "attributes::")),
+        ],
+    },
+    Row {
         id: "own",
         title: "an attack of our own: limits of the system",
         parts: &[Part::Program("limits")],
     },
 ];
+
+/// The whole test suites of what touches files.
+pub(super) static SUITES: Row = Row {
+    id: "suites",
+    title: "the tests of storage, Parquet, Zarr, across crates",
+    parts: &[
+        Part::Tests(tests("qstore_storage", "")),
+        Part::Tests(tests("order_of_a_commit", "")),
+        Part::Tests(tests("refused_syncs", "")),
+        Part::Tests(tests("qstore_parquet", "")),
+        Part::Tests(tests("file", "")),
+        Part::Tests(tests("qstore_checkpoint", "")),
+        Part::Tests(tests("qstore_zarr", "")),
+        Part::Tests(tests("checkpoints", "")),
+        Part::Tests(tests("integration", "")),
+    ],
+};
+
+/// What is run on each other file system: the suites, and the rows that touch files beyond them.
+pub(super) fn elsewhere() -> impl Iterator<Item = &'static Row> {
+    const ELSEWHERE: &[&str] = &["T1", "T3", "T4", "T5", "T6", "T8", "T12", "T13", "own"];
+    let rows = ROWS.iter().filter(|row| ELSEWHERE.contains(&row.id));
+    std::iter::once(&SUITES).chain(rows)
+}
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use super::binaries::Binaries;
+use super::file_systems::FileSystem;
 use super::listen::{Outcome, Program, Runner as Heard};
 use super::options::Options;
 use super::progress::Progress;
@@ -29,6 +30,8 @@ pub(super) struct Runner<'a> {
     logs: PathBuf,
     python: &'a Path,
     options: &'a Options,
+    /// Where the temporary directories are; `None` is where they are anyway.
+    place: Option<FileSystem>,
 }
 
 impl<'a> Runner<'a> {
@@ -42,7 +45,20 @@ impl<'a> Runner<'a> {
         let logs = target.join("torture");
         fs::create_dir_all(&logs)
             .map_err(|error| Error::Failed(format!("cannot create {}: {error}", logs.display())))?;
-        Ok(Self { workspace, target, binaries, logs, python, options })
+        Ok(Self { workspace, target, binaries, logs, python, options, place: None })
+    }
+
+    /// The same on another file system.
+    pub(super) fn on(mut self, place: FileSystem) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    fn on_its_file_system(&self, command: Command) -> Command {
+        match &self.place {
+            Some(place) => place.run(&command),
+            None => command,
+        }
     }
 
     /// Runs one row; whatever goes wrong is a failure of that row and of no other.
@@ -51,7 +67,9 @@ impl<'a> Runner<'a> {
         let progress = Progress::new(row.id, row.title);
         let mut outcome = Outcome::default();
         for (number, part) in row.parts.iter().enumerate().filter(|(_, part)| self.is_asked(part)) {
-            let log = self.logs.join(format!("{}-{number}.log", row.id));
+            let on =
+                self.place.as_ref().map(|place| format!("{}-", place.name)).unwrap_or_default();
+            let log = self.logs.join(format!("{on}{}-{number}.log", row.id));
             let one = self.part(part, &progress, &log, outcome.cases);
             outcome.add(one.unwrap_or_else(|error| {
                 Outcome::failed(error.message().unwrap_or_else(|| "see above".into()))
@@ -61,11 +79,17 @@ impl<'a> Runner<'a> {
             outcome.add(Outcome::failed("there is no such case"));
         }
         progress.clear();
-        Finished { row, outcome, took: started.elapsed() }
+        let on = self.place.as_ref().map(|place| place.name);
+        Finished { on, row, outcome, took: started.elapsed() }
     }
 
     /// Whether the one case that is asked for, if any, can belong to it: the program's cases are paths.
     fn is_asked(&self, part: &Part) -> bool {
+        // Neither a file system of its own nor a model is any different on another one.
+        let is_elsewhere = matches!(part, Part::Program(_) | Part::Tests(_));
+        if self.place.is_some() && !is_elsewhere {
+            return false;
+        }
         let Some(case) = &self.options.case else { return true };
         case.contains('/') == matches!(part, Part::Program(_))
     }
@@ -133,6 +157,7 @@ impl<'a> Runner<'a> {
             command.arg("--case").arg(case);
         }
         command.env("QSTORE_READERS", self.python);
+        let mut command = self.on_its_file_system(command);
         let heard = Mutex::new((Program::default(), log_file(log)?));
         let status = process::listen(&mut command, |line| {
             let Ok(mut heard) = heard.lock() else { return };
@@ -164,6 +189,7 @@ impl<'a> Runner<'a> {
         let mut command = self.binaries.tests(tests.target)?;
         command.args([tests.filter, "--nocapture"]);
         command.envs(variables.iter().copied()).envs(self.knobs(&tests.knobs));
+        let mut command = self.on_its_file_system(command);
         self.listen(&mut command, progress, log, before)
     }
 

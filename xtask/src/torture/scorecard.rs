@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 
 /// What became of one row.
 pub(super) struct Finished {
+    /// The file system, if it was another one than that of the temporary directory.
+    pub(super) on: Option<&'static str>,
     pub(super) row: &'static Row,
     pub(super) outcome: Outcome,
     pub(super) took: Duration,
@@ -23,15 +25,21 @@ pub(super) struct Scorecard<'a> {
     options: &'a Options,
     commit: &'a str,
     results: Vec<Finished>,
+    /// The file systems that could not be mounted, with the reason.
+    not_mounted: Vec<(&'static str, String)>,
 }
 
 impl<'a> Scorecard<'a> {
     pub(super) fn new(options: &'a Options, commit: &'a str) -> Self {
-        Self { options, commit, results: Vec::new() }
+        Self { options, commit, results: Vec::new(), not_mounted: Vec::new() }
     }
 
     pub(super) fn add(&mut self, result: Finished) {
         self.results.push(result);
+    }
+
+    pub(super) fn skip(&mut self, file_system: &'static str, reason: String) {
+        self.not_mounted.push((file_system, reason));
     }
 
     /// Prints it, writes its JSON, and fails if anything did.
@@ -51,9 +59,10 @@ impl<'a> Scorecard<'a> {
     }
 
     fn rows(&self) -> Vec<Value> {
-        let row = |Finished { row, outcome, took }: &Finished| {
+        let row = |Finished { on, row, outcome, took }: &Finished| {
             json!({
                 "id": row.id,
+                "file_system": on,
                 "title": row.title,
                 "cases": outcome.cases,
                 "failures": outcome.failures.len(),
@@ -66,6 +75,10 @@ impl<'a> Scorecard<'a> {
     }
 }
 
+fn place(on: Option<&str>) -> String {
+    on.map(|name| format!(" on {name}")).unwrap_or_default()
+}
+
 impl fmt::Display for Scorecard<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let form = if self.options.full { "full" } else { "quick" };
@@ -75,7 +88,12 @@ impl fmt::Display for Scorecard<'_> {
             "{:<6}{:<50}{:>9}{:>10}{:>9}{:>9}",
             "id", "title", "cases", "failures", "not run", "seconds"
         )?;
-        for Finished { row, outcome, took } in &self.results {
+        let mut last = None;
+        for Finished { on, row, outcome, took } in &self.results {
+            if let Some(name) = on.filter(|_| *on != last) {
+                writeln!(f, "on {name}:")?;
+            }
+            last = *on;
             let count = |number: usize| if number == 0 { "-".into() } else { number.to_string() };
             let (failures, skipped) = (count(outcome.failures.len()), count(outcome.skipped.len()));
             let seconds = took.as_secs_f64();
@@ -89,16 +107,20 @@ impl fmt::Display for Scorecard<'_> {
             ("measured", (|outcome| &outcome.notes) as fn(&Outcome) -> &Vec<String>),
             ("not run", |outcome| &outcome.skipped),
         ] {
-            for Finished { row, outcome, .. } in &self.results {
+            for Finished { on, row, outcome, .. } in &self.results {
                 for text in of(outcome) {
-                    writeln!(f, "\n{what}, {}: {text}", row.id)?;
+                    writeln!(f, "\n{what}, {}{}: {text}", row.id, place(*on))?;
                 }
             }
         }
-        for Finished { row, outcome, .. } in &self.results {
+        for (name, reason) in &self.not_mounted {
+            writeln!(f, "\nnot run, everything on {name}: {reason}")?;
+        }
+        for Finished { on, row, outcome, .. } in &self.results {
             for failure in &outcome.failures {
-                let replay = self.options.replay(row.id, failure.case.as_deref());
-                writeln!(f, "\nFAILED {}: {}\n  {replay}", row.id, failure.message)?;
+                let replay = self.options.replay(*on, row.id, failure.case.as_deref());
+                let (id, place) = (row.id, place(*on));
+                writeln!(f, "\nFAILED {id}{place}: {}\n  {replay}", failure.message)?;
             }
         }
         let cases: u64 = self.results.iter().map(|result| result.outcome.cases).sum();

@@ -5,7 +5,7 @@
 
 use super::retired::{is_retired, is_vacant};
 use crate::repository::{Kind, Listed, RepositoryError, Result};
-use qstore_storage::{EntryKind, FileSystem, Lock, open_dir};
+use qstore_storage::{EntryKind, FileSystem, Lock, Locking, open_dir};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,13 +25,14 @@ pub(super) struct Directory {
     pub(super) fs: Arc<dyn FileSystem>,
     /// The name under which it was opened, for messages.
     pub(super) root: PathBuf,
+    pub(super) locking: Locking,
 }
 
 impl Directory {
     /// Opens the directory of that name.
     pub(super) fn open(files: Arc<dyn FileSystem>, root: PathBuf) -> Result<Self> {
         let fs = open_dir(&files, &root)?;
-        Ok(Self { files, fs, root })
+        Ok(Self { files, fs, root, locking: Locking::Required })
     }
 
     /// The path of a name in the open directory.
@@ -64,9 +65,15 @@ impl Directory {
         self.staging().join(format!("{TOMBSTONE_PREFIX}{}", name.replace('/', "~")))
     }
 
+    /// A lock of that name, unless it is held elsewhere.
+    pub(super) fn try_lock(&self, path: &Path) -> qstore_storage::Result<Option<Box<dyn Lock>>> {
+        self.locking.try_lock(&*self.fs, path)
+    }
+
     /// Excludes all other writers until it is dropped.
     pub(super) fn lock(&self) -> Result<Box<dyn Lock>> {
-        self.fs.lock(&self.path_of(LOCK)).map_err(|error| self.explain(error.into()))
+        let locked = self.locking.lock(&*self.fs, &self.path_of(LOCK));
+        locked.map_err(|error| self.explain(error.into()))
     }
 
     /// The bytes that can still be written.

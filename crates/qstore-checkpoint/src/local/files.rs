@@ -18,7 +18,7 @@ pub(super) fn begin(directory: &Directory, name: &str) -> Result<Box<dyn FileDra
         create_dir_all(&*directory.fs, parent_of(&public))?;
     }
     let (lock, staged) =
-        reserve(directory, |temporary| StagedFile::create(&directory.fs, temporary))?;
+        reserve(directory, |temporary| StagedFile::replacing(&directory.fs, temporary, &public))?;
     Ok(Box::new(LocalFile { staged, _lock: lock, directory: directory.clone(), public }))
 }
 

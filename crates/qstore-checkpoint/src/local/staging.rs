@@ -54,7 +54,7 @@ pub(super) fn reserve<T>(
         }
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = staging.join(format!("{:0PROCESS_DIGITS$x}-{number}", *PROCESS));
-        let lock = match fs.try_lock(&lock_of(&path)) {
+        let lock = match directory.try_lock(&lock_of(&path)) {
             Ok(Some(lock)) => lock,
             Ok(None) => continue,
             Err(error) if error.is_not_found() => {
@@ -91,7 +91,7 @@ pub(super) fn collect(directory: &Directory) {
         let path = staging.join(name);
         // Dropping the lock also removes a lock file that was left behind.
         // mutant: live_staging_collected
-        if let Ok(Some(_lock)) = fs.try_lock(&lock_of(&path)) {
+        if let Ok(Some(_lock)) = directory.try_lock(&lock_of(&path)) {
             let _ = remove_dir_all(&**fs, &path);
         }
     }

@@ -31,7 +31,7 @@ pub(super) fn begin(
         create_dir_all(&*directory.fs, parent_of(&public))?;
     }
     let (lock, staged) =
-        reserve(directory, |temporary| StagedDir::create(&directory.fs, temporary))?;
+        reserve(directory, |temporary| StagedDir::replacing(&directory.fs, temporary, &public))?;
     Ok(Box::new(LocalTree {
         staged,
         lock,

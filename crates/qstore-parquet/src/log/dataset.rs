@@ -103,7 +103,7 @@ impl<R: Record + Send + 'static> RankLog<R> {
         create_dir_all(&*storage, &dir)?;
         // Later parts are begun in this directory, whatever its name is then.
         let storage = open_dir(&storage, &dir)?;
-        let Some(lock) = storage.try_lock(Path::new(".rank.lock"))? else {
+        let Some(lock) = settings.locking.try_lock(&*storage, Path::new(".rank.lock"))? else {
             return Err(OpenError::AlreadyOpen { path: dir });
         };
         let part = last_part(&*storage)?;

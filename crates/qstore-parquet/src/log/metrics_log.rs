@@ -182,7 +182,7 @@ impl<R: Record> MetricsLog<R> {
             is_plain: settings.plain_encoding,
             is_passing: false,
         };
-        let opened = open::open(&storage, path, R::DECLARED)?;
+        let opened = open::open(&storage, path, R::DECLARED, settings.locking)?;
         let Opened { place, published, recovery } = opened;
         let published = published.map(Arc::new);
         let mut fields = open::merged(published.as_deref(), R::DECLARED);

@@ -5,6 +5,7 @@ use crate::format::footer::GROUP_ROWS_MAX;
 use crate::publish::disk::Policy;
 use qstore_os::Priority;
 use qstore_settings::{Compression, SettingError};
+use qstore_storage::Locking;
 use std::time::Duration;
 
 /// What a flush survives once it has been acknowledged.
@@ -115,6 +116,10 @@ pub struct WriterSettings {
     /// [`MetricsLog`](crate::MetricsLog) or [`RankLog`](crate::RankLog) with your own drain does not apply
     /// it: pass `DrainSettings::on_start(move || priority.apply())`.
     pub priority: Priority,
+    /// Whether to go on where the file system has no locks. Default [`Locking::Required`]: opening is an
+    /// error there. With [`Locking::IfSupported`] you guarantee that no other process writes to the file
+    /// meanwhile.
+    pub locking: Locking,
 }
 
 impl Default for WriterSettings {
@@ -134,6 +139,7 @@ impl Default for WriterSettings {
             reuse_after: Duration::from_secs(2),
             publish_pause_min: Duration::from_millis(50),
             priority: Priority::default(),
+            locking: Locking::Required,
         }
     }
 }
@@ -234,6 +240,13 @@ impl WriterSettings {
     #[must_use]
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
+        self
+    }
+
+    /// Whether to go on where the file system has no locks.
+    #[must_use]
+    pub fn locking(mut self, locking: Locking) -> Self {
+        self.locking = locking;
         self
     }
 

@@ -268,7 +268,11 @@ impl Disk {
         let end = footer::encode(&layout.groups, &leaves, &version.keys);
         let len = layout.data_end + end.len() as u64;
         let wants_twin = !layout.is_packed && self.wants_twin(len);
-        let target = self.target(old, wants_twin || layout.is_packed)?;
+        // Even an empty file that is not continued.
+        let replaces = self.storage.metadata(&self.names.public)?.is_some();
+        let target = self.target(old, wants_twin || layout.is_packed, replaces)?;
+        // Before the first byte: anyone who may not read the public file may not read the next one.
+        self.take_over_permissions(replaces)?;
         let (file, claim) = match target {
             Target::Twin(mut twin, claim) => {
                 let moves = layout.moves_into_twin(&twin.missing);
@@ -292,10 +296,7 @@ impl Disk {
                 (file, None)
             }
         };
-        // A private file stays private. Best effort, since not every file system has modes.
-        if old.is_some() {
-            let _ = self.storage.copy_mode(&self.names.public, &self.names.hidden);
-        }
+        self.take_over_permissions(replaces)?;
         // mutant: version_not_synced, version_shown_before_its_sync, failed_sync_forgotten
         let shown = file.sync().map_err(WriteError::from).and_then(|()| self.show(&file));
         let Shown { is_swapped, stamp } = match shown {
@@ -324,6 +325,21 @@ impl Disk {
         })
     }
 
+    /// Gives the next version the permissions of the public file; a new file is private until then.
+    fn take_over_permissions(&mut self, replaces: bool) -> qstore_storage::Result<()> {
+        if !replaces {
+            return Ok(());
+        }
+        match self.storage.copy_mode(&self.names.public, &self.names.hidden) {
+            // Not every file system has modes, and another program may have removed the file.
+            Err(error) if !error.is_unsupported() && !error.is_not_found() => {
+                let _ = self.clear_hidden();
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn wants_twin(&mut self, len: u64) -> bool {
         let is_large = len >= self.twin_bytes_min;
         match self.publishing {
@@ -336,7 +352,12 @@ impl Disk {
     }
 
     /// The retired inode if it may be written, otherwise a new file; either has the hidden name.
-    fn target(&mut self, old: Option<&Published>, uses_twin: bool) -> Result<Target, WriteError> {
+    fn target(
+        &mut self,
+        old: Option<&Published>,
+        uses_twin: bool,
+        replaces: bool,
+    ) -> Result<Target, WriteError> {
         if let Some(twin) = self.twin.take().filter(|_| uses_twin) {
             let bytes = old.map_or(0, |old| old.data_end);
             let patience = Duration::from_secs_f64(bytes as f64 / COPY_BYTES_PER_S);
@@ -345,7 +366,13 @@ impl Disk {
             }
         }
         self.clear_hidden()?;
-        let file: Arc<dyn FileHandle> = match self.storage.create_new(&self.names.hidden) {
+        let hidden = &self.names.hidden;
+        let created = if replaces {
+            self.storage.create_private(hidden)
+        } else {
+            self.storage.create_new(hidden)
+        };
+        let file: Arc<dyn FileHandle> = match created {
             Err(error) if error.is_already_exists() => return Err(self.hidden_is_taken()),
             created => created?.into(),
         };

@@ -14,7 +14,7 @@ use crate::publish::ownership::Place;
 use crate::publish::recovery;
 use crate::publish::recovery::Recovery;
 use qstore_schema::{Field, Schema};
-use qstore_storage::{EntryKind, FileHandle, FileSystem, Stamp, open_dir, parent_of};
+use qstore_storage::{EntryKind, FileHandle, FileSystem, Locking, Stamp, open_dir, parent_of};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,12 +33,13 @@ pub(crate) fn open(
     storage: &Arc<dyn FileSystem>,
     path: &Path,
     declared: &[Field],
+    locking: Locking,
 ) -> Result<Opened, OpenError> {
     let names = Names::of(&**storage, path)?;
     // From here on everything is done in this directory, whatever happens to its name.
     let dir = open_dir(storage, parent_of(&names.path))?;
     // mutant: second_writer_let_in
-    let Some(lock) = dir.try_lock(&names.lock)? else {
+    let Some(lock) = locking.try_lock(&*dir, &names.lock)? else {
         return Err(OpenError::AlreadyOpen { path: names.path });
     };
     // A killed writer left it. The public name has led to a whole file all the time, so this is never
@@ -46,7 +47,7 @@ pub(crate) fn open(
     if dir.metadata(&names.hidden)?.is_some() {
         dir.remove_file(&names.hidden)?;
     }
-    let mut place = Place::new(Arc::clone(storage), Arc::clone(&dir), names.clone(), lock);
+    let mut place = Place::new(Arc::clone(storage), Arc::clone(&dir), names.clone(), lock, locking);
     let found = match found(&*dir, &names)? {
         Existing::File(found) => *found,
         Existing::Nothing(known) => {

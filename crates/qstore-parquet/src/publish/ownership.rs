@@ -12,7 +12,7 @@ use crate::error::{Occupant, WriteError};
 use crate::format::published::Published;
 use crate::format::read_failure::ReadFailure;
 use crate::publish::names::Names;
-use qstore_storage::{EntryKind, FileSystem, Lock, Stamp, parent_of};
+use qstore_storage::{EntryKind, FileSystem, Lock, Locking, Stamp, parent_of};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +33,7 @@ pub(crate) struct Place {
     identity: Option<Stamp>,
     /// Keeps other writers out; released last. `None` once it was given back.
     lock: Option<Box<dyn Lock>>,
+    locking: Locking,
     /// What the writer left under the public name; `None` if it left nothing there.
     pub(crate) known: Option<Stamp>,
 }
@@ -54,10 +55,11 @@ impl Place {
         dir: Arc<dyn FileSystem>,
         names: Names,
         lock: Box<dyn Lock>,
+        locking: Locking,
     ) -> Self {
         let identity = dir.stamp(Path::new(HERE)).ok().flatten();
         let path = names.path.clone();
-        Self { files, dir, names, path, identity, lock: Some(lock), known: None }
+        Self { files, dir, names, path, identity, lock: Some(lock), locking, known: None }
     }
 
     /// Proves everything.
@@ -115,7 +117,7 @@ impl Place {
         if self.lock.as_ref().map_or(Ok(false), |lock| lock.is_named())? {
             return Ok(());
         }
-        self.lock = self.dir.try_lock(&self.names.lock)?;
+        self.lock = self.locking.try_lock(&*self.dir, &self.names.lock)?;
         if self.lock.is_some() { Ok(()) } else { Err(self.occupied(Occupant::Writer)) }
     }
 

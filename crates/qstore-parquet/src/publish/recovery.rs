@@ -10,7 +10,7 @@ use crate::format::footer::{self, Footer, MAGIC, Sealed};
 use crate::format::read_at::ReadAt;
 use crate::format::read_failure::ReadFailure;
 use crate::publish::names::Names;
-use qstore_storage::{FileHandle, FileSystem, parent_of};
+use qstore_storage::{FileHandle, FileSystem, StagedFile, parent_of};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -116,14 +116,13 @@ pub(crate) fn replace(
     reason: String,
     rows: u64,
 ) -> Result<Recovery, OpenError> {
-    let mut whole = qstore_storage::StagedFile::create(storage, &names.hidden)?;
+    let mut whole = StagedFile::replacing(storage, &names.hidden, &names.public)?;
     let mut block = vec![0; BLOCK as usize];
     while whole.len() < end {
         let count = (end - whole.len()).min(BLOCK) as usize;
         damaged.read_at(whole.len(), &mut block[..count])?;
         whole.append(&block[..count])?;
     }
-    let _ = storage.copy_mode(&names.public, &names.hidden);
     let aside = names.path.with_file_name(set_aside(storage, names)?);
     whole.commit(&names.public)?;
     Ok(Recovery { reason, aside, rows, bytes_lost: damaged.len()? - end })

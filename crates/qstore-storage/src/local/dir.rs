@@ -53,6 +53,15 @@ impl LocalDir {
         Ok(opened.into())
     }
 
+    /// The same path for calls that take no open directory. It leads through the open one, and only where
+    /// that is not possible through its name.
+    pub(super) fn detour(&self, path: &Path) -> PathBuf {
+        let Some(fd) = &self.fd else { return path.to_path_buf() };
+        let opened = link_to(fd).filter(|link| link.exists());
+        let dir = opened.or_else(|| self.present_name().ok()).unwrap_or_else(|| self.path.clone());
+        dir.join(path)
+    }
+
     /// The name that the directory has now; empty for the working directory, which needs none.
     pub(super) fn present_name(&self) -> io::Result<PathBuf> {
         let Some(fd) = &self.fd else { return Ok(PathBuf::new()) };
@@ -71,11 +80,23 @@ impl LocalDir {
     }
 }
 
+/// A link that leads to an open directory, whatever its name.
+#[cfg(target_os = "linux")]
+fn link_to(fd: &OwnedFd) -> Option<PathBuf> {
+    use std::os::fd::AsRawFd;
+    Some(format!("/proc/self/fd/{}", fd.as_raw_fd()).into())
+}
+
+/// Other systems have none.
+#[cfg(not(target_os = "linux"))]
+fn link_to(_: &OwnedFd) -> Option<PathBuf> {
+    None
+}
+
 /// The name of an open directory, as the system knows it.
 #[cfg(target_os = "linux")]
 fn name_of(fd: &OwnedFd) -> Option<PathBuf> {
-    use std::os::fd::AsRawFd;
-    std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()
+    std::fs::read_link(link_to(fd)?).ok()
 }
 
 /// The name of an open directory, as the system knows it.

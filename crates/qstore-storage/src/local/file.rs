@@ -18,11 +18,13 @@ pub(super) struct LocalFile {
     file: Arc<File>,
     /// For messages.
     path: PathBuf,
+    /// Whether its leases reveal every reader.
+    proof: lease::Proof,
 }
 
 impl LocalFile {
     pub(super) fn boxed(file: File, path: PathBuf) -> Box<dyn FileHandle> {
-        Box::new(Self { file: Arc::new(file), path })
+        Box::new(Self { file: Arc::new(file), path, proof: lease::Proof::default() })
     }
 }
 
@@ -64,7 +66,7 @@ impl FileHandle for LocalFile {
     }
 
     fn claim(&self) -> Result<Exclusive> {
-        lease::claim(&self.file).context(Operation::Lock, &self.path)
+        lease::claim(&self.file, &self.proof).context(Operation::Claim, &self.path)
     }
 }
 

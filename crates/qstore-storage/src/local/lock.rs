@@ -2,7 +2,8 @@
 
 use super::dir::LocalDir;
 use super::file::stamp_of;
-use crate::error::{Context, Operation, Result};
+use crate::cannot::cannot;
+use crate::error::{Context, Error, Operation, Result};
 use crate::file_system::Lock;
 use qstore_os::ForkCheck;
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -44,7 +45,7 @@ impl Drop for LocalLock {
 }
 
 /// Acquires the lock unless it is held.
-pub(super) fn try_lock(dir: &LocalDir, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+pub(super) fn try_lock(dir: &LocalDir, path: &Path) -> Result<Option<Box<dyn Lock>>> {
     acquire(dir, path, |file| match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
@@ -53,7 +54,7 @@ pub(super) fn try_lock(dir: &LocalDir, path: &Path) -> io::Result<Option<Box<dyn
 }
 
 /// Waits for the lock.
-pub(super) fn lock(dir: &LocalDir, path: &Path) -> io::Result<Box<dyn Lock>> {
+pub(super) fn lock(dir: &LocalDir, path: &Path) -> Result<Box<dyn Lock>> {
     let held = acquire(dir, path, |file| file.lock().map(|()| true))?;
     Ok(held.expect("waiting for a lock ends with holding it"))
 }
@@ -64,18 +65,43 @@ fn acquire(
     dir: &LocalDir,
     path: &Path,
     lock: impl Fn(&File) -> io::Result<bool>,
-) -> io::Result<Option<Box<dyn Lock>>> {
+) -> Result<Option<Box<dyn Lock>>> {
+    let shown = dir.shown(path);
     loop {
-        // A link under that name would lead elsewhere, so it is refused.
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
-        let file = dir.open_raw(path, flags, Mode::from_raw_mode(0o666))?;
-        if !lock(&file)? {
-            return Ok(None);
+        let (file, is_new) = open_lock_file(dir, path).context(Operation::Create, &shown)?;
+        match lock(&file) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) => {
+                // Where there are no locks, nobody else can hold this file, which only we have made.
+                // mutant: lock_file_left_where_there_are_no_locks
+                if is_new && cannot(Operation::Lock, &error) {
+                    let _ = rustix::fs::unlinkat(dir.fd(), path, AtFlags::empty());
+                }
+                return Err(Error::new(Operation::Lock, &shown, error));
+            }
         }
         // mutant: lock_of_a_name_that_is_gone
-        if is_named(dir, path, &file)? {
+        if is_named(dir, path, &file).context(Operation::Lock, &shown)? {
             let (dir, path, home) = (dir.clone(), path.to_path_buf(), ForkCheck::new());
             return Ok(Some(Box::new(LocalLock { dir, path, file, home })));
+        }
+    }
+}
+
+/// Opens the file of that name, and tells whether it is new. A link would lead elsewhere, so it is refused.
+fn open_lock_file(dir: &LocalDir, path: &Path) -> io::Result<(File, bool)> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW;
+    let new = OFlags::CREATE | OFlags::EXCL;
+    loop {
+        match dir.open_raw(path, flags | new, Mode::from_raw_mode(0o666)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            opened => return Ok((opened?, true)),
+        }
+        match dir.open_raw(path, flags, Mode::empty()) {
+            // Its holder has released the lock in the meantime.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return Ok((opened?, false)),
         }
     }
 }

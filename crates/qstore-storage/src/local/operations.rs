@@ -3,11 +3,13 @@
 use super::dir::{DIRECTORY, LocalDir};
 use super::file::{LocalFile, stamp_of};
 use super::lock;
+use crate::attributes::{self, Name};
+use crate::cannot::cannot;
 use crate::error::{Context, Error, Operation, Result};
 use crate::file_system::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 use crate::in_place::Stamp;
 use crate::tree::parent_of;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawMode, Stat};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs;
@@ -25,6 +27,17 @@ impl LocalDir {
         outcome: std::result::Result<T, impl Into<io::Error>>,
     ) -> Result<T> {
         outcome.map_err(|error| Error::new(operation, &self.shown(path), error.into()))
+    }
+
+    fn create_file(&self, path: &Path, mode: RawMode) -> Result<Box<dyn FileHandle>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let created = self.open_raw(path, flags, Mode::from_raw_mode(mode));
+        Ok(LocalFile::boxed(self.reported(Operation::Create, path, created)?, self.shown(path)))
+    }
+
+    fn make_dir(&self, dir: &Path, mode: RawMode) -> Result<()> {
+        let made = rustix::fs::mkdirat(self.fd(), dir, Mode::from_raw_mode(mode));
+        self.reported(Operation::CreateDir, dir, made)
     }
 
     fn open_file(&self, path: &Path, flags: OFlags) -> Result<Box<dyn FileHandle>> {
@@ -54,9 +67,12 @@ impl LocalDir {
 
 impl FileSystem for LocalDir {
     fn create_new(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        let created = self.open_raw(path, flags, Mode::from_raw_mode(0o666));
-        Ok(LocalFile::boxed(self.reported(Operation::Create, path, created)?, self.shown(path)))
+        self.create_file(path, 0o666)
+    }
+
+    fn create_private(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
+        // mutant: private_file_open_at_first
+        self.create_file(path, 0o600)
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
@@ -134,8 +150,11 @@ impl FileSystem for LocalDir {
     }
 
     fn create_dir(&self, dir: &Path) -> Result<()> {
-        let made = rustix::fs::mkdirat(self.fd(), dir, Mode::from_raw_mode(0o777));
-        self.reported(Operation::CreateDir, dir, made)
+        self.make_dir(dir, 0o777)
+    }
+
+    fn create_private_dir(&self, dir: &Path) -> Result<()> {
+        self.make_dir(dir, 0o700)
     }
 
     fn link(&self, from: &Path, to: &Path) -> Result<()> {
@@ -163,9 +182,8 @@ impl FileSystem for LocalDir {
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
         let opened = self.open_raw(dir, OFlags::DIRECTORY, Mode::empty());
-        // mutant: local_directory_sync_does_nothing
-        let synced = opened.and_then(|dir| dir.sync_all());
-        self.reported(Operation::SyncDir, dir, synced)
+        let opened = self.reported(Operation::SyncDir, dir, opened)?;
+        crate::sync_dir::sync_dir(&opened, &self.shown(dir))
     }
 
     fn sync_tree(&self, dir: &Path) -> Result<Option<Box<dyn TreeSync>>> {
@@ -175,31 +193,24 @@ impl FileSystem for LocalDir {
 
     fn available(&self, dir: &Path) -> Result<Option<u64>> {
         let opened = self.open_raw(dir, DIRECTORY, Mode::empty());
-        let found = opened.and_then(|dir| Ok(rustix::fs::fstatvfs(dir)?));
-        let found = self.reported(Operation::Inspect, dir, found)?;
-        Ok(Some(found.f_bavail.saturating_mul(found.f_frsize)))
+        match opened.and_then(|dir| Ok(rustix::fs::fstatvfs(dir)?)) {
+            Ok(found) => Ok(Some(found.f_bavail.saturating_mul(found.f_frsize))),
+            Err(error) if cannot(Operation::Inspect, &error) => Ok(None),
+            failed => self.reported(Operation::Inspect, dir, failed.map(|_| None)),
+        }
     }
 
     fn copy_mode(&self, from: &Path, to: &Path) -> Result<()> {
-        let mode_of = |path: &Path| {
-            let found = rustix::fs::statat(self.fd(), path, AtFlags::empty());
-            let found = self.reported(Operation::Inspect, path, found)?;
-            Ok(Mode::from_raw_mode(found.st_mode))
-        };
-        let wanted = mode_of(from)?;
-        if mode_of(to)? == wanted {
-            return Ok(()); // setting it would write the inode all the same
-        }
-        let set = rustix::fs::chmodat(self.fd(), to, wanted, AtFlags::empty());
-        self.reported(Operation::SetMode, to, set)
+        let name = |path| Name { dir: self.fd(), path, detour: self.detour(path) };
+        self.reported(Operation::SetMode, to, attributes::carry(&name(from), &name(to)))
     }
 
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
-        self.reported(Operation::Lock, path, lock::try_lock(self, path))
+        lock::try_lock(self, path)
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
-        self.reported(Operation::Lock, path, lock::lock(self, path))
+        lock::lock(self, path)
     }
 }
 

@@ -197,6 +197,11 @@ impl<W: Watcher> FileSystem for WatchedFs<W> {
         Ok(self.file(path, self.inner.create_new(path)?))
     }
 
+    fn create_private(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
+        self.change(Operation::Create, path, || Ok(()))?;
+        Ok(self.file(path, self.inner.create_private(path)?))
+    }
+
     fn open(&self, path: &Path) -> Result<Box<dyn FileHandle>> {
         self.look(Operation::Open, path)?;
         Ok(self.file(path, self.inner.open(path)?))
@@ -235,6 +240,10 @@ impl<W: Watcher> FileSystem for WatchedFs<W> {
 
     fn create_dir(&self, dir: &Path) -> Result<()> {
         self.change(Operation::CreateDir, dir, || self.inner.create_dir(dir))
+    }
+
+    fn create_private_dir(&self, dir: &Path) -> Result<()> {
+        self.change(Operation::CreateDir, dir, || self.inner.create_private_dir(dir))
     }
 
     fn link(&self, from: &Path, to: &Path) -> Result<()> {
@@ -384,7 +393,7 @@ impl<W: Watcher> FileHandle for WatchedFile<W> {
     }
 
     fn claim(&self) -> Result<Exclusive> {
-        match self.ask(Operation::Lock, true) {
+        match self.ask(Operation::Claim, true) {
             None => self.file.claim(),
             Some((answer, _)) => answer.map(|()| Exclusive::Unknown),
         }

@@ -9,6 +9,7 @@ use qstore_checkpoint::retention::{Goal, Policy};
 use qstore_checkpoint::{Counter, Layout};
 use qstore_os::Priority;
 use qstore_settings::{Codec, Compression, SettingError};
+use qstore_storage::Locking;
 use std::time::Duration;
 
 /// How checkpoints are compressed, split and kept, and what happens when saves come too fast.
@@ -67,6 +68,10 @@ pub struct CheckpointSettings {
     pub busy: Busy,
     /// How long a manager dropped without `close` waits for its saves. Default 30 s.
     pub drop_timeout: Duration,
+    /// Whether to go on where the file system has no locks. Default [`Locking::Required`]: opening is an
+    /// error there. With [`Locking::IfSupported`] you guarantee that no other process writes to the
+    /// directory meanwhile.
+    pub locking: Locking,
 }
 
 impl Default for CheckpointSettings {
@@ -82,6 +87,7 @@ impl Default for CheckpointSettings {
             chunk_bytes: 1 << 20,
             busy: Busy::Wait,
             drop_timeout: Duration::from_secs(30),
+            locking: Locking::Required,
         }
     }
 }
@@ -195,6 +201,13 @@ impl CheckpointSettings {
     #[must_use]
     pub fn deduplicate(mut self, deduplicate: bool) -> Self {
         self.deduplicate = deduplicate;
+        self
+    }
+
+    /// Whether to go on where the file system has no locks.
+    #[must_use]
+    pub fn locking(mut self, locking: Locking) -> Self {
+        self.locking = locking;
         self
     }
 
