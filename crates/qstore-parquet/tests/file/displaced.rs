@@ -5,7 +5,7 @@
 use crate::{PATH, open, row};
 use qstore_buffer::Sink;
 use qstore_parquet::{MetricsFile, MetricsLog, Occupant, RankLog, WriteError, WriterSettings};
-use qstore_schema::Row;
+use qstore_schema::{Row, SmolStr};
 use qstore_storage::testing::Watched;
 use qstore_storage::{FileSystem, MemoryFs, Operation, read_all, remove_dir_all};
 use std::fs;
@@ -15,6 +15,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 const NOTES: &[u8] = b"this belongs to someone else";
+
+/// Puts something under a name.
+type Deed = fn(&Path);
 
 fn append(log: &mut MetricsLog<Row>, rows: std::ops::Range<i64>) {
     for n in rows {
@@ -91,7 +94,7 @@ fn a_new_run_under_the_name_of_an_old_one_keeps_its_rows() {
 
 #[test]
 fn what_is_put_under_the_name_is_reported_and_left_alone_and_writing_resumes() {
-    let deeds: [(&str, Occupant, fn(&Path)); 5] = [
+    let deeds: [(&str, Occupant, Deed); 5] = [
         ("another file", Occupant::File, |path| {
             fs::write(path.with_extension("tmp"), NOTES).unwrap();
             fs::rename(path.with_extension("tmp"), path).unwrap();
@@ -348,7 +351,7 @@ fn a_saved_log_has_every_row_bit_for_bit() {
         let file = MetricsFile::open_in(Arc::new(memory.clone()), path).unwrap();
         assert!(file.validate().unwrap().is_whole());
         let columns: Vec<_> = file.fields().iter().map(|field| field.name.clone()).collect();
-        let names: Vec<_> = columns.iter().map(|name| name.as_str()).collect();
+        let names: Vec<_> = columns.iter().map(SmolStr::as_str).collect();
         let table = file.read(&names, 0..80).unwrap();
         names.iter().map(|name| format!("{:?}", table.column(name))).collect()
     };

@@ -82,6 +82,7 @@ impl LocalDir {
 
 /// A link that leads to an open directory, whatever its name.
 #[cfg(target_os = "linux")]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have none")]
 fn link_to(fd: &OwnedFd) -> Option<PathBuf> {
     use std::os::fd::AsRawFd;
     Some(format!("/proc/self/fd/{}", fd.as_raw_fd()).into())

@@ -36,8 +36,8 @@ impl LocalDir {
     }
 
     fn make_dir(&self, dir: &Path, mode: RawMode) -> Result<()> {
-        let made = rustix::fs::mkdirat(self.fd(), dir, Mode::from_raw_mode(mode));
-        self.reported(Operation::CreateDir, dir, made)
+        let outcome = rustix::fs::mkdirat(self.fd(), dir, Mode::from_raw_mode(mode));
+        self.reported(Operation::CreateDir, dir, outcome)
     }
 
     fn open_file(&self, path: &Path, flags: OFlags) -> Result<Box<dyn FileHandle>> {
