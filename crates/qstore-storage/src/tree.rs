@@ -81,8 +81,16 @@ pub fn remove_dir_all(storage: &dyn FileSystem, dir: &Path) -> Result<()> {
         let path = dir.join(&entry.name);
         match entry.kind {
             EntryKind::Dir => remove_dir_all(storage, &path)?,
-            EntryKind::File | EntryKind::Other => storage.remove_file(&path)?,
+            EntryKind::File | EntryKind::Other => unless_gone(storage.remove_file(&path))?,
         }
     }
-    storage.remove_dir(dir)
+    unless_gone(storage.remove_dir(dir))
+}
+
+/// Somebody else may have removed it first.
+fn unless_gone(removed: Result<()>) -> Result<()> {
+    match removed {
+        Err(error) if error.is_not_found() => Ok(()),
+        removed => removed,
+    }
 }
