@@ -85,8 +85,8 @@ pub struct Lost {
 /// }
 /// drain.flush(Duration::from_secs(10))?;
 /// let health = drain.health();
-/// health.check()?; // no error
 /// assert_eq!(health.to_string(), "no errors; 5 items were rejected, the first was 1: 1 is odd");
+/// health.check()?; // no error
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]

@@ -284,7 +284,8 @@ impl<S: Sink<R>, R: Send + 'static> AsyncMetricsLogger<S, R> {
     ///
     #[cfg_attr(feature = "parquet", doc = "```")]
     #[cfg_attr(not(feature = "parquet"), doc = "```ignore")]
-    /// use qstore_logger::{AsyncMetricsLogger, LoggerSettings, Loss, WriterSettings};
+    /// use qstore_logger::{AsyncMetricsLogger, LoggerSettings, Loss};
+    /// use qstore_parquet::WriterSettings;
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("metrics.parquet");
