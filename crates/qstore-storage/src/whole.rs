@@ -124,6 +124,10 @@ mod tests {
         let len = 16 << 20;
         let parts = with_holes(&path, len);
         let file = LocalFs.open(&path).unwrap();
+        if file.next_data(0).unwrap() == Some(0..len) {
+            println!("not tested: this file system does not tell what is stored");
+            return;
+        }
         // Not zeros, so that a hole that was read would show.
         let mut bytes = vec![0xff; len as usize];
         read_into_zeroed(&*file, 0, &mut bytes).unwrap();
