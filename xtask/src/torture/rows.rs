@@ -29,8 +29,6 @@ pub(super) enum Part {
     Models(Knobs),
     /// Another command of xtask; only in the full run, because it builds much again.
     XtaskIfFull(&'static [&'static str]),
-    /// What is known not to be run, and why.
-    NotRun(&'static str, &'static str),
 }
 
 /// Tests of a crate.
@@ -171,11 +169,7 @@ pub(super) const ROWS: &[Row] = &[
         parts: &[
             Part::Tests(tests("integration", "endings::")),
             Part::Tests(tests("integration", "stop::")),
-            Part::NotRun(
-                "fork",
-                "a child that goes on after a fork has no writer, as docs/shutdown.md says; to \
-                 show it takes a fork without exec, which is unsafe code in a test",
-            ),
+            Part::Tests(tests("integration", "forks::")),
         ],
     },
     Row {

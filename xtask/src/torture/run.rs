@@ -130,9 +130,6 @@ impl<'a> Runner<'a> {
                 let mut command = self.workspace.cargo();
                 self.listen(command.arg("xtask").args(*arguments), progress, log, before)
             }
-            Part::NotRun(what, why) => {
-                Ok(Outcome { skipped: vec![format!("{what}: {why}")], ..Outcome::default() })
-            }
         }
     }
 
