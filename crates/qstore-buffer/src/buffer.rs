@@ -161,12 +161,13 @@ impl<T> AsyncBuffer<T> {
         if shared.is_orphan() {
             return shared.refuse_in_child(item);
         }
-        match shared.ring.push(item) {
-            Ok(()) => {
+        match shared.ring.reserve() {
+            Ok(claimed) => {
+                claimed.fill(item);
                 shared.wake.pushed(|| shared.ring.len());
                 Ok(())
             }
-            Err(refused) => shared.overflow(refused),
+            Err(refused) => shared.overflow(item, refused),
         }
     }
 
@@ -475,40 +476,32 @@ impl<T> Shared<T> {
 
     /// Handles a push that found the ring full or closed.
     #[cold]
-    fn overflow(&self, refused: Refused<T>) -> Result<(), PushError<T>> {
-        let mut refused = match (refused, self.settings.overflow) {
-            (Refused::Full(item), Overflow::DropOldest) => self.push_over_the_oldest(item),
-            (Refused::Full(item), Overflow::BlockFor(patience)) => self.push_within(item, patience),
-            (refused, _) => Err(refused),
+    fn overflow(&self, item: T, refused: Refused) -> Result<(), PushError<T>> {
+        let mut offered = Some(item);
+        match (refused, self.settings.overflow) {
+            (Refused::Full, Overflow::DropOldest) => self.push_over_the_oldest(&mut offered),
+            (Refused::Full, Overflow::BlockFor(patience)) => {
+                self.push_within(&mut offered, patience);
+            }
+            _ => {}
+        }
+        let Some(item) = offered else {
+            self.wake.pushed(|| self.ring.len());
+            return Ok(());
         };
-        if let Err(Refused::Full(item)) = refused {
-            // The oldest could not be discarded, or nobody made room: the new item is dropped instead.
-            // If the buffer was closed meanwhile, that is the more useful reason.
-            refused = Err(if self.ring.is_closed() {
-                Refused::Closed(item)
-            } else {
-                Refused::Full(item)
-            });
+        // If the buffer was closed meanwhile, that is the more useful reason.
+        if self.ring.is_closed() {
+            self.counters.refused.fetch_add(1, Relaxed);
+            return Err(PushError::Closed(item));
         }
-        match refused {
-            Ok(()) => {
-                self.wake.pushed(|| self.ring.len());
-                Ok(())
-            }
-            Err(Refused::Full(item)) => {
-                self.counters.drop_newest(&item, &self.hooks);
-                Err(PushError::Full(item))
-            }
-            Err(Refused::Closed(item)) => {
-                self.counters.refused.fetch_add(1, Relaxed);
-                Err(PushError::Closed(item))
-            }
-        }
+        // The oldest could not be discarded, or nobody made room: the new item is dropped instead.
+        self.counters.drop_newest(&item, &self.hooks);
+        Err(PushError::Full(item))
     }
 
     /// Gives up when the next slot is one that a consumer is still emptying: discarding other items
     /// would not make room there.
-    fn push_over_the_oldest(&self, mut item: T) -> Result<(), Refused<T>> {
+    fn push_over_the_oldest(&self, item: &mut Option<T>) {
         const TRIES: usize = 64;
         for _ in 0..TRIES {
             if self.ring.len() < self.ring.capacity() {
@@ -516,30 +509,18 @@ impl<T> Shared<T> {
             } else if let Taken::One(oldest) = self.ring.pop() {
                 self.counters.evict(&oldest, &self.hooks);
             }
-            match self.ring.push(item) {
-                Err(Refused::Full(back)) => item = back,
-                done => return done,
+            if self.ring.offer(item) != Err(Refused::Full) {
+                return;
             }
         }
-        Err(Refused::Full(item))
     }
 
-    fn push_within(&self, item: T, patience: Duration) -> Result<(), Refused<T>> {
+    fn push_within(&self, item: &mut Option<T>, patience: Duration) {
         let deadline = Instant::now().checked_add(patience);
-        let mut item = Some(item);
-        let stored = self.room.wait(deadline, || match self.ring.push(item.take()?) {
-            Ok(()) => Some(Ok(())),
-            Err(Refused::Closed(back)) => Some(Err(Refused::Closed(back))),
-            Err(Refused::Full(back)) => {
-                item = Some(back);
-                None
-            }
+        self.room.wait(deadline, || match self.ring.offer(item) {
+            Err(Refused::Full) => None,
+            Ok(()) | Err(Refused::Closed) => Some(()),
         });
-        match (stored, item) {
-            (Some(stored), _) => stored,
-            (None, Some(item)) => Err(Refused::Full(item)),
-            (None, None) => unreachable!("a full ring hands the item back"),
-        }
     }
 }
 

@@ -50,10 +50,30 @@ struct Slot<T> {
     item: Cell<T>,
 }
 
-/// Why an item was not stored.
-pub(crate) enum Refused<T> {
-    Full(T),
-    Closed(T),
+/// Why there is no position for an item.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refused {
+    Full,
+    Closed,
+}
+
+/// A position at the tail that this thread alone has claimed. It must be filled at once: the items that come
+/// after it wait for it, and so do the consumers.
+#[must_use = "a position that is never filled ends the ring"]
+pub(crate) struct Claimed<'a, T> {
+    slot: &'a Slot<T>,
+    tail: u64,
+}
+
+impl<T> Claimed<'_, T> {
+    #[inline]
+    pub(crate) fn fill(self, item: T) {
+        // SAFETY: this thread alone has claimed the position, and its slot is free.
+        unsafe { self.slot.item.write(item) };
+        let is_weak = weakened::is(Place::Stamp);
+        // mutant: ring_stamp_without_release
+        self.slot.stamp.store(self.tail + 1, if is_weak { Relaxed } else { Release });
+    }
 }
 
 /// The result of a pop.
@@ -89,36 +109,45 @@ impl<T> Ring<T> {
         })
     }
 
-    /// Stores an item at the tail, or hands it back. Never waits: a slot whose item is being read at this
-    /// moment counts as full.
+    /// Claims the position at the tail. Never waits: a slot whose item is being read at this moment counts
+    /// as full.
+    ///
+    /// Claim and item are apart so that an item is moved once, from the caller into its slot, and not
+    /// through a result that would hand it back.
     #[inline]
-    pub(crate) fn push(&self, item: T) -> Result<(), Refused<T>> {
+    pub(crate) fn reserve(&self) -> Result<Claimed<'_, T>, Refused> {
         let mut tail = self.tail.load(Relaxed);
         let mut backoff = Backoff::default();
         loop {
             if tail & self.closed != 0 {
-                return Err(Refused::Closed(item));
+                return Err(Refused::Closed);
             }
             let slot = self.slot(tail);
             // mutant: ring_push_without_acquire
             if slot.stamp.load(Acquire) == tail {
                 // `SeqCst` is for the wake-up: a waiter sees this, or is seen (`wake.rs`).
                 match self.tail.compare_exchange_weak(tail, self.next(tail), SeqCst, Relaxed) {
-                    Ok(_) => {
-                        // SAFETY: this call alone has claimed the position, and its slot is free.
-                        unsafe { slot.item.write(item) };
-                        let is_weak = weakened::is(Place::Stamp);
-                        // mutant: ring_stamp_without_release
-                        slot.stamp.store(tail + 1, if is_weak { Relaxed } else { Release });
-                        return Ok(());
-                    }
+                    Ok(_) => return Ok(Claimed { slot, tail }),
                     Err(_) => backoff.pause(),
                 }
             } else if self.tail.load(Relaxed) == tail {
-                return Err(Refused::Full(item));
+                return Err(Refused::Full);
             }
             tail = self.tail.load(Relaxed);
         }
+    }
+
+    /// Stores an item at the tail, or drops it.
+    #[cfg(test)]
+    pub(crate) fn push(&self, item: T) -> Result<(), Refused> {
+        self.reserve().map(|claimed| claimed.fill(item))
+    }
+
+    /// Stores the item, which is there, at the tail, or leaves it where it is.
+    pub(crate) fn offer(&self, item: &mut Option<T>) -> Result<(), Refused> {
+        let claimed = self.reserve()?;
+        claimed.fill(item.take().expect("an item is offered until it is taken"));
+        Ok(())
     }
 
     /// Takes the oldest item out.
@@ -330,10 +359,11 @@ mod tests {
     fn a_full_ring_hands_back_and_a_closed_one_ends_when_it_is_empty() {
         let ring = Ring::new(2).unwrap();
         assert!(matches!(ring.pop(), Taken::Empty));
-        assert!(ring.push('a').is_ok() && ring.push('b').is_ok());
-        assert!(matches!(ring.push('c'), Err(Refused::Full('c'))));
+        assert_eq!([ring.push('a'), ring.push('b')], [Ok(()), Ok(())]);
+        let mut left = Some('c');
+        assert_eq!((ring.offer(&mut left), left), (Err(Refused::Full), Some('c')));
         ring.close();
-        assert!(matches!(ring.push('d'), Err(Refused::Closed('d'))));
+        assert_eq!((ring.offer(&mut left), left), (Err(Refused::Closed), Some('c')));
         assert!(matches!(ring.pop(), Taken::One('a')));
         let mut batch = Vec::new();
         assert_eq!(ring.pop_into(&mut batch, 9), 1);
@@ -363,7 +393,7 @@ mod tests {
         let item = Arc::new(());
         let ring = Ring::new(4).unwrap();
         for _ in 0..3 {
-            assert!(ring.push(Arc::clone(&item)).is_ok());
+            assert_eq!(ring.push(Arc::clone(&item)), Ok(()));
         }
         assert!(matches!(ring.pop(), Taken::One(_)));
         drop(ring);

@@ -2,7 +2,7 @@
 
 use crate::error::LogError;
 use crate::row::MetricsRow;
-use qstore_schema::{Name, Row, SmolStr, TrainingMetrics, Value};
+use qstore_schema::{Name, Row, SmolStr, TrainingMetrics};
 
 /// The step of a row that sums up an epoch.
 const EPOCH_STEP: i64 = -1;
@@ -14,8 +14,8 @@ const RESERVED: [&str; 3] = ["epoch", "step", "timestamp"];
 /// `circuit_execution_time_ms`; in `val`, every name gets the prefix `val_` unless it has one. A name
 /// that then is a fixed column sets it; every other metric is kept as an extra column.
 pub(crate) fn row(epoch: i64, train: &Row, val: &Row) -> Result<MetricsRow, LogError> {
-    let metrics = TrainingMetrics { epoch, step: EPOCH_STEP, ..TrainingMetrics::default() };
-    let mut row = MetricsRow::from(metrics);
+    let mut metrics = TrainingMetrics { epoch, step: EPOCH_STEP, ..TrainingMetrics::default() };
+    let mut extra = Vec::new();
     let mut seen: Vec<SmolStr> = Vec::new();
     let named = train.iter().map(|(name, value)| (train_column(name), value));
     let named = named.chain(val.iter().map(|(name, value)| (val_column(name), value)));
@@ -26,17 +26,13 @@ pub(crate) fn row(epoch: i64, train: &Row, val: &Row) -> Result<MetricsRow, LogE
         if seen.contains(&name) {
             return Err(LogError::Duplicate { name });
         }
-        set(&mut row, &name, value)?;
+        if !metrics.set(&name, value)? {
+            extra.push((Name::new(&name), value.clone()));
+        }
         seen.push(name);
     }
-    Ok(row)
-}
-
-fn set(row: &mut MetricsRow, name: &str, value: &Value) -> Result<(), LogError> {
-    if !row.metrics.set(name, value)? {
-        row.set(Name::new(name), value.clone());
-    }
-    Ok(())
+    let row = MetricsRow::from(metrics);
+    Ok(extra.into_iter().fold(row, |row, (name, value)| row.with(name, value)))
 }
 
 fn train_column(name: &SmolStr) -> SmolStr {
@@ -66,7 +62,7 @@ mod tests {
         train.set("qubits_used", 4_i64).set("backend", "ion_trap").set("note", "warm");
         let val = Row::from([("loss", 0.6), ("accuracy", 0.7), ("val_f1", 0.65)]);
         let row = row(&train, &val).unwrap();
-        let metrics = &row.metrics;
+        let metrics = row.metrics();
         assert_eq!((metrics.epoch, metrics.step), (3, -1));
         assert_eq!((metrics.train_loss, metrics.val_loss), (Some(0.5), Some(0.6)));
         assert_eq!((metrics.circuit_execution_time_ms, metrics.qubits_used), (Some(12.0), Some(4)));
@@ -85,7 +81,7 @@ mod tests {
     fn what_was_not_measured_is_null() {
         let row = row(&Row::new(), &Row::from([("accuracy", 0.7)])).unwrap();
         let unknown = TrainingMetrics { epoch: 3, step: -1, ..TrainingMetrics::default() };
-        assert_eq!(row.metrics, unknown);
+        assert_eq!(row.metrics(), unknown);
         assert_eq!((unknown.train_loss, unknown.grad_norm, unknown.backend), (None, None, None));
     }
 

@@ -41,13 +41,15 @@ pub struct LogHandle<R = MetricsRow> {
     clock: Arc<Clock>,
 }
 
-/// The outcome for a row that the ring handed back.
+/// The outcome of a row. It takes what the push returned and not the row, which would be moved once more on
+/// its way through a function of ours.
 #[inline]
-pub(crate) fn not_stored<R>(error: &PushError<R>) -> Result<Logged, LogError> {
-    match error {
-        PushError::Full(_) => Ok(Logged::Dropped),
-        PushError::Closed(_) => Err(LogError::Stopped),
-        PushError::Forked(_) => Err(LogError::Forked),
+pub(crate) fn outcome<R>(pushed: &Result<(), PushError<R>>) -> Result<Logged, LogError> {
+    match pushed {
+        Ok(()) => Ok(Logged::Accepted),
+        Err(PushError::Full(_)) => Ok(Logged::Dropped),
+        Err(PushError::Closed(_)) => Err(LogError::Stopped),
+        Err(PushError::Forked(_)) => Err(LogError::Forked),
     }
 }
 
@@ -63,10 +65,7 @@ impl<R> LogHandle<R> {
     /// opened it. A full ring is not an error.
     #[inline]
     pub fn log(&self, row: impl Into<R>) -> Result<Logged, LogError> {
-        match self.buffer.push(row.into()) {
-            Ok(()) => Ok(Logged::Accepted),
-            Err(error) => not_stored(&error),
-        }
+        outcome(&self.buffer.push(row.into()))
     }
 
     /// The time as the logger stamps it, in seconds since 1970-01-01 UTC.
@@ -85,8 +84,8 @@ impl LogHandle {
     #[inline]
     pub fn log_step(&self, row: impl Into<MetricsRow>) -> Result<Logged, LogError> {
         let mut row = row.into();
-        row.metrics.timestamp = self.now();
-        self.log(row)
+        row.stamp(self.now());
+        outcome(&self.buffer.push(row))
     }
 }
 
@@ -115,7 +114,7 @@ pub trait NamedRow: Send + 'static {
 impl NamedRow for MetricsRow {
     fn at(timestamp: f64) -> Self {
         let mut row = Self::default();
-        row.metrics.timestamp = timestamp;
+        row.stamp(timestamp);
         row
     }
 

@@ -1,11 +1,11 @@
 //! The logger: a ring, a drain and a clock.
 
 use crate::clock::Clock;
+use crate::epoch;
 use crate::error::{LogError, OpenError};
-use crate::handle::LogHandle;
+use crate::handle::{LogHandle, outcome};
 use crate::row::MetricsRow;
 use crate::settings::LoggerSettings;
-use crate::{epoch, handle};
 use qstore_buffer::{AsyncBuffer, BufferStats, Drain, DrainError, Health, Hooks, Sink};
 use qstore_schema::{Logged, Record, Row};
 use std::fmt;
@@ -103,8 +103,8 @@ impl<S: Sink<MetricsRow>> AsyncMetricsLogger<S> {
     #[inline]
     pub fn log_step(&self, row: impl Into<MetricsRow>) -> Result<Logged, LogError> {
         let mut row = row.into();
-        row.metrics.timestamp = self.now();
-        self.log(row)
+        row.stamp(self.now());
+        outcome(&self.drain.buffer().push(row))
     }
 
     /// Logs one row that sums up an epoch. Its step is −1, `loss` becomes `train_loss` and `val_loss`,
@@ -164,8 +164,8 @@ impl<S: Sink<R>, R: Record + Send + 'static> AsyncMetricsLogger<S, R> {
     ///         batch: &mut Vec<MetricsRow>,
     ///         _: &mut Round<'_>,
     ///     ) -> Result<(), Infallible> {
-    ///         for row in batch.drain(..).filter(|row| row.metrics.step % 100 == 0) {
-    ///             println!("{}: {:?}", row.metrics.step, row.metrics.train_loss);
+    ///         for row in batch.drain(..).map(|row| row.metrics()).filter(|row| row.step % 100 == 0) {
+    ///             println!("{}: {:?}", row.step, row.train_loss);
     ///         }
     ///         Ok(())
     ///     }
@@ -226,10 +226,7 @@ impl<S: Sink<R>, R: Send + 'static> AsyncMetricsLogger<S, R> {
     /// opened it. A full ring is not an error.
     #[inline]
     pub fn log(&self, row: impl Into<R>) -> Result<Logged, LogError> {
-        match self.drain.buffer().push(row.into()) {
-            Ok(()) => Ok(Logged::Accepted),
-            Err(error) => handle::not_stored(&error),
-        }
+        outcome(&self.drain.buffer().push(row.into()))
     }
 
     /// A handle that logs to the same place and can be cloned and sent to other threads. The logger

@@ -1,8 +1,10 @@
 //! The row that is logged: the fixed columns, and any other metric by name.
 
+mod fixed;
+
+use self::fixed::Fixed;
 use qstore_schema::{Field, FieldVisitor, Name, Record, SmolStr, TrainingMetrics, Value, ValueRef};
 use smallvec::SmallVec;
-use std::borrow::Cow;
 
 /// Number of extra metrics that fit without heap memory.
 const INLINE: usize = 4;
@@ -30,12 +32,12 @@ const INLINE: usize = 4;
 ///     qubits_used: Some(4),
 ///     ..TrainingMetrics::default()
 /// });
-/// assert_eq!(short.metrics.train_loss, long.metrics.train_loss);
+/// assert_eq!(short.metrics().train_loss, long.metrics().train_loss);
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MetricsRow {
-    /// The fixed columns. Values set with [`with`](Self::with) and [`set`](Self::set) override them.
-    pub metrics: TrainingMetrics,
+    /// The fixed columns. What is in `set` overrides them.
+    fixed: Fixed,
     /// In the order in which they were set. A name may occur several times, and may be a fixed column's.
     /// The background thread resolves that, where comparing names delays no training step.
     set: SmallVec<[(Name, Extra); INLINE]>,
@@ -95,6 +97,18 @@ impl MetricsRow {
         self
     }
 
+    /// The fixed columns, without those that [`with`](Self::with) and [`set`](Self::set) override.
+    #[must_use]
+    pub fn metrics(&self) -> TrainingMetrics {
+        (&self.fixed).into()
+    }
+
+    /// When the step ended, in seconds since 1970-01-01 UTC.
+    #[inline]
+    pub(crate) fn stamp(&mut self, timestamp: f64) {
+        self.fixed.timestamp = timestamp;
+    }
+
     /// The metrics that are not fixed columns, in the order in which they were set.
     pub fn extra(&self) -> impl Iterator<Item = (Name, ValueRef<'_>)> {
         self.last_values().filter(|(name, _)| !TrainingMetrics::has_column(name))
@@ -137,7 +151,7 @@ impl From<Value> for Extra {
 impl From<TrainingMetrics> for MetricsRow {
     #[inline]
     fn from(metrics: TrainingMetrics) -> Self {
-        Self { metrics, set: SmallVec::new() }
+        Self { fixed: metrics.into(), set: SmallVec::new() }
     }
 }
 
@@ -153,10 +167,9 @@ impl Record for MetricsRow {
     const DECLARED: &'static [Field] = TrainingMetrics::DECLARED;
 
     fn visit(&self, visitor: &mut impl FieldVisitor) {
-        let mut metrics = Cow::Borrowed(&self.metrics);
+        let mut metrics = self.metrics();
         for (name, value) in self.last_values() {
-            let is_fixed =
-                TrainingMetrics::has_column(&name) && metrics.to_mut().set(&name, value).is_ok();
+            let is_fixed = TrainingMetrics::has_column(&name) && metrics.set(&name, value).is_ok();
             if !is_fixed {
                 visitor.extra(&SmolStr::new_static(name.as_str()), value);
             }
@@ -165,7 +178,7 @@ impl Record for MetricsRow {
     }
 
     fn label(&self) -> Option<i64> {
-        Some(self.metrics.step)
+        Some(self.fixed.step)
     }
 }
 
@@ -176,7 +189,7 @@ mod tests {
     // The ring is an array of rows: a larger row is a longer copy in every push.
     #[test]
     fn the_size_of_a_row_is_known() {
-        assert_eq!((size_of::<TrainingMetrics>(), size_of::<MetricsRow>()), (272, 416));
+        assert_eq!((size_of::<Fixed>(), size_of::<MetricsRow>()), (168, 312));
     }
 
     /// What a sink receives, as text.

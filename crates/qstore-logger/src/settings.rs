@@ -17,7 +17,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LoggerSettings {
-    /// Capacity of the ring in rows, at least 1. Default 1 000. A row takes about 340 bytes.
+    /// Capacity of the ring in rows, at least 1. Default 1 000. A row takes about 320 bytes.
     pub buffer_size: usize,
     /// What happens to a row when the ring is full. Default [`Overflow::DropNewest`].
     pub overflow: Overflow,

@@ -52,10 +52,10 @@ fn steps_are_stamped_and_whole_rows_are_not() {
     let stats = logger.stop(LONG).unwrap();
     assert_eq!((stats.writer, stats.buffer.pushed, stats.errors), (3, 3, 0));
     let rows = memory.rows.lock().unwrap();
-    let stamped: Vec<_> = rows.iter().map(|row| row.metrics.timestamp >= before).collect();
+    let stamped: Vec<_> = rows.iter().map(|row| row.metrics().timestamp >= before).collect();
     assert_eq!(stamped, [true, true, false]);
     assert_eq!(
-        rows[2].metrics,
+        rows[2].metrics(),
         TrainingMetrics { epoch: 0, step: 2, train_loss: Some(0.3), ..TrainingMetrics::default() }
     );
 }
@@ -103,7 +103,7 @@ fn a_handle_logs_to_the_same_place_and_is_refused_after_the_stop() {
         }
     });
     assert_eq!(logger.stop(LONG).unwrap().writer, 2);
-    assert!(memory.rows.lock().unwrap().iter().all(|row| row.metrics.timestamp > 0.0));
+    assert!(memory.rows.lock().unwrap().iter().all(|row| row.metrics().timestamp > 0.0));
     assert!(matches!(handle.log_step((0, 2, 0.5)), Err(LogError::Stopped)));
     assert_eq!(logger.stats().buffer.refused, 1);
 }
@@ -113,7 +113,7 @@ fn lost_rows_are_labeled_by_their_steps_and_passed_to_the_hook() {
     let (gate, lost) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(Vec::new())));
     let (seen, held) = (Arc::clone(&lost), gate.lock().unwrap());
     let hooks = Hooks::default().on_drop(move |row: &MetricsRow, loss| {
-        seen.lock().unwrap().push((row.metrics.step, loss));
+        seen.lock().unwrap().push((row.metrics().step, loss));
     });
     let settings = LoggerSettings::default().buffer_size(4);
     let mut logger =

@@ -122,7 +122,7 @@ fn a_row_with_fixed_columns_is_filled_by_their_names() {
     });
     assert_eq!(logger.stats().buffer.refused, 1, "after the stop a row is refused and counted");
     let rows = memory.lock().unwrap();
-    let mut expected = MetricsRow::at(rows[0].metrics.timestamp);
+    let mut expected = MetricsRow::at(rows[0].metrics().timestamp);
     expected.set("epoch", 1).set("step", 2).set("train_loss", 0.25).set("accuracy", 0.5);
     assert_eq!(*rows, [expected]);
 }
