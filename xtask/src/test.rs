@@ -8,12 +8,14 @@
 //! | doctests | the examples in the documentation |
 //! | models | the ring and its wake-up under the model checkers loom and shuttle |
 //! | consumers | programs outside the workspace that take a single crate |
+//! | package | the tests of the Python package, in Python |
 //!
 //! A step that fails does not stop the ones after it, except that nothing can run unbuilt: one run
 //! tells everything that is broken. The last line is always `N passed, N failed`.
 
 mod consumers;
 mod models;
+mod package;
 mod readers;
 mod report;
 mod tally;
@@ -29,8 +31,7 @@ use report::Report;
 use tally::Tally;
 
 pub(crate) const ARGUMENTS: &str = "[--python PYTHON] [FILTER…]";
-pub(crate) const ABOUT: &str =
-    "readers, tests, doctests, models, consumers; or only tests whose name contains a FILTER";
+pub(crate) const ABOUT: &str = "readers, tests, doctests, models, consumers, the Python package; or only tests whose name contains a FILTER";
 
 /// Tells the tests where the Python is that has the reader libraries.
 const READERS: &str = "QSTORE_READERS";
@@ -107,6 +108,9 @@ fn run_steps(workspace: &Workspace, options: &Options) -> Result {
         report.step("doctests", || doctests(workspace));
         report.step("models", || models::check(workspace, &target));
         report.step("consumers", || Ok(consumers::check(workspace, &target)));
+        if let Some(python) = &python {
+            report.step("package", || package::check(workspace, &target, python));
+        }
     }
     report.close()
 }

@@ -35,6 +35,18 @@ impl Tally {
         }
     }
 
+    /// Listens to pytest, which ends with `2 failed, 9 passed, 1 skipped in 3.21s`.
+    pub(super) fn hear_pytest(&mut self, line: &str) {
+        let line = without_escapes(line);
+        let line = line.trim_matches(['=', ' ', '\n', '\r']);
+        let said =
+            line.rsplit_once(" in ").filter(|(_, time)| time.trim_end().ends_with(['s', ')']));
+        let Some((counts, _)) = said else { return };
+        if counts.starts_with(|first: char| first.is_ascii_digit()) {
+            *self = Self::read(counts);
+        }
+    }
+
     /// Reads `2 passed (1 slow), 1 failed` and `2 passed; 1 failed`.
     fn read(counts: &str) -> Self {
         let mut tally = Self::default();
@@ -45,7 +57,9 @@ impl Tally {
             let Ok(number) = number.parse::<usize>() else { continue };
             match verdict {
                 "passed" => tally.passed += number,
-                "failed" | "exec failed" | "timed out" => tally.failed += number,
+                "failed" | "exec failed" | "timed out" | "error" | "errors" => {
+                    tally.failed += number;
+                }
                 "ignored" | "skipped" => tally.ignored += number,
                 _ => {}
             }
@@ -109,6 +123,19 @@ mod tests {
         let colored = "\u{1b}[31;1m     Summary\u{1b}[0m [   1.0s] \u{1b}[1m8\u{1b}[0m tests run: \
             5 passed (2 slow, 1 flaky), 1 failed, 1 exec failed, 1 timed out, 2 skipped\n";
         check(Tally::hear_nextest, &[colored], (5, 3, 2));
+    }
+
+    #[test]
+    fn pytest_is_read_once() {
+        check(Tally::hear_pytest, &["....F. [100%]\n", "9 passed in 3.21s\n"], (9, 0, 0));
+        let all =
+            "==== 2 failed, 9 passed, 1 skipped, 3 warnings, 1 error in 62.00s (0:01:02) ====\n";
+        check(Tally::hear_pytest, &[all], (9, 3, 1));
+        check(
+            Tally::hear_pytest,
+            &["no tests ran in 0.01s\n", "see line 7 in errors\n"],
+            (0, 0, 0),
+        );
     }
 
     #[test]

@@ -18,12 +18,20 @@ pub(super) fn every_crate_explains_itself(tree: &Tree) -> Vec<Finding> {
             let home = package.manifest.trim_end_matches("Cargo.toml");
             let library = format!("{home}src/lib.rs");
             let library = tree.sources.iter().find(|source| source.path == library);
-            check(package, tree.exists(&format!("{home}README.md")), library)
+            // The examples of a Python package are the blocks of its pages, which its tests run.
+            let has_example =
+                !package.examples.is_empty() || tree.exists(&format!("{home}pyproject.toml"));
+            check(package, tree.exists(&format!("{home}README.md")), has_example, library)
         })
         .collect()
 }
 
-fn check(package: &Package, has_readme: bool, library: Option<&Source>) -> Vec<Finding> {
+fn check(
+    package: &Package,
+    has_readme: bool,
+    has_example: bool,
+    library: Option<&Source>,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !has_readme && !library.is_some_and(has_page) {
         findings.push(Finding::new(
@@ -33,7 +41,7 @@ fn check(package: &Package, has_readme: bool, library: Option<&Source>) -> Vec<F
             "say in the `//!` of src/lib.rs what it is, what it is not, and who should take it",
         ));
     }
-    if package.examples.is_empty() {
+    if !has_example {
         findings.push(Finding::new(
             &package.manifest,
             1,
@@ -55,23 +63,21 @@ mod tests {
 
     const PAGE: &str = "//! A ring.\n//!\n//! It is not a queue of files.\n";
 
-    fn findings(examples: &[&str], has_readme: bool, library: &str) -> usize {
-        let package = Package {
-            examples: examples.iter().map(|name| (*name).to_owned()).collect(),
-            ..Package::default()
-        };
-        check(&package, has_readme, Some(&Source::new("crates/a/src/lib.rs", library))).len()
+    fn findings(has_example: bool, has_readme: bool, library: &str) -> usize {
+        let package = Package::default();
+        check(&package, has_readme, has_example, Some(&Source::new("crates/a/src/lib.rs", library)))
+            .len()
     }
 
     #[test]
     fn passes() {
-        assert_eq!(findings(&["first"], false, PAGE), 0);
-        assert_eq!(findings(&["first"], true, "//! A ring.\n"), 0);
+        assert_eq!(findings(true, false, PAGE), 0);
+        assert_eq!(findings(true, true, "//! A ring.\n"), 0);
     }
 
     #[test]
     fn fails() {
-        assert_eq!(findings(&[], false, PAGE), 1);
-        assert_eq!(findings(&["first"], false, "//! A ring.\n"), 1);
+        assert_eq!(findings(false, false, PAGE), 1);
+        assert_eq!(findings(true, false, "//! A ring.\n"), 1);
     }
 }

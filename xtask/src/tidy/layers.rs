@@ -4,7 +4,7 @@
 //! That holds as long as no crate depends on a row above or beside its own:
 //!
 //! ```text
-//!  L5  qstore   qstore-tracing   qstore-metrics
+//!  L5  qstore   qstore-tracing   qstore-metrics   qstore-python
 //!  L4  qstore-logger
 //!  L3  qstore-parquet   qstore-zarr
 //!  L2  qstore-checkpoint
@@ -31,6 +31,7 @@ enum Place {
 
 const TABLE: &[(&str, Place)] = &[
     ("qstore", Place::Layer(5)),
+    ("qstore-python", Place::Layer(5)),
     ("qstore-tracing", Place::Layer(5)),
     ("qstore-metrics", Place::Layer(5)),
     ("qstore-logger", Place::Layer(4)),

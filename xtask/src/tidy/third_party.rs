@@ -60,6 +60,7 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("qstore-tracing", &[FORMATS, DISK, THREADS]),
     ("qstore-metrics", &[FORMATS, DISK, THREADS]),
     ("qstore", &[FORMATS, DISK, THREADS]),
+    ("qstore-python", &[FORMATS, DISK, THREADS, &["numpy"]]),
 ];
 
 /// Words that begin like a forbidden one and are something else.

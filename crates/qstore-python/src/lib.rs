@@ -1,0 +1,47 @@
+//! `qstore._native`: what the Python package calls.
+//!
+//! People use the package `qstore` beside it (`python/qstore`); this module is private, has no defaults of its
+//! own, and turns Python values into rows and states, and errors into exceptions.
+//!
+//! Two rules hold in every file:
+//!
+//! * **No thread of ours ever takes the GIL.** Background threads know nothing of Python: what they have to
+//!   say is asked for by the next call. So an interpreter that ends has nothing to wait for.
+//! * **Every wait releases the GIL**, in slices after which signals are looked at, so that Ctrl-C arrives.
+
+mod buffer;
+mod errors;
+mod logged;
+mod logger;
+mod row_writer;
+mod settings;
+mod stats;
+mod values;
+mod waiting;
+
+use pyo3::prelude::*;
+
+/// The module itself.
+#[pymodule(gil_used = false)]
+mod _native {
+    use super::{Bound, PyModule, PyResult};
+    use pyo3::types::PyModuleMethods;
+
+    #[pymodule_export]
+    use crate::buffer::Buffer;
+    #[pymodule_export]
+    use crate::errors::{Error, ForkedError, OpenError, StoppedError, WriteError};
+    #[pymodule_export]
+    use crate::logged::Logged;
+    #[pymodule_export]
+    use crate::logger::Logger;
+    #[pymodule_export]
+    use crate::row_writer::RowWriter;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
+        module.add("IS_DEBUG", cfg!(debug_assertions))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! Waiting without the GIL, in slices, so that Ctrl-C arrives.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use std::time::{Duration, Instant};
+
+/// Signals are looked at between two slices.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// When a wait ends; `None` is never.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// `None` and more seconds than a clock can count wait without a limit.
+    ///
+    /// # Errors
+    /// `ValueError` for a negative number and for NaN.
+    pub(crate) fn after(seconds: Option<f64>) -> PyResult<Self> {
+        let Some(seconds) = seconds else { return Ok(Self(None)) };
+        if seconds.is_nan() || seconds < 0.0 {
+            return Err(PyValueError::new_err(format!(
+                "timeout is {seconds}; it must be None or a number of seconds that is not negative"
+            )));
+        }
+        let time = Duration::try_from_secs_f64(seconds).ok();
+        Ok(Self(time.and_then(|time| Instant::now().checked_add(time))))
+    }
+
+    /// How long the next slice takes.
+    fn slice(self) -> Duration {
+        self.0.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()).min(SLICE))
+    }
+
+    fn is_over(self) -> bool {
+        self.0.is_some_and(|end| Instant::now() >= end)
+    }
+}
+
+/// Repeats `try_for` without the GIL until it is done or the time is up; then it returns what the last try
+/// returned.
+///
+/// # Errors
+/// What a signal handler raises, such as `KeyboardInterrupt`.
+pub(crate) fn until<T: Send>(
+    py: Python<'_>,
+    deadline: Deadline,
+    mut try_for: impl FnMut(Duration) -> T + Send,
+    is_done: impl Fn(&T) -> bool,
+) -> PyResult<T> {
+    loop {
+        let slice = deadline.slice();
+        let tried = py.detach(|| try_for(slice));
+        if is_done(&tried) || deadline.is_over() {
+            return Ok(tried);
+        }
+        drop(tried);
+        py.check_signals()?;
+    }
+}

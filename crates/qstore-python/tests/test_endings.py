@@ -1,0 +1,171 @@
+"""How a process ends, and what is in the file then."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pandas
+import pytest
+
+LOG_FIFTY = """
+    import os, sys, gc, threading, time, builtins
+    from qstore import AsyncMetricsLogger
+    logger = AsyncMetricsLogger(sys.argv[1])
+    for step in range(50):
+        assert logger.log_step(0, step, 0.5)
+"""
+
+ENDINGS = {
+    "the end of the script": "",
+    "sys.exit": "sys.exit(0)",
+    "kept in builtins": "builtins.kept = logger",
+    "kept by a cycle, without the collector": "gc.disable(); cycle = [logger]; cycle.append(cycle); del logger, cycle",
+    "a thread that is no daemon goes on": (
+        "threading.Thread(target=lambda: (time.sleep(0.2), logger.log_step(0, 50, 0.5))).start()"
+    ),
+    "a daemon thread that never ends": (
+        "threading.Thread(target=lambda: [time.sleep(0.001) for _ in iter(int, 1)], daemon=True).start()"
+    ),
+    "a child of a fork that ends by sys.exit": """
+pid = os.fork()
+if pid == 0:
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+""",
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_no_row_is_lost_at(ending, run_script, metrics):
+    import textwrap
+
+    started = time.monotonic()
+    run_script(textwrap.dedent(LOG_FIFTY) + textwrap.dedent(ENDINGS[ending]), metrics)
+    assert time.monotonic() - started < 30
+    steps = pandas.read_parquet(metrics)["step"].tolist()
+    assert steps[:50] == list(range(50)), ending
+    assert len(steps) == (51 if "goes on" in ending else 50)
+
+
+def test_an_exception_loses_no_row(run_script, metrics):
+    done = run_script(LOG_FIFTY + "\n    raise RuntimeError('on purpose')", metrics, check=False)
+    assert done.returncode == 1 and "on purpose" in done.stderr
+    assert len(pandas.read_parquet(metrics)) == 50
+
+
+def test_a_logger_that_is_forgotten_is_stopped_with_a_warning(metrics):
+    from qstore import AsyncMetricsLogger
+
+    logger = AsyncMetricsLogger(metrics)
+    logger.log_step(0, 0, 0.5)
+    with pytest.warns(ResourceWarning, match="was not stopped"):
+        del logger
+    assert len(pandas.read_parquet(metrics)) == 1
+
+
+def test_a_forked_child_is_told_and_its_parent_loses_nothing(run_script, metrics):
+    script = """
+        import os, sys, time, warnings
+        import qstore
+        logger = qstore.AsyncMetricsLogger(sys.argv[1])
+        logger.log_step(0, 0, 0.5)
+        pid = os.fork()
+        if pid == 0:
+            started = time.monotonic()
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always")
+                logged = [logger.log_step(0, step, 0.5) for step in range(3)]
+            assert [one.outcome for one in logged] == ["forked"] * 3 and not any(logged)
+            assert len(warned) == 1 and "forked" in str(warned[0].message)
+            for call in (logger.stop, logger.flush, logger.stats, logger.health):
+                try:
+                    call()
+                except qstore.ForkedError:
+                    continue
+                os._exit(2)
+            assert "parent" in repr(logger)
+            own = qstore.AsyncMetricsLogger(sys.argv[1] + ".child")
+            own.log_step(0, 7, 0.5)
+            own.stop()
+            del logger
+            os._exit(0 if time.monotonic() - started < 5 else 3)
+        assert os.waitpid(pid, 0)[1] == 0
+        logger.log_step(0, 1, 0.5)
+        logger.stop()
+    """
+    run_script(script, metrics)
+    assert pandas.read_parquet(metrics)["step"].tolist() == [0, 1]
+    assert pandas.read_parquet(f"{metrics}.child")["step"].tolist() == [7]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_worker_of_multiprocessing_keeps_its_own_rows(run_script, metrics, method):
+    script = """
+        import multiprocessing, sys
+        import qstore
+
+        def work(path):
+            logger = qstore.AsyncMetricsLogger(path)
+            for step in range(10):
+                logger.log_step(0, step, 0.5)
+            # Never stopped: the end of the worker does it.
+            work.kept = logger
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context(sys.argv[2])
+            workers = [context.Process(target=work, args=[f"{sys.argv[1]}.{n}"]) for n in range(2)]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+                assert worker.exitcode == 0
+    """
+    metrics.parent.mkdir()
+    run_script(script, metrics, method)
+    for number in range(2):
+        assert len(pandas.read_parquet(f"{metrics}.{number}")) == 10
+
+
+@pytest.mark.parametrize("wait", ["buffer.pop()", "buffer.pop(timeout=60)", "buffer.pop_many(5)"])
+def test_ctrl_c_arrives_in_a_wait(wait, tmp_path):
+    script = f"""
+import time
+from qstore import AsyncBuffer
+buffer = AsyncBuffer(1)
+try:
+    print("ready", flush=True)
+    {wait}
+except KeyboardInterrupt:
+    print(time.time(), flush=True)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "ready\n"
+        sent = time.time()
+        child.send_signal(signal.SIGINT)
+        out, _ = child.communicate(timeout=30)
+    # A signal that is sent before the wait has begun arrives at its begin.
+    assert float(out) - sent < 10
+
+
+def test_a_kill_loses_nothing_that_was_flushed(metrics):
+    script = """
+import sys
+from qstore import AsyncMetricsLogger
+logger = AsyncMetricsLogger(sys.argv[1], flush_interval=10)
+for step in range(10_000_000):
+    logger.log_step(0, step, 0.5)
+    if step % 100 == 99:
+        logger.flush(30)
+        print(step + 1, flush=True)
+"""
+    command = [sys.executable, "-c", script, str(metrics)]
+    flushed = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout:
+            flushed = int(line)
+            if flushed >= 500:
+                child.kill()
+                break
+    steps = pandas.read_parquet(metrics)["step"].tolist()
+    assert len(steps) >= flushed and steps == list(range(len(steps)))

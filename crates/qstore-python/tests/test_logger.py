@@ -1,0 +1,236 @@
+"""The logger: what is logged is in the file, and what is not is told."""
+
+import asyncio
+import dataclasses
+import math
+import pickle
+import threading
+
+import numpy
+import pandas
+import pytest
+
+import qstore
+from qstore import AsyncMetricsLogger, QuantumMetrics, TrainingMetrics
+
+COLUMNS = [field.name for field in dataclasses.fields(TrainingMetrics)]
+
+
+def rows_of(path):
+    return pandas.read_parquet(path).to_dict("records")
+
+
+def test_every_column_is_a_parameter_and_arrives(metrics):
+    given = {
+        name: "ion_trap" if name == "backend" else float(i) if i > 2 else i
+        for i, name in enumerate(COLUMNS)
+        if name != "timestamp"
+    }
+    for name in ("circuits_executed", "qubits_used", "shots_per_circuit"):
+        given[name] = int(given[name])
+    with AsyncMetricsLogger(metrics) as logger:
+        assert logger.log_step(**given)
+    (row,) = rows_of(metrics)
+    assert {name: row[name] for name in given} == given
+    assert list(pandas.read_parquet(metrics).columns) == COLUMNS
+
+
+def test_what_was_not_measured_is_null(metrics):
+    with AsyncMetricsLogger(metrics) as logger:
+        logger.log_step(0, 1, 0.5)
+    frame = pandas.read_parquet(metrics)
+    known = [name for name in frame.columns if frame[name].notna().all()]
+    assert known == ["epoch", "step", "timestamp", "train_loss"]
+
+
+@pytest.mark.parametrize(
+    ("value", "column", "stored"),
+    [
+        (1.5, "x", 1.5),
+        (3, "x", 3),
+        (True, "x", True),
+        ("warmup", "x", "warmup"),
+        (numpy.float32(0.5), "x", 0.5),
+        (numpy.float64(0.5), "x", 0.5),
+        (numpy.int64(7), "x", 7),
+        (numpy.bool_(True), "x", True),
+        (numpy.array(2.5), "x", 2.5),
+        (2**63, "x", str(2**63)),
+        (-(2**63), "x", -(2**63)),
+        (math.inf, "x", math.inf),
+    ],
+)
+def test_any_scalar_becomes_a_column(metrics, value, column, stored):
+    with AsyncMetricsLogger(metrics) as logger:
+        logger.log_step(0, 0, 0.5, x=value)
+    (row,) = rows_of(metrics)
+    assert row[column] == stored
+    assert type(row[column]) is type(stored)
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], {"a": 1}, object(), numpy.zeros(3), b"bytes", 1j])
+def test_what_is_not_a_scalar_is_refused_by_its_name(metrics, value):
+    with AsyncMetricsLogger(metrics) as logger:
+        with pytest.raises(TypeError, match="metric `histogram` is of type"):
+            logger.log_step(0, 0, 0.5, histogram=value)
+        assert logger.log_step(0, 1, 0.5)
+    assert [row["step"] for row in rows_of(metrics)] == [1]
+
+
+def test_a_metric_that_changes_its_kind_costs_no_row(metrics):
+    with AsyncMetricsLogger(metrics) as logger:
+        for step, lr in enumerate(["warmup", 0.1, 0.2, True]):
+            logger.log_step(0, step, 0.5, lr=lr)
+    frame = pandas.read_parquet(metrics)
+    assert frame["step"].tolist() == [0, 1, 2, 3]
+    assert frame["lr"].tolist()[0] == "warmup"
+    assert frame["lr__number"].tolist()[1:3] == [0.1, 0.2]
+    assert frame["lr__flag"].tolist()[3] is True
+
+
+def test_whole_rows_are_dataclasses_or_dicts(metrics):
+    with AsyncMetricsLogger(metrics) as logger:
+        logger.log(TrainingMetrics(epoch=1, step=2, train_loss=0.25))
+        logger.log(QuantumMetrics(epoch=1, step=3, circuit_depth=12, estimated_cost_usd=0.5))
+        logger.log({"epoch": 1, "step": 4, "note": "by hand"})
+        with pytest.raises(TypeError, match="a row is a dict"):
+            logger.log(17)
+    frame = pandas.read_parquet(metrics)
+    assert frame["step"].tolist() == [2, 3, 4]
+    assert frame["circuit_depth"].tolist()[1] == 12
+    assert frame["note"].tolist()[2] == "by hand"
+    assert (frame["timestamp"] > 1e9).all()
+
+
+def test_an_epoch_is_a_row_with_step_minus_one(metrics):
+    with AsyncMetricsLogger(metrics) as logger:
+        logger.log_epoch(3, {"loss": 0.5, "accuracy": 0.8}, {"loss": 0.6, "val_f1": 0.7})
+        with pytest.raises(ValueError, match="`step` is set by log_epoch itself"):
+            logger.log_epoch(4, {"step": 1})
+    (row,) = rows_of(metrics)
+    assert (row["epoch"], row["step"], row["train_loss"], row["val_loss"]) == (3, -1, 0.5, 0.6)
+    assert (row["accuracy"], row["val_f1"]) == (0.8, 0.7)
+
+
+def test_what_a_call_returns_can_be_awaited_ignored_or_made_a_task(metrics):
+    async def train(logger):
+        assert (await logger.log_step(0, 0, 0.5)).outcome == "accepted"
+        assert await asyncio.create_task(logger.log_step(0, 1, 0.5))
+        assert all(await asyncio.gather(*(logger.log_step(0, step, 0.5) for step in range(2, 5))))
+        assert await asyncio.wait_for(logger.log_step(0, 5, 0.5), 1)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(logger.log_epoch(0, {"loss": 0.5}))
+
+    with AsyncMetricsLogger(metrics) as logger:
+        asyncio.run(train(logger))
+    assert len(rows_of(metrics)) == 7
+
+
+def test_a_dropped_row_is_an_outcome_and_warned_of_once(metrics):
+    logger = AsyncMetricsLogger(metrics, buffer_size=1, flush_interval=1)
+    with pytest.warns(RuntimeWarning, match="the buffer was full") as warned:
+        kept = sum(bool(logger.log_step(0, step, 0.5)) for step in range(20_000))
+    summary = logger.stop()
+    assert len(warned) == 1
+    assert summary["buffer"]["dropped"] == 20_000 - kept > 0
+    assert logger.health()["losses"]["dropped"]["count"] == 20_000 - kept
+    assert summary["writer"]["rows_written"] == kept == len(rows_of(metrics))
+
+
+def test_a_row_after_the_stop_is_refused(metrics):
+    logger = AsyncMetricsLogger(metrics)
+    logger.stop()
+    with pytest.raises(qstore.StoppedError, match="has stopped"):
+        logger.log_step(0, 0, 0.5)
+    assert logger.stop()["buffer"]["refused"] == 1
+
+
+def test_a_flush_is_an_acknowledgment(metrics):
+    logger = AsyncMetricsLogger(metrics, flush_interval=1_000_000, flush_seconds=1e6)
+    logger.log_step(0, 0, 0.5)
+    logger.flush(timeout=30)
+    assert len(rows_of(metrics)) == 1
+    logger.stop()
+
+
+def test_many_threads_log_at_the_same_time(metrics):
+    with AsyncMetricsLogger(metrics, buffer_size=100_000) as logger:
+        threads = [
+            threading.Thread(target=lambda: [logger.log_step(0, step, 0.5) for step in range(1_000)])
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(rows_of(metrics)) == 4_000
+
+
+def test_the_same_path_again_takes_the_file_over(metrics):
+    first = AsyncMetricsLogger(metrics)
+    first.log_step(0, 0, 0.5)
+    second = AsyncMetricsLogger(metrics)
+    second.log_step(0, 1, 0.5)
+    second.stop()
+    with pytest.raises(qstore.StoppedError):
+        first.log_step(0, 2, 0.5)
+    assert [row["step"] for row in rows_of(metrics)] == [0, 1]
+    third = AsyncMetricsLogger(metrics)
+    with pytest.raises(qstore.OpenError, match="open in another writer"):
+        AsyncMetricsLogger(metrics, exist_ok=False)
+    third.stop()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"buffer_size": 0},
+        {"flush_interval": 0},
+        {"flush_seconds": -1.0},
+        {"flush_seconds": float("nan")},
+        {"compression": "middling"},
+        {"overflow": "wait"},
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(metrics, settings):
+    (name,) = settings
+    with pytest.raises(ValueError, match=name):
+        AsyncMetricsLogger(metrics, **settings)
+
+
+def test_a_file_that_is_something_else_is_left_alone(metrics):
+    metrics.parent.mkdir()
+    metrics.write_text("notes")
+    with pytest.raises(qstore.OpenError, match="not a valid Parquet file"):
+        AsyncMetricsLogger(metrics)
+    assert metrics.read_text() == "notes"
+
+
+def test_errors_and_rows_are_pickled_and_loggers_are_not(metrics):
+    for error in (qstore.OpenError("a"), qstore.WriteError("b"), qstore.StoppedError("c"), qstore.ForkedError("d")):
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), again.args) == (type(error), error.args)
+        assert isinstance(error, qstore.Error)
+    row = TrainingMetrics(epoch=1, step=2, train_loss=0.5)
+    assert pickle.loads(pickle.dumps(row)) == row
+    with AsyncMetricsLogger(metrics) as logger, pytest.raises(TypeError, match="open one in the worker"):
+        pickle.dumps(logger)
+
+
+def test_it_shows_what_it_did(metrics):
+    with AsyncMetricsLogger(metrics) as logger:
+        logger.log_step(0, 0, 0.5)
+        assert "running, 1 rows, 0 dropped" in repr(logger)
+    assert "stopped" in repr(logger)
+    assert "<th>rows in the file</th><td>1</td>" in logger._repr_html_()
+
+
+def test_the_package_imports_nothing_that_is_slow(run_script):
+    script = """
+        import sys
+        before = set(sys.modules)
+        import qstore
+        slow = {"numpy", "torch", "pandas", "pyarrow", "asyncio", "multiprocessing"}
+        assert not slow & (set(sys.modules) - before), slow & set(sys.modules)
+    """
+    run_script(script)
