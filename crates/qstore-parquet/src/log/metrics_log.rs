@@ -21,9 +21,10 @@ use crate::log::settings::{Durability, WriterSettings};
 use crate::log::stack::{Plan, Stack};
 use crate::log::stats::WriterStats;
 use crate::log::turn::{Prepared, Publication, Turn};
-use crate::publish::disk::{Disk, Done};
+use crate::publish::disk::{Disk, Done, Policy};
 use crate::publish::layout::Version;
 use crate::publish::open::{self, Opened};
+use crate::read::reader::MetricsFile;
 use parquet::file::metadata::KeyValue;
 use qstore_buffer::{BufferStats, Loss, Progress, Round, Sink};
 use qstore_os::ForkCheck;
@@ -33,11 +34,34 @@ use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 mod save_as;
+
+/// What became of a file that was to get the name that it keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sealing {
+    /// It has the name, and that is durable.
+    Done,
+    /// Someone has removed it.
+    Missing,
+    /// It can be tried again.
+    Failed,
+}
+
+/// What a log is told that writes a part of a dataset.
+pub(crate) struct PartOf<'a> {
+    /// The value of the partition column.
+    pub(crate) rank: u32,
+    /// Columns that the file is to have in addition to the declared ones.
+    pub(crate) columns: &'a [Field],
+    /// Whether a new file is published at once, before it has rows.
+    pub(crate) is_shown: bool,
+    /// Whether engines may read it while it is written.
+    pub(crate) is_live: bool,
+}
 
 /// One Parquet file that is appended to and can be read at any moment.
 ///
@@ -165,15 +189,15 @@ impl<R: Record> MetricsLog<R> {
         path: impl AsRef<Path>,
         settings: WriterSettings,
     ) -> Result<Self, OpenError> {
-        Self::open_with(storage, path.as_ref(), settings, &[])
+        Self::open_with(storage, path.as_ref(), settings, None)
     }
 
-    /// As [`open`](Self::open), with columns that the file is to have in addition to the declared ones.
+    /// As [`open`](Self::open), of one file, or of a part of a dataset.
     pub(crate) fn open_with(
         storage: Arc<dyn FileSystem>,
         path: &Path,
         settings: WriterSettings,
-        more: &[Field],
+        part: Option<&PartOf<'_>>,
     ) -> Result<Self, OpenError> {
         settings.validate()?;
         Schema::new(R::DECLARED.to_vec())?;
@@ -186,7 +210,7 @@ impl<R: Record> MetricsLog<R> {
         let Opened { place, published, recovery } = opened;
         let published = published.map(Arc::new);
         let mut fields = open::merged(published.as_deref(), R::DECLARED);
-        for field in more {
+        for field in part.map_or(&[][..], |part| part.columns) {
             if !fields.iter().any(|known| known.name == field.name) {
                 fields.push(Field { nullable: true, ..field.clone() });
             }
@@ -197,13 +221,19 @@ impl<R: Record> MetricsLog<R> {
         let file_rows = published.as_deref().map_or(0, Published::rows);
         let mut stats = WriterStats::new(&place.path, file_rows);
         stats.recovery = recovery;
-        let disk = Disk::new(place, published.clone(), settings.policy());
+        let keeps_footers = part.is_some_and(|part| part.is_live);
+        let policy = Policy { keeps_footers, ..settings.policy() };
+        let disk = Disk::new(place, published.clone(), policy);
+        let rows = Rows::new(&fields, R::DECLARED).fitted(fits);
         let mut log = Self {
             storage,
             stored_groups: published.as_deref().map_or(0, |published| published.groups.len()),
             stats,
             accounts: Accounts::new(published.as_deref(), &settings),
-            rows: Rows::new(&fields, R::DECLARED).fitted(fits),
+            rows: match part {
+                Some(part) => rows.of_rank(part.rank),
+                None => rows,
+            },
             settings,
             coding,
             disk: Arc::new(Mutex::new(disk)),
@@ -222,7 +252,8 @@ impl<R: Record> MetricsLog<R> {
         };
         // Readers find a table from the start, and a directory that is not writable is noticed now.
         // Rows without declared columns have no table to show yet.
-        if log.published.is_none() && !fields.is_empty() {
+        let is_shown = !fields.is_empty() && part.is_none_or(|part| part.is_shown);
+        if log.published.is_none() && is_shown {
             log.publish(false).run()?;
             log.settle();
         }
@@ -292,9 +323,63 @@ impl<R: Record> MetricsLog<R> {
         self.rows.fields()
     }
 
-    /// The number of bytes of the published row groups.
+    /// The length of the published file in bytes.
     pub(crate) fn file_bytes(&self) -> u64 {
-        self.published.as_ref().map_or(0, |published| published.data_end)
+        self.published.as_ref().map_or(0, |published| published.len)
+    }
+
+    /// Whether there is a file.
+    pub(crate) fn is_published(&self) -> bool {
+        self.published.is_some()
+    }
+
+    /// Takes over the accounts of files whose rows will be copied here; the log adds none of its own.
+    pub(crate) fn continue_accounts<'a>(&mut self, files: impl Iterator<Item = &'a MetricsFile>) {
+        self.accounts = Accounts::of_copy(files.map(|file| (file.audit(), file.rows())));
+    }
+
+    /// Whether the file has rows, or will have.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.pending > 0 || self.published.as_ref().is_some_and(|file| !file.groups.is_empty())
+    }
+
+    /// The number of rows that no published version has.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// The work of publishing the closed file once more, without what no reader of an earlier version can be
+    /// looking for any longer.
+    pub(crate) fn trim(&mut self) -> Progress<WriteError> {
+        self.settle();
+        self.publish(true)
+    }
+
+    /// The work of giving the closed file the name that it keeps; its outcome is left in `outcome`.
+    pub(crate) fn seal(
+        &mut self,
+        name: PathBuf,
+        outcome: Arc<Mutex<Option<Sealing>>>,
+    ) -> Progress<WriteError> {
+        self.settle();
+        let (disk, home) = (Arc::clone(&self.disk), self.home.clone());
+        let path = Arc::clone(&self.stats.output_path);
+        Progress::Work(Box::new(move || {
+            check_process(&home, &path)?;
+            let sealed = disk.lock().unwrap_or_else(PoisonError::into_inner).seal(&name);
+            let said = match &sealed {
+                Ok(()) => Sealing::Done,
+                Err(WriteError::Storage(error)) if error.is_not_found() => Sealing::Missing,
+                Err(_) => Sealing::Failed,
+            };
+            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
+            sealed
+        }))
+    }
+
+    /// Records the name that the file has been given.
+    pub(crate) fn sealed_as(&mut self, name: &Path) {
+        self.stats.output_path = self.stats.output_path.with_file_name(name).into();
     }
 
     fn check_process(&self) -> Result<(), WriteError> {
