@@ -144,8 +144,18 @@ fn spark_and_fastparquet_read_a_default_dataset_of_the_logger() {
         "accuracy": 10_000, "backend": 10_000,
     });
     let unset = [
-        "val_loss", "grad_norm", "grad_max", "grad_min", "circuit_execution_time_ms", "circuits_executed",
-        "qubits_used", "shots_per_circuit", "queue_time_ms", "cost_usd", "credits_used", "batch_time_ms",
+        "val_loss",
+        "grad_norm",
+        "grad_max",
+        "grad_min",
+        "circuit_execution_time_ms",
+        "circuits_executed",
+        "qubits_used",
+        "shots_per_circuit",
+        "queue_time_ms",
+        "cost_usd",
+        "credits_used",
+        "batch_time_ms",
         "throughput_samples_per_sec",
     ];
     for name in unset {
@@ -154,5 +164,8 @@ fn spark_and_fastparquet_read_a_default_dataset_of_the_logger() {
     // The time of the call.
     all["timestamp"] = Value::Null;
     check(&dir, "short line", &json!({ "sealed": all, "open": all }), &["polars"]);
-    assert!(!WriterSettings::default().plain_encoding, "a default file is smaller, and needs a newer reader");
+    assert!(
+        !WriterSettings::default().plain_encoding,
+        "a default file is smaller, and needs a newer reader"
+    );
 }

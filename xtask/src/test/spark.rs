@@ -46,14 +46,18 @@ fn prepare_one(root: &Path, target: &Path, chosen: Option<&OsStr>, version: &str
     if environment.is_ready(&stamp) {
         return Ok(());
     }
-    eprintln!("installing Spark {version} into {} (about 450 MB, once)", environment.home.display());
+    eprintln!(
+        "installing Spark {version} into {} (about 450 MB, once)",
+        environment.home.display()
+    );
     environment.create(&interpreter)?;
     // Spark is published without wheels; there is nothing in it to compile.
     let mut pip = environment.pip_install();
     process::run(pip.args(["--no-binary", "pyspark", "--requirement"]).arg(&path))
         .map_err(|_| Error::Failed("pip could not install it, see above".into()))?;
     let mut probe = python::python(environment.python().as_os_str());
-    process::run(probe.args(["-c", PROBE]))
-        .map_err(|_| Error::Failed(format!("it does not load in Python {}", interpreter.identity)))?;
+    process::run(probe.args(["-c", PROBE])).map_err(|_| {
+        Error::Failed(format!("it does not load in Python {}", interpreter.identity))
+    })?;
     environment.declare_ready(&stamp)
 }

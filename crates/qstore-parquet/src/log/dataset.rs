@@ -246,8 +246,7 @@ impl<R: Record + Send + 'static> RankLog<R> {
         let (rank, columns) = (self.rank, &*columns);
         let part = PartOf { rank, columns, is_shown: false, is_live: true };
         let (storage, path) = (Arc::clone(&self.storage), names::open_name(number));
-        let log =
-            MetricsLog::open_with(storage, &path, self.settings.writer.clone(), Some(&part))?;
+        let log = MetricsLog::open_with(storage, &path, self.settings.writer.clone(), Some(&part))?;
         let mut last = std::mem::replace(&mut self.current, Part::new(number, log));
         last.retire();
         self.retired.push_back(last);

@@ -28,7 +28,6 @@ impl Disk {
     fn give_last_name(&mut self, name: &Path) -> Result<(), WriteError> {
         self.undo()?;
         // The last version, and that nothing but it has its name, before that name disappears.
-        // mutant: sealed_before_its_version_is_durable
         self.sync_name()?;
         self.forget_twin()?;
         // mutant: sealed_without_proof

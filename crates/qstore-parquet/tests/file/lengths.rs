@@ -19,9 +19,8 @@ fn read(bytes: &[u8]) -> Vec<i64> {
 
 /// Two copies, small files, copies; sealed groups and a late column in each.
 fn ways() -> [DatasetSettings; 3] {
-    let settings = DatasetSettings::default().writer(|writer| {
-        writer.reuse_after(Duration::from_secs(1_000)).row_group_rows_max(60)
-    });
+    let settings = DatasetSettings::default()
+        .writer(|writer| writer.reuse_after(Duration::from_secs(1_000)).row_group_rows_max(60));
     let with = |change: fn(WriterSettings) -> WriterSettings| settings.clone().writer(change);
     [
         with(|writer| writer.twin_bytes_min(0)),
@@ -32,7 +31,8 @@ fn ways() -> [DatasetSettings; 3] {
 
 /// The open part, or the sealed one that it became.
 fn part(files: &dyn FileSystem) -> PathBuf {
-    let [open, sealed] = ["_part-00000.parquet", "part-00000.parquet"].map(|n| Path::new(RANK).join(n));
+    let [open, sealed] =
+        ["_part-00000.parquet", "part-00000.parquet"].map(|n| Path::new(RANK).join(n));
     if files.metadata(&open).unwrap().is_some() { open } else { sealed }
 }
 

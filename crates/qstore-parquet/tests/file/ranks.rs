@@ -1,7 +1,9 @@
 //! A directory of ranks: parts follow each other, and every row is in one of them.
 
 use qstore_buffer::{AsyncBuffer, Drain, DrainSettings, Sink};
-use qstore_parquet::{Appended, DatasetSettings, MetricsFile, OpenError, RankLog, Values, validate};
+use qstore_parquet::{
+    Appended, DatasetSettings, MetricsFile, OpenError, RankLog, Values, validate,
+};
 use qstore_schema::{DataType, Field, FieldVisitor, Record, Row, ValueRef};
 use qstore_storage::{FileSystem, MemoryFs};
 use std::collections::BTreeMap;
@@ -149,8 +151,10 @@ fn declared_columns_that_engines_cannot_tell_apart_are_refused_when_the_rank_is_
 fn a_part_repeats_all_known_columns_and_their_types() {
     let memory = MemoryFs::new();
     let files: Arc<dyn FileSystem> = Arc::new(memory.clone());
-    let settings =
-        DatasetSettings::default().part_bytes_max(1).columns(["late"]).column("phase", DataType::Utf8);
+    let settings = DatasetSettings::default()
+        .part_bytes_max(1)
+        .columns(["late"])
+        .column("phase", DataType::Utf8);
     let mut log = open(Arc::clone(&files), &settings).unwrap();
     for n in 0..4 {
         let mut row = row(n);

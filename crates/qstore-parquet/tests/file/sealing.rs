@@ -259,15 +259,46 @@ fn an_open_part_that_was_removed_is_published_again_and_sealed() {
     let mut log = open(Arc::clone(&files), &settings().part_bytes_max(1 << 20)).unwrap();
     append(&mut log, 0..5);
     log.flush().unwrap();
-    // Its last version, and then the file.
-    for way in [Operation::Exchange, Operation::RenameNew] {
-        let _ = way;
-        memory.remove_file(&path("_part-00000.parquet")).unwrap();
-        append(&mut log, 5..6);
-        break;
-    }
+    memory.remove_file(&path("_part-00000.parquet")).unwrap();
+    append(&mut log, 5..6);
     log.close().unwrap();
     assert_eq!(numbers(&files, &path("part-00000.parquet")), (0..6).collect::<Vec<_>>());
+    drop(log);
+    // While it rests.
+    let mut log = resting(&files, 6);
+    memory.remove_file(&path("_part-00001.parquet")).unwrap();
+    assert!(log.close().is_err(), "it is said");
+    log.close().unwrap();
+    assert_eq!(rows(&files), (0..8).collect::<Vec<_>>());
+}
+
+/// A rank with a part that is closed and rests, after the rows before `first`.
+fn resting(files: &Arc<dyn FileSystem>, first: i64) -> RankLog<Row> {
+    let settings = settings()
+        .part_bytes_max(1)
+        .writer(|writer| writer.reuse_after(Duration::from_secs(1_000)));
+    let mut log = open(Arc::clone(files), &settings).unwrap();
+    append(&mut log, first..first + 1);
+    log.flush().unwrap();
+    append(&mut log, first + 1..first + 2);
+    Sink::flush(&mut log).unwrap().run().unwrap();
+    log
+}
+
+#[test]
+fn a_part_that_another_program_has_changed_is_not_sealed() {
+    let memory = MemoryFs::new();
+    let files: Arc<dyn FileSystem> = Arc::new(memory.clone());
+    let mut log = resting(&files, 0);
+    let changed = memory.open_writable(&path("_part-00000.parquet")).unwrap();
+    changed.write_at(0, NOTES).unwrap();
+    let error = log.close().unwrap_err();
+    let taken = Some(("_part-00000.parquet".to_owned(), Occupant::Changed));
+    assert_eq!(occupied(&error), taken, "{error}");
+    assert!(memory.metadata(&path("part-00000.parquet")).unwrap().is_none());
+    // The next part is sealed all the same.
+    let _ = log.close();
+    assert_eq!(numbers(&files, &path("part-00001.parquet")), [1]);
 }
 
 #[test]
@@ -360,7 +391,8 @@ fn a_failure_at_any_operation_loses_and_doubles_no_row() {
     let mut cases = 0;
     for settings in ways() {
         let count = || {
-            let storage = FaultFs::failing_any(Arc::new(MemoryFs::new()), Fault::Never, Failure::Io);
+            let storage =
+                FaultFs::failing_any(Arc::new(MemoryFs::new()), Fault::Never, Failure::Io);
             run(&storage.shared(), &settings, &AtomicI64::new(0));
             storage.asked()
         };

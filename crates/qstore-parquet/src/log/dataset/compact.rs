@@ -169,11 +169,12 @@ impl Compaction {
         let ([first, .., last], replaced) = (&sources[..], sources.len()) else { return Ok(()) };
         let plan = Plan::new(&first.unit, &last.unit, sources.iter().map(|source| &source.unit));
         let rows = self.write(&plan.hidden, &sources)?;
-        let is_unchanged = |source: &Source| match (source.stamp, self.storage.stamp(&source.unit.name)) {
-            (Some(was), Ok(now)) => now.is_some_and(|now| now.is_unchanged_since(&was)),
-            (None, found) => !matches!(found, Ok(None)),
-            (_, Err(_)) => false,
-        };
+        let is_unchanged =
+            |source: &Source| match (source.stamp, self.storage.stamp(&source.unit.name)) {
+                (Some(was), Ok(now)) => now.is_some_and(|now| now.is_unchanged_since(&was)),
+                (None, found) => !matches!(found, Ok(None)),
+                (_, Err(_)) => false,
+            };
         if !sources.iter().all(is_unchanged) {
             self.storage.remove_file(&plan.hidden)?;
             return Err(CompactError::Changed { path: first.unit.name.clone() });
@@ -225,7 +226,6 @@ impl Compaction {
         drop(log);
         let rows = sources.iter().map(|source| source.file.rows()).sum();
         let file = MetricsFile::open_in(Arc::clone(&self.storage), hidden)?;
-        // mutant: compacted_part_not_checked
         if file.rows() != rows || file.validate()?.is_damaged() {
             let reason = "what was written is not what was read".into();
             return Err(CompactError::Other { path: hidden.to_path_buf(), reason });
@@ -244,8 +244,6 @@ impl Compaction {
                 renamed => renamed?,
             }
         }
-        // mutant: parts_removed_before_the_new_one_is_durable
-        self.storage.sync_dir(here)?;
         for name in &plan.replaces {
             match self.storage.remove_file(name) {
                 Err(error) if error.is_not_found() => {}

@@ -29,11 +29,15 @@ enum Stage {
     /// It takes no more; they are being published.
     Closing,
     /// Readers of earlier versions may be left.
-    Resting { since: Instant },
+    Resting {
+        since: Instant,
+    },
     /// The version without what they needed is being published.
     Trimming,
     /// It is given its last name.
-    Sealing { outcome: Arc<Mutex<Option<Sealing>>> },
+    Sealing {
+        outcome: Arc<Mutex<Option<Sealing>>>,
+    },
     Sealed,
 }
 

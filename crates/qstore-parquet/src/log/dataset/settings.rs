@@ -127,7 +127,8 @@ impl DatasetSettings {
         }
         for field in &self.columns {
             let Field { name, data_type, .. } = field;
-            if R::DECLARED.iter().any(|known| known.name == *name && known.data_type == *data_type) {
+            if R::DECLARED.iter().any(|known| known.name == *name && known.data_type == *data_type)
+            {
                 continue;
             }
             let choices = if name.is_empty() {

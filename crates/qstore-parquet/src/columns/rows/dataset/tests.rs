@@ -144,8 +144,17 @@ fn value() -> impl Strategy<Value = Value> {
 
 fn metric() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
-        "a", "A", "a__text", "a__number", "a__integer", "a__flag", "a__text__number", "b", "rank",
-        "a__integer__integer", "A__text",
+        "a",
+        "A",
+        "a__text",
+        "a__number",
+        "a__integer",
+        "a__flag",
+        "a__text__number",
+        "b",
+        "rank",
+        "a__integer__integer",
+        "A__text",
     ])
 }
 
