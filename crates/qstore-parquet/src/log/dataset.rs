@@ -162,7 +162,7 @@ impl<R: Record + Send + 'static> RankLog<R> {
             retired.push_back(part);
         }
         let current = open(number, is_first)?;
-        let first_row = current.log.is_published().then(Instant::now);
+        let first_row = current.log.has_rows().then(Instant::now);
         let earlier = WriterStats::new(&dir, 0);
         let lock = Some(lock);
         Ok(Self { storage, rank, settings, current, first_row, retired, earlier, lock })
