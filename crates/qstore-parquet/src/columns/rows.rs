@@ -5,12 +5,13 @@
 //! a sibling column, and what cannot be stored even there is omitted and reported.
 
 use crate::columns::column::{Column, LargestStored, Placed};
+use crate::columns::dataset_names::{DatasetNames, PARTITION};
 use crate::columns::fit::Fit;
 use qstore_schema::{DataType, Field, FieldVisitor, Record, SmolStr, ValueRef};
 use std::collections::HashMap;
 use std::ops::Range;
 
-pub(crate) mod dataset;
+mod dataset;
 
 /// The maximum number of columns; values of further names are left out. A metrics file has tens of
 /// columns, and every column costs every reader something in every row group.
@@ -63,7 +64,7 @@ pub(crate) enum Why {
     OtherSpelling,
     #[error(
         "readers of a dataset make a column `{}` of the names of its directories; use another name",
-        dataset::PARTITION
+        PARTITION
     )]
     Partition,
 }
@@ -76,7 +77,7 @@ pub(crate) struct Rows {
     /// Columns for the values of another kind than their column's.
     siblings: HashMap<(usize, Kind), usize>,
     /// In a part of a dataset: what decides about its columns.
-    dataset: Option<dataset::DatasetNames>,
+    dataset: Option<DatasetNames>,
     /// The numbers of the record's declared columns in this file.
     declared: Vec<usize>,
     /// The numbers of the columns that have a value in every row so far, and whether the record requires

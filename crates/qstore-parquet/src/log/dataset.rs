@@ -18,7 +18,8 @@
 
 use crate::error::{OpenError, WriteError};
 use crate::log::appended::Appended;
-use crate::log::metrics_log::{MetricsLog, PartOf};
+use crate::log::metrics_log::MetricsLog;
+use crate::log::part_of::PartOf;
 use crate::log::stats::WriterStats;
 use names::Parts;
 use part::Part;

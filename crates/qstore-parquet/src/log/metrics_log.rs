@@ -17,6 +17,7 @@ use crate::log::accounts::Accounts;
 use crate::log::appended::Appended;
 use crate::log::encode_job::{EncodeJob, GroupRows, Source};
 use crate::log::pace::Pace;
+use crate::log::part_of::PartOf;
 use crate::log::settings::{Durability, WriterSettings};
 use crate::log::stack::{Plan, Stack};
 use crate::log::stats::WriterStats;
@@ -24,7 +25,6 @@ use crate::log::turn::{Prepared, Publication, Turn};
 use crate::publish::disk::{Disk, Done, Policy};
 use crate::publish::layout::Version;
 use crate::publish::open::{self, Opened};
-use crate::read::reader::MetricsFile;
 use parquet::file::metadata::KeyValue;
 use qstore_buffer::{BufferStats, Loss, Progress, Round, Sink};
 use qstore_os::ForkCheck;
@@ -34,34 +34,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+mod part;
 mod save_as;
-
-/// What became of a file that was to get the name that it keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sealing {
-    /// It has the name, and that is durable.
-    Done,
-    /// Someone has removed it.
-    Missing,
-    /// It can be tried again.
-    Failed,
-}
-
-/// What a log is told that writes a part of a dataset.
-pub(crate) struct PartOf<'a> {
-    /// The value of the partition column.
-    pub(crate) rank: u32,
-    /// Columns that the file is to have in addition to the declared ones.
-    pub(crate) columns: &'a [Field],
-    /// Whether a new file is published at once, before it has rows.
-    pub(crate) is_shown: bool,
-    /// Whether engines may read it while it is written.
-    pub(crate) is_live: bool,
-}
 
 /// One Parquet file that is appended to and can be read at any moment.
 ///
@@ -331,55 +309,6 @@ impl<R: Record> MetricsLog<R> {
     /// Whether there is a file.
     pub(crate) fn is_published(&self) -> bool {
         self.published.is_some()
-    }
-
-    /// Takes over the accounts of files whose rows will be copied here; the log adds none of its own.
-    pub(crate) fn continue_accounts<'a>(&mut self, files: impl Iterator<Item = &'a MetricsFile>) {
-        self.accounts = Accounts::of_copy(files.map(|file| (file.audit(), file.rows())));
-    }
-
-    /// Whether the file has rows, or will have.
-    pub(crate) fn has_rows(&self) -> bool {
-        self.pending > 0 || self.published.as_ref().is_some_and(|file| !file.groups.is_empty())
-    }
-
-    /// The number of rows that no published version has.
-    pub(crate) fn pending(&self) -> usize {
-        self.pending
-    }
-
-    /// The work of publishing the closed file once more, without what no reader of an earlier version can be
-    /// looking for any longer.
-    pub(crate) fn trim(&mut self) -> Progress<WriteError> {
-        self.settle();
-        self.publish(true)
-    }
-
-    /// The work of giving the closed file the name that it keeps; its outcome is left in `outcome`.
-    pub(crate) fn seal(
-        &mut self,
-        name: PathBuf,
-        outcome: Arc<Mutex<Option<Sealing>>>,
-    ) -> Progress<WriteError> {
-        self.settle();
-        let (disk, home) = (Arc::clone(&self.disk), self.home.clone());
-        let path = Arc::clone(&self.stats.output_path);
-        Progress::Work(Box::new(move || {
-            check_process(&home, &path)?;
-            let sealed = disk.lock().unwrap_or_else(PoisonError::into_inner).seal(&name);
-            let said = match &sealed {
-                Ok(()) => Sealing::Done,
-                Err(WriteError::Storage(error)) if error.is_not_found() => Sealing::Missing,
-                Err(_) => Sealing::Failed,
-            };
-            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
-            sealed
-        }))
-    }
-
-    /// Records the name that the file has been given.
-    pub(crate) fn sealed_as(&mut self, name: &Path) {
-        self.stats.output_path = self.stats.output_path.with_file_name(name).into();
     }
 
     fn check_process(&self) -> Result<(), WriteError> {

@@ -12,7 +12,8 @@
 use crate::error::{CompactError, OpenError};
 use crate::log::appended::Appended;
 use crate::log::dataset::names::{self, Parts, Unit};
-use crate::log::metrics_log::{MetricsLog, PartOf};
+use crate::log::metrics_log::MetricsLog;
+use crate::log::part_of::PartOf;
 use crate::log::settings::{Durability, WriterSettings};
 use crate::read::reader::MetricsFile;
 use plan::Plan;

@@ -10,7 +10,8 @@
 
 use crate::error::WriteError;
 use crate::log::dataset::names::sealed_name;
-use crate::log::metrics_log::{MetricsLog, Sealing};
+use crate::log::metrics_log::MetricsLog;
+use crate::log::part_of::Sealing;
 use qstore_buffer::{Progress, Sink};
 use qstore_schema::Record;
 use std::sync::{Arc, Mutex, PoisonError};

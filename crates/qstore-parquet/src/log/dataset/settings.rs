@@ -1,6 +1,6 @@
 //! How a dataset of ranks is written.
 
-use crate::columns::rows::dataset::{self, PARTITION, folded};
+use crate::columns::dataset_names::{PARTITION, folded, has_suffix, type_of};
 use crate::error::OpenError;
 use crate::log::settings::WriterSettings;
 use qstore_schema::{DataType, Field, Record, SmolStr};
@@ -137,7 +137,7 @@ impl DatasetSettings {
                 "another name: readers make a column of that name of the directories"
             } else if !names.insert(folded(name)) {
                 "names that differ in more than capital letters, each once"
-            } else if dataset::has_suffix(name) && dataset::type_of(name) != *data_type {
+            } else if has_suffix(name) && type_of(name) != *data_type {
                 "another name: its suffix stands for another type"
             } else {
                 continue;
