@@ -6,8 +6,8 @@
 //! not prepared for it. So it only asks what it inherited, beside a parent whose threads rest.
 
 use qstore::buffer::{Progress, Sink};
-use qstore::parquet::{Audit, Error, MetricsLog, RankLog, WriteError};
-use qstore::schema::{Name, Row};
+use qstore::parquet::{Audit, DatasetSettings, Error, MetricsLog, RankLog, WriteError};
+use qstore::schema::{DataType, Name, Row};
 use qstore::storage::{FileSystem, LocalFs, Operation};
 use qstore::{
     AsyncBuffer, AsyncMetricsLogger, AsyncMetricsWriter, CheckpointManager, CheckpointSettings,
@@ -243,8 +243,12 @@ fn a_rank_of_the_parent_is_not_continued_in_a_child_which_has_a_rank_of_its_own(
     let tmp = tempfile::tempdir().unwrap();
     let dir = tmp.path().join("metrics");
     let row = |step: i64| Row::from([("step", step)]);
+    let parts = |bytes| {
+        let settings = DatasetSettings::default().part_bytes_max(bytes).writer(|_| quiet());
+        settings.column("step", DataType::Int64)
+    };
     // Every flush makes the part large enough for the next one.
-    let mut log = Some(RankLog::<Row>::open(&dir, 0, 1, quiet()).unwrap());
+    let mut log = Some(RankLog::<Row>::open(&dir, 0, parts(1)).unwrap());
     log.as_mut().unwrap().append(&row(0), Instant::now());
     let before = names(&dir.join("rank=0"));
     in_child(Fork::Library, || {
@@ -253,7 +257,7 @@ fn a_rank_of_the_parent_is_not_continued_in_a_child_which_has_a_rank_of_its_own(
         assert!(matches!(log.close(), Err(WriteError::Forked { .. })));
         drop(log);
         assert_eq!(names(&dir.join("rank=0")), before);
-        let mut own = RankLog::<Row>::open(&dir, 1, 1 << 20, quiet()).unwrap();
+        let mut own = RankLog::<Row>::open(&dir, 1, parts(1 << 20)).unwrap();
         own.append(&row(10), Instant::now());
         own.close().unwrap();
     })

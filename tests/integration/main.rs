@@ -22,6 +22,8 @@ mod checkpoint_overlay;
 mod checkpoint_parts;
 /// States of every shape, read by zarr-python, TensorStore and zarrs.
 mod checkpoint_trees;
+/// Datasets of ranks as engines see them.
+mod datasets;
 /// The demo as a user runs it: it learns, records and resumes.
 mod demo_run;
 /// The ways a process can end, and what each one loses.

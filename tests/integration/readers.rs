@@ -1,7 +1,7 @@
 //! pandas, pyarrow, polars and DuckDB read our Parquet files, bit for bit.
 
 use qstore::logger::MetricsRow;
-use qstore::parquet::{Compression, MetricsLog, Publishing, RankLog, WriterStats, validate};
+use qstore::parquet::{Compression, MetricsLog, Publishing, WriterStats, validate};
 use qstore::schema::{Record, TrainingMetrics};
 use qstore::{AsyncBuffer, AsyncMetricsWriter, QuantumMetrics, Row, WriterSettings};
 use qstore_tests::{plain, readers};
@@ -247,25 +247,4 @@ fn the_file_can_be_read_at_any_moment_if_it_is_published_by_copying() {
     let reason = "publish_by_copy is set";
     let summary = watch(WriterSettings::default().publish_by_copy(true));
     assert_eq!(summary.publishing, Publishing::Copies { reason });
-}
-
-/// Two ranks, each with several parts and a column that appears late, form one table.
-#[test]
-fn a_directory_of_ranks_and_parts_is_one_table_for_all_readers() {
-    let dir = tempfile::tempdir().unwrap();
-    for rank in 0..2_u32 {
-        let settings = WriterSettings::default();
-        let mut log = RankLog::<Row>::open(dir.path(), rank, 6_000, settings).unwrap();
-        for n in 0..1_000_i64 {
-            let mut row = Row::from([("n", n)]);
-            row.set("loss", (n as f64).sin());
-            log.append(&row, Instant::now());
-            if n % 20 == 19 {
-                log.flush().unwrap();
-            }
-        }
-        log.close().unwrap();
-        assert!(dir.path().join(format!("rank={rank}/part-00002.parquet")).exists());
-    }
-    readers::run("dataset.py", &[dir.path(), "1000".as_ref()]);
 }

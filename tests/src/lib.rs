@@ -35,6 +35,11 @@ pub mod stored_zip;
 #[doc = include_str!("../../README.md")]
 mod readme {}
 
+/// So does that of the page about datasets.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/datasets.md")]
+mod datasets {}
+
 /// So does that of the page about endings.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/shutdown.md")]

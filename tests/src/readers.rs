@@ -20,7 +20,15 @@ pub fn run(script: &str, arguments: &[&Path]) -> String {
 /// # Panics
 /// When there is no interpreter.
 pub fn spawn(script: &str, arguments: &[&Path]) -> Child {
-    Command::new(interpreter())
+    spawn_with(&interpreter(), script, arguments)
+}
+
+/// Starts a script with that interpreter, such as one with [Spark](spark). Closing its standard input ends it.
+///
+/// # Panics
+/// When the interpreter cannot be started.
+pub fn spawn_with(interpreter: &Path, script: &str, arguments: &[&Path]) -> Child {
+    Command::new(interpreter)
         .arg(here().join("readers").join(script))
         .args(arguments)
         .stdin(Stdio::piped())
@@ -50,6 +58,19 @@ pub fn expect(dir: &Path, expected: &Value) -> PathBuf {
     let path = dir.join("expected.json");
     std::fs::write(&path, expected.to_string()).expect("a temporary directory can be written to");
     path
+}
+
+/// The interpreter with that version of Spark; `None` where `cargo xtask test` could not make one, which is
+/// printed.
+pub fn spark(version: &str) -> Option<PathBuf> {
+    let target = std::env::var_os("QSTORE_SPARK").map_or(here().join("../target"), PathBuf::from);
+    let home = target.join(format!("spark-{version}-venv"));
+    // Written last, when everything is installed.
+    if home.join("made-from.txt").exists() {
+        return Some(home.join("bin/python"));
+    }
+    println!("skipped: Spark {version}: {} was not made; it takes a Java", home.display());
+    None
 }
 
 fn interpreter() -> PathBuf {

@@ -18,6 +18,8 @@ mod hung_disk;
 mod kills;
 /// An attack of our own: the system starves the process.
 mod limits;
+/// T15: a dataset of ranks is read by five engines while it is written.
+mod live;
 /// T2: the power is cut before every change.
 mod power_cuts;
 /// T13: a long run.
@@ -46,6 +48,7 @@ const ROWS: &[(&str, Run)] = &[
     ("soak", soak::run),
     ("limits", limits::run),
     ("taken_names", taken_names::run),
+    ("live", live::run),
 ];
 
 fn main() -> ExitCode {

@@ -3,6 +3,7 @@
 //! | step | what |
 //! |---|---|
 //! | readers | the Python environment with pandas, pyarrow, polars, DuckDB, zarr and TensorStore |
+//! | spark | environments with Spark 3.5 and 4, where there is a Java; one that is missing counts as ignored |
 //! | build | every test, binary and example, so that the next step's time is the tests' own |
 //! | tests | unit, property and integration tests, under cargo-nextest when it is installed |
 //! | doctests | the examples in the documentation |
@@ -18,6 +19,7 @@ mod models;
 mod package;
 mod readers;
 mod report;
+mod spark;
 mod tally;
 
 use std::ffi::{OsStr, OsString};
@@ -35,6 +37,9 @@ pub(crate) const ABOUT: &str = "readers, tests, doctests, models, consumers, the
 
 /// Tells the tests where the Python is that has the reader libraries.
 const READERS: &str = "QSTORE_READERS";
+
+/// Tells the tests below which directory the environments with Spark are.
+pub(crate) const SPARK: &str = "QSTORE_SPARK";
 
 /// How cargo-nextest ends when no test was chosen.
 const NEXTEST_RAN_NONE: i32 = 4;
@@ -55,13 +60,15 @@ pub(crate) fn all(workspace: &Workspace) -> Result {
     run_steps(workspace, &Options::default())
 }
 
-/// The Python that has the reader libraries, made first if need be.
+/// The Python that has the reader libraries, made first if need be, as are those with Spark.
 pub(crate) fn readers(
     workspace: &Workspace,
     target: &Path,
     chosen: Option<&OsStr>,
 ) -> Result<PathBuf> {
-    readers::prepare(workspace.root(), target, chosen)
+    let python = readers::prepare(workspace.root(), target, chosen)?;
+    spark::prepare(workspace.root(), target, chosen);
+    Ok(python)
 }
 
 /// The models of the ring, a command for each checker.
@@ -93,6 +100,10 @@ fn run_steps(workspace: &Workspace, options: &Options) -> Result {
         python = Some(readers::prepare(workspace.root(), &target, options.python.as_deref())?);
         Ok(Tally::default())
     });
+    report.step("spark", || {
+        let ignored = spark::prepare(workspace.root(), &target, options.python.as_deref());
+        Ok(Tally { ignored, ..Tally::default() })
+    });
     let built = report.step("build", || {
         process::run(workspace.cargo().args(["test", "--workspace", "--no-run"]))?;
         // The integration tests start the demo and some examples as programs, and the step before
@@ -102,7 +113,7 @@ fn run_steps(workspace: &Workspace, options: &Options) -> Result {
         Ok(Tally::default())
     });
     if built {
-        report.step("tests", || cases(workspace, python.as_deref(), &options.filters));
+        report.step("tests", || cases(workspace, &target, python.as_deref(), &options.filters));
     }
     if built && options.filters.is_empty() {
         report.step("doctests", || doctests(workspace));
@@ -116,8 +127,14 @@ fn run_steps(workspace: &Workspace, options: &Options) -> Result {
 }
 
 /// Unit and integration tests, each in its own process when cargo-nextest is there.
-fn cases(workspace: &Workspace, python: Option<&Path>, filters: &[String]) -> Result<Tally> {
+fn cases(
+    workspace: &Workspace,
+    target: &Path,
+    python: Option<&Path>,
+    filters: &[String],
+) -> Result<Tally> {
     let mut cargo = workspace.cargo();
+    cargo.env(SPARK, target);
     match python {
         Some(python) => cargo.env(READERS, python),
         None => cargo.env_remove(READERS),

@@ -16,6 +16,7 @@ macro_rules! each {
 
 pub(crate) mod buffers;
 pub(crate) mod column;
+pub(crate) mod dataset_names;
 pub(crate) mod fit;
 pub(crate) mod rows;
 pub(crate) mod table;

@@ -52,6 +52,9 @@ pub enum OpenError {
         /// What this crate does not support.
         reason: String,
     },
+    /// A compaction of this rank was killed, and what it left to do could not be done.
+    #[error(transparent)]
+    Compaction(Box<CompactError>),
     /// The file exists but its columns do not match these rows.
     #[error(
         "{} has columns that do not match: {reason}; it was left untouched, choose another path",
@@ -267,6 +270,49 @@ pub enum ReadError {
     Replaced {
         /// The file.
         path: PathBuf,
+    },
+}
+
+impl From<CompactError> for OpenError {
+    fn from(error: CompactError) -> Self {
+        match error {
+            CompactError::Open(error) => error,
+            CompactError::Storage(error) => Self::Storage(error),
+            other => Self::Compaction(Box::new(other)),
+        }
+    }
+}
+
+/// Why the parts of a rank could not be compacted. No row is lost or found twice: either nothing has changed, or
+/// engines fail on the directory until it is called again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompactError {
+    /// A setting cannot be used, or someone else compacts this rank.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A part could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The new part could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A file operation failed.
+    #[error(transparent)]
+    Storage(#[from] qstore_storage::Error),
+    /// A sealed part was changed by another program while it was read; nothing was replaced.
+    #[error("{} was changed by another program; nothing was compacted", path.display())]
+    Changed {
+        /// The first of the parts.
+        path: PathBuf,
+    },
+    /// Something in the directory is not what it should be.
+    #[error("{} stands in the way of compacting: {reason}", path.display())]
+    Other {
+        /// The file, in the directory of the rank.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
 }
 

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | write rows from a background thread | [`AsyncMetricsWriter`] |
 //! | write rows from your own thread | [`MetricsLog`] |
-//! | write the rows of many ranks as one table | [`RankLog`] |
+//! | write the rows of many ranks as one table | [`RankLog`], [`compact_rank`] |
 //! | read any rows, checked against their checksums | [`MetricsFile`] |
 //! | see new rows as they are published, in another process too | [`Follow`] |
 //! | check a whole file | [`validate`] |
@@ -77,12 +77,14 @@ mod read;
 
 pub use columns::table::{Table, TableColumn, Values};
 pub use columns::time_type::{TimeOf, TimeType, TimeUnit};
-pub use error::{Error, Occupant, OpenError, ReadError, WriteError};
+pub use error::{CompactError, Error, Occupant, OpenError, ReadError, WriteError};
 pub use format::audit::{Audit, Segment};
 pub use log::appended::Appended;
 #[cfg(feature = "arrow2")]
 pub use log::arrow2_rows::{ChunkError, arrow2_rows};
 pub use log::dataset::RankLog;
+pub use log::dataset::compact::{Compacted, compact_rank, compact_rank_in};
+pub use log::dataset::settings::DatasetSettings;
 pub use log::metrics_log::MetricsLog;
 pub use log::settings::{Durability, WriterSettings};
 pub use log::stats::WriterStats;

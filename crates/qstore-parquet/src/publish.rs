@@ -10,4 +10,5 @@ pub(crate) mod names;
 pub(crate) mod open;
 pub(crate) mod ownership;
 pub(crate) mod recovery;
+pub(crate) mod seal;
 pub(crate) mod space;

@@ -92,6 +92,10 @@ impl FileSystem for ByName {
         self.files.rename(&self.at(from), &self.at(to))
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        self.files.rename_new(&self.at(from), &self.at(to))
+    }
+
     fn exchange(&self, one: &Path, other: &Path) -> Result<()> {
         self.files.exchange(&self.at(one), &self.at(other))
     }

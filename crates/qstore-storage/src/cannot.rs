@@ -28,7 +28,9 @@ pub(crate) fn cannot(operation: Operation, answer: &io::Error) -> bool {
 fn also(operation: Operation) -> &'static [Errno] {
     match operation {
         // A flag that the file system does not know (FUSE, NFS); layers (overlayfs); a filter.
-        Operation::Exchange => &[Errno::INVAL, Errno::XDEV, Errno::PERM, Errno::NOTTY],
+        Operation::Exchange | Operation::RenameNew => {
+            &[Errno::INVAL, Errno::XDEV, Errno::PERM, Errno::NOTTY]
+        }
         // Names that belong to different file systems or layers.
         Operation::Rename => &[Errno::XDEV],
         // No hard links, as on FAT; no further link.
@@ -57,7 +59,13 @@ mod tests {
 
     #[test]
     fn a_call_that_the_system_does_not_have_is_never_a_failure() {
-        for operation in [Operation::Exchange, Operation::Link, Operation::Sync, Operation::Lock] {
+        for operation in [
+            Operation::Exchange,
+            Operation::RenameNew,
+            Operation::Link,
+            Operation::Sync,
+            Operation::Lock,
+        ] {
             for errno in [Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP] {
                 assert!(says(operation, errno), "{operation}: {errno}");
             }
@@ -69,6 +77,7 @@ mod tests {
     fn each_operation_has_answers_of_its_own() {
         for (operation, errnos) in [
             (Operation::Exchange, &[Errno::INVAL, Errno::XDEV, Errno::PERM, Errno::NOTTY][..]),
+            (Operation::RenameNew, &[Errno::INVAL, Errno::XDEV, Errno::PERM, Errno::NOTTY]),
             (Operation::Rename, &[Errno::XDEV]),
             (Operation::Link, &[Errno::PERM, Errno::XDEV, Errno::MLINK, Errno::INVAL]),
             (Operation::SyncDir, &[Errno::INVAL, Errno::BADF, Errno::ISDIR]),

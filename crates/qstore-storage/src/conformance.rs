@@ -10,7 +10,7 @@ use crate::whole::read_all;
 use std::path::Path;
 
 /// Exercises every operation of `storage` below the existing directory `root`, and leaves `root` as it was.
-/// An exchange, a link or a lock may be [unsupported](crate::Error::is_unsupported).
+/// An exchange, a move to a free name, a link or a lock may be [unsupported](crate::Error::is_unsupported).
 ///
 /// ```
 /// use qstore_storage::{MemoryFs, conformance};
@@ -94,6 +94,7 @@ fn names(storage: &dyn FileSystem, dir: &Path) {
         }
     }
 
+    rename_new(storage, dir);
     storage.rename(&dir.join("two"), &dir.join("one")).unwrap();
     assert_eq!((read("one"), read("linked")), ("one".into(), "two".into()));
     assert!(storage.metadata(&dir.join("two")).unwrap().is_none());
@@ -136,6 +137,24 @@ fn directories(storage: &dyn FileSystem, dir: &Path) {
     assert!(storage.metadata(&dir.join("other/er")).unwrap().is_some());
     storage.rename(&dir.join("other"), &dir.join("deep")).unwrap();
     assert!(storage.metadata(&dir.join("deep/er")).unwrap().is_some());
+}
+
+/// Moves to a name that is free, and to none that is taken; where the system cannot, it must say so and change
+/// nothing.
+fn rename_new(storage: &dyn FileSystem, dir: &Path) {
+    let (one, two, moved) = (dir.join("one"), dir.join("two"), dir.join("moved"));
+    let taken = storage.rename_new(&one, &two).unwrap_err();
+    assert!(taken.is_already_exists() || taken.is_unsupported(), "{taken}");
+    assert!(storage.rename_new(&dir.join("none"), &moved).is_err());
+    match storage.rename_new(&one, &moved) {
+        Err(error) if error.is_unsupported() => {}
+        renamed => {
+            renamed.unwrap();
+            assert!(storage.metadata(&one).unwrap().is_none());
+            storage.rename_new(&moved, &one).unwrap();
+        }
+    }
+    assert!(storage.metadata(&moved).unwrap().is_none());
 }
 
 /// Swaps two names; where the system cannot, it must say so and change nothing.

@@ -158,6 +158,17 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// After an error both names are as they were.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
 
+    /// Moves `from` to `to` in one step if nothing has that name: every reader sees the file under one of the
+    /// two names, never under both and never under neither.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when anything has the name `to`. [`Error::is_unsupported`] where the file system cannot,
+    /// which is the default; after an error both names are as they were.
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        let _ = from;
+        Err(Error::new(Operation::RenameNew, to, io::ErrorKind::Unsupported.into()))
+    }
+
     /// Swaps two existing names in one step.
     ///
     /// # Errors

@@ -99,6 +99,10 @@ impl FileSystem for LocalFs {
         WORKING_DIRECTORY.rename(from, to)
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        WORKING_DIRECTORY.rename_new(from, to)
+    }
+
     fn exchange(&self, one: &Path, other: &Path) -> Result<()> {
         WORKING_DIRECTORY.exchange(one, other)
     }

@@ -282,6 +282,11 @@ impl FileSystem for MemoryFs {
         renamed.context(Operation::Rename, &self.shown(to))
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        let renamed = self.disk().rename_new(self.at(from), self.at(to));
+        renamed.context(Operation::RenameNew, &self.shown(to))
+    }
+
     fn exchange(&self, one: &Path, other: &Path) -> Result<()> {
         let exchanged = self.disk().exchange(self.at(one), self.at(other));
         exchanged.context(Operation::Exchange, &self.shown(other))

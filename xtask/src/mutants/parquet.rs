@@ -15,6 +15,9 @@ const STALE: &[Tests] = &[Tests::of("qstore-parquet", "file", "stale::")];
 const DISPLACED: &[Tests] = &[Tests::of("qstore-parquet", "file", "displaced::")];
 const RECOVERIES: &[Tests] = &[Tests::of("qstore-parquet", "file", "recovery::")];
 
+const SEALING: &[Tests] = &[Tests::of("qstore-parquet", "file", "sealing::")];
+const NAMES: &[Tests] = &[Tests::lib("qstore-parquet", "columns::rows::dataset::")];
+
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "version_not_synced",
@@ -172,6 +175,54 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Replace("sealed + plan", "sealed.min(0) + plan")],
         danger: "rows are written twice and others not at all",
         tests: AHEAD,
+    },
+    Mutant {
+        name: "last_footer_overwritten",
+        edits: &[Delete],
+        danger: "an engine that planned on the length of an open part finds no footer there",
+        tests: &[Tests::of("qstore-parquet", "file", "lengths::")],
+    },
+    Mutant {
+        name: "sealed_without_proof",
+        edits: &[Replace("self.place.prove(self.published.as_deref())?", "Present::Ours")],
+        danger: "what another program wrote into a part is sealed as the writer's own",
+        tests: SEALING,
+    },
+    Mutant {
+        name: "sealing_replaces",
+        edits: &[Replace("storage.rename_new(from, to)", "storage.rename(from, to)")],
+        danger: "a file of someone else is replaced by a part that gets its name",
+        tests: SEALING,
+    },
+    Mutant {
+        name: "foreign_file_sealed",
+        edits: &[Delete],
+        danger: "a file of someone else has lost its name and passes for a part",
+        tests: SEALING,
+    },
+    Mutant {
+        name: "sealed_without_a_rest",
+        edits: &[Replace("*since) < rest", "*since) < rest.min(Duration::ZERO)")],
+        danger: "what readers of earlier versions need stays in a sealed part forever",
+        tests: SEALING,
+    },
+    Mutant {
+        name: "plan_removed_before_the_parts_are_gone",
+        edits: &[Delete],
+        danger: "after a power cut every engine counts the rows of compacted parts twice",
+        tests: &[Tests::of("qstore-parquet", "file", "compacting::")],
+    },
+    Mutant {
+        name: "other_spelling_gets_a_column",
+        edits: &[Replace("is_some_and(is_taken)", "is_some_and(|names| false && is_taken(names))")],
+        danger: "Spark cannot read the dataset at all",
+        tests: NAMES,
+    },
+    Mutant {
+        name: "partition_column_written",
+        edits: &[Replace("folded(name) == PARTITION", "folded(name) == PARTITION && false")],
+        danger: "engines fail on the dataset, or show the directory's number instead of the value",
+        tests: NAMES,
     },
     Mutant {
         name: "zero_has_a_sign_in_statistics",

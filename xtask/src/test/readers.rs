@@ -1,5 +1,5 @@
-//! The Python environment with the independent readers: pandas, pyarrow, polars, DuckDB, zarr-python
-//! and TensorStore.
+//! The Python environment with the independent readers: pandas, pyarrow, polars, DuckDB, DataFusion,
+//! fastparquet, zarr-python and TensorStore.
 //!
 //! It is made once under `target/readers-venv` and made again when `tests/readers/requirements.txt`
 //! or the interpreter changes.
@@ -16,7 +16,7 @@ use crate::python::{self, CANDIDATES, Environment, Interpreter, cannot};
 const NAME: &str = "readers-venv";
 
 /// Imported once before the environment is declared good: a wheel can install and not load.
-const PROBE: &str = "import duckdb, numpy, pandas, polars, pyarrow.parquet, tensorstore, zarr";
+const PROBE: &str = "import datafusion, duckdb, fastparquet, numpy, pandas, polars, pyarrow.parquet, tensorstore, zarr";
 
 /// Makes the environment or finds the one made before, and returns the path of its Python.
 pub(super) fn prepare(root: &Path, target: &Path, chosen: Option<&OsStr>) -> Result<PathBuf> {

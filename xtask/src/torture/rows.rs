@@ -187,12 +187,23 @@ pub(super) const ROWS: &[Row] = &[
         ],
     },
     Row {
+        id: "T15",
+        title: "a live dataset of ranks, read by five engines",
+        parts: &[
+            Part::Program("live"),
+            Part::Tests(tests("file", "sealing::")),
+            Part::Tests(tests("file", "compacting::")),
+            Part::Tests(tests("file", "lengths::")),
+        ],
+    },
+    Row {
         id: "gate",
         title: "other people's readers, to the last bit",
         parts: &[
             Part::Tests(tests("integration", "golden::every_golden_metrics")),
             Part::Tests(tests("integration", "golden::every_golden_checkpoint")),
             Part::Tests(tests("integration", "readers::")),
+            Part::Tests(tests("integration", "datasets::")),
             Part::Tests(tests("integration", "arrow2::")),
             Part::Tests(tests("integration", "checkpoint_dtypes::")),
             Part::Tests(tests("integration", "checkpoint_foreign::")),

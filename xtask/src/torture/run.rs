@@ -153,7 +153,7 @@ impl<'a> Runner<'a> {
         if let Some(case) = &self.options.case {
             command.arg("--case").arg(case);
         }
-        command.env("QSTORE_READERS", self.python);
+        command.env("QSTORE_READERS", self.python).env(test::SPARK, self.target);
         let mut command = self.on_its_file_system(command);
         let heard = Mutex::new((Program::default(), log_file(log)?));
         let status = process::listen(&mut command, |line| {
@@ -199,7 +199,7 @@ impl<'a> Runner<'a> {
         before: u64,
     ) -> Result<Outcome> {
         let seed = self.options.seed.to_string();
-        command.env("QSTORE_READERS", self.python);
+        command.env("QSTORE_READERS", self.python).env(test::SPARK, self.target);
         command.env("QSTORE_SEED", &seed).env("PROPTEST_RNG_SEED", &seed);
         match &self.options.case {
             Some(case) => command.env("QSTORE_CASE", case),

@@ -5,10 +5,13 @@
 //! a sibling column, and what cannot be stored even there is omitted and reported.
 
 use crate::columns::column::{Column, LargestStored, Placed};
+use crate::columns::dataset_names::{DatasetNames, PARTITION};
 use crate::columns::fit::Fit;
 use qstore_schema::{DataType, Field, FieldVisitor, Record, SmolStr, ValueRef};
 use std::collections::HashMap;
 use std::ops::Range;
+
+mod dataset;
 
 /// The maximum number of columns; values of further names are left out. A metrics file has tens of
 /// columns, and every column costs every reader something in every row group.
@@ -52,6 +55,18 @@ pub(crate) enum Why {
     Twice,
     #[error("it is {0}, and fits neither its column nor one for values of that kind")]
     NoColumnFits(&'static str),
+    #[error("the column for values of its kind is declared with another type")]
+    NoColumnOfItsKind,
+    #[error(
+        "another column has the same name with other capital letters, and Spark takes the two for one; \
+         use one spelling"
+    )]
+    OtherSpelling,
+    #[error(
+        "readers of a dataset make a column `{}` of the names of its directories; use another name",
+        PARTITION
+    )]
+    Partition,
 }
 
 /// All columns of the rows held.
@@ -61,6 +76,8 @@ pub(crate) struct Rows {
     by_name: HashMap<SmolStr, usize>,
     /// Columns for the values of another kind than their column's.
     siblings: HashMap<(usize, Kind), usize>,
+    /// In a part of a dataset: what decides about its columns.
+    dataset: Option<DatasetNames>,
     /// The numbers of the record's declared columns in this file.
     declared: Vec<usize>,
     /// The numbers of the columns that have a value in every row so far, and whether the record requires
@@ -110,7 +127,8 @@ impl Rows {
         let with_values = fields.iter().enumerate().filter(|(_, field)| !field.nullable);
         let required = with_values.map(|(index, field)| (index, is_required(field))).collect();
         let declared = declared.iter().map(|field| by_name[&field.name]).collect();
-        Self { columns, by_name, siblings: HashMap::new(), declared, required, len: 0 }
+        let (siblings, dataset) = (HashMap::new(), None);
+        Self { columns, by_name, siblings, dataset, declared, required, len: 0 }
     }
 
     /// The same, of columns that another program may have declared narrower: what each of them takes, in
@@ -213,6 +231,9 @@ impl Rows {
             self.by_name.remove(&column.field.name);
         }
         self.siblings.retain(|_, sibling| *sibling < known);
+        if let Some(names) = &mut self.dataset {
+            names.forget_from(known);
+        }
         for column in self.columns.iter_mut().filter(|column| column.has(self.len)) {
             column.pop();
         }
@@ -309,6 +330,9 @@ impl Visit<'_, '_> {
     ) -> Result<(), Why> {
         if name.is_empty() {
             return Err(Why::Unnamed);
+        }
+        if self.rows.dataset.is_some() {
+            return self.set_in_dataset(name, data_type, value);
         }
         let mut column = self.rows.column(name, data_type).ok_or(Why::TooManyColumns)?;
         // A sibling needs one of its own when it holds numbers and this one is not exact there, or when it

@@ -28,6 +28,8 @@ pub(crate) struct Published {
     pub(crate) groups: Vec<Arc<Stored>>,
     /// Where the footer begins.
     pub(crate) data_end: u64,
+    /// The length of the file.
+    pub(crate) len: u64,
     /// The key-value metadata of its footer.
     pub(crate) keys: Vec<KeyValue>,
     /// The crc32c of the bytes from `data_end` on; unknown if they could not be read.
@@ -65,12 +67,16 @@ impl Published {
             groups.push(Arc::new(Stored::new(&group, &checksums)));
         }
         let end_sum = None;
-        Ok(Self { file, stamp, fields, leaves, data_end: start, keys, groups, end_sum })
+        // Completed by `with_end_sum`, which reads the end.
+        let (data_end, len) = (start, start);
+        Ok(Self { file, stamp, fields, leaves, data_end, len, keys, groups, end_sum })
     }
 
     /// The same, with what a writer needs to recognize its file.
     pub(crate) fn with_end_sum(mut self) -> Result<Self, ReadFailure> {
-        self.end_sum = Some(end_sum(&ReadAt::new(Arc::clone(&self.file))?, self.data_end)?);
+        let file = ReadAt::new(Arc::clone(&self.file))?;
+        self.len = file.len();
+        self.end_sum = Some(end_sum(&file, self.data_end)?);
         Ok(self)
     }
 
@@ -90,6 +96,12 @@ impl Published {
             }
         }
         Ok(true)
+    }
+
+    /// The number of bytes in its chunks.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        let chunks = self.groups.iter().flat_map(|group| group.ranges());
+        chunks.map(|range| range.end - range.start).sum()
     }
 
     pub(crate) fn rows(&self) -> u64 {

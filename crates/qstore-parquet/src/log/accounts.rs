@@ -15,6 +15,8 @@ pub(crate) struct Accounts {
     /// The sessions before this one.
     earlier: Vec<Segment>,
     this: Segment,
+    /// Whether the rows are copies, of which the sessions before have given account.
+    is_copy: bool,
     /// Whether there is a ring that reports what it accepted.
     is_observed: bool,
 }
@@ -28,7 +30,20 @@ impl Accounts {
             resumed_epoch: settings.resumed_epoch,
             ..Segment::default()
         };
-        Self { earlier: earlier.segments, this, is_observed: false }
+        Self { earlier: earlier.segments, this, is_copy: false, is_observed: false }
+    }
+
+    /// The accounts of files whose rows are copied, one after the other, with the number of rows of each.
+    pub(crate) fn of_copy<'a>(files: impl Iterator<Item = (Option<&'a Audit>, u64)>) -> Self {
+        let (mut earlier, mut rows) = (Vec::new(), 0);
+        for (audit, len) in files {
+            for segment in audit.iter().flat_map(|audit| &audit.segments) {
+                let first_row = segment.first_row + rows;
+                earlier.push(Segment { first_row, ..segment.clone() });
+            }
+            rows += len;
+        }
+        Self { earlier, this: Segment::default(), is_copy: true, is_observed: false }
     }
 
     pub(crate) fn observe(&mut self, intake: &BufferStats) {
@@ -70,7 +85,9 @@ impl Accounts {
             this.accepted = written + this.rejected;
         }
         let mut segments = self.earlier.clone();
-        segments.push(this);
+        if !self.is_copy {
+            segments.push(this);
+        }
         Audit { format_version: FORMAT_VERSION.into(), closed, segments }
     }
 }

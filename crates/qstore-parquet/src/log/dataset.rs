@@ -1,51 +1,87 @@
 //! Many writers, one table: a directory for each rank, with a file for each part.
 //!
 //! ```text
-//! DIR/rank=0/part-00000.parquet
-//! DIR/rank=0/part-00001.parquet
+//! DIR/rank=0/part-00000.parquet    sealed: never touched again
+//! DIR/rank=0/_part-00001.parquet   open: it is being written
 //! DIR/rank=1/part-00000.parquet
 //! ```
 //!
-//! This is Hive partitioning, which pandas, polars, DuckDB and Spark read as one table with a column
-//! `rank`. Every rank writes independently: there is no coordinator, and no file is shared by two ranks.
-//! A part is closed and the next one begun when it is large; a part is an ordinary metrics file.
+//! This is Hive partitioning, which pandas, polars, DuckDB, DataFusion and Spark read as one table with a
+//! column `rank`. Every rank writes independently: there is no coordinator, and no file is shared by two
+//! ranks.
 //!
-//! A metric that was added late is only in the later parts. DuckDB reads it with `union_by_name = true`;
-//! without that it shows the columns of the first part, as pandas and pyarrow do. polars rejects parts
-//! that differ: read them one by one and `concat(…, how="diagonal")` them.
+//! Engines list a directory first, with the lengths of its files, and read them later, Spark seconds later.
+//! So what an engine may have listed stays as it is: a sealed part forever, and of an open part each footer
+//! for a minute, at the length at which it was published. Spark, which takes the groups whose middle lies in
+//! a range of the length that it listed, must not see a file in which groups move at all; it passes over
+//! names that begin with `_`.
 
 use crate::error::{OpenError, WriteError};
 use crate::log::appended::Appended;
 use crate::log::metrics_log::MetricsLog;
-use crate::log::settings::WriterSettings;
+use crate::log::part_of::PartOf;
 use crate::log::stats::WriterStats;
+use names::Parts;
+use part::Part;
 use qstore_buffer::{BufferStats, Progress, Round, Sink};
-use qstore_schema::Record;
-use qstore_settings::SettingError;
+use qstore_schema::{Field, Record};
 use qstore_storage::{FileSystem, LocalFs, Lock, create_dir_all, open_dir};
+use settings::DatasetSettings;
+use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+pub(crate) mod compact;
+mod names;
+mod part;
+pub(crate) mod settings;
+
+/// The number of parts that rest at the same time; before the next one the oldest is sealed early.
+const RESTING_MAX: usize = 8;
 
 /// The metrics of one rank of a run, in a directory that all ranks share.
 ///
-/// It is a [`Sink`], as [`MetricsLog`] is. When a part has reached its size it is closed and the next
-/// one is opened with the same columns; meanwhile no rows are received, they wait in the ring. A rank
-/// that is restarted continues its last part. A rank has one writer, and ranks never wait for each
-/// other.
+/// It is a [`Sink`], as [`MetricsLog`] is. A part is written under the name `_part-NNNNN.parquet`. When it has
+/// [`part_bytes_max`](DatasetSettings::part_bytes_max) or
+/// [`part_age_max`](DatasetSettings::part_age_max), it is closed, and rows go into the next one, which has the
+/// same columns from its beginning. It rests for [`reuse_after`](crate::WriterSettings::reuse_after), and is
+/// sealed: renamed to `part-NNNNN.parquet` and never touched again.
+///
+/// What happens in each case:
+/// * **An undeclared metric** is a column of floats from its first row, so that a column has one type in every
+///   part. A flag goes into `NAME__flag`, a text into `NAME__text`, an integer beyond 2^53 into
+///   `NAME__integer`, unless the column was [announced](DatasetSettings::column) with that type.
+/// * **A name that differs from a column's only in capital letters**, and the name `rank` with a value that is
+///   not the rank's number, are refused: the row is stored without the value, which is counted and reported as
+///   [`Appended::Incomplete`].
+/// * **No rows arrive**: the part is sealed by its age all the same.
+/// * **The session ends**: everything is sealed at once.
+/// * **The process is killed**: the next session goes on with the open part, and seals what is older.
+/// * **Something has the name of a part**: it stays as it is. Sealing is tried again until the name is free;
+///   the rows can be read under the open name meanwhile, and later parts are not held up.
+///
+/// | engine | sees rows | after a part was sealed, a read that was planned before |
+/// |---|---|---|
+/// | DuckDB, polars, DataFusion | once they are flushed | fails with "file not found" if it opens the part after that; read again |
+/// | Spark, pyarrow, pandas | once their part is sealed | is not affected |
+///
+/// A rank has one writer, and ranks never wait for each other.
 ///
 /// ```
-/// use qstore_parquet::{RankLog, WriterSettings};
+/// use qstore_parquet::{DatasetSettings, RankLog};
 /// use qstore_schema::Row;
 /// use std::time::Instant;
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # let dir = dir.path();
 /// for rank in 0..2 {
-///     let settings = WriterSettings::default();
-///     let mut log = RankLog::<Row>::open(dir.join("metrics"), rank, 1 << 30, settings)?;
+///     let settings = DatasetSettings::default().columns(["accuracy"]);
+///     let mut log = RankLog::<Row>::open(dir.join("metrics"), rank, settings)?;
 ///     log.append(&Row::from([("loss", 0.5)]), Instant::now());
+///     log.flush()?;
+///     assert!(dir.join(format!("metrics/rank={rank}/_part-00000.parquet")).exists());
 ///     log.close()?;
 /// }
 /// assert!(dir.join("metrics/rank=1/part-00000.parquet").exists());
@@ -54,31 +90,33 @@ use std::time::Instant;
 pub struct RankLog<R> {
     /// The directory of the rank, which was opened.
     storage: Arc<dyn FileSystem>,
-    settings: WriterSettings,
-    part_bytes_max: u64,
-    part: u32,
-    log: MetricsLog<R>,
-    /// Whether the part is being closed and another will follow.
-    is_rolling: bool,
-    /// The counters of the parts before this one.
+    rank: u32,
+    settings: DatasetSettings,
+    /// The part that takes rows.
+    current: Part<R>,
+    /// When its first row of this session arrived.
+    first_row: Option<Instant>,
+    /// Parts before it that are not sealed yet, the oldest first.
+    retired: VecDeque<Part<R>>,
+    /// The counters of those that are.
     earlier: WriterStats,
     /// Keeps a second writer of this rank out; released last.
     lock: Option<Box<dyn Lock>>,
 }
 
 impl<R: Record + Send + 'static> RankLog<R> {
-    /// Opens or creates the directory of this rank and continues its last part, or begins a new one if
-    /// the last has `part_bytes_max` bytes already. A gigabyte is a good size; at least 1.
+    /// Opens or creates the directory of this rank. An open part that a killed session left is continued.
     ///
     /// # Errors
-    /// As [`MetricsLog::open`]; [`OpenError::AlreadyOpen`] when another writer has this rank.
+    /// As [`MetricsLog::open`]; [`OpenError::AlreadyOpen`] when another writer has this rank,
+    /// [`OpenError::SchemaConflict`] when a declared column is named `rank` or differs from another one only in
+    /// capital letters.
     pub fn open(
         dir: impl AsRef<Path>,
         rank: u32,
-        part_bytes_max: u64,
-        settings: WriterSettings,
+        settings: DatasetSettings,
     ) -> Result<Self, OpenError> {
-        Self::open_in(Arc::new(LocalFs::new()), dir, rank, part_bytes_max, settings)
+        Self::open_in(Arc::new(LocalFs::new()), dir, rank, settings)
     }
 
     /// As [`open`](Self::open), on any file system.
@@ -90,77 +128,81 @@ impl<R: Record + Send + 'static> RankLog<R> {
         storage: Arc<dyn FileSystem>,
         dir: impl AsRef<Path>,
         rank: u32,
-        part_bytes_max: u64,
-        settings: WriterSettings,
+        settings: DatasetSettings,
     ) -> Result<Self, OpenError> {
-        SettingError::check_min(
-            "part_bytes_max",
-            part_bytes_max,
-            1,
-            "none; a gigabyte is a good size",
-        )?;
         let dir = dir.as_ref().join(format!("rank={rank}"));
+        settings.validate::<R>(&dir)?;
+        settings.writer.validate()?;
         create_dir_all(&*storage, &dir)?;
         // Later parts are begun in this directory, whatever its name is then.
         let storage = open_dir(&storage, &dir)?;
-        let Some(lock) = settings.locking.try_lock(&*storage, Path::new(".rank.lock"))? else {
+        let locking = settings.writer.locking;
+        let Some(lock) = locking.try_lock(&*storage, Path::new(names::LOCK))? else {
             return Err(OpenError::AlreadyOpen { path: dir });
         };
-        let part = last_part(&*storage)?;
-        let log = MetricsLog::open_in(Arc::clone(&storage), path_of(part), settings.clone())?;
-        let earlier = WriterStats::new(&dir, 0);
-        let is_rolling = log.file_bytes() >= part_bytes_max;
-        let mut log = Self {
-            storage,
-            settings,
-            part_bytes_max,
-            part,
-            log,
-            is_rolling,
-            earlier,
-            lock: Some(lock),
+        compact::finish(&storage, rank)?;
+        let parts = Parts::list(&*storage)?;
+        parts.clear_leftovers(&*storage, locking)?;
+        let number = parts.last_open().unwrap_or_else(|| parts.next());
+        let is_first = parts.sealed.is_empty();
+        let open = |number, is_shown| {
+            let part = PartOf { rank, columns: &settings.columns, is_shown, is_live: true };
+            let path = names::open_name(number);
+            let log = MetricsLog::open_with(
+                Arc::clone(&storage),
+                &path,
+                settings.writer.clone(),
+                Some(&part),
+            )?;
+            Ok::<_, OpenError>(Part::new(number, log))
         };
-        if log.is_rolling {
-            log.roll()?;
+        let mut retired = VecDeque::new();
+        for older in parts.open.range(..number) {
+            let mut part = open(*older, false)?;
+            part.retire();
+            retired.push_back(part);
         }
-        Ok(log)
+        let current = open(number, is_first)?;
+        let first_row = current.log.has_rows().then(Instant::now);
+        let earlier = WriterStats::new(&dir, 0);
+        let lock = Some(lock);
+        Ok(Self { storage, rank, settings, current, first_row, retired, earlier, lock })
     }
 
     /// Adds one row to the pending ones, as [`MetricsLog::append`].
     pub fn append(&mut self, record: &R, now: Instant) -> Appended {
-        self.log.append(record, now)
+        self.first_row.get_or_insert(now);
+        self.current.log.append(record, now)
     }
 
-    /// Publishes every row appended so far before it returns, and begins a new part if this one is
-    /// large enough.
+    /// Publishes every row appended so far before it returns, and seals parts that have become large or old
+    /// enough. Without a drain, parts are sealed by this call only.
     ///
     /// # Errors
-    /// When the rows could not be published; they stay pending.
+    /// When the rows could not be published; they stay pending. When a part could not be sealed; it stays open.
     pub fn flush(&mut self) -> Result<(), WriteError> {
         while Sink::flush(self)?.run()? {}
-        if self.log.file_bytes() >= self.part_bytes_max {
-            self.is_rolling = true;
-            while Sink::flush(self)?.run()? {}
-        }
+        while Sink::tick(self, Instant::now())?.run()? {}
         Ok(())
     }
 
-    /// Flushes and closes the part.
+    /// Flushes and seals everything.
     ///
     /// # Errors
-    /// When the last version could not be published; `close` can be called again.
+    /// When a part could not be published or sealed; `close` can be called again.
     pub fn close(&mut self) -> Result<(), WriteError> {
-        self.log.close()
+        while Sink::close(self)?.run()? {}
+        Ok(())
     }
 
-    /// Writes the rows of this part as a new file, as [`MetricsLog::save_as`]; earlier parts are files of
-    /// their own.
+    /// Writes the rows of the open part as a new file, as [`MetricsLog::save_as`]; earlier parts are files of
+    /// their own. If rows of an earlier part could not be published either, that part is written beside it, as
+    /// `NAME.part-NNNNN.parquet`. Returns the number of rows.
     ///
     /// # Errors
     /// As [`MetricsLog::save_as`].
     pub fn save_as(&self, path: impl AsRef<Path>) -> Result<u64, WriteError> {
-        let path = std::path::absolute(path.as_ref()).unwrap_or_else(|_| path.as_ref().into());
-        self.log.save_as(path)
+        self.save_each(path.as_ref(), |log, path| log.save_as(path))
     }
 
     /// As [`save_as`](Self::save_as), but only the rows that are in no published version.
@@ -168,29 +210,78 @@ impl<R: Record + Send + 'static> RankLog<R> {
     /// # Errors
     /// As [`MetricsLog::save_as`].
     pub fn save_pending_as(&self, path: impl AsRef<Path>) -> Result<u64, WriteError> {
-        let path = std::path::absolute(path.as_ref()).unwrap_or_else(|_| path.as_ref().into());
-        self.log.save_pending_as(path)
+        self.save_each(path.as_ref(), |log, path| log.save_pending_as(path))
+    }
+
+    fn save_each(
+        &self,
+        path: &Path,
+        save: impl Fn(&MetricsLog<R>, PathBuf) -> Result<u64, WriteError>,
+    ) -> Result<u64, WriteError> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+        let mut rows = 0;
+        for part in self.retired.iter().filter(|part| part.log.pending() > 0) {
+            let number = part.number;
+            rows += save(&part.log, path.with_extension(format!("part-{number:05}.parquet")))?;
+        }
+        Ok(rows + save(&self.current.log, path)?)
+    }
+
+    /// Whether the part is large or old enough, and nothing before it still has to be published.
+    fn is_due(&self, now: Instant) -> bool {
+        let Some(first_row) = self.first_row else { return false };
+        let DatasetSettings { part_bytes_max, part_age_max, .. } = self.settings;
+        let is_old = now.saturating_duration_since(first_row) >= part_age_max;
+        let has_rows = self.current.log.has_rows();
+        has_rows
+            && (is_old || self.current.log.file_bytes() >= part_bytes_max)
+            && !self.retired.iter().any(Part::is_closing)
     }
 
     /// Begins the next part, with the columns of this one.
-    fn roll(&mut self) -> Result<(), WriteError> {
-        let (storage, path) = (Arc::clone(&self.storage), path_of(self.part + 1));
-        let fields = self.log.fields();
-        let next = MetricsLog::open_with(storage, &path, self.settings.clone(), &fields)?;
-        let last = std::mem::replace(&mut self.log, next);
-        self.earlier = sum(&self.earlier, &Sink::stats(&last));
-        self.part += 1;
-        self.is_rolling = false;
+    fn begin_next(&mut self) -> Result<(), WriteError> {
+        // Whatever has a name there, nothing is continued or replaced.
+        let listed = Parts::list(&*self.storage).map_err(WriteError::from)?.next();
+        let number = listed.max(self.current.number.saturating_add(1));
+        let columns: Vec<Field> = self.current.log.fields();
+        let (rank, columns) = (self.rank, &*columns);
+        let part = PartOf { rank, columns, is_shown: false, is_live: true };
+        let (storage, path) = (Arc::clone(&self.storage), names::open_name(number));
+        let log = MetricsLog::open_with(storage, &path, self.settings.writer.clone(), Some(&part))?;
+        let mut last = std::mem::replace(&mut self.current, Part::new(number, log));
+        last.retire();
+        self.retired.push_back(last);
+        self.first_row = None;
         Ok(())
     }
 
-    /// Continues closing the part; once it is closed, opens the next one.
-    fn keep_rolling(&mut self) -> Result<Progress<WriteError>, WriteError> {
-        let progress = Sink::close(&mut self.log)?;
-        if let Progress::Idle = progress {
-            self.roll()?;
+    /// The next piece of work for the parts before this one, the oldest first; at the end of a session for
+    /// this one, too, and none rests.
+    fn serve(&mut self, now: Instant, is_end: bool) -> Result<Progress<WriteError>, WriteError> {
+        let Self { settings, retired, current, .. } = self;
+        let early = retired.len().saturating_sub(RESTING_MAX);
+        let mut parts: Vec<_> = retired.iter_mut().chain([current]).enumerate().collect();
+        // One whose name is taken holds up no other.
+        parts.sort_by_key(|(_, part)| part.is_failing());
+        let mut first_error = None;
+        for (index, part) in parts {
+            let rest = Some(settings.writer.reuse_after).filter(|_| !is_end && index >= early);
+            match part.step(now, rest) {
+                Ok(Progress::Work(work)) => return Ok(Progress::Work(work)),
+                Ok(Progress::Idle) => {}
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
         }
-        Ok(progress)
+        while let Some(at) = self.retired.iter().position(Part::is_sealed) {
+            if let Some(part) = self.retired.remove(at) {
+                self.earlier = sum(&self.earlier, &Sink::stats(&part.log));
+            }
+        }
+        first_error.map_or(Ok(Progress::Idle), Err)
+    }
+
+    fn logs(&self) -> impl Iterator<Item = &MetricsLog<R>> {
+        self.retired.iter().map(|part| &part.log).chain([&self.current.log])
     }
 }
 
@@ -199,78 +290,71 @@ impl<R: Record + Send + 'static> Sink<R> for RankLog<R> {
     type Stats = WriterStats;
 
     fn capacity(&self) -> usize {
-        if self.is_rolling { 0 } else { self.log.capacity() }
+        let waiting: usize = self.retired.iter().map(|part| part.log.pending()).sum();
+        self.current.log.capacity().saturating_sub(waiting)
     }
 
     fn receive(&mut self, batch: &mut Vec<R>, round: &mut Round<'_>) -> Result<(), WriteError> {
-        self.log.receive(batch, round)
+        if !batch.is_empty() {
+            self.first_row.get_or_insert(round.now());
+        }
+        self.current.log.receive(batch, round)
     }
 
     fn observe(&mut self, intake: &BufferStats) {
-        self.log.observe(intake);
+        self.current.log.observe(intake);
     }
 
     fn tick(&mut self, now: Instant) -> Result<Progress<WriteError>, WriteError> {
-        if !self.is_rolling {
-            let progress = self.log.tick(now)?;
-            self.is_rolling =
-                matches!(progress, Progress::Idle) && self.log.file_bytes() >= self.part_bytes_max;
-            if !self.is_rolling {
-                return Ok(progress);
-            }
+        if let Progress::Work(work) = self.current.log.tick(now)? {
+            return Ok(Progress::Work(work));
         }
-        self.keep_rolling()
+        if self.is_due(now) {
+            self.begin_next()?;
+        }
+        self.serve(now, false)
     }
 
     fn flush(&mut self) -> Result<Progress<WriteError>, WriteError> {
-        if self.is_rolling {
-            // Closing publishes what is pending, and nothing is received meanwhile.
-            if let Progress::Work(work) = self.keep_rolling()? {
+        // Its rows were received before.
+        for part in self.retired.iter_mut().filter(|part| part.is_closing()) {
+            if let Progress::Work(work) = part.step(Instant::now(), Some(Duration::MAX))? {
                 return Ok(Progress::Work(work));
             }
         }
-        Sink::flush(&mut self.log)
+        Sink::flush(&mut self.current.log)
     }
 
     fn close(&mut self) -> Result<Progress<WriteError>, WriteError> {
-        self.is_rolling = false;
-        Sink::close(&mut self.log)
+        // A part that never had a row has no file, unless it is the first.
+        if self.current.log.is_published() || self.current.log.pending() > 0 {
+            self.current.retire();
+        }
+        self.serve(Instant::now(), true)
     }
 
     fn is_final(&self, error: &WriteError) -> bool {
-        self.log.is_final(error)
+        self.current.log.is_final(error)
     }
 
     fn release(&mut self) {
-        self.log.release();
+        self.retired.iter_mut().for_each(|part| part.log.release());
+        self.current.log.release();
         self.lock = None;
     }
 
     fn stats(&self) -> WriterStats {
-        sum(&self.earlier, &Sink::stats(&self.log))
+        self.logs().fold(self.earlier.clone(), |all, log| sum(&all, &Sink::stats(log)))
     }
 }
 
 impl<R> fmt::Debug for RankLog<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RankLog")
-            .field("part", &self.part)
-            .field("log", &self.log)
+            .field("part", &self.current.number)
+            .field("log", &self.current.log)
             .finish_non_exhaustive()
     }
-}
-
-fn path_of(part: u32) -> PathBuf {
-    format!("part-{part:05}.parquet").into()
-}
-
-/// The part with the highest number; 0 if there is none.
-fn last_part(dir: &dyn FileSystem) -> Result<u32, OpenError> {
-    let entries = dir.list(Path::new("."))?;
-    let numbers = entries.iter().filter_map(|entry| {
-        entry.name.to_str()?.strip_prefix("part-")?.strip_suffix(".parquet")?.parse().ok()
-    });
-    Ok(numbers.max().unwrap_or(0))
 }
 
 /// The counters of both, the state of the later one.
@@ -280,9 +364,11 @@ fn sum(earlier: &WriterStats, later: &WriterStats) -> WriterStats {
         file_rows: earlier.file_rows + later.file_rows,
         flushes: earlier.flushes + later.flushes,
         errors: earlier.errors + later.errors,
+        pending_rows: earlier.pending_rows + later.pending_rows,
         rejected_rows: earlier.rejected_rows + later.rejected_rows,
         omitted_values: earlier.omitted_values + later.omitted_values,
         bytes_written: earlier.bytes_written + later.bytes_written,
+        last_rejection: later.last_rejection.clone().or_else(|| earlier.last_rejection.clone()),
         ..later.clone()
     }
 }

@@ -17,11 +17,12 @@ use crate::log::accounts::Accounts;
 use crate::log::appended::Appended;
 use crate::log::encode_job::{EncodeJob, GroupRows, Source};
 use crate::log::pace::Pace;
+use crate::log::part_of::PartOf;
 use crate::log::settings::{Durability, WriterSettings};
 use crate::log::stack::{Plan, Stack};
 use crate::log::stats::WriterStats;
 use crate::log::turn::{Prepared, Publication, Turn};
-use crate::publish::disk::{Disk, Done};
+use crate::publish::disk::{Disk, Done, Policy};
 use crate::publish::layout::Version;
 use crate::publish::open::{self, Opened};
 use parquet::file::metadata::KeyValue;
@@ -37,6 +38,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+mod part;
 mod save_as;
 
 /// One Parquet file that is appended to and can be read at any moment.
@@ -165,15 +167,15 @@ impl<R: Record> MetricsLog<R> {
         path: impl AsRef<Path>,
         settings: WriterSettings,
     ) -> Result<Self, OpenError> {
-        Self::open_with(storage, path.as_ref(), settings, &[])
+        Self::open_with(storage, path.as_ref(), settings, None)
     }
 
-    /// As [`open`](Self::open), with columns that the file is to have in addition to the declared ones.
+    /// As [`open`](Self::open), of one file, or of a part of a dataset.
     pub(crate) fn open_with(
         storage: Arc<dyn FileSystem>,
         path: &Path,
         settings: WriterSettings,
-        more: &[Field],
+        part: Option<&PartOf<'_>>,
     ) -> Result<Self, OpenError> {
         settings.validate()?;
         Schema::new(R::DECLARED.to_vec())?;
@@ -186,7 +188,7 @@ impl<R: Record> MetricsLog<R> {
         let Opened { place, published, recovery } = opened;
         let published = published.map(Arc::new);
         let mut fields = open::merged(published.as_deref(), R::DECLARED);
-        for field in more {
+        for field in part.map_or(&[][..], |part| part.columns) {
             if !fields.iter().any(|known| known.name == field.name) {
                 fields.push(Field { nullable: true, ..field.clone() });
             }
@@ -197,13 +199,19 @@ impl<R: Record> MetricsLog<R> {
         let file_rows = published.as_deref().map_or(0, Published::rows);
         let mut stats = WriterStats::new(&place.path, file_rows);
         stats.recovery = recovery;
-        let disk = Disk::new(place, published.clone(), settings.policy());
+        let keeps_footers = part.is_some_and(|part| part.is_live);
+        let policy = Policy { keeps_footers, ..settings.policy() };
+        let disk = Disk::new(place, published.clone(), policy);
+        let rows = Rows::new(&fields, R::DECLARED).fitted(fits);
         let mut log = Self {
             storage,
             stored_groups: published.as_deref().map_or(0, |published| published.groups.len()),
             stats,
             accounts: Accounts::new(published.as_deref(), &settings),
-            rows: Rows::new(&fields, R::DECLARED).fitted(fits),
+            rows: match part {
+                Some(part) => rows.of_rank(part.rank),
+                None => rows,
+            },
             settings,
             coding,
             disk: Arc::new(Mutex::new(disk)),
@@ -222,7 +230,8 @@ impl<R: Record> MetricsLog<R> {
         };
         // Readers find a table from the start, and a directory that is not writable is noticed now.
         // Rows without declared columns have no table to show yet.
-        if log.published.is_none() && !fields.is_empty() {
+        let is_shown = !fields.is_empty() && part.is_none_or(|part| part.is_shown);
+        if log.published.is_none() && is_shown {
             log.publish(false).run()?;
             log.settle();
         }
@@ -292,9 +301,14 @@ impl<R: Record> MetricsLog<R> {
         self.rows.fields()
     }
 
-    /// The number of bytes of the published row groups.
+    /// The length of the published file in bytes.
     pub(crate) fn file_bytes(&self) -> u64 {
-        self.published.as_ref().map_or(0, |published| published.data_end)
+        self.published.as_ref().map_or(0, |published| published.len)
+    }
+
+    /// Whether there is a file.
+    pub(crate) fn is_published(&self) -> bool {
+        self.published.is_some()
     }
 
     fn check_process(&self) -> Result<(), WriteError> {

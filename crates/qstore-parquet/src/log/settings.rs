@@ -257,6 +257,7 @@ impl WriterSettings {
             publish_by_copy: self.publish_by_copy,
             twin_bytes_min: self.twin_bytes_min,
             reuse_after: self.reuse_after,
+            keeps_footers: false,
         }
     }
 

@@ -32,7 +32,7 @@ use crate::format::read_failure::{ReadFailure, contain};
 use crate::publish::layout::{Layout, LayoutError, Move, Version};
 use crate::publish::names::Names;
 use crate::publish::ownership::{Place, Present};
-use crate::publish::space::Space;
+use crate::publish::space::{Space, merged};
 use qstore_os::ForkCheck;
 use qstore_storage::{Claim, Exclusive, FileHandle, FileSystem, Stamp, parent_of};
 use std::collections::HashSet;
@@ -75,15 +75,17 @@ pub(crate) struct Policy {
     pub(crate) twin_bytes_min: u64,
     /// How long bytes that a version no longer refers to stay in place.
     pub(crate) reuse_after: Duration,
+    /// Whether its footer does, too, so that the file never becomes shorter.
+    pub(crate) keeps_footers: bool,
 }
 
 /// The file and its twin.
 #[derive(Debug)]
 pub(crate) struct Disk {
     /// The directory that was opened.
-    storage: Arc<dyn FileSystem>,
-    names: Names,
-    published: Option<Arc<Published>>,
+    pub(super) storage: Arc<dyn FileSystem>,
+    pub(super) names: Names,
+    pub(super) published: Option<Arc<Published>>,
     /// The retired inode, under the hidden name.
     twin: Option<Twin>,
     /// What was last left under the hidden name, if it may still be there. Nothing else is removed there.
@@ -99,7 +101,7 @@ pub(crate) struct Disk {
     /// Files that are smaller are copied.
     twin_bytes_min: u64,
     /// Whether the public name would survive a power cut.
-    is_durable: bool,
+    pub(super) is_durable: bool,
     bytes_written: u64,
     full_copies: u64,
     /// A buffer for copies from one inode to the other.
@@ -107,7 +109,7 @@ pub(crate) struct Disk {
     /// The process that may write the files.
     home: ForkCheck,
     /// Has the lock, which is released last.
-    place: Place,
+    pub(super) place: Place,
 }
 
 #[derive(Debug)]
@@ -159,7 +161,10 @@ impl Disk {
     pub(crate) fn new(place: Place, published: Option<Arc<Published>>, policy: Policy) -> Self {
         let (groups, data_end) =
             published.as_ref().map_or((&[][..], 0), |old| (&old.groups, old.data_end));
-        let space = Space::new(policy.reuse_after, groups, data_end, Instant::now());
+        let mut space = Space::new(policy.reuse_after, groups, data_end, Instant::now());
+        if policy.keeps_footers {
+            space = space.keeping_footers(data_end..published.as_ref().map_or(0, |old| old.len));
+        }
         let publishing = if policy.publish_by_copy {
             Publishing::Copies { reason: "publish_by_copy is set" }
         } else {
@@ -251,6 +256,7 @@ impl Disk {
             let gone = chunks.filter(|chunk| !mentioned.contains(&chunk.start));
             self.space.bury(gone.collect(), Instant::now());
         }
+        self.space.bury_footer(&(published.data_end..published.len), Instant::now());
         self.published = Some(Arc::clone(&published));
         let Self { publishing, bytes_written, full_copies, .. } = *self;
         let (took, path) = (started.elapsed(), self.place.path.clone());
@@ -267,7 +273,9 @@ impl Disk {
         let leaves = leaves::continued(&version.fields, old.map_or(&[], |old| &old.leaves));
         let end = footer::encode(&layout.groups, &leaves, &version.keys);
         let len = layout.data_end + end.len() as u64;
-        let wants_twin = !layout.is_packed && self.wants_twin(len);
+        // A file that is closed and not packed is written anew, so that what is free in it takes no space.
+        let is_sparse = version.closes && self.space.keeps_footers();
+        let wants_twin = !layout.is_packed && !is_sparse && self.wants_twin(len);
         // Even an empty file that is not continued.
         let replaces = self.storage.metadata(&self.names.public)?.is_some();
         let target = self.target(old, wants_twin || layout.is_packed, replaces)?;
@@ -311,7 +319,7 @@ impl Disk {
         self.is_durable = false;
         self.place.known = stamp;
         if let Some(old) = old.filter(|_| is_swapped) {
-            self.retire(old, &layout, wants_twin);
+            self.retire(old, &layout, len, wants_twin);
         }
         Ok(Published {
             stamp,
@@ -320,6 +328,7 @@ impl Disk {
             leaves,
             groups: layout.groups,
             data_end: layout.data_end,
+            len,
             keys: version.keys.clone(),
             end_sum: Some(crc32c::crc32c(&end)),
         })
@@ -500,7 +509,7 @@ impl Disk {
     }
 
     /// Gives the name back to what an exchange took it from. The version that was shown is not ours to show.
-    fn undo(&mut self) -> Result<(), WriteError> {
+    pub(super) fn undo(&mut self) -> Result<(), WriteError> {
         let Some(file) = &self.undo else { return Ok(()) };
         let Names { hidden, public, .. } = &self.names;
         let shown = file.stamp()?;
@@ -542,10 +551,13 @@ impl Disk {
     }
 
     /// The old version, which now has the hidden name, becomes the twin, if it can and should.
-    fn retire(&mut self, old: &Published, layout: &Layout, wants_twin: bool) {
+    fn retire(&mut self, old: &Published, layout: &Layout, len: u64, wants_twin: bool) {
         match old.stamp.filter(|_| wants_twin && self.publishing == Publishing::Twin) {
             Some(stamp) => {
-                let (file, missing) = (Arc::clone(&old.file), layout.written());
+                let (file, mut missing) = (Arc::clone(&old.file), layout.written());
+                if self.space.keeps_footers() {
+                    missing = merged([missing, vec![layout.data_end..len]].concat());
+                }
                 self.twin = Some(Twin { file, stamp, missing });
             }
             // If it fails, the next publication does it.
@@ -563,6 +575,12 @@ impl Disk {
         false
     }
 
+    /// Removes the retired inode: no further version will be written.
+    pub(super) fn forget_twin(&mut self) -> qstore_storage::Result<()> {
+        self.twin = None;
+        self.clear_hidden()
+    }
+
     fn discard_twin(&mut self) {
         if self.twin.take().is_some() {
             let _ = self.clear_hidden();
@@ -570,7 +588,7 @@ impl Disk {
     }
 
     /// The parent of a forked child goes on with the files.
-    fn check_process(&self) -> Result<(), WriteError> {
+    pub(super) fn check_process(&self) -> Result<(), WriteError> {
         // mutant: publish_in_a_forked_child
         if self.home.is_forked() {
             return Err(WriteError::Forked { path: self.place.path.clone() });

@@ -111,8 +111,8 @@ impl Version {
         Ok(patches)
     }
 
-    /// Gives everything its place. A closed file is packed, unless it `has_twin`, which needs only what
-    /// is new, and hardly anything in it is free.
+    /// Gives everything its place. A closed file is packed, unless its footers stay in place, or it `has_twin`,
+    /// which needs only what is new, and hardly anything in it is free.
     pub(crate) fn lay_out(
         &self,
         old: Option<&Published>,
@@ -121,9 +121,10 @@ impl Version {
         space: (&Space, Instant),
         has_twin: bool,
     ) -> Result<Layout, LayoutError> {
-        if !self.closes || has_twin {
+        let stays = !self.closes || space.0.keeps_footers();
+        if stays || has_twin {
             let layout = self.arrange(old, encoded, patches, Some(space))?;
-            if !self.closes || layout.unused() <= layout.data_end / UNUSED_SHARE {
+            if stays || layout.unused() <= layout.data_end / UNUSED_SHARE {
                 return Ok(layout);
             }
         }

@@ -12,7 +12,9 @@ use crate::error::{Occupant, WriteError};
 use crate::format::published::Published;
 use crate::format::read_failure::ReadFailure;
 use crate::publish::names::Names;
-use qstore_storage::{EntryKind, FileSystem, Lock, Locking, Stamp, parent_of};
+use qstore_storage::{
+    EntryKind, Error as StorageError, FileSystem, Lock, Locking, Operation, Stamp, parent_of,
+};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -169,6 +171,24 @@ impl Place {
             // It is named for what it was, if it has gone since.
             Some(EntryKind::File) | None => Occupant::File,
         }
+    }
+
+    /// Something has that name in the directory.
+    pub(crate) fn occupied_as(&self, name: &Path) -> WriteError {
+        let path = self.path.with_file_name(name);
+        WriteError::Occupied { path, found: self.kind_of(name), waiting: 0 }
+    }
+
+    /// Nothing has the public name.
+    pub(crate) fn missing(&self) -> WriteError {
+        let reason = std::io::ErrorKind::NotFound.into();
+        StorageError::new(Operation::RenameNew, &self.path, reason).into()
+    }
+
+    /// Records that the file has another name now.
+    pub(crate) fn renamed(&mut self, name: &Path) {
+        self.path.set_file_name(name);
+        self.names.public = name.to_path_buf();
     }
 
     pub(crate) fn occupied(&self, found: Occupant) -> WriteError {

@@ -8,6 +8,12 @@
 //! A reader that comes even later, such as a query that was planned long ago, must not take new bytes
 //! for those it looks for. So no chunk begins where an earlier one began: such a reader finds the middle
 //! of another chunk and fails.
+//!
+//! Other readers plan on the length of the file and look for its footer there later. For them footers stay
+//! in place as chunks do, if that is asked for: then every length that a version had within the grace period
+//! ends with a whole footer, whose chunks are in place. The newest footer is at the end, so the file never
+//! becomes shorter and grows by a footer with each version; that is affordable in a file that is closed
+//! soon.
 
 use crate::format::footer::MAGIC;
 use crate::format::stored::Stored;
@@ -26,6 +32,8 @@ const SHIFT_MAX: u64 = 1 << 10;
 #[derive(Debug)]
 pub(crate) struct Space {
     grace: Duration,
+    /// Where the footer of the present version is, if footers stay in place, too.
+    footer: Option<Range<u64>>,
     /// In the order in which they were dropped.
     dying: VecDeque<(Range<u64>, Instant)>,
     /// The offsets of chunks that are no longer referred to, the oldest first, and the same as a set.
@@ -54,7 +62,7 @@ impl Space {
         now: Instant,
     ) -> Self {
         let (starts, is_start) = (VecDeque::new(), BTreeSet::new());
-        let mut space = Self { grace, dying: VecDeque::new(), starts, is_start };
+        let mut space = Self { grace, footer: None, dying: VecDeque::new(), starts, is_start };
         let start = MAGIC.len() as u64;
         let free = space.free(groups, &[], now);
         let (gaps, end) = (free.gaps, free.end);
@@ -63,6 +71,25 @@ impl Space {
             space.dying.push_back((gap, now));
         }
         space
+    }
+
+    /// The same, with the footers in place as well; that of the present version is there.
+    pub(crate) fn keeping_footers(mut self, footer: Range<u64>) -> Self {
+        self.footer = Some(footer);
+        self
+    }
+
+    /// Whether footers stay in place.
+    pub(crate) fn keeps_footers(&self) -> bool {
+        self.footer.is_some()
+    }
+
+    /// Records where the footer of the version is that was just published.
+    pub(crate) fn bury_footer(&mut self, next: &Range<u64>, now: Instant) {
+        if let Some(footer) = self.footer.as_mut() {
+            let last = std::mem::replace(footer, next.clone());
+            self.dying.push_back((last, now));
+        }
     }
 
     /// The free space of a version that keeps `groups` and no longer refers to `buried`.
@@ -76,6 +103,8 @@ impl Space {
         let mut kept: Vec<_> = groups.iter().flat_map(|group| group.ranges()).collect();
         kept.push(0..start);
         kept.extend(self.dying(now).cloned());
+        // mutant: last_footer_overwritten
+        kept.extend(self.footer.clone());
         if !self.grace.is_zero() {
             kept.extend(buried.iter().flat_map(|group| group.ranges()));
         }

@@ -1,16 +1,19 @@
 //! The crate from outside: what is written is read back, and damage is never a value.
 
+mod compacting;
 mod damage;
 mod displaced;
 mod following;
 mod foreign;
 mod foreign_continued;
+mod lengths;
 mod mixed_kinds;
 #[cfg(target_os = "linux")]
 mod priority;
 mod ranks;
 mod reading;
 mod recovery;
+mod sealing;
 mod stale;
 
 use qstore_parquet::{MetricsLog, WriterSettings};

@@ -166,6 +166,10 @@ impl FileSystem for LocalDir {
         self.reported(Operation::Rename, to, rustix::fs::renameat(self.fd(), from, self.fd(), to))
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        self.reported(Operation::RenameNew, to, rename_new(self.fd(), from, to))
+    }
+
     fn exchange(&self, one: &Path, other: &Path) -> Result<()> {
         self.reported(Operation::Exchange, other, exchange(self.fd(), one, other))
     }
@@ -220,6 +224,17 @@ fn kind_of(file_type: FileType) -> EntryKind {
         FileType::Directory => EntryKind::Dir,
         _ => EntryKind::Other,
     }
+}
+
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn rename_new(dir: BorrowedFd<'_>, from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{RenameFlags, renameat_with};
+    Ok(renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn rename_new(_: BorrowedFd<'_>, _: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]

@@ -237,6 +237,14 @@ impl Disk {
         Ok(())
     }
 
+    pub(super) fn rename_new(&mut self, from: At<'_>, to: At<'_>) -> io::Result<()> {
+        let (dir, name) = self.split(to)?;
+        if self.names(dir)?.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.rename(from, to)
+    }
+
     pub(super) fn exchange(&mut self, one: At<'_>, other: At<'_>) -> io::Result<()> {
         let (first, second) = (self.find(one)?, self.find(other)?);
         let ((one_dir, one_name), (other_dir, other_name)) = (self.split(one)?, self.split(other)?);

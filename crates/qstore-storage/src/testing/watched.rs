@@ -254,6 +254,10 @@ impl<W: Watcher> FileSystem for WatchedFs<W> {
         self.change(Operation::Rename, to, || self.inner.rename(from, to))
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        self.change(Operation::RenameNew, to, || self.inner.rename_new(from, to))
+    }
+
     fn exchange(&self, one: &Path, other: &Path) -> Result<()> {
         self.change(Operation::Exchange, other, || self.inner.exchange(one, other))
     }

@@ -1,0 +1,171 @@
+//! Datasets of ranks as engines see them: by the lines of docs/datasets.md, by Spark of two versions, and by readers
+//! that know the oldest encodings only.
+
+use qstore::parquet::{DatasetSettings, RankLog, WriterSettings, compact_rank};
+use qstore::schema::DataType;
+use qstore::{AsyncMetricsLogger, LoggerSettings, MetricsRow, Row};
+use qstore_tests::readers;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The versions of Spark that datasets are held up to.
+const SPARK: [&str; 2] = ["3.5", "4"];
+const OTHERS: [&str; 5] = ["DuckDB", "polars", "DataFusion", "pyarrow", "pandas"];
+
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/datasets.md")
+}
+
+/// Reads the dataset with all engines, or only Spark.
+fn check(dir: &Path, table: &str, expected: &Value, engines: &[&str]) {
+    let expected = readers::expect(dir.parent().unwrap(), expected);
+    let docs = docs();
+    let arguments = |engines: &[&str]| -> Vec<PathBuf> {
+        let first = [docs.clone(), table.into(), dir.into(), expected.clone()];
+        first.into_iter().chain(engines.iter().map(PathBuf::from)).collect()
+    };
+    let run = |python: Option<&Path>, engines: &[&str]| {
+        let arguments = arguments(engines);
+        let arguments: Vec<&Path> = arguments.iter().map(PathBuf::as_path).collect();
+        let child = match python {
+            Some(python) => readers::spawn_with(python, "engines.py", &arguments),
+            None => readers::spawn("engines.py", &arguments),
+        };
+        readers::finish("engines.py", child);
+    };
+    if !engines.is_empty() {
+        run(None, engines);
+    }
+    for version in SPARK {
+        if let Some(python) = readers::spark(version) {
+            run(Some(&python), &["Spark"]);
+        }
+    }
+}
+
+fn append(log: &mut RankLog<Row>, row: &Row) {
+    assert_eq!(log.append(row, Instant::now()), qstore::parquet::Appended::Whole);
+}
+
+/// A metric that is an integer in one rank, a float in another, a text and a flag in others; one that is spelled in
+/// two ways; one that comes late and in one rank only; parts that are sealed, compacted and open.
+#[test]
+fn every_engine_shows_every_column_of_every_part_by_the_line_in_the_docs() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path().join("metrics");
+    let mut open = Vec::new();
+    for rank in 0..4_u32 {
+        let settings = DatasetSettings::default()
+            .part_bytes_max(1)
+            .column("tokens", DataType::Int64)
+            .writer(|writer| writer.reuse_after(Duration::ZERO));
+        let mut log = RankLog::<Row>::open(&dir, rank, settings).unwrap();
+        for n in 0..8_i64 {
+            let mut row = Row::from([("n", n)]);
+            row.set("tokens", i64::MAX / 64 + n);
+            match rank {
+                0 => row.set("mixed", n),
+                1 => row.set("mixed", n as f64 + 0.5),
+                2 => row.set("mixed", "warmup"),
+                _ => row.set("mixed", n % 2 == 0),
+            };
+            if rank == 1 && n >= 4 {
+                row.set("late", 1.0);
+            }
+            append(&mut log, &row);
+            log.flush().unwrap();
+        }
+        log.close().unwrap();
+        drop(log);
+        if rank == 3 {
+            assert_eq!(compact_rank(&dir, rank, 1 << 30).unwrap().parts_replaced, 8);
+        }
+        // An open part.
+        let mut log = RankLog::<Row>::open(&dir, rank, DatasetSettings::default()).unwrap();
+        append(&mut log, &Row::from([("n", 100)]));
+        log.flush().unwrap();
+        open.push(log);
+    }
+    let tokens: i64 = (0..8).map(|n| 4 * (i64::MAX / 64 + n)).sum();
+    let sealed = json!({
+        "ROWS": 32, "n": 4 * 28, "tokens": tokens, "rank": 8 * (1 + 2 + 3), "late": 4,
+        // Rank 1 has 0.5, 1.5, …, of which the script adds the integer parts.
+        "mixed": 28 + 28, "mixed__text": 8, "mixed__flag": 8,
+    });
+    let mut all = sealed.clone();
+    all["ROWS"] = 36.into();
+    all["n"] = (4 * 28 + 400).into();
+    all["rank"] = (9 * 6).into();
+    check(&dir, "line", &json!({ "sealed": sealed, "open": all }), &OTHERS);
+}
+
+/// With announced columns the short lines do, from the first row on.
+#[test]
+fn every_engine_shows_announced_columns_by_the_short_line_in_the_docs() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path().join("metrics");
+    for rank in 0..2_u32 {
+        let settings = DatasetSettings::default().part_bytes_max(1).columns(["n", "late"]);
+        let mut log = RankLog::<Row>::open(&dir, rank, settings).unwrap();
+        for n in 0..6_i64 {
+            let mut row = Row::from([("n", n)]);
+            if rank == 1 && n >= 3 {
+                row.set("late", 2);
+            }
+            append(&mut log, &row);
+            log.flush().unwrap();
+        }
+        log.close().unwrap();
+    }
+    let all = json!({ "ROWS": 12, "n": 30, "late": 6, "rank": 6 });
+    check(&dir, "short line", &json!({ "sealed": all, "open": all }), &OTHERS);
+}
+
+/// The declared columns of the logger, by default settings: required ones, integers, texts, and what was not
+/// measured. Spark before 4.3 cannot read a default file, but a default dataset.
+#[test]
+fn spark_and_fastparquet_read_a_default_dataset_of_the_logger() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path().join("metrics");
+    for rank in 0..2 {
+        let log = RankLog::open(&dir, rank, DatasetSettings::default()).unwrap();
+        let settings = LoggerSettings::default().buffer_size(100_000);
+        let mut logger = AsyncMetricsLogger::with_sink(log, settings).unwrap();
+        for step in 0..5_000 {
+            let row = MetricsRow::step(0, step, 2.0).with("backend", "simulator");
+            logger.log_step(row.with("accuracy", 1)).unwrap();
+        }
+        logger.stop(Duration::from_secs(60)).unwrap();
+        readers::run("fast.py", &[&dir.join(format!("rank={rank}/part-00000.parquet"))]);
+    }
+    let mut all = json!({
+        "ROWS": 10_000, "rank": 5_000, "epoch": 0, "step": 2 * (4_999 * 5_000 / 2), "train_loss": 20_000,
+        "accuracy": 10_000, "backend": 10_000,
+    });
+    let unset = [
+        "val_loss",
+        "grad_norm",
+        "grad_max",
+        "grad_min",
+        "circuit_execution_time_ms",
+        "circuits_executed",
+        "qubits_used",
+        "shots_per_circuit",
+        "queue_time_ms",
+        "cost_usd",
+        "credits_used",
+        "batch_time_ms",
+        "throughput_samples_per_sec",
+    ];
+    for name in unset {
+        all[name] = 0.into();
+    }
+    // The time of the call.
+    all["timestamp"] = Value::Null;
+    check(&dir, "short line", &json!({ "sealed": all, "open": all }), &["polars"]);
+    assert!(
+        !WriterSettings::default().plain_encoding,
+        "a default file is smaller, and needs a newer reader"
+    );
+}
