@@ -17,6 +17,7 @@ macro_rules! each {
 pub(crate) mod buffers;
 pub(crate) mod column;
 pub(crate) mod fit;
+pub(crate) mod present;
 pub(crate) mod rows;
 pub(crate) mod table;
 pub(crate) mod time_type;

@@ -26,7 +26,6 @@
 use crate::error::WriteError;
 use crate::format::encoded_group::EncodedGroups;
 use crate::format::footer;
-use crate::format::leaves;
 use crate::format::published::Published;
 use crate::format::read_failure::{ReadFailure, contain};
 use crate::publish::layout::{Layout, LayoutError, Move, Version};
@@ -38,7 +37,7 @@ use qstore_storage::{Claim, Exclusive, FileHandle, FileSystem, Stamp, parent_of}
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -264,8 +263,7 @@ impl Disk {
         layout: Layout,
         old: Option<&Published>,
     ) -> Result<Published, WriteError> {
-        let leaves = leaves::continued(&version.fields, old.map_or(&[], |old| &old.leaves));
-        let end = footer::encode(&layout.groups, &leaves, &version.keys);
+        let end = footer::encode(&layout.groups, &version.shape, &version.keys);
         let len = layout.data_end + end.len() as u64;
         let wants_twin = !layout.is_packed && self.wants_twin(len);
         // Even an empty file that is not continued.
@@ -316,12 +314,12 @@ impl Disk {
         Ok(Published {
             stamp,
             file,
-            fields: version.fields.clone(),
-            leaves,
+            shape: Arc::clone(&version.shape),
             groups: layout.groups,
             data_end: layout.data_end,
             keys: version.keys.clone(),
             end_sum: Some(crc32c::crc32c(&end)),
+            decoded: Mutex::default(),
         })
     }
 

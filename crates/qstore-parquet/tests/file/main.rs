@@ -12,6 +12,7 @@ mod ranks;
 mod reading;
 mod recovery;
 mod stale;
+mod wide;
 
 use qstore_parquet::{MetricsLog, WriterSettings};
 use qstore_schema::{Row, Value};
