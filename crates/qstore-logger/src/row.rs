@@ -5,9 +5,13 @@ mod fixed;
 use self::fixed::Fixed;
 use qstore_schema::{Field, FieldVisitor, Name, Record, SmolStr, TrainingMetrics, Value, ValueRef};
 use smallvec::SmallVec;
+use std::collections::HashMap;
 
 /// Number of extra metrics that fit without heap memory.
 const INLINE: usize = 4;
+
+/// Up to this number of metrics, each name is compared with each.
+const FEW: usize = 16;
 
 /// One row: [`TrainingMetrics`], and further metrics by name.
 ///
@@ -115,11 +119,17 @@ impl MetricsRow {
     }
 
     fn last_values(&self) -> impl Iterator<Item = (Name, ValueRef<'_>)> {
-        let is_last = |index: usize, name: Name| {
-            self.set[index + 1..].iter().all(|(later, _)| *later != name)
+        let entries = || self.set.iter().enumerate();
+        // Comparing each name with each takes seconds for ten thousand; for few it is faster than hashing.
+        let last = (self.set.len() > FEW).then(|| {
+            let last = entries().map(|(index, (name, _))| (name.as_str(), index));
+            last.collect::<HashMap<_, _>>()
+        });
+        let is_last = move |index: usize, name: Name| match &last {
+            Some(last) => last[name.as_str()] == index,
+            None => self.set[index + 1..].iter().all(|(later, _)| *later != name),
         };
-        let entries = self.set.iter().enumerate();
-        entries
+        entries()
             .filter(move |(index, (name, _))| is_last(*index, *name))
             .map(|(_, (name, value))| (*name, value.as_ref()))
     }
@@ -229,6 +239,23 @@ mod tests {
             "qubits_used Text(\"four\"), extra",
         ] {
             assert!(shown.iter().any(|known| known == line), "{line} of {shown:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_value_counts_however_many_there_are() {
+        for count in [FEW - 1, FEW, FEW + 1, 10_000] {
+            let names: Vec<_> = (0..count).map(|n| Name::new(&format!("m{n}"))).collect();
+            let mut row = MetricsRow::step(0, 0, 0.0);
+            for (n, name) in names.iter().enumerate() {
+                row.set(*name, n as f64);
+            }
+            row.set(names[1], 0.5);
+            let values: Vec<_> = row.extra().collect();
+            assert_eq!(values.len(), count);
+            assert_eq!(values[0], (names[0], ValueRef::Float(0.0)));
+            assert_eq!(values[1], (names[2], ValueRef::Float(2.0)));
+            assert_eq!(values.last(), Some(&(names[1], ValueRef::Float(0.5))));
         }
     }
 

@@ -5,6 +5,7 @@
 use crate::column_error::ColumnError;
 use crate::data_type::DataType;
 use smol_str::SmolStr;
+use std::collections::HashSet;
 
 /// One column.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,10 +54,9 @@ impl Schema {
     /// # Errors
     /// [`ColumnError::Duplicate`] when a name occurs twice.
     pub fn new(fields: Vec<Field>) -> Result<Self, ColumnError> {
-        for (index, field) in fields.iter().enumerate() {
-            if fields[..index].iter().any(|earlier| earlier.name == field.name) {
-                return Err(ColumnError::Duplicate { name: field.name.clone() });
-            }
+        let mut names = HashSet::with_capacity(fields.len());
+        if let Some(field) = fields.iter().find(|field| !names.insert(&field.name)) {
+            return Err(ColumnError::Duplicate { name: field.name.clone() });
         }
         Ok(Self { fields })
     }

@@ -253,9 +253,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "nulls_of_small_groups_shifted",
-        edits: &[Replace("levels.iter()", "levels.iter().rev()")],
+        edits: &[Replace(", run)", ", run.start.saturating_sub(1)..run.end - 1)")],
         danger: "values stand in other rows than they were logged in",
-        tests: &[Tests::lib("qstore-parquet", "small_group_tests::")],
+        tests: &[Tests::lib("qstore-parquet", "page_writer_tests::")],
     },
     Mutant {
         name: "rejected_row_not_counted",

@@ -1,6 +1,7 @@
 //! One column of the rows held in memory.
 
 use crate::columns::fit::Fit;
+use crate::columns::present::Present;
 use qstore_schema::{DataType, Field, SmolStr, ValueRef};
 use std::ops::Range;
 
@@ -17,8 +18,8 @@ pub(crate) struct Column {
     pub(crate) fit: Fit,
     /// The values that are not null, without gaps.
     pub(crate) values: HeldValues,
-    /// One level per row: 1 for a value, 0 for null. Empty if the column is not nullable.
-    pub(crate) levels: Vec<i16>,
+    /// The rows that have a value. Not kept if the column is not nullable.
+    pub(crate) present: Present,
 }
 
 /// The values of a held column, without nulls. ([`Values`](crate::columns::table::Values) are those that
@@ -56,46 +57,34 @@ impl Column {
             DataType::Utf8 => HeldValues::Text(Vec::new()),
             _ => HeldValues::Float(Vec::new()),
         };
-        Self { field, is_declared, fit: Fit::Any, values, levels: Vec::new() }
+        Self { field, is_declared, fit: Fit::Any, values, present: Present::default() }
     }
 
-    /// A column of nulls.
-    pub(crate) fn nulls(field: Field, rows: usize) -> Self {
-        let mut column = Self::new(field, false);
-        column.levels.resize(rows, 0);
-        column
+    /// Whether no row has a value.
+    pub(crate) fn is_null(&self) -> bool {
+        self.field.nullable && self.values.len() == 0
     }
 
     /// Whether row number `row` has a value. No row after it has one.
     pub(crate) fn has(&self, row: usize) -> bool {
-        if self.field.nullable { self.levels.len() > row } else { self.values.len() > row }
+        if self.field.nullable { self.present.end() > row } else { self.values.len() > row }
     }
 
-    /// Becomes a copy of some rows of another column, with a level for each.
+    /// Becomes a copy of some rows of another column.
     pub(crate) fn copy_from(&mut self, other: &Self, rows: &Range<usize>) {
         self.field.clone_from(&other.field);
         self.is_declared = other.is_declared;
-        self.levels.clear();
-        if other.field.nullable {
-            let len = other.levels.len();
-            self.levels.extend_from_slice(&other.levels[rows.start.min(len)..rows.end.min(len)]);
-            self.levels.resize(rows.len(), 0);
-        }
+        self.present.copy_from(&other.present, rows);
         self.values.copy_from(&other.values, other.values_of(rows));
     }
 
     /// The range of values that belong to these rows.
     pub(crate) fn values_of(&self, rows: &Range<usize>) -> Range<usize> {
         if self.field.nullable {
-            self.values_before(rows.start)..self.values_before(rows.end)
+            self.present.before(rows.start)..self.present.before(rows.end)
         } else {
             rows.clone()
         }
-    }
-
-    fn values_before(&self, row: usize) -> usize {
-        let known = &self.levels[..row.min(self.levels.len())];
-        known.iter().map(|level| *level as usize).sum()
     }
 
     /// Sets the value of row number `row`, which comes after all rows that have one. Integers become
@@ -120,8 +109,7 @@ impl Column {
             return Placed::Clash;
         }
         if self.field.nullable {
-            self.levels.resize(row, 0);
-            self.levels.push(1);
+            self.present.push(row);
         }
         if widens { Placed::Widened } else { Placed::Whole }
     }
@@ -156,7 +144,7 @@ impl Column {
     /// From here on, rows without a value are null; so far each has one.
     pub(crate) fn make_nullable(&mut self) {
         self.field.nullable = true;
-        self.levels = vec![1; self.values.len()];
+        self.present = Present::all(self.values.len());
     }
 
     /// Undoes a widening; every value was an integer before.
@@ -167,21 +155,16 @@ impl Column {
         }
     }
 
-    /// Removes the value of the last row.
+    /// Removes the value of the last row, which has one.
     pub(crate) fn pop(&mut self) {
-        let had_value = !self.field.nullable || self.levels.pop() == Some(1);
-        if had_value {
-            self.values.pop();
-        }
+        self.present.pop();
+        self.values.pop();
     }
 
     pub(crate) fn forget(&mut self, rows: usize) {
         let values = self.values_of(&(0..rows)).end;
         self.values.forget(values);
-        if self.field.nullable {
-            let known = rows.min(self.levels.len());
-            self.levels.drain(..known);
-        }
+        self.present.forget(rows);
     }
 }
 

@@ -13,9 +13,13 @@ use std::ops::Range;
 
 mod dataset;
 
-/// The maximum number of columns; values of further names are left out. A metrics file has tens of
-/// columns, and every column costs every reader something in every row group.
-pub(crate) const COLUMNS_MAX: usize = 256;
+/// The maximum number of columns; values of further names are left out. Every column has an entry in every
+/// row group, which every reader reads: ten thousand take half a megabyte for each group.
+pub(crate) const COLUMNS_MAX: usize = 10_000;
+
+/// The memory of a number, and of a text besides its letters.
+const NUMBER_BYTES: usize = 8;
+const TEXT_BYTES: usize = 24;
 
 /// How many columns a value is offered: its own, a sibling, and so on.
 const COLUMNS_PER_METRIC: usize = 3;
@@ -83,6 +87,13 @@ pub(crate) struct Rows {
     /// The numbers of the columns that have a value in every row so far, and whether the record requires
     /// that. If it does not, the column becomes nullable with the first row that has none.
     required: Vec<(usize, bool)>,
+    /// The undeclared columns that rows have set one after the other: mostly, the next row sets the same
+    /// ones in the same order, and then their names need not be looked up.
+    order: Vec<usize>,
+    /// Grows with every change of the columns.
+    edition: u64,
+    /// About the memory of all values.
+    bytes: usize,
     len: usize,
 }
 
@@ -115,20 +126,31 @@ impl Kind {
 impl Rows {
     /// No rows, in a file with these `fields`, for records with these `declared` columns.
     pub(crate) fn new(fields: &[Field], declared: &[Field]) -> Self {
-        let columns: Vec<_> = fields
-            .iter()
-            .map(|field| Column::new(field.clone(), declared.iter().any(|d| d.name == field.name)))
-            .collect();
         let by_name: HashMap<_, _> =
             fields.iter().enumerate().map(|(index, field)| (field.name.clone(), index)).collect();
+        let mut columns: Vec<_> =
+            fields.iter().map(|field| Column::new(field.clone(), false)).collect();
+        for field in declared {
+            columns[by_name[&field.name]].is_declared = true;
+        }
         let is_required = |field: &Field| {
             declared.iter().any(|known| known.name == field.name && !known.nullable)
         };
         let with_values = fields.iter().enumerate().filter(|(_, field)| !field.nullable);
         let required = with_values.map(|(index, field)| (index, is_required(field))).collect();
         let declared = declared.iter().map(|field| by_name[&field.name]).collect();
-        let (siblings, dataset) = (HashMap::new(), None);
-        Self { columns, by_name, siblings, dataset, declared, required, len: 0 }
+        Self {
+            columns,
+            by_name,
+            siblings: HashMap::new(),
+            dataset: None,
+            declared,
+            required,
+            order: Vec::new(),
+            edition: 0,
+            bytes: 0,
+            len: 0,
+        }
     }
 
     /// The same, of columns that another program may have declared narrower: what each of them takes, in
@@ -148,8 +170,18 @@ impl Rows {
         self.columns.iter().map(|column| column.field.clone()).collect()
     }
 
+    /// A number that is the same as long as the columns are.
+    pub(crate) fn edition(&self) -> u64 {
+        self.edition
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// About the memory of a row, at least 1.
+    pub(crate) fn row_bytes(&self) -> usize {
+        (self.bytes / self.len.max(1)).max(1)
     }
 
     /// A copy of some rows, column by column, in the memory of `copy`.
@@ -172,16 +204,19 @@ impl Rows {
         record: &impl Record,
         largest_stored: &mut LargestStored<'_>,
     ) -> Result<Vec<Omission>, Rejection> {
-        let known = self.columns.len();
+        let (known, bytes) = (self.columns.len(), self.bytes);
         let mut visit = Visit {
             rows: self,
             largest_stored,
             widened: Vec::new(),
             omitted: Vec::new(),
             rejection: None,
+            place: 0,
         };
         record.visit(&mut visit);
         let Visit { widened, omitted, rejection, .. } = visit;
+        let is_changed = self.columns.len() > known || !widened.is_empty();
+        self.edition += u64::from(is_changed);
         match rejection.map_or_else(|| self.complete(), Err) {
             Ok(()) => {
                 self.len += 1;
@@ -189,6 +224,7 @@ impl Rows {
             }
             Err(rejection) => {
                 self.roll_back(known, &widened);
+                self.bytes = bytes;
                 Err(rejection)
             }
         }
@@ -199,13 +235,14 @@ impl Rows {
         for column in &mut self.columns {
             column.forget(rows);
         }
+        self.bytes -= self.row_bytes().saturating_mul(rows).min(self.bytes);
         self.len -= rows;
     }
 
     /// Checks that the new row has a value wherever the record requires one. Other columns of the file
     /// that had a value in every row become nullable if it has none.
     fn complete(&mut self) -> Result<(), Rejection> {
-        let Self { columns, required, len, .. } = self;
+        let Self { columns, required, edition, len, .. } = self;
         if columns.is_empty() {
             return Err(Rejection::Empty);
         }
@@ -219,6 +256,7 @@ impl Rows {
             let is_null = lacks(columns, *index);
             if is_null {
                 columns[*index].make_nullable();
+                *edition += 1;
             }
             !is_null
         });
@@ -234,6 +272,7 @@ impl Rows {
         if let Some(names) = &mut self.dataset {
             names.forget_from(known);
         }
+        self.order.retain(|index| *index < known);
         for column in self.columns.iter_mut().filter(|column| column.has(self.len)) {
             column.pop();
         }
@@ -242,11 +281,26 @@ impl Rows {
         }
     }
 
-    /// The column of that name, which is created if there is room for it.
-    fn column(&mut self, name: &SmolStr, data_type: DataType) -> Option<usize> {
-        if let Some(index) = self.by_name.get(name) {
-            return Some(*index);
+    /// The column of that name. `place` is that of the name among the undeclared ones of its row, the next of
+    /// which has the next place: the row before mostly had the same name there.
+    fn find(&mut self, name: &SmolStr, place: &mut usize) -> Option<usize> {
+        let guess = self.order.get(*place).copied();
+        if let Some(index) = guess.filter(|index| self.columns[*index].field.name == *name) {
+            *place += 1;
+            return Some(index);
         }
+        let index = *self.by_name.get(name)?;
+        if let Some(known) = self.order.get_mut(*place) {
+            *known = index;
+        } else if *place == self.order.len() {
+            self.order.push(index);
+        }
+        *place += 1;
+        Some(index)
+    }
+
+    /// Creates the column of that name, which does not exist, if there is room for it.
+    fn create(&mut self, name: &SmolStr, data_type: DataType) -> Option<usize> {
         if self.columns.len() >= COLUMNS_MAX {
             return None;
         }
@@ -265,9 +319,18 @@ impl Rows {
             return Some(*sibling);
         }
         let name = SmolStr::from_iter([self.columns[of].field.name.as_str(), kind.suffix()]);
-        let sibling = self.column(&name, data_type)?;
+        let known = self.by_name.get(&name).copied();
+        let sibling = known.or_else(|| self.create(&name, data_type))?;
         self.siblings.insert((of, kind), sibling);
         Some(sibling)
+    }
+}
+
+/// About the memory of a value.
+fn bytes_of(value: ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::Text(text) => TEXT_BYTES + text.len(),
+        _ => NUMBER_BYTES,
     }
 }
 
@@ -288,6 +351,8 @@ struct Visit<'a, 's> {
     widened: Vec<usize>,
     omitted: Vec<Omission>,
     rejection: Option<Rejection>,
+    /// The place of the next undeclared name in the row.
+    place: usize,
 }
 
 impl Visit<'_, '_> {
@@ -296,8 +361,13 @@ impl Visit<'_, '_> {
         let Self { rows, largest_stored, widened, .. } = self;
         let row = rows.len;
         let placed = rows.columns[index].set(row, value, || largest_stored(index));
-        if placed == Placed::Widened {
-            widened.push(index);
+        match placed {
+            Placed::Whole => rows.bytes += bytes_of(value),
+            Placed::Widened => {
+                rows.bytes += bytes_of(value);
+                widened.push(index);
+            }
+            Placed::Clash | Placed::TooLarge | Placed::Twice => {}
         }
         placed
     }
@@ -324,7 +394,7 @@ impl Visit<'_, '_> {
     /// Sets the value of an undeclared metric: in its column, or in a sibling, or not at all.
     fn set_undeclared(
         &mut self,
-        name: &SmolStr,
+        (name, known): (&SmolStr, Option<usize>),
         data_type: DataType,
         value: ValueRef<'_>,
     ) -> Result<(), Why> {
@@ -334,7 +404,8 @@ impl Visit<'_, '_> {
         if self.rows.dataset.is_some() {
             return self.set_in_dataset(name, data_type, value);
         }
-        let mut column = self.rows.column(name, data_type).ok_or(Why::TooManyColumns)?;
+        let column = known.or_else(|| self.rows.create(name, data_type));
+        let mut column = column.ok_or(Why::TooManyColumns)?;
         // A sibling needs one of its own when it holds numbers and this one is not exact there, or when it
         // is another metric's.
         for _ in 0..COLUMNS_PER_METRIC {
@@ -363,14 +434,13 @@ impl FieldVisitor for Visit<'_, '_> {
         if self.rejection.is_some() {
             return;
         }
-        let declared = self.rows.by_name.get(name).copied();
-        let declared = declared.filter(|index| self.rows.columns[*index].is_declared);
-        if let Some(index) = declared {
+        let known = self.rows.find(name, &mut self.place);
+        if let Some(index) = known.filter(|index| self.rows.columns[*index].is_declared) {
             return self.set_declared(index, value);
         }
         // A null is what a row without the metric has as well.
         let Some(data_type) = value.data_type() else { return };
-        if let Err(why) = self.set_undeclared(name, data_type, value) {
+        if let Err(why) = self.set_undeclared((name, known), data_type, value) {
             self.omitted.push(Omission { column: name.clone(), why });
         }
     }

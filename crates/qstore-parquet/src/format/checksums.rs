@@ -47,20 +47,26 @@ pub(crate) fn check_seal(before: &[u8], footer: &[u8]) -> Seal {
     }
 }
 
+/// The length of a checksum as text.
+pub(crate) const DIGITS: usize = 8;
+
+/// Appends the checksum of a chunk to those of its group.
+pub(crate) fn append(checksum: Option<u32>, text: &mut String) {
+    match checksum {
+        // Writing to a string does not fail.
+        Some(checksum) => drop(write!(text, "{checksum:08x}")),
+        None => text.push('-'),
+    }
+}
+
 /// The value of the key for these groups.
 pub(crate) fn encode(groups: &[Arc<Stored>]) -> String {
-    let mut text = String::new();
+    let mut text = String::with_capacity(groups.iter().map(|group| group.sums().len() + 1).sum());
     for (number, group) in groups.iter().enumerate() {
         if number > 0 {
             text.push(',');
         }
-        for checksum in group.checksums() {
-            match checksum {
-                // Writing to a string does not fail.
-                Some(checksum) => drop(write!(text, "{checksum:08x}")),
-                None => text.push('-'),
-            }
-        }
+        text.push_str(group.sums());
     }
     text
 }

@@ -5,7 +5,6 @@
 
 use crate::columns::table::Values;
 use crate::format::decompress::room;
-use crate::format::entry::range_of;
 use crate::format::leaves::{Leaf, Reading};
 use crate::format::pages::{self, Claims};
 use crate::format::published::Published;
@@ -40,7 +39,7 @@ impl Published {
         column: usize,
         bytes_max: u64,
     ) -> Result<Values, ReadFailure> {
-        let Leaf { field, reading, .. } = &self.leaves[column];
+        let Leaf { field, reading, .. } = &self.shape.leaves[column];
         let reading = reading.clone().map_err(ReadFailure::Unsupported)?;
         let (rows, nullable) = (self.groups[group].rows(), field.nullable);
         if reading == Reading::Nulls {
@@ -95,7 +94,7 @@ impl Published {
         let Values::Int(all) = self.values(group, column, CHUNK_BYTES_MAX)? else {
             return Err(ReadFailure::damaged("it does not hold integers"));
         };
-        let levels = if self.fields[column].nullable {
+        let levels = if self.shape.fields[column].nullable {
             all.iter().map(|value| i16::from(value.is_some())).collect()
         } else {
             Vec::new()
@@ -111,8 +110,8 @@ impl Published {
         bytes_max: u64,
     ) -> Result<Vec<u8>, ReadFailure> {
         let stored = &self.groups[group];
-        let metadata = stored.metadata(&self.leaves)?;
-        let range = range_of(metadata.column(column));
+        let missing = || ReadFailure::damaged("its row group has fewer columns than the file");
+        let range = stored.range(column).ok_or_else(missing)?;
         let len = range.end - range.start;
         // Inside the file, which was checked when the footer was read; but a file of holes has any length.
         if len > bytes_max {
@@ -125,7 +124,7 @@ impl Published {
         room(&mut bytes, len)?;
         bytes.resize(len, 0); // bounded: it was reserved
         self.file.read_at(range.start, &mut bytes)?;
-        let checksum = stored.checksums().nth(column).flatten();
+        let checksum = stored.checksum(column);
         // mutant: chunk_checksum_not_compared
         if checksum.is_some_and(|checksum| crc32c::crc32c(&bytes) != checksum) {
             return Err(ReadFailure::damaged("its bytes do not agree with their checksum"));
@@ -142,12 +141,12 @@ impl Published {
         bytes_max: u64,
     ) -> Result<ColumnReader, ReadFailure> {
         let stored = &self.groups[group];
-        let metadata = stored.metadata(&self.leaves)?;
+        let metadata = self.group(group)?;
         let chunk = metadata.column(column);
         let claims = Claims {
             compression: chunk.compression(),
             reading,
-            nullable: self.leaves[column].field.nullable,
+            nullable: self.shape.leaves[column].field.nullable,
             rows: stored.rows() as u64,
             bytes_max,
         };

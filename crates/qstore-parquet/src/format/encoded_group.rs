@@ -1,21 +1,15 @@
-//! A row group without a place in a file: its bytes, and the metadata that will refer to them.
+//! A row group without a place in a file: its bytes, and the entries that will refer to them.
 //!
 //! The bytes are position-independent until [`EncodedGroup::place`] gives them a place in the file.
 
-use crate::format::entry::range_of;
+use crate::format::entry::ChunkEntry;
 use crate::format::stored::Stored;
 use bytes::Bytes;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
-use parquet::errors::Result;
-use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
-use parquet::schema::types::SchemaDescPtr;
-use std::sync::Arc;
+use qstore_schema::Field;
 
 /// Smaller groups have no statistics: they are merged soon, and statistics are most of a footer.
 pub(crate) const STATISTICS_ROWS_MIN: usize = 4_096;
-
-/// The offset of the first group that the library writes, after the magic bytes.
-const FIRST_OFFSET: u64 = 4;
 
 /// How values become bytes.
 #[derive(Debug, Clone, Copy)]
@@ -43,90 +37,55 @@ impl Coding {
 }
 
 /// Row groups of one version, without a place.
+#[derive(Debug)]
 pub(crate) struct EncodedGroups {
-    pub(crate) schema: SchemaDescPtr,
     pub(crate) groups: Vec<EncodedGroup>,
 }
 
 /// A row group without a place.
 #[derive(Debug)]
 pub(crate) struct EncodedGroup {
-    file: Bytes,
-    end: usize,
-    pub(crate) columns: Vec<ColumnChunkMetaData>,
-    checksums: Vec<Option<u32>>,
+    bytes: Bytes,
+    /// The chunks, with offsets relative to the beginning of the bytes.
+    pub(crate) chunks: Vec<ChunkEntry>,
+    checksums: Vec<u32>,
     rows: usize,
 }
 
 impl EncodedGroup {
-    /// A group of `rows` rows whose chunks are back to back, as in a file of its own.
-    pub(crate) fn new(file: Bytes, columns: Vec<ColumnChunkMetaData>, rows: usize) -> Self {
-        let ranges = columns.iter().map(range_of);
-        let checksums = ranges
-            .map(|range| Some(crc32c::crc32c(&file[range.start as usize..range.end as usize])))
-            .collect();
-        let end = columns.last().map_or(FIRST_OFFSET, |last| range_of(last).end) as usize;
-        Self { file, end, columns, checksums, rows }
+    /// A group of `rows` rows whose chunks are back to back.
+    pub(crate) fn new(
+        bytes: Bytes,
+        chunks: Vec<ChunkEntry>,
+        checksums: Vec<u32>,
+        rows: usize,
+    ) -> Self {
+        Self { bytes, chunks, checksums, rows }
     }
 
     pub(crate) fn bytes(&self) -> Bytes {
-        self.file.slice(FIRST_OFFSET as usize..self.end)
+        self.bytes.clone()
     }
 
     /// The offsets of its chunks, relative to the beginning of the bytes.
     pub(crate) fn starts(&self) -> Vec<u64> {
-        self.columns.iter().map(|chunk| range_of(chunk).start - FIRST_OFFSET).collect()
+        self.chunks.iter().map(|chunk| chunk.range().start).collect()
     }
 
     /// The group once its bytes are at `offset` of the file.
-    pub(crate) fn place(&self, offset: u64, schema: &SchemaDescPtr) -> Result<Stored> {
-        let shift = offset as i64 - FIRST_OFFSET as i64;
-        let columns = self.columns.iter().map(|chunk| shifted(chunk, shift));
-        let metadata = assemble(columns.collect::<Result<_>>()?, self.rows, schema)?;
-        Ok(Stored::new(&metadata, &self.checksums))
+    pub(crate) fn place(&self, offset: u64, fields: &[Field]) -> Stored {
+        let mut stored = Stored::new(self.rows, self.chunks.len());
+        self.place_into(&mut stored, offset, fields);
+        stored
     }
 
-    /// Its only chunk and that chunk's checksum, once the bytes are at `offset`; for a group of one
-    /// column that becomes part of another group.
-    pub(crate) fn place_chunk(&self, offset: u64) -> Result<(ColumnChunkMetaData, Option<u32>)> {
-        let shift = offset as i64 - FIRST_OFFSET as i64;
-        Ok((shifted(&self.columns[0], shift)?, self.checksums[0]))
+    /// Adds its chunks to a group of as many rows, once the bytes are at `offset`; `fields` are those of the
+    /// chunks.
+    pub(crate) fn place_into(&self, group: &mut Stored, offset: u64, fields: &[Field]) {
+        for ((chunk, checksum), field) in self.chunks.iter().zip(&self.checksums).zip(fields) {
+            let mut chunk = chunk.clone();
+            chunk.move_to(offset + chunk.range().start);
+            group.push(&chunk, Some(*checksum), &field.name);
+        }
     }
-}
-
-/// A row group of these placed chunks.
-pub(crate) fn assemble(
-    columns: Vec<ColumnChunkMetaData>,
-    rows: usize,
-    schema: &SchemaDescPtr,
-) -> Result<RowGroupMetaData> {
-    let offset = columns.first().map_or(0, |chunk| range_of(chunk).start);
-    RowGroupMetaData::builder(Arc::clone(schema))
-        .set_num_rows(rows as i64)
-        .set_total_byte_size(columns.iter().map(ColumnChunkMetaData::uncompressed_size).sum())
-        .set_column_metadata(columns)
-        .set_file_offset(offset as i64)
-        .build()
-}
-
-/// The same chunk, `shift` bytes further on in the file. What was outside the chunk (bloom filters, page
-/// indexes) is dropped.
-pub(crate) fn shifted(chunk: &ColumnChunkMetaData, shift: i64) -> Result<ColumnChunkMetaData> {
-    // Some writers give 0 where there is no such page.
-    let moved = |offset: Option<i64>| offset.filter(|offset| *offset > 0).map(|o| o + shift);
-    let dictionary = moved(chunk.dictionary_page_offset());
-    let index_page = moved(chunk.index_page_offset());
-    chunk
-        .clone()
-        .into_builder()
-        .set_data_page_offset(chunk.data_page_offset() + shift)
-        .set_dictionary_page_offset(dictionary)
-        .set_index_page_offset(index_page)
-        .set_bloom_filter_offset(None)
-        .set_bloom_filter_length(None)
-        .set_column_index_offset(None)
-        .set_column_index_length(None)
-        .set_offset_index_offset(None)
-        .set_offset_index_length(None)
-        .build()
 }

@@ -5,9 +5,9 @@
 
 use crate::format::audit::{FORMAT_VERSION, FORMAT_VERSION_KEY};
 use crate::format::checksums::{self, SEAL_LEN, Seal};
-use crate::format::leaves::{self, Leaf};
 use crate::format::read_at::ReadAt;
 use crate::format::read_failure::{ReadFailure, contain};
+use crate::format::shape::Shape;
 use crate::format::stored::Stored;
 use crate::format::thrift::structure;
 use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
@@ -48,17 +48,19 @@ const VALUES_PER_BYTE_MAX: u64 = 512;
 
 /// The bytes at the end of a file with these columns and row groups: the seal, and the footer that it
 /// guards.
-pub(crate) fn encode(groups: &[Arc<Stored>], leaves: &[Leaf], keys: &[KeyValue]) -> Vec<u8> {
+pub(crate) fn encode(groups: &[Arc<Stored>], shape: &Shape, keys: &[KeyValue]) -> Vec<u8> {
     let rows = groups.iter().map(|group| group.rows() as i64).sum();
-    let entries = groups.iter().map(|group| group.entry().len()).sum::<usize>();
+    let entries = groups.iter().map(|group| group.entry().entries.len()).sum::<usize>();
     let sums = KeyValue::new(checksums::KEY.into(), checksums::encode(groups));
-    let mut end = Vec::with_capacity(entries + entries / 4 + 4_096);
+    let around = shape.entries().len() + 2 * shape.leaves.len() + 64 * groups.len();
+    let mut end =
+        Vec::with_capacity(entries + around + sums.value.as_ref().map_or(0, String::len) + 4_096);
     end.extend([0; SEAL_LEN as usize]);
     structure(&mut end, |footer| {
         footer.int(1, 2);
-        footer.written(2, leaves::entries(leaves).into_iter());
+        footer.joined(2, shape.leaves.len() + 1, shape.entries());
         footer.long(3, rows);
-        footer.written(4, groups.iter().map(|group| group.entry()));
+        footer.structures(4, groups, |group, fields| group.entry().describe(fields));
         let keys: Vec<_> = keys.iter().chain([&sums]).collect();
         footer.structures(5, &keys, |KeyValue { key, value }, pair| {
             pair.bytes(1, key);
@@ -68,7 +70,7 @@ pub(crate) fn encode(groups: &[Arc<Stored>], leaves: &[Leaf], keys: &[KeyValue])
         });
         footer.bytes(6, CREATED_BY);
         // Each column is ordered as its type defines.
-        footer.structures(7, leaves, |_, order| order.structure(1, |_| ()));
+        footer.structures(7, &shape.leaves, |_, order| order.structure(1, |_| ()));
     });
     let (seal, footer) = end.split_at_mut(SEAL_LEN as usize);
     seal.copy_from_slice(&checksums::seal(footer));
@@ -315,6 +317,7 @@ fn check(metadata: &ParquetMetaData, footer_start: u64, is_ours: bool) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::leaves;
     use parquet::file::metadata::{ColumnChunkMetaData, FileMetaData, RowGroupMetaData};
     use qstore_schema::{DataType, Field};
 

@@ -24,7 +24,7 @@ pub(crate) const ROOT: &str = "schema";
 pub(crate) struct Leaf {
     /// What it is to a reader. A nested column has its whole path as a name.
     pub(crate) field: Field,
-    physical: Physical,
+    pub(crate) physical: Physical,
     /// The bytes of a value of a fixed length.
     len: i32,
     /// What the values mean to other programs, in the older words of the format and in the newer ones.
@@ -194,8 +194,10 @@ impl Leaf {
 }
 
 /// Parquet's description of these columns, none of which is nested.
-pub(crate) fn describe(leaves: &[Leaf]) -> ParquetResult<SchemaDescPtr> {
-    let leaves = leaves.iter().map(|leaf| leaf.describe().map(Arc::new));
+pub(crate) fn describe<'a>(
+    leaves: impl IntoIterator<Item = &'a Leaf>,
+) -> ParquetResult<SchemaDescPtr> {
+    let leaves = leaves.into_iter().map(|leaf| leaf.describe().map(Arc::new));
     let root = Type::group_type_builder(ROOT).with_fields(leaves.collect::<ParquetResult<_>>()?);
     Ok(Arc::new(SchemaDescriptor::new(Arc::new(root.build()?))))
 }
@@ -289,16 +291,15 @@ fn kind_of(column: &ColumnDescriptor) -> String {
     }
 }
 
-/// The columns as they are encoded in a footer: the root, then a leaf for each column.
-pub(crate) fn entries(leaves: &[Leaf]) -> Vec<Vec<u8>> {
-    let mut root = Vec::new();
-    structure(&mut root, |root| {
+/// The columns as they are encoded in a footer: the root, then a leaf for each column, back to back.
+pub(crate) fn entries(leaves: &[Leaf]) -> Vec<u8> {
+    let mut entries = Vec::with_capacity(32 * leaves.len());
+    structure(&mut entries, |root| {
         root.bytes(4, ROOT);
         root.int(5, leaves.len() as i32);
     });
-    let entry = |leaf: &Leaf| {
-        let mut entry = Vec::new();
-        structure(&mut entry, |entry| {
+    for leaf in leaves {
+        structure(&mut entries, |entry| {
             entry.int(1, leaf.physical as i32);
             if leaf.physical == Physical::FIXED_LEN_BYTE_ARRAY {
                 entry.int(2, leaf.len);
@@ -315,9 +316,8 @@ pub(crate) fn entries(leaves: &[Leaf]) -> Vec<Vec<u8>> {
                 }
             }
         });
-        entry
-    };
-    [root].into_iter().chain(leaves.iter().map(entry)).collect()
+    }
+    entries
 }
 
 /// The logical types of the columns that are read.

@@ -1,19 +1,18 @@
 //! A published version of the file: open, immutable, and described by its metadata.
 
-use crate::format::encoded_group;
+use crate::format::entry::ChunkEntry;
 use crate::format::footer::Footer;
 use crate::format::leaves;
-use crate::format::leaves::Leaf;
 use crate::format::read_at::ReadAt;
 use crate::format::read_failure::ReadFailure;
+use crate::format::shape::Shape;
 use crate::format::statistics;
 use crate::format::stored::Stored;
 use parquet::errors::Result as ParquetResult;
-use parquet::file::metadata::KeyValue;
-use qstore_schema::Field;
+use parquet::file::metadata::{KeyValue, RowGroupMetaData};
 use qstore_storage::{FileHandle, Stamp};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A published file. It is never written; a flush replaces it.
 pub(crate) struct Published {
@@ -21,9 +20,8 @@ pub(crate) struct Published {
     /// The stamp of the file when it was published; unknown if it cannot be written once it is
     /// retired.
     pub(crate) stamp: Option<Stamp>,
-    pub(crate) fields: Vec<Field>,
-    /// How each column is stored.
-    pub(crate) leaves: Vec<Leaf>,
+    /// Its columns.
+    pub(crate) shape: Arc<Shape>,
     /// Shared with the versions before and after: most of them never change.
     pub(crate) groups: Vec<Arc<Stored>>,
     /// Where the footer begins.
@@ -34,6 +32,8 @@ pub(crate) struct Published {
     pub(crate) keys: Vec<KeyValue>,
     /// The crc32c of the bytes from `data_end` on; unknown if they could not be read.
     pub(crate) end_sum: Option<u32>,
+    /// The group whose entry was decoded last, and what was found: the next chunk is mostly of the same one.
+    pub(crate) decoded: Mutex<Option<(usize, Arc<RowGroupMetaData>)>>,
 }
 
 impl Published {
@@ -45,8 +45,7 @@ impl Published {
     ) -> ParquetResult<Self> {
         let Footer { metadata, checksums, start } = footer;
         let keys = metadata.file_metadata().key_value_metadata().cloned().unwrap_or_default();
-        let leaves = leaves::read(metadata.file_metadata().schema_descr());
-        let fields = leaves.iter().map(|leaf| leaf.field.clone()).collect();
+        let shape = Shape::of(leaves::read(metadata.file_metadata().schema_descr()));
         // bounded: they are in the footer
         let mut groups = Vec::with_capacity(metadata.num_row_groups());
         for (number, group) in metadata.row_groups().iter().enumerate() {
@@ -55,21 +54,34 @@ impl Published {
                 continue;
             }
             // Page indexes and filters of other writers are in bytes that will be overwritten.
-            let chunks = group.columns().iter().enumerate().map(|(number, chunk)| {
-                let chunk = encoded_group::shifted(chunk, 0)?;
-                statistics::of_found(chunk, number, metadata.file_metadata())
-            });
-            let chunks = chunks.collect::<ParquetResult<_>>()?;
-            let group = group.clone().into_builder().set_column_metadata(chunks).build()?;
-            let checksums = checksums.get(number).cloned();
-            // bounded: they are in the footer
-            let checksums = checksums.unwrap_or_else(|| vec![None; group.num_columns()]);
-            groups.push(Arc::new(Stored::new(&group, &checksums)));
+            // Checked when the footer was read: the number of rows is not negative.
+            let mut stored = Stored::new(group.num_rows() as usize, group.num_columns());
+            let checksums = checksums.get(number).map_or(&[][..], Vec::as_slice);
+            for (column, chunk) in group.columns().iter().enumerate() {
+                let mut entry = ChunkEntry::of(chunk);
+                if !statistics::is_known(column, metadata.file_metadata()) {
+                    entry.bounds = None;
+                }
+                let checksum = checksums.get(column).copied().flatten();
+                stored.push(&entry, checksum, chunk.column_descr().name());
+            }
+            groups.push(Arc::new(stored));
         }
-        let end_sum = None;
+        let (shape, decoded) = (Arc::new(shape), Mutex::default());
         // Completed by `with_end_sum`, which reads the end.
         let (data_end, len) = (start, start);
-        Ok(Self { file, stamp, fields, leaves, data_end, len, keys, groups, end_sum })
+        Ok(Self { file, stamp, shape, data_end, len, keys, groups, end_sum: None, decoded })
+    }
+
+    /// The decoded entry of a group.
+    pub(crate) fn group(&self, number: usize) -> ParquetResult<Arc<RowGroupMetaData>> {
+        let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, group)) = decoded.as_ref().filter(|(known, _)| *known == number) {
+            return Ok(Arc::clone(group));
+        }
+        let group = Arc::new(self.groups[number].metadata(&self.shape)?);
+        *decoded = Some((number, Arc::clone(&group)));
+        Ok(group)
     }
 
     /// The same, with what a writer needs to recognize its file.

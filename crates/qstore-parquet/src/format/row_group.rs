@@ -1,13 +1,16 @@
 //! Encodes rows as one row group.
 //!
 //! Floats are split into byte streams and integers into deltas, which compresses metrics best. A
-//! dictionary pays only for text, which repeats. Small groups take another path: see `small_group.rs`.
+//! dictionary pays only for text, which repeats. Floats, which are most of a table, and everything in small
+//! groups is encoded without the library: see `page_writer.rs`.
 
 use crate::columns::buffers::Buffers;
 use crate::columns::column::{Column, HeldValues};
 use crate::format::encoded_group::{Coding, EncodedGroup, STATISTICS_ROWS_MIN};
-use crate::format::small_group;
-use crate::format::statistics;
+use crate::format::entry::{ChunkEntry, range_of};
+use crate::format::page_writer::{self, PAGE_ROWS_MAX, PageWriter};
+use crate::format::shape::Shape;
+use bytes::Bytes;
 use parquet::basic::{Encoding, Type as Physical};
 use parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DataType as ParquetType, DoubleType, FloatType, Int32Type,
@@ -18,40 +21,93 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{
     SerializedColumnWriter, SerializedFileWriter, SerializedRowGroupWriter,
 };
-use parquet::schema::types::{ColumnPath, SchemaDescPtr};
+use parquet::schema::types::ColumnPath;
 use qstore_schema::SmolStr;
 use std::sync::Arc;
+use std::vec::IntoIter;
 
 /// The number of texts that are passed on at a time: the batch size of the library.
 const TEXTS_AT_ONCE: usize = 1_024;
 
-/// Encodes these columns, all of `rows` rows, into memory of `buffers`; `schema` describes exactly these
-/// columns.
+/// Encodes these columns, all of `rows` rows, into memory of `buffers`. They are those of the shape from
+/// number `first` on.
 pub(crate) fn encode(
     columns: &[Column],
     rows: usize,
-    schema: &SchemaDescPtr,
+    (shape, first): (&Shape, usize),
     coding: Coding,
     buffers: &Buffers,
 ) -> Result<EncodedGroup> {
-    if coding.is_passing && small_group::suits(columns, rows) {
-        return small_group::encode(columns, rows, schema, coding, buffers);
+    let is_ours = |column: &Column| {
+        page_writer::suits(column) || coding.is_passing && page_writer::suits_small(column, rows)
+    };
+    let theirs: Vec<_> = (0..columns.len()).filter(|number| !is_ours(&columns[*number])).collect();
+    let theirs = by_library(columns, rows, theirs, (shape, first), coding, buffers)?;
+    let mut theirs = theirs.peekable();
+    let mut writer = PageWriter::new(coding, rows)?;
+    let mut file = buffers.take();
+    let (mut chunks, mut checksums) =
+        (Vec::with_capacity(columns.len()), Vec::with_capacity(columns.len()));
+    for (number, column) in columns.iter().enumerate() {
+        let (chunk, checksum) = match theirs.next_if(|chunk| chunk.number == number) {
+            Some(chunk) => chunk.append(&mut file),
+            None => writer.append(column, shape.leaves[first + number].physical, &mut file)?,
+        };
+        chunks.push(chunk);
+        checksums.push(checksum);
     }
-    let properties = Arc::new(properties(columns, rows, coding));
+    Ok(EncodedGroup::new(buffers.freeze(file), chunks, checksums, rows))
+}
+
+/// A chunk that the library has encoded, as in a file of its own.
+struct TheirChunk {
+    number: usize,
+    entry: ChunkEntry,
+    file: Bytes,
+}
+
+impl TheirChunk {
+    fn append(self, file: &mut Vec<u8>) -> (ChunkEntry, u32) {
+        let Self { mut entry, file: found, .. } = self;
+        let range = entry.range();
+        let bytes = &found[range.start as usize..range.end as usize];
+        entry.move_to(file.len() as u64);
+        file.extend_from_slice(bytes);
+        (entry, crc32c::crc32c(bytes))
+    }
+}
+
+/// Encodes the columns with these numbers.
+fn by_library(
+    columns: &[Column],
+    rows: usize,
+    numbers: Vec<usize>,
+    (shape, first): (&Shape, usize),
+    coding: Coding,
+    buffers: &Buffers,
+) -> Result<IntoIter<TheirChunk>> {
+    if numbers.is_empty() {
+        return Ok(Vec::new().into_iter());
+    }
+    let chosen: Vec<_> = numbers.iter().map(|number| &columns[*number]).collect();
+    let schema = shape.describe(numbers.iter().map(|number| first + number))?;
+    let properties = Arc::new(properties(&chosen, rows, coding));
     let mut writer =
         SerializedFileWriter::new(buffers.take(), schema.root_schema_ptr(), properties)?;
     let mut group = writer.next_row_group()?;
-    for (column, descriptor) in columns.iter().zip(schema.columns()) {
-        write_column(&mut group, column, descriptor.physical_type())?;
+    for (column, descriptor) in chosen.iter().zip(schema.columns()) {
+        write_column(&mut group, column, rows, descriptor.physical_type())?;
     }
     let metadata = group.close()?;
-    let chunks = metadata.columns().iter().zip(columns);
-    let columns = chunks.map(|(chunk, column)| statistics::settled(chunk, column));
-    let columns = columns.collect::<Result<Vec<_>>>()?;
-    Ok(EncodedGroup::new(buffers.freeze(writer.into_inner()?), columns, rows))
+    let file = buffers.freeze(writer.into_inner()?);
+    let chunks = metadata.columns().iter().zip(numbers).map(|(chunk, number)| {
+        debug_assert!(range_of(chunk).end <= file.len() as u64, "it was written there");
+        TheirChunk { number, entry: ChunkEntry::of(chunk), file: file.clone() }
+    });
+    Ok(chunks.collect::<Vec<_>>().into_iter())
 }
 
-fn properties(columns: &[Column], rows: usize, coding: Coding) -> WriterProperties {
+fn properties(columns: &[&Column], rows: usize, coding: Coding) -> WriterProperties {
     let statistics = if rows >= STATISTICS_ROWS_MIN {
         EnabledStatistics::Chunk
     } else {
@@ -61,6 +117,7 @@ fn properties(columns: &[Column], rows: usize, coding: Coding) -> WriterProperti
         .set_compression(coding.compression)
         .set_statistics_enabled(statistics)
         .set_offset_index_disabled(true)
+        .set_data_page_row_count_limit(PAGE_ROWS_MAX)
         .set_dictionary_enabled(false);
     for column in columns {
         let path = ColumnPath::from(column.field.name.as_str());
@@ -84,9 +141,11 @@ fn properties(columns: &[Column], rows: usize, coding: Coding) -> WriterProperti
 fn write_column(
     group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
     column: &Column,
+    rows: usize,
     physical: Physical,
 ) -> Result<()> {
-    let levels = column.field.nullable.then_some(column.levels.as_slice());
+    let levels = column.field.nullable.then(|| column.present.levels(rows));
+    let levels = levels.as_deref();
     match &column.values {
         HeldValues::Bool(values) => write::<BoolType>(group, values, levels),
         HeldValues::Int(values) if physical == Physical::INT32 => {
@@ -149,4 +208,4 @@ fn next_column<'a>(
 }
 
 #[cfg(test)]
-mod small_group_tests;
+mod page_writer_tests;

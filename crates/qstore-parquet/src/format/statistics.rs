@@ -6,56 +6,42 @@
 //! maximum that are not NaN, with zeros of either sign being equal.
 
 use crate::columns::column::{Column, HeldValues};
-use parquet::basic::ColumnOrder;
-use parquet::errors::Result;
-use parquet::file::metadata::{ColumnChunkMetaData, FileMetaData};
-use parquet::file::statistics::{Statistics, ValueStatistics};
+use crate::format::entry::Bounds;
+use parquet::basic::{ColumnOrder, Type as Physical};
+use parquet::file::metadata::FileMetaData;
 
-/// A chunk that was encoded from this column, with statistics that hold in the older order.
-pub(crate) fn settled(chunk: &ColumnChunkMetaData, column: &Column) -> Result<ColumnChunkMetaData> {
-    let builder = chunk.clone().into_builder();
-    let (Some(statistics), HeldValues::Float(values)) = (chunk.statistics(), &column.values) else {
-        return builder.build();
-    };
-    // A maximum of NaN, or one that ignores NaN, misleads some reader.
+/// The statistics of a column of floats, of which there are `rows` rows; none of another column, and none
+/// where there is a NaN: a maximum of NaN, or one that ignores NaN, misleads some reader.
+pub(crate) fn of(column: &Column, physical: Physical, rows: usize) -> Option<Bounds> {
+    let HeldValues::Float(values) = &column.values else { return None };
     if values.iter().any(|value| value.is_nan()) {
-        return builder.clear_statistics().build();
+        return None;
     }
-    let nulls = statistics.null_count_opt();
-    let settled = match statistics {
-        Statistics::Double(floats) => {
-            let (min, max) = bounds(floats.min_opt().copied(), floats.max_opt().copied());
-            Statistics::Double(ValueStatistics::new(min, max, None, nulls, false))
+    let (min, max) = bounds(values);
+    let bytes = |bound: f64| -> Box<[u8]> {
+        match physical {
+            Physical::FLOAT => (bound as f32).to_le_bytes().into(),
+            _ => bound.to_le_bytes().into(),
         }
-        Statistics::Float(floats) => {
-            let wide = |bound: Option<&f32>| bound.copied().map(f64::from);
-            let (min, max) = bounds(wide(floats.min_opt()), wide(floats.max_opt()));
-            let narrow = |bound: Option<f64>| bound.map(|bound| bound as f32);
-            Statistics::Float(ValueStatistics::new(narrow(min), narrow(max), None, nulls, false))
-        }
-        _ => return builder.build(),
     };
-    builder.set_statistics(settled).build()
+    let nulls = column.field.nullable.then(|| (rows - values.len()) as u64).or(Some(0));
+    Some(Bounds { nulls, distinct: None, min: min.map(bytes), max: max.map(bytes) })
 }
 
 /// Bounds between which a reader that compares bits finds both zeros.
-fn bounds(min: Option<f64>, max: Option<f64>) -> (Option<f64>, Option<f64>) {
+fn bounds(values: &[f64]) -> (Option<f64>, Option<f64>) {
     // mutant: zero_has_a_sign_in_statistics
     let zero = |value: f64, zero| if value == 0.0 { zero } else { value };
+    let min = values.iter().copied().reduce(f64::min);
+    let max = values.iter().copied().reduce(f64::max);
     (min.map(|min| zero(min, -0.0)), max.map(|max| zero(max, 0.0)))
 }
 
-/// A chunk of an existing file, which will be in a footer of ours: statistics in another order are
-/// dropped.
-pub(crate) fn of_found(
-    chunk: ColumnChunkMetaData,
-    number: usize,
-    file: &FileMetaData,
-) -> Result<ColumnChunkMetaData> {
-    let is_known = match file.column_orders().and_then(|orders| orders.get(number)) {
+/// Whether the statistics of a column of an existing file hold in a footer of ours, which has one order.
+pub(crate) fn is_known(number: usize, file: &FileMetaData) -> bool {
+    match file.column_orders().and_then(|orders| orders.get(number)) {
         Some(order) => matches!(order, ColumnOrder::TYPE_DEFINED_ORDER(_)),
         // The file is older than column orders; for numbers that is the same order.
         None => true,
-    };
-    if is_known { Ok(chunk) } else { chunk.into_builder().clear_statistics().build() }
+    }
 }

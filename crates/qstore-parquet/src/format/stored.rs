@@ -2,8 +2,9 @@
 //! checksums. No more than that is kept for a group that will never change; everything else is in the
 //! entry, which is decoded where it is needed.
 
-use crate::format::leaves::Leaf;
-use crate::format::{entry, leaves};
+use crate::format::checksums;
+use crate::format::entry::{ChunkEntry, GroupEntry};
+use crate::format::shape::Shape;
 use parquet::errors::Result;
 use parquet::file::metadata::RowGroupMetaData;
 use std::ops::Range;
@@ -12,8 +13,12 @@ use std::ops::Range;
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
     rows: usize,
-    entry: Box<[u8]>,
-    chunks: Box<[Chunk]>,
+    /// The entries of its chunks, one after the other.
+    entries: Vec<u8>,
+    /// Their checksums as the footer has them.
+    sums: String,
+    full_len: u64,
+    chunks: Vec<Chunk>,
 }
 
 #[derive(Debug, Clone)]
@@ -24,28 +29,40 @@ struct Chunk {
 }
 
 impl Stored {
-    /// What is kept of a group with these checksums, one per chunk.
-    pub(crate) fn new(metadata: &RowGroupMetaData, checksums: &[Option<u32>]) -> Self {
-        let chunks = metadata.columns().iter().zip(checksums);
-        let chunk = |(chunk, checksum): (_, &_)| Chunk {
-            place: entry::range_of(chunk),
-            checksum: *checksum,
-        };
-        Self {
-            // Checked when the footer was read: never negative.
-            rows: metadata.num_rows() as usize,
-            entry: entry::encode(metadata).into(),
-            chunks: chunks.map(chunk).collect(),
-        }
+    /// A group without chunks so far.
+    pub(crate) fn new(rows: usize, columns: usize) -> Self {
+        let entries = Vec::with_capacity(64 * columns);
+        let sums = String::with_capacity(checksums::DIGITS * columns);
+        Self { rows, entries, sums, full_len: 0, chunks: Vec::with_capacity(columns) }
+    }
+
+    /// Adds the chunk of the next column, which has that name.
+    pub(crate) fn push(&mut self, chunk: &ChunkEntry, checksum: Option<u32>, name: &str) {
+        chunk.append(name, &mut self.entries);
+        checksums::append(checksum, &mut self.sums);
+        self.full_len += chunk.full_len;
+        self.chunks.push(Chunk { place: chunk.range(), checksum });
     }
 
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
+    /// The number of chunks.
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.len()
+    }
+
     /// Its entry in the footer.
-    pub(crate) fn entry(&self) -> &[u8] {
-        &self.entry
+    pub(crate) fn entry(&self) -> GroupEntry<'_> {
+        GroupEntry {
+            chunks: self.chunks.len(),
+            entries: &self.entries,
+            rows: self.rows as u64,
+            start: self.chunks.first().map_or(0, |first| first.place.start),
+            full_len: self.full_len,
+            len: self.ranges().map(|range| range.end - range.start).sum(),
+        }
     }
 
     /// The ranges of its chunks.
@@ -53,13 +70,28 @@ impl Stored {
         self.chunks.iter().map(|chunk| chunk.place.clone())
     }
 
+    /// The range of a chunk.
+    pub(crate) fn range(&self, column: usize) -> Option<Range<u64>> {
+        self.chunks.get(column).map(|chunk| chunk.place.clone())
+    }
+
+    /// The checksum of a chunk, if it is known.
+    pub(crate) fn checksum(&self, column: usize) -> Option<u32> {
+        self.chunks.get(column)?.checksum
+    }
+
     /// The checksum of each chunk, if it is known.
     pub(crate) fn checksums(&self) -> impl Iterator<Item = Option<u32>> {
         self.chunks.iter().map(|chunk| chunk.checksum)
     }
 
-    /// Its decoded entry; `leaves` are the columns of the file.
-    pub(crate) fn metadata(&self, leaves: &[Leaf]) -> Result<RowGroupMetaData> {
-        entry::decode(&self.entry, &leaves::entries(leaves))
+    /// The checksums as the footer has them.
+    pub(crate) fn sums(&self) -> &str {
+        &self.sums
+    }
+
+    /// Its decoded entry, in a file of that shape.
+    pub(crate) fn metadata(&self, shape: &Shape) -> Result<RowGroupMetaData> {
+        self.entry().decode(shape.entries())
     }
 }

@@ -5,20 +5,18 @@ use crate::columns::buffers::Buffers;
 use crate::columns::column::Column;
 use crate::error::WriteError;
 use crate::format::encoded_group::{Coding, EncodedGroups};
-use crate::format::leaves::{self, Leaf};
 use crate::format::row_group;
+use crate::format::shape::Shape;
 use parquet::errors::Result as ParquetResult;
-use qstore_schema::Field;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 /// Rows to be encoded, with everything that is needed for it.
 #[derive(Debug)]
 pub(crate) struct EncodeJob {
     /// All columns of the file.
-    pub(crate) fields: Vec<Field>,
-    /// How each column is stored.
-    pub(crate) leaves: Vec<Leaf>,
+    pub(crate) shape: Arc<Shape>,
     pub(crate) groups: Vec<GroupRows>,
     pub(crate) buffers: Buffers,
     /// The file, for an error.
@@ -36,24 +34,23 @@ pub(crate) struct GroupRows {
 impl EncodeJob {
     /// Encodes the rows, on this thread.
     pub(crate) fn run(self) -> Result<EncodedGroups, WriteError> {
-        let Self { leaves, groups, buffers, path, .. } = self;
-        encode(&leaves, groups, &buffers).map_err(|source| WriteError::Encode { path, source })
+        let Self { shape, groups, buffers, path } = self;
+        encode(&shape, groups, &buffers).map_err(|source| WriteError::Encode { path, source })
     }
 }
 
 fn encode(
-    leaves: &[Leaf],
+    shape: &Shape,
     groups: Vec<GroupRows>,
     buffers: &Buffers,
 ) -> ParquetResult<EncodedGroups> {
-    let schema = leaves::describe(leaves)?;
     let mut encoded = Vec::with_capacity(groups.len());
     for GroupRows { rows, columns, coding } in groups {
-        let group = row_group::encode(&columns, rows, &schema, coding, buffers);
+        let group = row_group::encode(&columns, rows, (shape, 0), coding, buffers);
         buffers.give_columns(columns);
         encoded.push(group?);
     }
-    Ok(EncodedGroups { schema, groups: encoded })
+    Ok(EncodedGroups { groups: encoded })
 }
 
 /// Encoded groups, or how to get them.

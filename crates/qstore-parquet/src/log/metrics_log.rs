@@ -10,16 +10,16 @@ use crate::columns::rows::{Omission, Rows};
 use crate::error::{OpenError, WriteError};
 use crate::format::compression::parquet_codec;
 use crate::format::encoded_group::Coding;
-use crate::format::leaves;
 use crate::format::published::Published;
 use crate::format::read_failure::ReadFailure;
+use crate::format::shape::Shape;
 use crate::log::accounts::Accounts;
 use crate::log::appended::Appended;
 use crate::log::encode_job::{EncodeJob, GroupRows, Source};
 use crate::log::pace::Pace;
 use crate::log::part_of::PartOf;
 use crate::log::settings::{Durability, WriterSettings};
-use crate::log::stack::{Plan, Stack};
+use crate::log::stack::{Costs, Plan, Stack};
 use crate::log::stats::WriterStats;
 use crate::log::turn::{Prepared, Publication, Turn};
 use crate::publish::disk::{Disk, Done, Policy};
@@ -30,7 +30,7 @@ use qstore_buffer::{BufferStats, Loss, Progress, Round, Sink};
 use qstore_os::ForkCheck;
 use qstore_schema::{DataType, Field, Record, Schema};
 use qstore_storage::{FileSystem, LocalFs};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
@@ -40,6 +40,13 @@ use std::time::Instant;
 
 mod part;
 mod save_as;
+
+/// About the bytes that a chunk adds to the footer: its entry, with a name of a dozen letters, and its
+/// checksum.
+const CHUNK_FOOTER_BYTES: usize = 55;
+
+/// The number of full groups, by bytes, whose rows may be pending.
+const PENDING_GROUPS_MAX: usize = 4;
 
 /// One Parquet file that is appended to and can be read at any moment.
 ///
@@ -105,6 +112,8 @@ pub struct MetricsLog<R> {
     stored_groups: usize,
     stack: Stack,
     rows: Rows,
+    /// The columns of the rows, as of this edition of them.
+    shape: Mutex<Option<(u64, Arc<Shape>)>>,
     /// The number of held rows that are not published yet.
     pending: usize,
     oldest_pending: Option<Instant>,
@@ -188,13 +197,12 @@ impl<R: Record> MetricsLog<R> {
         let Opened { place, published, recovery } = opened;
         let published = published.map(Arc::new);
         let mut fields = open::merged(published.as_deref(), R::DECLARED);
-        for field in part.map_or(&[][..], |part| part.columns) {
-            if !fields.iter().any(|known| known.name == field.name) {
-                fields.push(Field { nullable: true, ..field.clone() });
-            }
-        }
+        let more = part.map_or(&[][..], |part| part.columns);
+        let known: HashSet<_> = fields.iter().map(|field| field.name.clone()).collect();
+        let more = more.iter().filter(|field| !known.contains(&field.name));
+        fields.extend(more.map(|field| Field { nullable: true, ..field.clone() }));
         let fits = published.as_deref().map_or(Vec::new(), |published| {
-            published.leaves.iter().map(|leaf| leaf.fit().unwrap_or_default()).collect()
+            published.shape.leaves.iter().map(|leaf| leaf.fit().unwrap_or_default()).collect()
         });
         let file_rows = published.as_deref().map_or(0, Published::rows);
         let mut stats = WriterStats::new(&place.path, file_rows);
@@ -212,6 +220,7 @@ impl<R: Record> MetricsLog<R> {
                 Some(part) => rows.of_rank(part.rank),
                 None => rows,
             },
+            shape: Mutex::default(),
             settings,
             coding,
             disk: Arc::new(Mutex::new(disk)),
@@ -326,19 +335,19 @@ impl<R: Record> MetricsLog<R> {
         } else {
             let plan = self.plan(closes);
             let job = self.encode_job(&plan, self.rows.len(), closes);
-            let fields = job.fields.clone();
-            Prepared { plan, pending: self.pending, fields, source: Source::Here(job) }
+            let shape = Arc::clone(&job.shape);
+            Prepared { plan, pending: self.pending, shape, source: Source::Here(job) }
         };
-        let Prepared { plan, pending, fields, source } = prepared;
+        let Prepared { plan, pending, shape, source } = prepared;
         let version = Version {
             kept: self.stored_groups + plan.kept,
-            fields: fields.clone(),
+            shape: Arc::clone(&shape),
             keys: self.keys(pending, closes),
             coding: self.coding,
             closes,
         };
         let done = Arc::new(Mutex::new(None));
-        let publication = Publication { plan, pending, fields, closes, done: Arc::clone(&done) };
+        let publication = Publication { plan, pending, shape, closes, done: Arc::clone(&done) };
         self.turn = Turn::Publishing(publication);
         let (disk, durability) = (Arc::clone(&self.disk), self.settings.durability);
         let (home, path) = (self.home.clone(), Arc::clone(&self.stats.output_path));
@@ -371,10 +380,20 @@ impl<R: Record> MetricsLog<R> {
             groups.push(GroupRows { rows, columns, coding });
         }
         let path = self.stats.output_path.to_path_buf();
-        let fields = self.rows.fields();
-        let stored = self.published.as_deref().map_or(&[][..], |published| &published.leaves);
-        let leaves = leaves::continued(&fields, stored);
-        EncodeJob { fields, leaves, groups, buffers: self.buffers.clone(), path }
+        EncodeJob { shape: self.shape(), groups, buffers: self.buffers.clone(), path }
+    }
+
+    /// The columns of the next version.
+    fn shape(&self) -> Arc<Shape> {
+        let mut known = self.shape.lock().unwrap_or_else(PoisonError::into_inner);
+        let edition = self.rows.edition();
+        if let Some((_, shape)) = known.as_ref().filter(|(known, _)| *known == edition) {
+            return Arc::clone(shape);
+        }
+        let stored = self.published.as_deref().map(|published| &*published.shape);
+        let shape = Arc::new(Shape::continued(self.rows.fields(), stored));
+        *known = Some((edition, Arc::clone(&shape)));
+        shape
     }
 
     /// The work of encoding full groups while a version is being published, if there are any.
@@ -394,9 +413,9 @@ impl<R: Record> MetricsLog<R> {
         let sealed = publication.plan.sealed;
         // mutant: groups_encoded_ahead_begin_too_early
         let job = self.encode_job(&plan, sealed + plan.written(), false);
-        let fields = job.fields.clone();
+        let shape = Arc::clone(&job.shape);
         let (source, encode) = Source::elsewhere(job);
-        let prepared = Prepared { plan, pending, fields, source };
+        let prepared = Prepared { plan, pending, shape, source };
         self.turn = Turn::PublishingAhead(publication, prepared);
         Some(Box::new(encode))
     }
@@ -409,10 +428,10 @@ impl<R: Record> MetricsLog<R> {
         }
         let mut stack = self.stack.clone();
         stack.apply(&publication.plan);
-        let full = self.settings.row_group_rows_max;
+        let full = self.full();
         let held = stack.rows() + (self.pending - publication.pending);
         // A column that was added meanwhile would change the groups before, too.
-        if held < full || self.rows.fields() != publication.fields {
+        if held < full || !Arc::ptr_eq(&self.shape(), &publication.shape) {
             return None;
         }
         let pending = (held / full * full).saturating_sub(stack.rows());
@@ -427,15 +446,26 @@ impl<R: Record> MetricsLog<R> {
         }))
     }
 
+    /// The number of rows in a full group: fewer than were set if rows are large.
+    fn full(&self) -> usize {
+        let rows_max = self.settings.row_group_bytes_max / self.rows.row_bytes();
+        self.settings.row_group_rows_max.min(rows_max.max(1))
+    }
+
+    fn costs(&self) -> Costs {
+        let footer_bytes = self.rows.columns().len() * CHUNK_FOOTER_BYTES;
+        Costs::of(self.full(), self.rows.row_bytes(), footer_bytes)
+    }
+
     fn plan(&self, closes: bool) -> Plan {
-        let rows_max = self.settings.row_group_rows_max;
+        let rows_max = self.full();
         if self.pending == 0 && self.stack.len() <= 1 {
             // Nothing to add and nothing to merge, as in the first version and in some last ones.
             Plan { kept: self.stack.len(), rows: Vec::new(), sealed: 0 }
         } else if closes || self.rows.len() >= rows_max {
             self.stack.plan_seal(self.pending, rows_max, closes)
         } else {
-            self.stack.plan(self.pending, rows_max)
+            self.stack.plan(self.pending, &self.costs())
         }
     }
 
@@ -536,7 +566,10 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
     type Stats = WriterStats;
 
     fn capacity(&self) -> usize {
-        self.settings.pending_rows_max.saturating_sub(self.pending)
+        let most = self.settings.row_group_bytes_max.saturating_mul(PENDING_GROUPS_MAX);
+        // A single row is taken, however large it is.
+        let by_bytes = (most / self.rows.row_bytes()).max(1);
+        self.settings.pending_rows_max.min(by_bytes).saturating_sub(self.pending)
     }
 
     fn receive(&mut self, batch: &mut Vec<R>, round: &mut Round<'_>) -> Result<(), WriteError> {
@@ -563,7 +596,7 @@ impl<R: Record + Send + 'static> Sink<R> for MetricsLog<R> {
         self.check_process()?;
         self.settle();
         let Self { pending, oldest_pending, .. } = *self;
-        let is_due = self.pace.is_due(pending, oldest_pending, now, &self.settings);
+        let is_due = self.pace.is_due(pending, oldest_pending, now, &self.settings, self.full());
         if is_due || self.turn.is_prepared() {
             return Ok(self.publish(false));
         }
@@ -636,7 +669,8 @@ fn check_process(home: &ForkCheck, path: &Path) -> Result<(), WriteError> {
 fn largest_integer(published: Option<&Published>, column: usize) -> Result<i64, ReadFailure> {
     let Some(published) = published else { return Ok(0) };
     // The column is not in the file yet, or an earlier row has widened it.
-    let Some(DataType::Int64) = published.fields.get(column).map(|field| field.data_type) else {
+    let Some(DataType::Int64) = published.shape.fields.get(column).map(|field| field.data_type)
+    else {
         return Ok(0);
     };
     let mut largest = 0_i64;

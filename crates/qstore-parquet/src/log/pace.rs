@@ -27,18 +27,20 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Whether the pending rows, the oldest of which arrived at `oldest`, are to be published now.
+    /// Whether the pending rows, the oldest of which arrived at `oldest`, are to be published now. Those of a
+    /// full group, which has `full` rows, are.
     pub(crate) fn is_due(
         &self,
         pending: usize,
         oldest: Option<Instant>,
         now: Instant,
         settings: &WriterSettings,
+        full: usize,
     ) -> bool {
         if pending == 0 {
             return false;
         }
-        let full = ROWS_PENDING_DUE.min(settings.pending_rows_max);
+        let full = ROWS_PENDING_DUE.min(settings.pending_rows_max).min(full);
         if pending >= full {
             return true;
         }
@@ -70,7 +72,8 @@ mod tests {
         let settings = WriterSettings::default().flush_interval(3).publish_pause_min(pause);
         let start = Instant::now();
         let mut pace = Pace::default();
-        let is_due = |pace: &Pace, rows, now| pace.is_due(rows, Some(start), now, &settings);
+        let is_due =
+            |pace: &Pace, rows, now| pace.is_due(rows, Some(start), now, &settings, usize::MAX);
         assert!(!is_due(&pace, 0, start + pause * 100));
         assert!(!is_due(&pace, 2, start));
         assert!(is_due(&pace, 2, start + Duration::from_secs(10)), "two rows are old enough");
@@ -84,6 +87,7 @@ mod tests {
         assert!(!is_due(&slow, 3, start + pause * 19), "a slow disk stretches the pause");
         assert!(is_due(&slow, 3, start + pause * 20));
         assert!(is_due(&slow, 65_536, start), "but not indefinitely");
+        assert!(slow.is_due(200, Some(start), start, &settings, 200), "nor if rows are large");
         assert!(!is_due(&pace, 20_000, start + pause * 3), "a full group is near");
         assert!(is_due(&pace, 20_000, start + pause * 4), "but does not delay the rows for long");
     }

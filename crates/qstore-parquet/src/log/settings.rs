@@ -83,6 +83,9 @@ pub struct WriterSettings {
     pub compression: Compression,
     /// Rows of a full row group. Default 65 536, at least 1.
     pub row_group_rows_max: usize,
+    /// Bytes of the values of a full row group in memory, 8 for a number: the rows of a wide table fill a
+    /// group earlier. Four times as many may be pending. Default 16 MiB, at least 1.
+    pub row_group_bytes_max: usize,
     /// The maximum number of pending rows; beyond it the ring fills. Default 196 608, at least 1: one
     /// full group that is being written, one that is being encoded, and one that is filling. The rows
     /// of a published group that is not full yet are in memory as well.
@@ -129,6 +132,7 @@ impl Default for WriterSettings {
             flush_after: Duration::from_secs(10),
             compression: Compression::GZIP,
             row_group_rows_max: 65_536,
+            row_group_bytes_max: 16 << 20,
             pending_rows_max: 196_608,
             durability: Durability::default(),
             plain_encoding: false,
@@ -170,6 +174,13 @@ impl WriterSettings {
     #[must_use]
     pub fn row_group_rows_max(mut self, rows: usize) -> Self {
         self.row_group_rows_max = rows;
+        self
+    }
+
+    /// Bytes of the values of a full row group in memory.
+    #[must_use]
+    pub fn row_group_bytes_max(mut self, bytes: usize) -> Self {
+        self.row_group_bytes_max = bytes;
         self
     }
 
@@ -273,6 +284,7 @@ impl WriterSettings {
             let rows = self.row_group_rows_max;
             return Err(SettingError::new("row_group_rows_max", rows, choices, "65 536"));
         }
+        SettingError::check_min("row_group_bytes_max", self.row_group_bytes_max, 1, "16 MiB")?;
         SettingError::check_min("pending_rows_max", self.pending_rows_max, 1, "196 608")?;
         parquet_codec(self.compression).map(drop)
     }
@@ -291,6 +303,7 @@ mod tests {
             (default().flush_after(Duration::ZERO), "flush_after is 0"),
             (default().row_group_rows_max(0), "row_group_rows_max is 0"),
             (default().row_group_rows_max((1 << 24) + 1), "row_group_rows_max is 16777217"),
+            (default().row_group_bytes_max(0), "row_group_bytes_max is 0"),
             (default().pending_rows_max(0), "pending_rows_max is 0"),
             (default().compression(Compression::ZSTD.level(99)), "compression is zstd:99"),
         ] {

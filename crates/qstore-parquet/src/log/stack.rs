@@ -14,11 +14,77 @@ const FAN_OUT: usize = 12;
 /// readers down.
 const GROUPS_MAX: usize = 96;
 
-/// The bytes that a group adds to the footer, and so to every flush, and the bytes of a row in a group.
-/// Both are those of a table of 18 columns; only their ratio matters, which is about the same for
-/// narrower tables.
-const FOOTER_BYTES: usize = 1_200;
-const ROW_BYTES: usize = 66;
+/// From this length of the footer's entry of a group on, a table is wide: groups are as few as pays. Writing
+/// less than that takes no longer than the syncs of a flush.
+const WIDE_BYTES: usize = 32 << 10;
+
+/// What merging costs and what it saves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Costs {
+    /// The number of rows in a full group, which is sealed.
+    pub(crate) full: usize,
+    /// The bytes of a row in a group.
+    pub(crate) row_bytes: usize,
+    /// The bytes that a group adds to the footer, and so to every flush.
+    pub(crate) footer_bytes: usize,
+}
+
+/// Those of a table of 18 columns; only the ratio of bytes matters, which is about the same for narrower
+/// tables.
+impl Default for Costs {
+    fn default() -> Self {
+        Self { full: usize::MAX, row_bytes: 66, footer_bytes: 1_200 }
+    }
+}
+
+impl Costs {
+    /// Those of a table whose rows take that much memory, with a footer of that many bytes for each group.
+    pub(crate) fn of(full: usize, row_bytes: usize, footer_bytes: usize) -> Self {
+        if footer_bytes < WIDE_BYTES {
+            return Self { full, ..Self::default() };
+        }
+        Self { full, row_bytes, footer_bytes }
+    }
+
+    fn is_wide(&self) -> bool {
+        self.footer_bytes >= WIDE_BYTES
+    }
+
+    fn bytes(&self, rows: usize) -> usize {
+        rows.saturating_mul(self.row_bytes)
+    }
+
+    /// The number of groups of similar size that are merged in flushes of `rows` rows. With n of them, a
+    /// flush writes the footer's entries of n ÷ 2 groups of each size, and rows are written twice for each
+    /// size; there are log(all) ÷ log(n) sizes.
+    fn fan_out(&self, rows: usize) -> usize {
+        if !self.is_wide() {
+            return FAN_OUT;
+        }
+        let merged = 4.0 * self.bytes(rows) as f64 / self.footer_bytes as f64;
+        let cost = |n: &usize| (*n as f64 + merged) / (*n as f64).ln();
+        (2..=FAN_OUT).min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or(FAN_OUT)
+    }
+
+    /// The size of a group, on a scale of which each step is `fan_out` times the one before. In a wide table
+    /// all groups are of one size that take less than their entries.
+    fn size_class(&self, rows: usize, fan_out: usize) -> u32 {
+        let size = if self.is_wide() { self.bytes(rows) / self.footer_bytes } else { rows };
+        size.max(1).ilog(fan_out)
+    }
+
+    /// Whether merging that many groups pays, which have `rows` rows together.
+    fn is_worth(&self, groups: usize, rows: usize, flushes_left: usize) -> bool {
+        let saved = (groups - 1).saturating_mul(self.footer_bytes).saturating_mul(flushes_left);
+        saved >= self.bytes(rows).saturating_mul(2) || groups >= GROUPS_MAX
+    }
+
+    /// The least number of groups that are merged, which have `rows` rows together.
+    fn merged_min(&self, rows: usize, fan_out: usize) -> usize {
+        let is_tiny = self.is_wide() && self.bytes(rows) < self.footer_bytes / 2;
+        if is_tiny { 2 } else { fan_out }
+    }
+}
 
 /// The number of rows in each group whose rows are held, the oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,21 +111,23 @@ impl Plan {
 }
 
 impl Stack {
-    /// How `rows` new rows are added without sealing any; at `full` rows everything will be sealed.
-    pub(crate) fn plan(&self, mut rows: usize, full: usize) -> Plan {
+    /// How `rows` new rows are added without sealing any; at `costs.full` rows everything will be sealed.
+    pub(crate) fn plan(&self, mut rows: usize, costs: &Costs) -> Plan {
         // Merging pays only if enough flushes of this size will follow before that.
-        let flushes_left = full.saturating_sub(self.rows() + rows) / rows.max(1);
-        let is_worth = |groups: usize, rows: usize| {
-            let saved = (groups - 1).saturating_mul(FOOTER_BYTES).saturating_mul(flushes_left);
-            saved >= rows.saturating_mul(2 * ROW_BYTES) || groups >= GROUPS_MAX
-        };
+        let flushes_left = costs.full.saturating_sub(self.rows() + rows) / rows.max(1);
+        let fan_out = costs.fan_out(rows);
         let mut kept = self.groups.len();
         loop {
-            let size = size_class(rows);
+            let size = costs.size_class(rows, fan_out);
             let below = self.groups[..kept].iter().rev();
-            let same_size = below.take_while(|rows| size_class(**rows) <= size).count();
+            let is_similar = |rows: &&usize| costs.size_class(**rows, fan_out) <= size;
+            let same_size = below.take_while(is_similar).count();
             let merged = rows + self.groups[kept - same_size..kept].iter().sum::<usize>();
-            if same_size + 1 < FAN_OUT || !is_worth(same_size + 1, merged) {
+            let groups = same_size + 1;
+            if groups < costs.merged_min(merged, fan_out)
+                || groups == 1
+                || !costs.is_worth(groups, merged, flushes_left)
+            {
                 return Plan { kept, rows: vec![rows], sealed: 0 };
             }
             rows = merged;
@@ -105,10 +173,6 @@ impl Stack {
     }
 }
 
-fn size_class(rows: usize) -> u32 {
-    rows.max(1).ilog(FAN_OUT)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,7 +182,7 @@ mod tests {
     fn groups_of_similar_size_become_one() {
         let mut stack = Stack::default();
         for flush in 1..=FAN_OUT * FAN_OUT {
-            stack.apply(&stack.plan(100, usize::MAX));
+            stack.apply(&stack.plan(100, &Costs::default()));
             assert!(stack.len() < 2 * FAN_OUT, "flush {flush}: {stack:?}");
         }
         assert_eq!(stack.groups, [FAN_OUT * FAN_OUT * 100]);
@@ -132,7 +196,7 @@ mod tests {
             let mut stack = Stack::default();
             let (mut rows, mut written, mut longest) = (0, 0, 0);
             while rows + flush < 65_536 {
-                let plan = stack.plan(flush, 65_536);
+                let plan = stack.plan(flush, &Costs::of(65_536, 144, 1_000));
                 written += plan.rows[0];
                 stack.apply(&plan);
                 rows += flush;
@@ -144,19 +208,46 @@ mod tests {
         }
     }
 
+    /// Ten thousand columns, of which a row sets twenty: an entry of a group takes more than all that is in
+    /// it. Groups are few, and yet a row is not written often.
+    #[test]
+    fn the_groups_of_a_wide_table_are_few() {
+        // Bytes of a row, rows of a flush; the most groups, and the most times that a row is encoded.
+        for (row_bytes, flush, most, times) in [
+            (160, 100, 6, 30.0),
+            (160, 1, 6, 2_700.0),
+            (8_000, 100, 9, 2.0),
+            (80_000, 100, 16, 1.1),
+        ] {
+            let costs = Costs::of(65_536.min((16 << 20) / row_bytes), row_bytes, 550_000);
+            let mut stack = Stack::default();
+            let (mut rows, mut written, mut longest) = (0, 0, 0);
+            while rows + flush < costs.full {
+                let plan = stack.plan(flush, &costs);
+                written += plan.rows[0];
+                stack.apply(&plan);
+                rows += flush;
+                longest = longest.max(stack.len());
+            }
+            assert!(longest <= most, "{longest} groups of flushes of {flush} × {row_bytes}");
+            let encoded = written as f64 / rows as f64;
+            assert!(encoded <= times, "{flush} × {row_bytes}: {encoded} times");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_row_is_lost_and_groups_stay_few(flushes in prop::collection::vec(1_usize..3_000, 1..300)) {
             let mut stack = Stack::default();
             let mut rows = 0;
             for flush in flushes {
-                let plan = stack.plan(flush, usize::MAX);
+                let plan = stack.plan(flush, &Costs::default());
                 prop_assert!(plan.kept <= stack.len());
                 stack.apply(&plan);
                 rows += flush;
                 prop_assert_eq!(stack.groups.iter().sum::<usize>(), rows);
                 // Of each size one group less than is merged, and one more on top.
-                prop_assert!(stack.len() <= (FAN_OUT - 1) * (size_class(rows) as usize + 1) + 1);
+                prop_assert!(stack.len() <= (FAN_OUT - 1) * (rows.ilog(FAN_OUT) as usize + 1) + 1);
             }
             let mut all = stack.clone();
             let plan = all.plan_seal(5, 1_000, false);

@@ -1,10 +1,10 @@
 //! Whose turn it is: whether a version is being published, and whether the row groups of the next one
 //! are encoded meanwhile.
 
+use crate::format::shape::Shape;
 use crate::log::encode_job::Source;
 use crate::log::stack::Plan;
 use crate::publish::disk::Done;
-use qstore_schema::Field;
 use std::sync::{Arc, Mutex};
 
 /// The state of a log between two calls.
@@ -33,7 +33,7 @@ pub(crate) struct Publication {
     pub(crate) plan: Plan,
     /// The number of rows that it publishes for the first time.
     pub(crate) pending: usize,
-    pub(crate) fields: Vec<Field>,
+    pub(crate) shape: Arc<Shape>,
     pub(crate) closes: bool,
     /// Where the work leaves its result; empty while it is under way, and if it failed.
     pub(crate) done: Arc<Mutex<Option<Done>>>,
@@ -44,6 +44,6 @@ pub(crate) struct Prepared {
     /// Holds once the version before it is published.
     pub(crate) plan: Plan,
     pub(crate) pending: usize,
-    pub(crate) fields: Vec<Field>,
+    pub(crate) shape: Arc<Shape>,
     pub(crate) source: Source,
 }

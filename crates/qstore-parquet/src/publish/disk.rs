@@ -26,7 +26,6 @@
 use crate::error::WriteError;
 use crate::format::encoded_group::EncodedGroups;
 use crate::format::footer;
-use crate::format::leaves;
 use crate::format::published::Published;
 use crate::format::read_failure::{ReadFailure, contain};
 use crate::publish::layout::{Layout, LayoutError, Move, Version};
@@ -38,7 +37,7 @@ use qstore_storage::{Claim, Exclusive, FileHandle, FileSystem, Stamp, parent_of}
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -270,8 +269,7 @@ impl Disk {
         layout: Layout,
         old: Option<&Published>,
     ) -> Result<Published, WriteError> {
-        let leaves = leaves::continued(&version.fields, old.map_or(&[], |old| &old.leaves));
-        let end = footer::encode(&layout.groups, &leaves, &version.keys);
+        let end = footer::encode(&layout.groups, &version.shape, &version.keys);
         let len = layout.data_end + end.len() as u64;
         // A file that is closed and not packed is written anew, so that what is free in it takes no space.
         let is_sparse = version.closes && self.space.keeps_footers();
@@ -324,13 +322,13 @@ impl Disk {
         Ok(Published {
             stamp,
             file,
-            fields: version.fields.clone(),
-            leaves,
+            shape: Arc::clone(&version.shape),
             groups: layout.groups,
             data_end: layout.data_end,
             len,
             keys: version.keys.clone(),
             end_sum: Some(crc32c::crc32c(&end)),
+            decoded: Mutex::default(),
         })
     }
 

@@ -7,21 +7,21 @@
 
 use crate::columns::buffers::Buffers;
 use crate::columns::column::{Column, HeldValues};
+use crate::columns::present::Present;
 use crate::columns::table::Values;
 use crate::format::chunk::CHUNK_BYTES_MAX;
-use crate::format::encoded_group::{self, Coding, EncodedGroup, EncodedGroups};
-use crate::format::entry::range_of;
+use crate::format::encoded_group::{Coding, EncodedGroup, EncodedGroups};
+use crate::format::entry::ChunkEntry;
 use crate::format::footer;
-use crate::format::leaves::{self, Leaf};
 use crate::format::published::Published;
 use crate::format::read_failure::ReadFailure;
 use crate::format::row_group;
+use crate::format::shape::Shape;
 use crate::format::stored::Stored;
 use crate::publish::space::{Free, Space, merged};
 use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::schema::types::SchemaDescPtr;
 use qstore_schema::{DataType, Field};
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(crate) struct Version {
     /// The number of row groups of the old version that stay.
     pub(crate) kept: usize,
     /// All columns.
-    pub(crate) fields: Vec<Field>,
+    pub(crate) shape: Arc<Shape>,
     pub(crate) keys: Vec<KeyValue>,
     /// How the chunks that stored groups lack are encoded.
     pub(crate) coding: Coding,
@@ -45,9 +45,17 @@ pub(crate) struct Version {
     pub(crate) closes: bool,
 }
 
-/// For each group that stays, the chunks of columns that it lacks or has with another type. Empty if the
-/// columns have not changed.
-pub(crate) type Patches = Vec<Vec<Option<EncodedGroup>>>;
+/// For each group that stays, what it lacks for the present columns. Empty if they have not changed.
+pub(crate) type Patches = Vec<Patch>;
+
+/// What a group that stays lacks for the present columns.
+#[derive(Debug)]
+pub(crate) struct Patch {
+    /// The columns that it has in another type, each as a group of its own, in ascending order.
+    replaced: Vec<(usize, EncodedGroup)>,
+    /// The columns that came after it.
+    added: EncodedGroup,
+}
 
 /// Why the next version could not be laid out.
 #[derive(Debug, thiserror::Error)]
@@ -82,33 +90,37 @@ pub(crate) struct Move {
 impl Version {
     /// Encodes the chunks that the groups that stay lack for the present columns.
     pub(crate) fn patches(&self, old: Option<&Published>) -> Result<Patches, LayoutError> {
-        let Some(old) = old.filter(|old| old.fields != self.fields) else { return Ok(Vec::new()) };
-        let leaves = leaves::continued(&self.fields, &old.leaves);
-        (0..self.kept).map(|number| self.patch(old, number, &leaves)).collect()
+        let is_same = |old: &&Published| {
+            Arc::ptr_eq(&old.shape, &self.shape) || old.shape.fields == self.shape.fields
+        };
+        let Some(old) = old.filter(|old| !is_same(old)) else { return Ok(Vec::new()) };
+        let (before, now) = (&old.shape.fields, &self.shape.fields);
+        let changed = before.iter().zip(now).enumerate();
+        let changed = changed.filter(|(_, (before, now))| before != now);
+        let changed: Vec<_> = changed.map(|(index, _)| index).collect();
+        (0..self.kept).map(|number| self.patch(old, number, &changed)).collect()
     }
 
     fn patch(
         &self,
         old: &Published,
         number: usize,
-        leaves: &[Leaf],
-    ) -> Result<Vec<Option<EncodedGroup>>, LayoutError> {
-        let rows = old.groups[number].rows();
-        let mut patches = Vec::with_capacity(self.fields.len());
-        for (index, field) in self.fields.iter().enumerate() {
-            let column = match old.fields.get(index) {
-                Some(stored) if stored == field => {
-                    patches.push(None);
-                    continue;
-                }
-                Some(_) => converted(old, number, index, field)?,
-                None => Column::nulls(field.clone(), rows),
-            };
-            let alone = leaves::describe(&leaves[index..=index])?;
+        changed: &[usize],
+    ) -> Result<Patch, LayoutError> {
+        let (rows, fields) = (old.groups[number].rows(), &self.shape.fields);
+        let encode = |columns: &[Column], first| {
             let buffers = Buffers::default();
-            patches.push(Some(row_group::encode(&[column], rows, &alone, self.coding, &buffers)?));
+            row_group::encode(columns, rows, (&self.shape, first), self.coding, &buffers)
+        };
+        let mut replaced = Vec::with_capacity(changed.len());
+        for &index in changed {
+            let column = converted(old, number, index, &fields[index])?;
+            replaced.push((index, encode(&[column], index)?));
         }
-        Ok(patches)
+        let first = old.shape.fields.len();
+        let added = fields[first..].iter().map(|field| Column::new(field.clone(), false));
+        let added = encode(&added.collect::<Vec<_>>(), first)?;
+        Ok(Patch { replaced, added })
     }
 
     /// Gives everything its place. A closed file is packed, unless its footers stay in place, or it `has_twin`,
@@ -140,7 +152,6 @@ impl Version {
         space: Option<(&Space, Instant)>,
     ) -> Result<Layout, LayoutError> {
         let stored = old.map_or(&[][..], |old| &old.groups);
-        let leaves = old.map_or(&[][..], |old| &old.leaves);
         let (kept, buried) = stored.split_at_checked(self.kept).ok_or_else(missing)?;
         let mut places = match space {
             Some((space, now)) => Places::Free(space.free(kept, buried, now)),
@@ -150,13 +161,18 @@ impl Version {
         let is_packed = space.is_none();
         let mut layout = Layout { moves, writes, groups, data_end: 0, is_packed };
         for (number, group) in kept.iter().enumerate() {
-            let patches = patches.get(number).map_or(&[][..], Vec::as_slice);
-            let group = layout.keep((group, leaves), patches, &mut places, &encoded.schema)?;
+            let group = match (patches.get(number), old) {
+                (patch, Some(old)) if patch.is_some() || is_packed => {
+                    let shapes = (&*old.shape, &*self.shape);
+                    Arc::new(layout.keep(group, shapes, patch, &mut places)?)
+                }
+                _ => Arc::clone(group),
+            };
             layout.groups.push(group);
         }
         for group in &encoded.groups {
             let offset = places.take(group.bytes().len() as u64, &group.starts());
-            layout.groups.push(Arc::new(group.place(offset, &encoded.schema)?));
+            layout.groups.push(Arc::new(group.place(offset, &self.shape.fields)));
             layout.writes.push((offset, group.bytes()));
         }
         if let (Places::Free(free), Some(_)) = (&places, old) {
@@ -170,42 +186,57 @@ impl Version {
 }
 
 impl Layout {
-    /// A group that stays, with the present columns of the file; so far it had `leaves`.
+    /// A group that stays, in a file that had the columns of one shape and has those of another now.
     fn keep(
         &mut self,
-        (group, leaves): (&Arc<Stored>, &[Leaf]),
-        patches: &[Option<EncodedGroup>],
+        group: &Arc<Stored>,
+        (before, now): (&Shape, &Shape),
+        patch: Option<&Patch>,
         places: &mut Places<'_>,
-        schema: &SchemaDescPtr,
-    ) -> Result<Arc<Stored>, LayoutError> {
-        if patches.is_empty() && !places.is_packed() {
-            return Ok(Arc::clone(group));
+    ) -> Result<Stored, LayoutError> {
+        let replaced = patch.map_or(&[][..], |patch| &patch.replaced);
+        let mut kept = if replaced.is_empty() && !places.is_packed() {
+            Stored::clone(group)
+        } else {
+            self.rewrite(group, (before, now), replaced, places)?
+        };
+        if let Some(Patch { added, .. }) = patch.filter(|patch| !patch.added.chunks.is_empty()) {
+            let offset = places.take(added.bytes().len() as u64, &added.starts());
+            added.place_into(&mut kept, offset, &now.fields[group.len()..]);
+            self.writes.push((offset, added.bytes()));
         }
-        let stored = group.metadata(leaves)?;
-        let (mut chunks, mut checksums) = (Vec::new(), Vec::new());
-        for (index, _) in schema.columns().iter().enumerate() {
-            if let Some(Some(patch)) = patches.get(index) {
+        Ok(kept)
+    }
+
+    /// The chunks of a group with some of them replaced, and in a packed version with others moved.
+    fn rewrite(
+        &mut self,
+        group: &Stored,
+        (before, now): (&Shape, &Shape),
+        replaced: &[(usize, EncodedGroup)],
+        places: &mut Places<'_>,
+    ) -> Result<Stored, LayoutError> {
+        let metadata = group.metadata(before)?;
+        let mut rewritten = Stored::new(group.rows(), now.fields.len());
+        let mut replaced = replaced.iter().peekable();
+        for (index, chunk) in metadata.columns().iter().enumerate() {
+            let field = now.fields.get(index..=index).ok_or_else(missing)?;
+            if let Some((_, patch)) = replaced.next_if(|(number, _)| *number == index) {
                 let offset = places.take(patch.bytes().len() as u64, &patch.starts());
-                let (chunk, checksum) = patch.place_chunk(offset)?;
+                patch.place_into(&mut rewritten, offset, field);
                 self.writes.push((offset, patch.bytes()));
-                chunks.push(chunk);
-                checksums.push(checksum);
                 continue;
             }
-            let chunk = stored.columns().get(index).ok_or_else(missing)?;
-            let from = range_of(chunk);
-            let to = match places {
-                Places::Packed { .. } => places.take(from.end - from.start, &[0]),
-                Places::Free(_) => from.start,
-            };
-            chunks.push(encoded_group::shifted(chunk, to as i64 - from.start as i64)?);
-            checksums.push(group.checksums().nth(index).flatten());
+            let mut entry = ChunkEntry::of(chunk);
             if places.is_packed() {
+                let from = entry.range();
+                let to = places.take(entry.len, &[0]);
+                entry.move_to(to);
                 self.push_move(Move { from, to });
             }
+            rewritten.push(&entry, group.checksum(index), &field[0].name);
         }
-        let metadata = encoded_group::assemble(chunks, group.rows(), schema)?;
-        Ok(Arc::new(Stored::new(&metadata, &checksums)))
+        Ok(rewritten)
     }
 
     /// Bytes before the footer that belong to no chunk.
@@ -303,33 +334,35 @@ fn converted(
     index: usize,
     field: &Field,
 ) -> Result<Column, ReadFailure> {
-    fn parts<T>(all: Vec<Option<T>>) -> (Vec<T>, Vec<i16>) {
-        let levels = all.iter().map(|value| i16::from(value.is_some())).collect();
-        (all.into_iter().flatten().collect(), levels)
+    fn parts<T>(all: Vec<Option<T>>) -> (Vec<T>, Present) {
+        let mut present = Present::default();
+        let with_value = all.iter().enumerate().filter(|(_, value)| value.is_some());
+        with_value.for_each(|(row, _)| present.push(row));
+        (all.into_iter().flatten().collect(), present)
     }
-    let mut column = Column::nulls(field.clone(), 0);
-    (column.values, column.levels) = match old.values(group, index, CHUNK_BYTES_MAX)? {
+    let mut column = Column::new(field.clone(), false);
+    (column.values, column.present) = match old.values(group, index, CHUNK_BYTES_MAX)? {
         Values::Bool(all) => {
-            let (values, levels) = parts(all);
-            (HeldValues::Bool(values), levels)
+            let (values, present) = parts(all);
+            (HeldValues::Bool(values), present)
         }
         Values::Int(all) => {
-            let (values, levels) = parts(all);
+            let (values, present) = parts(all);
             match field.data_type {
                 DataType::Float64 => {
                     let floats = values.into_iter().map(|value| value as f64).collect();
-                    (HeldValues::Float(floats), levels)
+                    (HeldValues::Float(floats), present)
                 }
-                _ => (HeldValues::Int(values), levels),
+                _ => (HeldValues::Int(values), present),
             }
         }
         Values::Float(all) => {
-            let (values, levels) = parts(all);
-            (HeldValues::Float(values), levels)
+            let (values, present) = parts(all);
+            (HeldValues::Float(values), present)
         }
         Values::Text(all) => {
-            let (values, levels) = parts(all);
-            (HeldValues::Text(values), levels)
+            let (values, present) = parts(all);
+            (HeldValues::Text(values), present)
         }
     };
     Ok(column)

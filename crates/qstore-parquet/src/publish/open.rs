@@ -15,6 +15,7 @@ use crate::publish::recovery;
 use crate::publish::recovery::Recovery;
 use qstore_schema::{Field, Schema};
 use qstore_storage::{EntryKind, FileHandle, FileSystem, Locking, Stamp, open_dir, parent_of};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -178,9 +179,10 @@ fn check_columns(stored: &[Field], declared: &[Field]) -> Result<(), String> {
 /// time, which are null in the stored rows.
 pub(crate) fn merged(published: Option<&Published>, declared: &[Field]) -> Vec<Field> {
     let Some(published) = published else { return declared.to_vec() };
-    let mut fields = published.fields.clone();
+    let mut fields = published.shape.fields.clone();
+    let known: HashSet<_> = published.shape.fields.iter().map(|field| &field.name).collect();
     for field in declared {
-        if !fields.iter().any(|stored| stored.name == field.name) {
+        if !known.contains(&field.name) {
             let nullable = field.nullable || published.rows() > 0;
             fields.push(Field { nullable, ..field.clone() });
         }

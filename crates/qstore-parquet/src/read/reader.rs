@@ -57,9 +57,8 @@ pub struct MetricsFile {
     storage: Arc<dyn FileSystem>,
     path: PathBuf,
     pub(crate) published: Published,
-    /// The columns that can be read, and their numbers in the file.
+    /// The columns that can be read.
     fields: Vec<Field>,
-    numbers: Vec<usize>,
     pub(crate) chunk_bytes_max: u64,
     audit: Option<Audit>,
     len: u64,
@@ -117,15 +116,15 @@ impl MetricsFile {
         let footer = footer.decode().map_err(|failure| failure.of_file(path))?;
         let published = contain(|| Ok(Published::found(file, None, footer)?))
             .map_err(|failure: ReadFailure| failure.of_file(path))?;
-        let readable = published.leaves.iter().enumerate().filter(|(_, leaf)| leaf.reading.is_ok());
-        let (numbers, fields) = readable.map(|(number, leaf)| (number, leaf.field.clone())).unzip();
+        let leaves = published.shape.leaves.iter();
+        let readable = leaves.filter(|leaf| leaf.reading.is_ok());
+        let fields = readable.map(|leaf| leaf.field.clone()).collect();
         Ok(Self {
             storage,
             path: path.to_path_buf(),
             audit: Audit::read(&published.keys),
             published,
             fields,
-            numbers,
             chunk_bytes_max: CHUNK_BYTES_MAX,
             len: reader.len(),
             fingerprint,
@@ -220,15 +219,15 @@ impl MetricsFile {
     /// that no metrics file has. Only other writers store them. Reading one of them by name, or all columns
     /// by giving no name, is [`ReadError::Unsupported`].
     pub fn unreadable(&self) -> impl Iterator<Item = (&str, &str)> {
-        let leaves = self.published.leaves.iter();
+        let leaves = self.published.shape.leaves.iter();
         leaves.filter_map(|leaf| Some((&*leaf.field.name, leaf.reading.as_ref().err()?.as_str())))
     }
 
     /// What the integers in the column of that name count, if another program declared it as one of dates
     /// or times.
     pub fn time_type(&self, name: &str) -> Option<TimeType> {
-        let leaf = self.published.leaves.iter().find(|leaf| leaf.field.name == name)?;
-        leaf.time
+        let shape = &self.published.shape;
+        shape.leaves[shape.find(name)?].time
     }
 
     /// The number of rows.
@@ -289,7 +288,7 @@ impl MetricsFile {
     pub fn read(&self, names: &[&str], rows: Range<u64>) -> Result<Table, ReadError> {
         let batches = self.batches(names, rows)?;
         let columns = batches.columns.iter().map(|column| {
-            let field = self.published.fields[*column].clone();
+            let field = self.published.shape.fields[*column].clone();
             let values = Values::empty(field.data_type);
             TableColumn { field, values }
         });
@@ -357,13 +356,13 @@ impl MetricsFile {
 
     /// The number of the column of that name, if there is one that can be read.
     pub(crate) fn find_column(&self, name: &str) -> Option<usize> {
-        let index = self.fields.iter().position(|field| field.name == name)?;
-        Some(self.numbers[index])
+        let shape = &self.published.shape;
+        shape.find(name).filter(|column| shape.leaves[*column].reading.is_ok())
     }
 
     /// The numbers of all columns, including those that cannot be read.
     pub(crate) fn all_columns(&self) -> Vec<usize> {
-        (0..self.published.leaves.len()).collect()
+        (0..self.published.shape.leaves.len()).collect()
     }
 
     /// The rows from number `row` on, in pieces, with all columns: what is new to a reader that has
@@ -395,7 +394,7 @@ impl MetricsFile {
     /// The failure to read a chunk, with the values it is about.
     fn failed(&self, group: usize, start: u64, column: usize, failure: ReadFailure) -> ReadError {
         let end = start + self.published.groups[group].rows() as u64;
-        let name = &self.published.fields[column].name;
+        let name = &self.published.shape.fields[column].name;
         failure.at(&format!("column `{name}` of rows {start} to {end}")).of_file(&self.path)
     }
 }
@@ -458,7 +457,8 @@ impl Batches<'_> {
             let mut values =
                 values.map_err(|failure| self.file.failed(group, start, column, failure))?;
             values.cut(&inside);
-            columns.push(TableColumn { field: self.file.published.fields[column].clone(), values });
+            let field = self.file.published.shape.fields[column].clone();
+            columns.push(TableColumn { field, values });
         }
         Ok(Table { first_row: wanted.start, rows: inside.len(), columns })
     }

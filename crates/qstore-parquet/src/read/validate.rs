@@ -128,9 +128,9 @@ impl MetricsFile {
         for (number, group) in self.published.groups.iter().enumerate() {
             let rows = start..start + group.rows() as u64;
             start = rows.end;
-            for (index, field) in self.published.fields.iter().enumerate() {
+            for (index, field) in self.published.shape.fields.iter().enumerate() {
                 validation.chunks += 1;
-                let is_guarded = group.checksums().nth(index).flatten().is_some();
+                let is_guarded = group.checksum(index).is_some();
                 validation.unguarded_chunks += usize::from(!is_guarded);
                 let (column, rows) = (field.name.to_string(), rows.clone());
                 match self.published.values(number, index, self.chunk_bytes_max) {

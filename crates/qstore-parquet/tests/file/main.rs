@@ -15,6 +15,7 @@ mod reading;
 mod recovery;
 mod sealing;
 mod stale;
+mod wide;
 
 use qstore_parquet::{MetricsLog, WriterSettings};
 use qstore_schema::{Row, Value};

@@ -54,7 +54,7 @@ impl Rows {
         if self.dataset.as_ref().is_some_and(is_taken) {
             return Err(Why::OtherSpelling);
         }
-        let home = self.column(name, data_type).ok_or(Why::TooManyColumns)?;
+        let home = self.create(name, data_type).ok_or(Why::TooManyColumns)?;
         if let Some(names) = &mut self.dataset {
             names.spellings.insert(folded, home);
         }
@@ -83,7 +83,11 @@ impl Visit<'_, '_> {
         }
         let column = match Kind::of(value) {
             Some(kind) => self.rows.home(name, kind)?,
-            None => self.rows.column(name, data_type).ok_or(Why::TooManyColumns)?,
+            None => {
+                let known = self.rows.by_name.get(name).copied();
+                let column = known.or_else(|| self.rows.create(name, data_type));
+                column.ok_or(Why::TooManyColumns)?
+            }
         };
         match self.set(column, value) {
             Placed::Whole | Placed::Widened => Ok(()),

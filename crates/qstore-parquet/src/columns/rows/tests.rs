@@ -24,20 +24,23 @@ fn keep(rows: &mut Rows, row: impl std::borrow::Borrow<Row>) {
 
 /// The columns by name, with one value per row.
 fn shown(rows: &Rows) -> Vec<(String, Vec<Value>)> {
-    let columns = rows.copy(&(0..rows.len()), Vec::new());
-    columns.into_iter().map(|column| (column.field.name.to_string(), values(&column))).collect()
+    let (columns, len) = (rows.copy(&(0..rows.len()), Vec::new()), rows.len());
+    let shown = |column: Column| (column.field.name.to_string(), values(&column, len));
+    columns.into_iter().map(shown).collect()
 }
 
-fn values(column: &Column) -> Vec<Value> {
+fn values(column: &Column, rows: usize) -> Vec<Value> {
     let mut values: Vec<Value> = match &column.values {
         HeldValues::Bool(list) => list.iter().map(|v| Value::Bool(*v)).collect(),
         HeldValues::Int(list) => list.iter().map(|v| Value::Int(*v)).collect(),
         HeldValues::Float(list) => list.iter().map(|v| Value::Float(*v)).collect(),
         HeldValues::Text(list) => list.iter().map(|v| Value::Text(v.clone())).collect(),
     };
-    for (row, level) in column.levels.iter().enumerate() {
-        if *level == 0 {
-            values.insert(row, Value::Null);
+    if column.field.nullable {
+        for (row, level) in column.present.levels(rows).iter().enumerate() {
+            if *level == 0 {
+                values.insert(row, Value::Null);
+            }
         }
     }
     values
@@ -54,7 +57,7 @@ fn a_missing_value_is_null_and_a_new_name_is_a_new_column() {
     );
     let copy = rows.copy(&(0..2), Vec::new());
     let [a, b] = &copy[..] else { panic!("two columns") };
-    assert_eq!((&a.levels[..], &b.levels[..]), (&[1, 0][..], &[0, 1][..]));
+    assert_eq!((a.present.levels(2), b.present.levels(2)), (vec![1, 0], vec![0, 1]));
     assert_eq!(b.values_of(&(1..2)), 0..1);
 }
 
@@ -237,10 +240,57 @@ fn newer_rows_are_kept_when_older_ones_are_dropped() {
     }
     rows.forget(3);
     let column = &rows.copy(&(0..3), Vec::new())[0];
-    assert_eq!((&column.values, &column.levels[..]), (&HeldValues::Int(vec![4]), &[0, 1, 0][..]));
+    assert_eq!(column.values, HeldValues::Int(vec![4]));
+    assert_eq!(column.present.levels(3), [0, 1, 0]);
     rows.forget(3);
     keep(&mut rows, Row::from([("n", 7_i64)]));
     assert_eq!(shown(&rows), [("n".into(), vec![Value::Int(7)])]);
+}
+
+/// Whatever order names come in, a value is in the column of its name.
+#[test]
+fn names_in_another_order_or_for_the_first_time_find_their_columns() {
+    let mut rows = Rows::new(Step::DECLARED, Step::DECLARED);
+    let orders: [&[&'static str]; 6] = [
+        &["a", "b", "c"],
+        &["a", "b", "c"],
+        &["c", "a", "b"],
+        &["b", "d"],
+        &["d", "a", "b", "c", "e"],
+        &["a", "b", "c", "d", "e"],
+    ];
+    for (row, names) in orders.iter().enumerate() {
+        let values = names.iter().map(|name| (*name, Value::from((*name).to_owned() + "!")));
+        let step = [("step", Value::Int(row as i64))].into_iter();
+        assert_eq!(rows.push(&Step(step.chain(values).collect()), &mut none_stored()), Ok(vec![]));
+    }
+    for (name, values) in &shown(&rows)[1..] {
+        for (value, names) in values.iter().zip(orders) {
+            let is_set = names.contains(&name.as_str());
+            assert_eq!(*value, if is_set { (name.clone() + "!").into() } else { Value::Null });
+        }
+    }
+    assert_eq!(rows.columns().len(), 6);
+}
+
+#[test]
+fn the_edition_is_another_whenever_the_columns_are() {
+    let mut rows = Rows::new(&[], &[]);
+    let mut seen = vec![(rows.edition(), rows.fields())];
+    for row in [
+        Row::from([("n", 1_i64)]),
+        Row::from([("n", 2_i64)]),
+        Row::from([("n", 0.5)]),
+        Row::from([("n", 0.25)]),
+        Row::from([("n", "x")]),
+        Row::from([("m", 1_i64)]),
+    ] {
+        keep(&mut rows, row);
+        seen.push((rows.edition(), rows.fields()));
+    }
+    for (edition, fields) in &seen {
+        assert!(seen.iter().all(|(other, others)| (edition == other) == (fields == others)));
+    }
 }
 
 fn any_value() -> impl Strategy<Value = Value> {

@@ -80,16 +80,10 @@ impl Fields<'_> {
         }
     }
 
-    /// A list of structures that are encoded already.
-    pub(crate) fn written<T: AsRef<[u8]>>(
-        &mut self,
-        id: u8,
-        structures: impl ExactSizeIterator<Item = T>,
-    ) {
-        self.list(id, STRUCT, structures.len());
-        for structure in structures {
-            self.out.extend_from_slice(structure.as_ref());
-        }
+    /// A list of `count` structures that are encoded already, one after the other.
+    pub(crate) fn joined(&mut self, id: u8, count: usize, structures: &[u8]) {
+        self.list(id, STRUCT, count);
+        self.out.extend_from_slice(structures);
     }
 
     fn list(&mut self, id: u8, kind: u8, len: usize) {

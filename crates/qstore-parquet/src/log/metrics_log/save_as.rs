@@ -59,10 +59,10 @@ impl<R: Record> MetricsLog<R> {
     /// replaced. [`WriteError::Damaged`] when the published rows have been changed by another program: try
     /// [`save_pending_as`](Self::save_pending_as).
     pub fn save_as(&self, path: impl AsRef<Path>) -> Result<u64, WriteError> {
-        let plan = self.stack.plan_seal(self.pending, self.settings.row_group_rows_max, true);
+        let plan = self.stack.plan_seal(self.pending, self.full(), true);
         let version = Version {
             kept: self.stored_groups,
-            fields: self.rows.fields(),
+            shape: self.shape(),
             keys: self.keys(self.pending, false),
             coding: self.coding,
             closes: true,
@@ -79,11 +79,10 @@ impl<R: Record> MetricsLog<R> {
         if self.pending == 0 {
             return Ok(0);
         }
-        let rows_max = self.settings.row_group_rows_max;
-        let plan = Stack::default().plan_seal(self.pending, rows_max, true);
+        let plan = Stack::default().plan_seal(self.pending, self.full(), true);
         let version = Version {
             kept: 0,
-            fields: self.rows.fields(),
+            shape: self.shape(),
             // The accounts are those of the whole log.
             keys: Vec::new(),
             coding: self.coding,
@@ -102,10 +101,9 @@ impl<R: Record> MetricsLog<R> {
     ) -> Result<u64, WriteError> {
         refuse_existing(&*self.storage, path)?;
         let job = self.encode_job(plan, self.rows.len(), true);
-        let leaves = job.leaves.clone();
         let encoded = job.run()?;
         let layout = packed(version, old, &encoded).map_err(|error| refused(path, error))?;
-        let end = footer::encode(&layout.groups, &leaves, &version.keys);
+        let end = footer::encode(&layout.groups, &version.shape, &version.keys);
         write(&self.storage, path, &layout, end, old)
     }
 }

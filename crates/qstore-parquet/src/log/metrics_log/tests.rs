@@ -3,7 +3,7 @@
 use super::*;
 use crate::format::checksums::SEAL_LEN;
 use crate::format::footer;
-use crate::format::leaves;
+
 use parquet::column::reader::{ColumnReader, get_typed_column_reader};
 use parquet::data_type::{BoolType, ByteArrayType, DataType as ParquetType, DoubleType, Int64Type};
 use parquet::file::reader::FileReader;
@@ -442,7 +442,7 @@ fn two_columns_of_one_name_are_refused() {
     let fields = [Field::nullable("a", DataType::Int64), Field::nullable("a", DataType::Int64)];
     let memory = MemoryFs::new();
     let mut bytes = footer::MAGIC.to_vec();
-    bytes.extend(footer::encode(&[], &leaves::of_ours(&fields), &[]));
+    bytes.extend(footer::encode(&[], &Shape::continued(fields.to_vec(), None), &[]));
     memory.create_new(Path::new(PATH)).unwrap().write_at(0, &bytes).unwrap();
     let storage = Arc::new(memory);
     let error = MetricsLog::<Row>::open_in(storage, PATH, WriterSettings::default()).unwrap_err();

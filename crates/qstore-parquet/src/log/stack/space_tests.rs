@@ -24,7 +24,7 @@ proptest! {
         let mut now = start;
         for (rows, pause) in flushes {
             now += Duration::from_millis(pause);
-            let plan = stack.plan(rows, usize::MAX);
+            let plan = stack.plan(rows, &Costs::default());
             let len = plan.rows[0] as u64 * 66;
             let buried: Vec<_> = live.split_off(plan.kept);
             let kept: Vec<_> = live.iter().map(stored).collect();
@@ -59,7 +59,7 @@ proptest! {
             let now = start + Duration::from_millis(2 * flush);
             held += rows;
             let is_full = held >= SEALED;
-            let plan = if is_full { stack.plan_seal(rows, usize::MAX, true) } else { stack.plan(rows, usize::MAX) };
+            let plan = if is_full { stack.plan_seal(rows, usize::MAX, true) } else { stack.plan(rows, &Costs::default()) };
             let len = plan.rows[0] as u64 * 66;
             let dead: Vec<_> = live.split_off(sealed + plan.kept).iter().map(stored).collect();
             let kept: Vec<_> = live.iter().map(stored).collect();

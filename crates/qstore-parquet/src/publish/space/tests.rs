@@ -1,21 +1,28 @@
 //! The space by itself: bytes in use are never given away.
 
 use super::*;
-use crate::format::{encoded_group, leaves};
-use qstore_schema::{DataType, Field};
+use crate::format::entry::ChunkEntry;
 
 /// A group of one column in that place.
 pub(crate) fn stored(range: &Range<u64>) -> Arc<Stored> {
-    use parquet::file::metadata::ColumnChunkMetaData;
-    let schema =
-        leaves::describe(&leaves::of_ours(&[Field::required("n", DataType::Int64)])).unwrap();
-    let chunk = ColumnChunkMetaData::builder(schema.column(0))
-        .set_data_page_offset(range.start as i64)
-        .set_total_compressed_size((range.end - range.start) as i64)
-        .build()
-        .unwrap();
-    let metadata = encoded_group::assemble(vec![chunk], 1, &schema).unwrap();
-    Arc::new(Stored::new(&metadata, &[None]))
+    use parquet::basic::{Compression, Type};
+    let len = range.end - range.start;
+    let chunk = ChunkEntry {
+        physical: Type::INT64,
+        codec: Compression::UNCOMPRESSED,
+        encodings: 1,
+        values: 1,
+        full_len: len,
+        len,
+        data_at: range.start,
+        dictionary_at: None,
+        index_at: None,
+        bounds: None,
+        pages: Box::default(),
+    };
+    let mut group = Stored::new(1, 1);
+    group.push(&chunk, None, "n");
+    Arc::new(group)
 }
 
 pub(crate) fn ranges(groups: &[Arc<Stored>]) -> Vec<Range<u64>> {

@@ -1,26 +1,31 @@
-//! The library reads small groups as it reads groups of its own.
+//! The library reads what is encoded here as it reads what it has encoded itself.
 
 use crate::columns::buffers::Buffers;
 use crate::columns::column::{Column, HeldValues};
 use crate::format::encoded_group::{Coding, EncodedGroup};
 use crate::format::footer::MAGIC;
-use crate::format::small_group::{ROWS_MAX, TEXT_BYTES_MAX, suits};
-use crate::format::{leaves, row_group};
+use crate::format::page_writer::{PAGE_ROWS_MAX, SMALL_ROWS_MAX, TEXT_BYTES_MAX, suits_small};
+use crate::format::row_group;
+use crate::format::shape::Shape;
 use bytes::Bytes;
-use parquet::basic::{Compression, GzipLevel};
+use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::column::reader::{get_column_reader, get_typed_column_reader};
 use parquet::data_type::{BoolType, ByteArrayType, DataType as ParquetType, DoubleType, Int64Type};
-use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 use proptest::prelude::*;
 use qstore_schema::{DataType, Field, SmolStr};
 use std::sync::Arc;
 
 /// A chunk's levels and values.
-fn read<T: ParquetType>(group: &EncodedGroup, number: usize, rows: usize) -> (Vec<i16>, Vec<T::T>) {
+fn read<T: ParquetType>(
+    (group, shape): (&EncodedGroup, &Shape),
+    number: usize,
+    rows: usize,
+) -> (Vec<i16>, Vec<T::T>) {
     // As in a file of its own: four bytes, then the group.
     let bytes = Bytes::from([MAGIC.as_slice(), &group.bytes()].concat());
-    let chunk = &group.columns[number];
+    let metadata = group.place(MAGIC.len() as u64, &shape.fields).metadata(shape).unwrap();
+    let chunk = metadata.column(number);
     let pages = SerializedPageReader::new(Arc::new(bytes), chunk, rows, None).unwrap();
     let reader = get_column_reader(chunk.column_descr_ptr(), Box::new(pages));
     let (mut levels, mut values) = (Vec::new(), Vec::new());
@@ -33,7 +38,11 @@ fn read<T: ParquetType>(group: &EncodedGroup, number: usize, rows: usize) -> (Ve
 }
 
 /// What is in the groups, with floats as their bits.
-fn contents(group: &EncodedGroup, columns: &[Column], rows: usize) -> Vec<(Vec<i16>, HeldValues)> {
+fn contents(
+    group: (&EncodedGroup, &Shape),
+    columns: &[Column],
+    rows: usize,
+) -> Vec<(Vec<i16>, HeldValues)> {
     let content = |(number, column): (usize, &Column)| match column.values {
         HeldValues::Bool(_) => {
             let (levels, values) = read::<BoolType>(group, number, rows);
@@ -90,8 +99,10 @@ fn column(rows: usize) -> impl Strategy<Value = Column> {
         let present = levels.as_ref().map_or(rows, full);
         filled(data_type, present).prop_map(move |values| {
             let field = Field { name: "c".into(), data_type, nullable: levels.is_some() };
-            let mut column = Column::nulls(field, 0);
-            (column.values, column.levels) = (values, levels.clone().unwrap_or_default());
+            let mut column = Column::new(field, false);
+            column.values = values;
+            let levels = levels.iter().flatten().enumerate();
+            levels.filter(|(_, level)| **level == 1).for_each(|(row, _)| column.present.push(row));
             column
         })
     })
@@ -111,31 +122,90 @@ proptest! {
             column.field.name = format!("c{number}").into();
         }
         let fields: Vec<_> = columns.iter().map(|column| column.field.clone()).collect();
-        let schema = leaves::describe(&leaves::of_ours(&fields)).unwrap();
+        let shape = Shape::continued(fields, None);
         let compression =
             if is_compressed { Compression::GZIP(GzipLevel::default()) } else { Compression::UNCOMPRESSED };
         let coding = Coding { compression, is_plain, is_passing: false };
         let encode =
-            |coding| row_group::encode(&columns, rows, &schema, coding, &Buffers::default()).unwrap();
+            |coding| row_group::encode(&columns, rows, (&shape, 0), coding, &Buffers::default()).unwrap();
         let (own, theirs) = (encode(coding.passing()), encode(coding));
-        let is_own = |chunk: &ColumnChunkMetaData| {
-            let known = [Compression::SNAPPY, Compression::UNCOMPRESSED];
-            chunk.compression() == known[usize::from(!is_compressed)]
+        for (chunk, column) in own.chunks.iter().zip(&columns) {
+            let is_packed = is_compressed && !column.is_null();
+            let codec = if is_packed { Compression::SNAPPY } else { Compression::UNCOMPRESSED };
+            prop_assert_eq!(chunk.codec, codec);
+        }
+        let (own, theirs) = ((&own, &shape), (&theirs, &shape));
+        prop_assert_eq!(contents(own, &columns, rows), contents(theirs, &columns, rows));
+    }
+}
+
+/// Every codec, with pages that shrink and pages that do not, and more rows than a page has.
+#[test]
+fn floats_of_every_codec_are_read_by_the_library() {
+    let rows = PAGE_ROWS_MAX + 1_000;
+    let column =
+        |name: &'static str, is_set: &dyn Fn(usize) -> bool, value: &dyn Fn(usize) -> f64| {
+            let mut column = Column::new(Field::nullable(name, DataType::Float64), false);
+            let present: Vec<_> = (0..rows).filter(|row| is_set(*row)).collect();
+            present.iter().for_each(|row| column.present.push(*row));
+            column.values = HeldValues::Float(present.into_iter().map(value).collect());
+            column
         };
-        prop_assert!(own.columns.iter().all(is_own));
-        prop_assert_eq!(contents(&own, &columns, rows), contents(&theirs, &columns, rows));
+    let noise = |row: usize| f64::from_bits((row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2);
+    let columns = [
+        column("noise", &|_| true, &noise),
+        column("same", &|_| true, &|_| 0.5),
+        column("sparse", &|row| row % 999 == 7, &noise),
+        column("half", &|row| row % 2 == 0, &noise),
+        column("late", &|row| row > PAGE_ROWS_MAX, &noise),
+        column("early", &|row| row < 5, &noise),
+        column("never", &|_| false, &noise),
+    ];
+    let fields = columns.iter().map(|column| column.field.clone()).collect();
+    let shape = Shape::continued(fields, None);
+    for compression in [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::GZIP(GzipLevel::try_new(0).unwrap()),
+        Compression::ZSTD(ZstdLevel::default()),
+        Compression::LZ4_RAW,
+    ] {
+        let coding = Coding { compression, is_plain: false, is_passing: false };
+        let group =
+            row_group::encode(&columns, rows, (&shape, 0), coding, &Buffers::default()).unwrap();
+        for (number, column) in columns.iter().enumerate() {
+            let (levels, values) = read::<DoubleType>((&group, &shape), number, rows);
+            assert_eq!(levels, column.present.levels(rows), "{compression:?}");
+            assert_eq!(HeldValues::Float(values), column.values, "{compression:?}");
+        }
+    }
+}
+
+/// Regression: the levels of a column of nulls took a bit for each row, and its chunk a compressor.
+#[test]
+fn a_column_of_nulls_takes_a_few_bytes_however_many_rows_there_are() {
+    let shape = Shape::continued(vec![Field::nullable("n", DataType::Utf8)], None);
+    let columns = [Column::new(shape.fields[0].clone(), false)];
+    let coding = Coding { compression: Compression::SNAPPY, is_plain: false, is_passing: false };
+    for rows in [1, 100, PAGE_ROWS_MAX] {
+        let group =
+            row_group::encode(&columns, rows, (&shape, 0), coding, &Buffers::default()).unwrap();
+        assert!(group.bytes().len() < 40, "{} bytes for {rows} rows", group.bytes().len());
+        let (levels, values) = read::<ByteArrayType>((&group, &shape), 0, rows);
+        assert_eq!((levels, values.len()), (vec![0; rows], 0));
     }
 }
 
 #[test]
 fn long_texts_and_many_rows_are_left_to_the_library() {
     let texts = |len: usize, rows: usize| {
-        let mut column = Column::nulls(Field::required("text", DataType::Utf8), 0);
+        let mut column = Column::new(Field::required("text", DataType::Utf8), false);
         column.values = HeldValues::Text(vec![SmolStr::new("x".repeat(len)); rows]);
         column
     };
-    assert!(suits(&[texts(TEXT_BYTES_MAX / 2, 2)], 2));
-    assert!(!suits(&[texts(3, 1), texts(TEXT_BYTES_MAX / 2 + 1, 2)], 2));
-    assert!(suits(&[texts(1, 1)], ROWS_MAX - 1));
-    assert!(!suits(&[texts(1, 1)], ROWS_MAX));
+    assert!(suits_small(&texts(TEXT_BYTES_MAX / 2, 2), 2));
+    assert!(!suits_small(&texts(TEXT_BYTES_MAX / 2 + 1, 2), 2));
+    assert!(suits_small(&texts(1, 1), SMALL_ROWS_MAX - 1));
+    assert!(!suits_small(&texts(1, 1), SMALL_ROWS_MAX));
 }

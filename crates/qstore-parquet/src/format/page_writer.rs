@@ -1,0 +1,374 @@
+//! Encodes chunks without the library: floats and columns of nulls always, and everything in small groups
+//! that will be merged soon.
+//!
+//! The library sets up a writer, an encoder, a codec and their buffers for every column of every group.
+//! For the hundred rows of a flush, and for thousands of columns, that costs several times as much as the
+//! values. Here a page of the first version holds up to 65 536 rows: floats in byte streams, which compress
+//! without a model, everything else plain. Small groups that will be merged use snappy, which needs no setup
+//! and which every reader supports.
+
+use crate::columns::column::{Column, HeldValues};
+use crate::columns::present::Present;
+use crate::format::encoded_group::{Coding, STATISTICS_ROWS_MIN};
+use crate::format::entry::{Bounds, ChunkEntry, bit};
+use crate::format::page_header::{Kind, PageHeader};
+use crate::format::statistics;
+use flate2::{Compress, Crc, FlushCompress, Status};
+use parquet::basic::{Compression, Encoding, Type as Physical};
+use parquet::errors::{ParquetError, Result};
+use qstore_schema::SmolStr;
+use std::ops::Range;
+
+/// Larger groups gain from dictionaries, deltas and a better codec.
+pub(crate) const SMALL_ROWS_MAX: usize = STATISTICS_ROWS_MIN;
+
+/// The maximum number of bytes of text in one page of a small group.
+pub(crate) const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// The maximum number of rows in a page.
+pub(crate) const PAGE_ROWS_MAX: usize = 1 << 16;
+
+/// Whether a column of a small group that will be merged needs no more than one page.
+pub(crate) fn suits_small(column: &Column, rows: usize) -> bool {
+    rows < SMALL_ROWS_MAX
+        && match &column.values {
+            HeldValues::Text(texts) => {
+                texts.iter().map(SmolStr::len).sum::<usize>() <= TEXT_BYTES_MAX
+            }
+            _ => true,
+        }
+}
+
+/// Whether a column is encoded here whatever the size of its group.
+pub(crate) fn suits(column: &Column) -> bool {
+    column.is_null() || matches!(column.values, HeldValues::Float(_))
+}
+
+/// Encodes the columns of one group, with memory that is used again for each of them.
+pub(crate) struct PageWriter {
+    coding: Coding,
+    rows: usize,
+    codec: Codec,
+    page: Vec<u8>,
+    /// The pages of a column of nulls, and their checksum.
+    nulls: Option<(Vec<u8>, u32)>,
+}
+
+impl PageWriter {
+    pub(crate) fn new(coding: Coding, rows: usize) -> Result<Self> {
+        let is_small = coding.is_passing && rows < SMALL_ROWS_MAX;
+        let compression = match coding.compression {
+            Compression::UNCOMPRESSED => Compression::UNCOMPRESSED,
+            _ if is_small => Compression::SNAPPY,
+            other => other,
+        };
+        let codec = Codec::of(compression)?;
+        Ok(Self { coding, rows, codec, page: Vec::new(), nulls: None })
+    }
+
+    /// Appends the chunk of a column; returns its entry and its checksum.
+    pub(crate) fn append(
+        &mut self,
+        column: &Column,
+        physical: Physical,
+        file: &mut Vec<u8>,
+    ) -> Result<(ChunkEntry, u32)> {
+        if column.is_null() {
+            return Ok(self.append_nulls(physical, file));
+        }
+        let start = file.len();
+        let (mut full_len, mut encoding) = (0, Encoding::PLAIN);
+        for rows in pages_of(self.rows) {
+            self.page.clear();
+            encoding = write_page(column, &rows, physical, self.coding, &mut self.page);
+            let body = self.codec.pack(&self.page)?;
+            full_len += self.page.len();
+            full_len += append_page(file, rows.len(), encoding, self.page.len(), body);
+        }
+        let has_bounds = self.rows >= STATISTICS_ROWS_MIN;
+        let bounds = has_bounds.then(|| statistics::of(column, physical, self.rows)).flatten();
+        let entry = ChunkEntry {
+            physical,
+            codec: self.codec.compression(),
+            encodings: bit(Encoding::RLE) | bit(encoding),
+            values: self.rows as u64,
+            full_len: full_len as u64,
+            len: (file.len() - start) as u64,
+            data_at: start as u64,
+            dictionary_at: None,
+            index_at: None,
+            bounds: bounds.map(Box::new),
+            pages: Box::default(),
+        };
+        Ok((entry, crc32c::crc32c(&file[start..])))
+    }
+
+    /// Nulls take the same few bytes in every column, whatever its type: they are encoded once for a group,
+    /// and not compressed.
+    fn append_nulls(&mut self, physical: Physical, file: &mut Vec<u8>) -> (ChunkEntry, u32) {
+        let (pages, checksum) = self.nulls.get_or_insert_with(|| {
+            let mut pages = Vec::new();
+            for rows in pages_of(self.rows) {
+                self.page.clear();
+                write_levels(&Present::default(), rows.len(), &mut self.page);
+                let (page, len) = (&self.page, self.page.len());
+                append_page(&mut pages, rows.len(), Encoding::PLAIN, len, page);
+            }
+            let checksum = crc32c::crc32c(&pages);
+            (pages, checksum)
+        });
+        let has_bounds = self.rows >= STATISTICS_ROWS_MIN;
+        let nulls = Some(self.rows as u64);
+        let entry = ChunkEntry {
+            physical,
+            codec: Compression::UNCOMPRESSED,
+            encodings: bit(Encoding::RLE) | bit(Encoding::PLAIN),
+            values: self.rows as u64,
+            full_len: pages.len() as u64,
+            len: pages.len() as u64,
+            data_at: file.len() as u64,
+            dictionary_at: None,
+            index_at: None,
+            bounds: has_bounds.then(|| Box::new(Bounds { nulls, ..Bounds::default() })),
+            pages: Box::default(),
+        };
+        file.extend_from_slice(pages);
+        (entry, *checksum)
+    }
+}
+
+/// The rows of each page.
+fn pages_of(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..rows).step_by(PAGE_ROWS_MAX).map(move |start| start..(start + PAGE_ROWS_MAX).min(rows))
+}
+
+/// Appends a page of `rows` rows and its header; returns the length of the header.
+fn append_page(
+    file: &mut Vec<u8>,
+    rows: usize,
+    encoding: Encoding,
+    full_len: usize,
+    body: &[u8],
+) -> usize {
+    // The enumeration has the numbers of the format.
+    let levels = [Encoding::RLE as u32; 2];
+    let kind = Kind::Data { values: rows as u32, encoding: encoding as u32, levels };
+    let header = PageHeader { kind, full_len: full_len as u32, stored_len: body.len() as u32 };
+    let header = header.write();
+    file.extend_from_slice(&header);
+    file.extend_from_slice(body);
+    header.len()
+}
+
+/// Compresses pages, one after the other, with what was set up once.
+struct Codec {
+    compression: Compression,
+    method: Method,
+    packed: Vec<u8>,
+}
+
+enum Method {
+    None,
+    Snappy(snap::raw::Encoder),
+    Gzip(Compress),
+    Zstd(zstd::bulk::Compressor<'static>),
+    Lz4,
+}
+
+/// The header of a member of a gzip file without a name, a time or a comment (RFC 1952).
+const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+impl Codec {
+    fn of(compression: Compression) -> Result<Self> {
+        let method = match compression {
+            Compression::UNCOMPRESSED => Method::None,
+            Compression::SNAPPY => Method::Snappy(snap::raw::Encoder::new()),
+            Compression::GZIP(level) => {
+                let level = flate2::Compression::new(level.compression_level());
+                Method::Gzip(Compress::new(level, false))
+            }
+            Compression::ZSTD(level) => Method::Zstd(
+                zstd::bulk::Compressor::new(level.compression_level()).map_err(external)?,
+            ),
+            Compression::LZ4_RAW => Method::Lz4,
+            other => return Err(ParquetError::NYI(format!("{other} is only read"))),
+        };
+        Ok(Self { compression, method, packed: Vec::new() })
+    }
+
+    fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    fn pack<'a>(&'a mut self, page: &'a [u8]) -> Result<&'a [u8]> {
+        let Self { method, packed, .. } = self;
+        match method {
+            Method::None => return Ok(page),
+            Method::Snappy(snappy) => {
+                let most = snap::raw::max_compress_len(page.len());
+                if packed.len() < most {
+                    packed.resize(most, 0);
+                }
+                let packed_len = snappy.compress(page, packed).map_err(external)?;
+                return Ok(&packed[..packed_len]);
+            }
+            Method::Gzip(deflate) => gzip(deflate, page, packed)?,
+            Method::Zstd(zstd) => {
+                packed.clear();
+                packed.reserve(zstd::zstd_safe::compress_bound(page.len()));
+                zstd.compress_to_buffer(page, packed).map_err(external)?;
+            }
+            Method::Lz4 => {
+                let most = lz4_flex::block::get_maximum_output_size(page.len());
+                packed.resize(most, 0);
+                let len = lz4_flex::block::compress_into(page, packed).map_err(external)?;
+                packed.truncate(len);
+            }
+        }
+        Ok(packed)
+    }
+}
+
+/// A gzip file of one member.
+fn gzip(deflate: &mut Compress, page: &[u8], packed: &mut Vec<u8>) -> Result<()> {
+    packed.clear();
+    packed.extend(GZIP_HEADER);
+    deflate.reset();
+    loop {
+        let read = deflate.total_in() as usize;
+        // What does not shrink grows by a few bytes for each block.
+        packed.reserve(64 + (page.len() - read) + (page.len() - read) / 64);
+        let status = deflate.compress_vec(&page[read..], packed, FlushCompress::Finish);
+        if status.map_err(external)? == Status::StreamEnd {
+            break;
+        }
+    }
+    let mut crc = Crc::new();
+    crc.update(page);
+    packed.extend(crc.sum().to_le_bytes());
+    packed.extend(crc.amount().to_le_bytes());
+    Ok(())
+}
+
+fn external(error: impl std::error::Error + Send + Sync + 'static) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}
+
+/// Writes the contents of a page: levels, if there are any, and the values.
+fn write_page(
+    column: &Column,
+    rows: &Range<usize>,
+    physical: Physical,
+    coding: Coding,
+    page: &mut Vec<u8>,
+) -> Encoding {
+    if column.field.nullable {
+        if rows.start == 0 && column.present.end() <= rows.end {
+            write_levels(&column.present, rows.len(), page);
+        } else {
+            let mut present = Present::default();
+            present.copy_from(&column.present, rows);
+            write_levels(&present, rows.len(), page);
+        }
+    }
+    let values = column.values_of(rows);
+    match &column.values {
+        HeldValues::Bool(flags) => write_bits(flags[values].iter().copied(), page),
+        // Numbers of 32 bits are those of another program's column, in which these fit.
+        HeldValues::Int(integers) if physical == Physical::INT32 => {
+            let integers = integers[values].iter();
+            page.extend(integers.flat_map(|integer| (*integer as i32).to_le_bytes()));
+        }
+        HeldValues::Int(integers) => {
+            page.extend(integers[values].iter().flat_map(|integer| integer.to_le_bytes()));
+        }
+        HeldValues::Float(floats) if physical == Physical::FLOAT => {
+            let floats = floats[values].iter().map(|float| (*float as f32).to_le_bytes());
+            return write_floats(floats, coding, page);
+        }
+        HeldValues::Float(floats) => {
+            let floats = floats[values].iter().map(|float| float.to_le_bytes());
+            return write_floats(floats, coding, page);
+        }
+        HeldValues::Text(texts) => {
+            for text in &texts[values] {
+                page.extend_from_slice(&(text.len() as u32).to_le_bytes());
+                page.extend_from_slice(text.as_bytes());
+            }
+        }
+    }
+    Encoding::PLAIN
+}
+
+/// Floats one after the other, or split into streams of their first, second, … bytes.
+fn write_floats<const N: usize>(
+    floats: impl Iterator<Item = [u8; N]> + Clone,
+    coding: Coding,
+    page: &mut Vec<u8>,
+) -> Encoding {
+    if coding.is_plain {
+        page.extend(floats.flatten());
+        return Encoding::PLAIN;
+    }
+    for byte in 0..N {
+        page.extend(floats.clone().map(|float| float[byte]));
+    }
+    Encoding::BYTE_STREAM_SPLIT
+}
+
+/// Definition levels of one bit for each row: runs of equal ones, or, if that is shorter, all of them packed.
+fn write_levels(present: &Present, rows: usize, page: &mut Vec<u8>) {
+    let len_at = page.len();
+    page.extend_from_slice(&[0; 4]);
+    let packed_len = rows.div_ceil(8);
+    // Each run, and the nulls before it, have a length and a byte.
+    if present.runs().len() <= 1 || present.runs().len() * 2 * 3 < packed_len {
+        let mut row = 0;
+        for run in present.runs() {
+            write_run(run.start - row, 0, page);
+            write_run(run.len(), 1, page);
+            row = run.end;
+        }
+        write_run(rows - row, 0, page);
+    } else {
+        write_varint(packed_len << 1 | 1, page);
+        let bits_at = page.len();
+        page.resize(bits_at + packed_len, 0);
+        for run in present.runs() {
+            // mutant: nulls_of_small_groups_shifted
+            set_bits(&mut page[bits_at..], run);
+        }
+    }
+    let len = (page.len() - len_at - 4) as u32;
+    page[len_at..len_at + 4].copy_from_slice(&len.to_le_bytes());
+}
+
+/// A run of equal levels.
+fn write_run(rows: usize, level: u8, page: &mut Vec<u8>) {
+    if rows > 0 {
+        write_varint(rows << 1, page);
+        page.push(level);
+    }
+}
+
+fn set_bits(bits: &mut [u8], range: Range<usize>) {
+    for place in range {
+        bits[place / 8] |= 1 << (place % 8);
+    }
+}
+
+/// Bits, the lowest first, padded to a whole byte.
+fn write_bits(mut bits: impl ExactSizeIterator<Item = bool>, page: &mut Vec<u8>) {
+    while bits.len() > 0 {
+        let eight = bits.by_ref().take(8).enumerate();
+        page.push(eight.fold(0, |byte, (place, bit)| byte | u8::from(bit) << place));
+    }
+}
+
+fn write_varint(mut number: usize, page: &mut Vec<u8>) {
+    while number >= 0x80 {
+        page.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    page.push(number as u8);
+}
