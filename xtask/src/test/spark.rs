@@ -61,3 +61,18 @@ fn prepare_one(root: &Path, target: &Path, chosen: Option<&OsStr>, version: &str
     })?;
     environment.declare_ready(&stamp)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Workspace;
+
+    #[test]
+    fn every_version_is_pinned() {
+        let readers = Workspace::locate().root().join("tests").join("readers");
+        for version in VERSIONS {
+            let pinned = fs::read_to_string(readers.join(format!("spark-{version}.txt"))).unwrap();
+            assert!(pinned.contains(&format!("pyspark=={version}.")), "{pinned}");
+        }
+    }
+}

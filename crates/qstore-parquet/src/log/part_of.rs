@@ -13,7 +13,7 @@ pub(crate) enum Sealing {
     Failed,
 }
 
-/// What a log is told that writes a part of a dataset.
+/// What a log must know that writes a part of a dataset.
 pub(crate) struct PartOf<'a> {
     /// The value of the partition column.
     pub(crate) rank: u32,

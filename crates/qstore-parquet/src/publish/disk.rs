@@ -271,7 +271,7 @@ impl Disk {
     ) -> Result<Published, WriteError> {
         let end = footer::encode(&layout.groups, &version.shape, &version.keys);
         let len = layout.data_end + end.len() as u64;
-        // A file that is closed and not packed is written anew, so that what is free in it takes no space.
+        // A file that is closed and not packed is written from scratch, so that what is free in it takes no space.
         let is_sparse = version.closes && self.space.keeps_footers();
         let wants_twin = !layout.is_packed && !is_sparse && self.wants_twin(len);
         // Even an empty file that is not continued.

@@ -1,6 +1,6 @@
 //! The last step of a part of a dataset: its file gets the name that it keeps, and is never touched again.
 //!
-//! The old name disappears and the new one appears in one step, so whoever lists the directory finds each
+//! The old name disappears and the new one appears in one step, so anyone who lists the directory finds each
 //! row once. Nothing is replaced: what has the new name already stays, and what turns out not to be the
 //! writer's file gets its name back. Where a file cannot be moved to a free name in one step, the name is
 //! looked at and then renamed to: what appears there between the two system calls is replaced.

@@ -1,4 +1,4 @@
-//! Many parts become one: whoever lists the directory finds each row once, or an error.
+//! Many parts become one: anyone who lists the directory finds each row once, or an error.
 
 use crate::ranks::{RANK, names, numbers, open, row, rows};
 use qstore_parquet::{CompactError, DatasetSettings, MetricsFile, Values, compact_rank_in};

@@ -267,7 +267,7 @@ fn an_open_part_that_was_removed_is_published_again_and_sealed() {
     // While it rests.
     let mut log = resting(&files, 6);
     memory.remove_file(&path("_part-00001.parquet")).unwrap();
-    assert!(log.close().is_err(), "it is said");
+    assert!(log.close().is_err(), "the file is missing");
     log.close().unwrap();
     assert_eq!(rows(&files), (0..8).collect::<Vec<_>>());
 }

@@ -1,6 +1,6 @@
 //! Many small sealed parts become one, beside the writer and the readers.
 //!
-//! Whoever lists the directory must find each row once, and the names change one at a time. So while both the
+//! Anyone who lists the directory must find each row once, and the names change one at a time. So while both the
 //! new part and those that it replaces can be listed, a third name can be listed, too: the *plan*, which is
 //! named like a part and is not a Parquet file. Every engine fails on it, instead of counting rows twice. It
 //! also says what is left to do after a kill. The new part gets a name that no part ever had: a reader that
@@ -286,7 +286,7 @@ impl Compaction {
         Ok(())
     }
 
-    /// Until whoever has begun to list the directory is done.
+    /// Until everyone who has begun to list the directory is done.
     fn wait(&self) {
         if !self.listing.is_zero() {
             thread::sleep(self.listing);
