@@ -74,10 +74,10 @@ impl Watcher for Intruder {
         if count == self.at {
             (self.put)(&self.memory, self.name);
         }
-        match count >= self.dies_at {
-            true => Verdict::Fail(io::Error::other("killed"), Written::None),
-            false => Verdict::Proceed,
+        if count >= self.dies_at {
+            return Verdict::Fail(io::Error::other("killed"), Written::None);
         }
+        Verdict::Proceed
     }
 }
 
@@ -190,7 +190,7 @@ fn what_a_killed_process_had_in_its_hands_gets_its_name_back_or_one_next_to_it()
 }
 
 #[test]
-fn a_file_that_is_no_checkpoint_is_refused_by_name_until_it_is_moved_away() {
+fn a_file_that_is_not_a_checkpoint_is_refused_by_name_until_it_is_moved_away() {
     let other_zip = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
     for foreign in [NOTES, other_zip, &[0; 200], b"PAR1PAR1"] {
         for epoch in [1, 2] {
