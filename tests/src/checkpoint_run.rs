@@ -14,6 +14,9 @@ const EPOCHS: [u64; 4] = [1, 2, 3, 2];
 /// The saves before which the manager is reopened.
 const REOPENED: [usize; 2] = [0, 2];
 const KEEP_LAST: usize = 2;
+/// What is there before a run that does not begin in an empty directory, in the order of the saves. The model
+/// of an epoch has the epoch as its seed, negated.
+const EARLIER: [u64; 4] = [5, 6, 1, 2];
 
 /// A way to save.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +70,25 @@ fn seed_of(state: &StateDict) -> i64 {
     seed
 }
 
+/// The epoch that a model was saved under.
+fn epoch_of(seed: i64) -> u64 {
+    if seed < 0 { seed.unsigned_abs() } else { EPOCHS[seed as usize - 1] }
+}
+
+/// Saves what the run will replace and remove.
+///
+/// # Panics
+/// When a save fails.
+pub fn prepare(dir: &Path, storage: &Arc<dyn FileSystem>, way: Way) {
+    let settings = way.settings().keep_last(EARLIER.len());
+    let manager = CheckpointManager::open_in(Arc::clone(storage), checkpoints(dir), settings);
+    let manager = manager.expect("the directory can be written to");
+    for epoch in EARLIER {
+        let ticket = manager.save(Snapshot::new(epoch).model(model(-(epoch as i64))));
+        ticket.and_then(|ticket| ticket.wait(PATIENCE)).expect("it can be saved");
+    }
+}
+
 /// Performs the run. A failed save is retried; one that never succeeds ends the run.
 ///
 /// # Panics
@@ -113,21 +135,25 @@ pub fn check(dir: &Path, storage: &Arc<dyn FileSystem>, way: Way, acknowledged: 
     };
     let mut manager = open();
     let listed = manager.list_checkpoints().expect("it can be listed");
-    assert!(listed.len() <= KEEP_LAST + 1, "{listed:?} are too many");
     let load = |epoch| {
         let loaded = manager.load(epoch).unwrap_or_else(|error| panic!("epoch {epoch}: {error}"));
         seed_of(loaded.model().unwrap())
     };
-    for epoch in &listed {
-        let seed = load(*epoch);
-        assert_eq!(EPOCHS[seed as usize - 1], *epoch, "it was saved under another epoch");
+    let seeds: Vec<i64> = listed.iter().map(|epoch| load(*epoch)).collect();
+    for (epoch, seed) in listed.iter().zip(&seeds) {
+        assert_eq!(epoch_of(*seed), *epoch, "it was saved under another epoch");
     }
+    let earlier = seeds.iter().filter(|seed| **seed < 0).count();
+    assert!(listed.len() - earlier <= KEEP_LAST + 1, "{listed:?} are too many");
     let latest = manager.load_latest().expect("the latest can be loaded");
     let newest = latest.as_ref().map_or(0, |latest| seed_of(latest.checkpoint.model().unwrap()));
-    assert!(newest >= acknowledged, "save {newest} is the latest, {acknowledged} was acknowledged");
+    assert!(
+        newest.max(0) >= acknowledged,
+        "save {newest} is the latest, {acknowledged} was acknowledged"
+    );
     assert!(latest.is_none_or(|latest| latest.skipped.is_empty()), "one had to be passed over");
     if acknowledged > 0 {
-        let epoch = EPOCHS[acknowledged as usize - 1];
+        let epoch = epoch_of(acknowledged);
         assert!(listed.contains(&epoch) && load(epoch) >= acknowledged, "epoch {epoch} is gone");
     }
     let saved =

@@ -3,10 +3,11 @@
 //! Each [`Target`] takes arbitrary bytes. Whatever they are, it must return within a second, without a panic,
 //! and within a fixed amount of memory plus a small multiple of its input (for a checkpoint also what its list
 //! of tensors declares, since that can be inspected before anything is loaded). The fuzzers in `fuzz/` call the
-//! same functions; [`mutation`] makes inputs without a fuzzer.
+//! same functions; [`mutation`] makes inputs without a fuzzer, [`claims`] those with a length that is too large.
 
 mod bombs;
 mod checkpoint;
+pub mod claims;
 mod judge;
 mod metrics;
 pub mod mutation;

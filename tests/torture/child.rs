@@ -57,6 +57,13 @@ pub(crate) fn check(scenario: &str, dir: &Path, acknowledged: i64) {
     }
 }
 
+/// Saves what the run of a checkpoint scenario will replace and remove.
+pub(crate) fn prepare(scenario: &str, dir: &Path) {
+    let way = checkpoint_way(scenario).expect("it is a scenario of checkpoints");
+    let storage: Arc<dyn FileSystem> = Arc::new(LocalFs::new());
+    checkpoint_run::prepare(&work(dir), &storage, way);
+}
+
 fn checkpoint_way(scenario: &str) -> Option<checkpoint_run::Way> {
     let name = scenario.strip_prefix("checkpoints/")?;
     checkpoint_run::WAYS.into_iter().find(|way| way.name == name)

@@ -12,8 +12,9 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-/// A process needs three for itself, and no run needs more than these.
-const FILES: std::ops::Range<usize> = 3..40;
+/// A process needs three for itself, and no run needs more than these. As many as there are blocks, and a
+/// multiple of the step, so that every seed gives as many cases.
+const FILES: std::ops::Range<usize> = 3..43;
 /// In blocks of 512 bytes.
 const BLOCKS: std::ops::Range<usize> = 0..40;
 

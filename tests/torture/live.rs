@@ -1,4 +1,4 @@
-//! T15: a dataset of ranks is read by five engines while it is written.
+//! T17: a dataset of ranks is read by five engines while it is written.
 //!
 //! Each rank logs a hundred rows a second and is flushed every second; its parts are sealed meanwhile. Half of the
 //! reads are planned some time before they run, as engines do that list a directory first. Each read must find what

@@ -4,12 +4,15 @@
 //! JSON. Each row is a module with one function, listed in [`ROWS`]. A case is a closure that panics when
 //! something is wrong; its name is enough to repeat it alone.
 //!
-//! `torture --child …` is the same program as the child that is killed or starved.
+//! `torture --child …` is the same program as the child that is killed or starved, `torture --reader …` as the
+//! one that reads with little memory.
 
 #![forbid(unsafe_code)]
 
 /// The child process that is killed.
 mod child;
+/// T16: lengths that claim far more than there is.
+mod claimed_lengths;
 /// T1: every operation fails once.
 mod faults;
 /// T10: the disk hangs.
@@ -18,8 +21,10 @@ mod hung_disk;
 mod kills;
 /// An attack of our own: the system starves the process.
 mod limits;
-/// T15: a dataset of ranks is read by five engines while it is written.
+/// T17: a dataset of ranks is read by five engines while it is written.
 mod live;
+/// T15: checkpoints of a lower layer of overlayfs.
+mod lower_layers;
 /// T2: the power is cut before every change.
 mod power_cuts;
 /// T13: a long run.
@@ -48,6 +53,8 @@ const ROWS: &[(&str, Run)] = &[
     ("soak", soak::run),
     ("limits", limits::run),
     ("taken_names", taken_names::run),
+    ("lower_layers", lower_layers::run),
+    ("claimed_lengths", claimed_lengths::run),
     ("live", live::run),
 ];
 
@@ -56,6 +63,9 @@ fn main() -> ExitCode {
     let Some((row, rest)) = arguments.split_first() else { return usage() };
     if row == "--child" {
         return child::main(rest);
+    }
+    if row == "--reader" {
+        return claimed_lengths::reader(rest);
     }
     let Some((_, run)) = ROWS.iter().find(|(name, _)| name == row) else { return usage() };
     let Some(trial) = Trial::new(rest) else { return usage() };

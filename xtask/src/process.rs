@@ -45,6 +45,22 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
     command.stdin(Stdio::null()).output().map_err(|error| cannot_start(command, &error))
 }
 
+/// A command that another one starts, such as a script that prepares something for it: `outer`, followed by
+/// the inner program and its arguments, with its variables and in its directory.
+pub(crate) fn within(mut outer: Command, inner: &Command) -> Command {
+    outer.arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    if let Some(home) = inner.get_current_dir() {
+        outer.current_dir(home);
+    }
+    outer
+}
+
 /// Runs a program, passing on what it prints line by line and handing each line to `listen` too.
 ///
 /// `listen` is called from two threads, one per stream, each with a state of its own; both states

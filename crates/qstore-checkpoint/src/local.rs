@@ -9,16 +9,18 @@
 
 mod directory;
 mod files;
+mod identity;
 mod in_place;
 mod retired;
+mod source;
 mod staging;
 mod trees;
 mod unsynced;
 
 use crate::error::OpenError;
 use crate::repository::{
-    Created, Exclusion, FileDraft, FileSource, Leftovers, Listed, Repository, RepositoryError,
-    Result, Source, TreeDraft, TreeSource,
+    Created, Exclusion, FileDraft, FileSource, Identify, Leftovers, Listed, Repository,
+    RepositoryError, Result, Source, TreeDraft, TreeSource,
 };
 use directory::{Directory, LOCK};
 use qstore_storage::{EntryKind, FileSystem, Locking, create_dir_all};
@@ -77,7 +79,7 @@ impl LocalRepository {
         create_dir_all(&*fs, dir.as_ref())?;
         let opened = Self::open_read_only_in(fs, dir)?.with_locking(locking);
         // Another holder of the lock has just proved that the directory can be written to.
-        drop(opened.directory.try_lock(&opened.directory.path_of(LOCK))?);
+        drop(opened.directory.try_lock(&Directory::path_of(LOCK))?);
         Ok(opened)
     }
 
@@ -143,18 +145,47 @@ impl LocalRepository {
     fn take_away(
         &self,
         name: &str,
+        is_due: Option<Identify<'_>>,
         discarded: &mut Vec<Discarded>,
         leftovers: &mut Leftovers,
     ) -> Result<()> {
-        let (path, aside) = (self.directory.path_of(name), self.directory.tombstone_of(name));
+        let (path, aside) = (Directory::path_of(name), Directory::tombstone_of(name));
         // Whatever was moved aside first: it would be found again without the other one.
         discarded.extend(trees::discard(&self.directory, &aside)?);
         match self.directory.fs.metadata(&path)?.map(|found| found.kind) {
-            Some(EntryKind::Dir) => discarded.extend(trees::discard(&self.directory, &path)?),
-            Some(_) => files::remove(&self.directory, &path, leftovers)?,
+            Some(EntryKind::Dir) => discarded.extend(match is_due {
+                Some(is_due) => trees::discard_due(&self.directory, name, is_due)?,
+                None => trees::discard(&self.directory, &path)?,
+            }),
+            Some(_) => match is_due {
+                Some(is_due) => files::remove_if(&self.directory, name, is_due, leftovers)?,
+                None => files::remove(&self.directory, &path, leftovers)?,
+            },
             None => {}
         }
         Ok(())
+    }
+
+    fn remove_all(&self, names: &[String], is_due: Option<Identify<'_>>) -> Result<Leftovers> {
+        let mut leftovers = Leftovers::none();
+        if names.is_empty() {
+            return Ok(leftovers);
+        }
+        let (mut discarded, mut failure) = (Vec::new(), None);
+        for name in names {
+            // One that cannot be removed does not keep the others.
+            if let Err(error) = self.take_away(name, is_due, &mut discarded, &mut leftovers) {
+                failure = failure.or(Some(error));
+            }
+        }
+        // mutant: removal_goes_on_before_it_is_durable, removal_goes_on_although_its_sync_failed
+        self.directory.sync()?;
+        // Only now may a tree be deleted: a name that a power cut brings back must refer to a whole tree.
+        for tree in discarded {
+            leftovers.hold(tree.delete_on_drop());
+        }
+        // mutant: removal_goes_on_although_its_sync_failed
+        failure.map_or(Ok(leftovers), Err)
     }
 }
 
@@ -192,25 +223,11 @@ impl Repository for LocalRepository {
     }
 
     fn remove(&self, names: &[String]) -> Result<Leftovers> {
-        let mut leftovers = Leftovers::none();
-        if names.is_empty() {
-            return Ok(leftovers);
-        }
-        let (mut discarded, mut failure) = (Vec::new(), None);
-        for name in names {
-            // One that cannot be removed does not keep the others.
-            if let Err(error) = self.take_away(name, &mut discarded, &mut leftovers) {
-                failure = failure.or(Some(error));
-            }
-        }
-        // mutant: removal_goes_on_before_it_is_durable, removal_goes_on_although_its_sync_failed
-        self.directory.sync()?;
-        // Only now may a tree be deleted: a name that a power cut brings back must refer to a whole tree.
-        for tree in discarded {
-            leftovers.hold(tree.taken_apart_on_drop());
-        }
-        // mutant: removal_goes_on_although_its_sync_failed
-        failure.map_or(Ok(leftovers), Err)
+        self.remove_all(names, None)
+    }
+
+    fn remove_if(&self, names: &[String], is_due: Identify<'_>) -> Result<Leftovers> {
+        self.remove_all(names, Some(is_due))
     }
 
     fn exclude(&self) -> Result<Exclusion> {
@@ -221,7 +238,7 @@ impl Repository for LocalRepository {
         self.directory.available()
     }
 
-    fn collect_leftovers(&self) {
-        staging::collect(&self.directory);
+    fn collect_leftovers(&self, is_ours: Identify<'_>) {
+        staging::collect(&self.directory, is_ours);
     }
 }

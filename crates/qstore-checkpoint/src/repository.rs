@@ -113,6 +113,16 @@ pub trait Repository: fmt::Debug + Send + Sync {
     /// removes them one by one to find out which, so a name that cannot be removed does not keep the others.
     fn remove(&self, names: &[String]) -> Result<Leftovers>;
 
+    /// The same for checkpoints: each is identified, so that what someone else has put under its name since
+    /// the caller looked is left alone. The default cannot do that, and removes by name.
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove); [`RepositoryError::Replaced`] if something is not what is to be removed.
+    fn remove_if(&self, names: &[String], is_due: Identify<'_>) -> Result<Leftovers> {
+        let _ = is_due;
+        self.remove(names)
+    }
+
     /// Keeps other writers from ordering saves and removing checkpoints until the returned value is
     /// dropped. Waits while another writer has excluded this one. Readers are never excluded.
     ///
@@ -128,10 +138,16 @@ pub trait Repository: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Removes what killed writers left behind. Best effort: the next writer that opens the repository
-    /// retries what cannot be removed now.
-    fn collect_leftovers(&self) {}
+    /// Removes what killed writers left behind. What is not a checkpoint was somebody else's: it gets its
+    /// name back. Best effort: the next writer that opens the repository retries what cannot be done now.
+    fn collect_leftovers(&self, is_ours: Identify<'_>) {
+        let _ = is_ours;
+    }
 }
+
+/// Tells whether what has a name is what the caller takes it for, such as a checkpoint. An error means that
+/// it is not known; then it is not touched.
+pub type Identify<'a> = &'a (dyn Fn(&str, Source) -> Result<bool> + 'a);
 
 /// A name in a repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,6 +205,16 @@ pub trait FileDraft: fmt::Debug + Send {
     /// # Errors
     /// After an error, the name refers to the earlier file or to all of this one.
     fn commit(self: Box<Self>) -> Result<Leftovers>;
+
+    /// The same for a checkpoint: it replaces nothing but what `is_ours` identifies. The default cannot tell,
+    /// and replaces whatever has the name.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit); [`RepositoryError::Foreign`] if the name belongs to something else.
+    fn commit_over(self: Box<Self>, is_ours: Identify<'_>) -> Result<Leftovers> {
+        let _ = is_ours;
+        self.commit()
+    }
 }
 
 /// A tree being filled by any number of threads. Dropped without a commit, it leaves nothing behind.

@@ -91,6 +91,7 @@ mod staged_dir;
 mod staged_file;
 mod sync_dir;
 mod sync_tree;
+pub mod temporary;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tree;

@@ -1,25 +1,20 @@
 //! A new version of one file, staged beside it under a name that nobody else uses.
 //!
-//! The name is `.qstore-PROCESS-NUMBER.tmp`. `PROCESS` is a random number and not the process ID, because
-//! IDs repeat: two containers that share a volume, or one that is started again, have the same ones. While
-//! the file is written, its lock `….tmp.lock` is held. That distinguishes a file that a killed process left
-//! behind, which the next replacement in the directory removes, from one that is being written.
+//! The name is `.qstore-PROCESS-NUMBER.tmp`; see [`temporary`](crate::temporary). While the file is written, its
+//! lock `….tmp.lock` is held. That distinguishes a file that a killed process left behind, which the next
+//! replacement in the directory removes, from one that is being written.
 
 use crate::error::{Error, Operation, Result};
 use crate::file_system::{FileHandle, FileSystem, Lock};
 use crate::staged_file::StagedFile;
+use crate::temporary::{LOCK_SUFFIX, is_temporary, lock_of, unused_name};
 use crate::tree::parent_of;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 const PREFIX: &str = ".qstore-";
 const SUFFIX: &str = ".tmp";
-const LOCK_SUFFIX: &str = ".lock";
-const PROCESS_DIGITS: usize = 16;
 
 /// A [`StagedFile`] that finds its own temporary name, and removes what killed processes left behind.
 ///
@@ -45,6 +40,8 @@ const PROCESS_DIGITS: usize = 16;
 #[derive(Debug)]
 pub struct Replacement {
     staged: StagedFile,
+    storage: Arc<dyn FileSystem>,
+    temporary: PathBuf,
     public: PathBuf,
     /// Declared last, so that it is released after the temporary name is gone.
     _lock: Option<Box<dyn Lock>>,
@@ -63,7 +60,7 @@ impl Replacement {
         let dir = parent_of(&public);
         collect(&**storage, dir);
         for _ in 0..ATTEMPTS {
-            let temporary = dir.join(unused_name());
+            let temporary = dir.join(format!("{PREFIX}{}{SUFFIX}", unused_name()));
             let lock = match storage.try_lock(&lock_of(&temporary)) {
                 Ok(None) => continue,
                 Ok(held) => held,
@@ -72,7 +69,10 @@ impl Replacement {
             };
             match StagedFile::replacing(storage, &temporary, &public) {
                 Err(error) if error.is_already_exists() => {}
-                created => return Ok(Self { staged: created?, public, _lock: lock }),
+                created => {
+                    let (staged, storage) = (created?, Arc::clone(storage));
+                    return Ok(Self { staged, storage, temporary, public, _lock: lock });
+                }
             }
         }
         let reason = io::Error::new(io::ErrorKind::AlreadyExists, "no temporary name is unused");
@@ -106,6 +106,30 @@ impl Replacement {
     pub fn commit(self) -> Result<Box<dyn FileHandle>> {
         self.staged.commit(&self.public)
     }
+
+    /// Publishes the file only if nothing has its name; see [`StagedFile::link_to`]. Where there are no links,
+    /// the name is looked at and then taken.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if something has the name.
+    pub fn commit_new(self) -> Result<()> {
+        let Self { staged, storage, public, _lock, .. } = self;
+        match staged.link_to(&public) {
+            Err(error) if error.is_unsupported() => {}
+            linked => return linked,
+        }
+        if storage.metadata(&public)?.is_some() {
+            let reason = io::ErrorKind::AlreadyExists.into();
+            return Err(Error::new(Operation::Link, &public, reason));
+        }
+        staged.commit(&public).map(drop)
+    }
+
+    /// The temporary name, under which the file can be read before it is published.
+    #[must_use]
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
 }
 
 /// Removes what killed processes left in a directory. Best effort: a leftover is in nobody's way.
@@ -125,27 +149,9 @@ fn collect(storage: &dyn FileSystem, dir: &Path) {
     }
 }
 
-fn unused_name() -> String {
-    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    format!("{PREFIX}{:0PROCESS_DIGITS$x}-{number}{SUFFIX}", *PROCESS)
-}
-
 fn is_ours(name: &str) -> bool {
     let unique = name.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(SUFFIX));
-    let Some((process, number)) = unique.and_then(|unique| unique.split_once('-')) else {
-        return false;
-    };
-    process.len() == PROCESS_DIGITS
-        && u64::from_str_radix(process, 16).is_ok()
-        && number.parse::<u64>().is_ok()
-}
-
-fn lock_of(temporary: &Path) -> PathBuf {
-    let mut path = temporary.as_os_str().to_os_string();
-    path.push(LOCK_SUFFIX);
-    path.into()
+    unique.is_some_and(is_temporary)
 }
 
 #[cfg(test)]
@@ -235,6 +241,22 @@ mod tests {
             replace(&storage, &link, text);
             assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
             assert_eq!(std::fs::read(tmp.path().join("real/file")).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_new_file_replaces_nothing() {
+        let tmp = tempfile::tempdir().unwrap();
+        let storage: Arc<dyn FileSystem> = Arc::new(LocalFs::new());
+        let path = tmp.path().join("file");
+        for is_first in [true, false] {
+            let mut replacement = Replacement::of(&storage, &path).unwrap();
+            replacement.append(if is_first { b"first" } else { b"other" }).unwrap();
+            assert_eq!(read_all(&*storage, replacement.temporary()).unwrap().len(), 5);
+            let committed = replacement.commit_new();
+            assert_eq!(committed.is_err_and(|error| error.is_already_exists()), !is_first);
+            assert_eq!(read_all(&*storage, &path).unwrap(), b"first");
+            assert_eq!(names(&*storage, tmp.path()), ["file"]);
         }
     }
 

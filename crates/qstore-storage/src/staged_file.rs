@@ -1,6 +1,6 @@
 //! A file that receives its public name only once it is complete and durable.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file_system::{EntryKind, FileHandle, FileSystem};
 use crate::tree::parent_of;
 use qstore_os::ForkCheck;
@@ -155,6 +155,69 @@ impl StagedFile {
         self.storage.sync_dir(parent_of(public))
     }
 
+    /// Renames the temporary name: from then on a crash leaves that one behind.
+    ///
+    /// # Errors
+    /// After an error it has the name it had.
+    pub fn move_to(&mut self, temporary: &Path) -> Result<()> {
+        self.storage.rename(&self.temporary, temporary)?;
+        self.temporary = temporary.to_path_buf();
+        Ok(())
+    }
+
+    /// Publishes the file in the place of what has the public name, which nobody can have changed unnoticed:
+    /// the two exchange their names, and `may_go` is asked about what has the temporary name then. If it may
+    /// go, it is removed when this is dropped. If not, it gets its name back, and the answer is `false`.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`](crate::Error::is_not_found) if nothing has the public name, and
+    /// [`Error::is_unsupported`](crate::Error::is_unsupported) where names cannot be exchanged: the file can
+    /// still be published otherwise. If something could not get its name back, it stays under the temporary
+    /// name, which is not removed. If the last sync fails, the public name may show the old file again after
+    /// a power cut.
+    pub fn exchange(
+        &mut self,
+        public: &Path,
+        may_go: impl FnOnce(&Path) -> Result<bool>,
+    ) -> Result<bool> {
+        take_over(&*self.storage, public, &self.temporary)?;
+        // mutant: exchanged_file_not_synced, exchanged_file_shown_before_its_sync
+        self.file().sync()?;
+        self.storage.exchange(&self.temporary, public)?;
+        let answer = may_go(&self.temporary);
+        // mutant: exchanged_file_not_identified
+        if !matches!(answer, Ok(true)) {
+            self.give_back(public)?;
+            return answer;
+        }
+        // mutant: exchanged_file_name_not_synced
+        self.storage.sync_dir(parent_of(public))?;
+        Ok(true)
+    }
+
+    /// Takes an exchange back.
+    fn give_back(&mut self, public: &Path) -> Result<()> {
+        let own = self.file().stamp();
+        // mutant: what_may_not_go_stays_hidden
+        let mut given = self.storage.exchange(&self.temporary, public);
+        if given.as_ref().is_err_and(Error::is_not_found) {
+            given = self.storage.link(&self.temporary, public);
+        } else if given.is_ok() {
+            // Whoever was so fast as to replace the file in between has not lost theirs either.
+            let found = self.storage.stamp(&self.temporary)?;
+            if !found.zip(own.ok()).is_some_and(|(found, own)| found.is_same_file(&own)) {
+                self.file = None;
+            }
+        }
+        if given.is_err() {
+            self.file = None; // and what has the temporary name keeps it
+        }
+        given?;
+        // Best effort: until then a power cut could leave the two as they were.
+        let _ = self.storage.sync_dir(parent_of(public));
+        Ok(())
+    }
+
     fn file(&self) -> &dyn FileHandle {
         self.file.as_deref().expect("a staged file is open until it is committed")
     }
@@ -222,6 +285,48 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn an_exchange_removes_what_may_go_and_gives_the_name_back_to_the_rest() {
+        let memory = MemoryFs::new();
+        let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
+        let public = Path::new("/file");
+        let stage = || {
+            let mut staged = StagedFile::create(&storage, Path::new("/.file.tmp")).unwrap();
+            staged.append(b"new").unwrap();
+            staged.move_to(Path::new("/.file.tmp-2")).unwrap();
+            staged
+        };
+        assert!(stage().exchange(public, |_| Ok(true)).unwrap_err().is_not_found());
+        replace(&storage, b"old").unwrap();
+        for answers in [Ok(false), Err(())] {
+            let answer = stage().exchange(public, |retired| {
+                assert_eq!(read_all(&memory, retired).unwrap(), b"old");
+                answers.map_err(|()| storage.open(Path::new("/none")).unwrap_err())
+            });
+            assert_eq!(answer.ok(), answers.ok());
+            assert_eq!(read_all(&memory, public).unwrap(), b"old");
+        }
+        // Someone replaces the new file before the old one gets its name back.
+        let mut staged = stage();
+        let answer = staged.exchange(public, |_| {
+            replace(&storage, b"third").unwrap();
+            Ok(false)
+        });
+        assert!(!answer.unwrap());
+        drop(staged);
+        assert_eq!(read_all(&memory, public).unwrap(), b"old");
+        assert_eq!(read_all(&memory, Path::new("/.file.tmp-2")).unwrap(), b"third");
+        memory.remove_file(Path::new("/.file.tmp-2")).unwrap();
+        // Or removes it.
+        let answer = stage().exchange(public, |_| memory.remove_file(public).map(|()| false));
+        assert!(!answer.unwrap());
+        assert_eq!(read_all(&memory, public).unwrap(), b"old");
+
+        assert!(stage().exchange(public, |_| Ok(true)).unwrap());
+        assert_eq!(read_all(&memory.power_cut(), public).unwrap(), b"new");
+        assert_eq!(memory.list(Path::new("/")).unwrap().len(), 1);
     }
 
     #[test]

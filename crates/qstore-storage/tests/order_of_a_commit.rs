@@ -88,6 +88,21 @@ fn a_file_is_synced_then_renamed_then_its_name_is_synced() {
 }
 
 #[test]
+fn a_file_is_synced_then_exchanged_then_its_name_is_synced_then_the_old_one_is_removed() {
+    let recorder = with_directories(true);
+    recorder.files.create_new(Path::new("/c/file")).unwrap();
+    let new = Path::new("/c/.staging/new");
+    let mut staged = StagedFile::create(&recorder.files.shared(), new).unwrap();
+    staged.append(b"bytes").unwrap();
+    recorder.steps();
+    assert!(staged.exchange(Path::new("/c/file"), |_| Ok(true)).unwrap());
+    drop(staged);
+    let expected =
+        ["sync /c/.staging/new", "exchange with /c/file", "sync /c", "remove /c/.staging/new"];
+    assert_eq!(recorder.steps(), expected);
+}
+
+#[test]
 fn a_tree_is_synced_bottom_up_then_renamed_then_its_name_is_synced() {
     let steps = commit(&with_directories(true));
     let expected =

@@ -14,7 +14,7 @@ pub(crate) mod retain;
 use crate::container::sealed::Sealed;
 use crate::format::ZARR_JSON;
 use measure::Measured;
-use qstore_checkpoint::repository::{Kind, Repository};
+use qstore_checkpoint::repository::{Kind, Repository, RepositoryError, Source};
 use qstore_checkpoint::retention::{Candidate, Policy};
 use qstore_checkpoint::{CheckpointId, Counter, Layout, LoadError, OpenError};
 use std::cmp::Ordering::Greater;
@@ -42,8 +42,40 @@ pub(crate) struct Found {
     pub(crate) layout: Layout,
     /// The checksum of its root document, which has its metadata.
     pub(crate) root: u32,
-    /// The name of an older checkpoint with the same number in the other layout, to be removed.
-    pub(crate) stale: Option<String>,
+    /// An older checkpoint with the same number in the other layout, to be removed.
+    pub(crate) stale: Option<Identity>,
+}
+
+/// What a checkpoint is known by when it is removed: something else may have its name by then.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    save_seq: u64,
+    root: u32,
+}
+
+impl Found {
+    pub(crate) fn identity(&self) -> Identity {
+        let Self { candidate, name, root, .. } = self;
+        Identity { name: name.clone(), save_seq: candidate.save_seq, root: *root }
+    }
+}
+
+impl Identity {
+    /// Whether this is the checkpoint.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn is_of(&self, source: Source) -> Result<bool, RepositoryError> {
+        match Sealed::of_source(source, &self.name) {
+            Ok(Sealed { manifest, .. }) => {
+                Ok(manifest.save_seq == self.save_seq && manifest.crc32c_of(ZARR_JSON) == self.root)
+            }
+            Err(LoadError::Repository(error)) => Err(error),
+            Err(error) if error.is_exhausted() => Err(RepositoryError::other(&self.name, error)),
+            Err(_) => Ok(false),
+        }
+    }
 }
 
 /// Everything in the repository with the name of a checkpoint.
@@ -221,5 +253,5 @@ fn newer(one: Found, other: Found) -> Found {
         Greater => (one, other),
         _ => (other, one),
     };
-    Found { stale: Some(stale.name), ..newest }
+    Found { stale: Some(stale.identity()), ..newest }
 }

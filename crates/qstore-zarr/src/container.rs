@@ -4,6 +4,7 @@ pub(crate) mod archive;
 pub(crate) mod entry;
 pub(crate) mod manifest;
 pub(crate) mod output;
+pub(crate) mod recognize;
 mod repacked;
 pub(crate) mod sealed;
 pub(crate) mod tree;

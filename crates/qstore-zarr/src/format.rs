@@ -5,6 +5,7 @@ pub(crate) mod chunking;
 pub(crate) mod codec;
 pub(crate) mod documents;
 pub(crate) mod root_document;
+pub(crate) mod seconds;
 pub(crate) mod structure;
 
 /// The metadata document of every group and array, the root included.

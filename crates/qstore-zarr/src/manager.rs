@@ -1,6 +1,7 @@
 //! The checkpoint manager: the asynchronous shell around saving.
 
 use crate::catalog::Catalog;
+use crate::container::recognize::is_checkpoint_file;
 use crate::load::checkpoints::Checkpoints;
 use crate::save::intake::{Intake, Job, Pushed, SaveSink};
 use crate::save::settings::{Busy, CheckpointSettings};
@@ -113,7 +114,7 @@ impl CheckpointManager {
             return Err(SettingError::new("layout", "Directory", choices, "SingleFile").into());
         }
         let catalog = Catalog::writable(repository, settings.counter, &settings.retention)?;
-        catalog.repository.collect_leftovers();
+        catalog.repository.collect_leftovers(&is_checkpoint_file);
         let intake = Intake::new();
         let sink = SaveSink::new(catalog.clone(), settings.clone(), intake.clone());
         let priority = settings.priority;

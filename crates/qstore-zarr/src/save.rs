@@ -117,8 +117,8 @@ fn history_with(mut history: Vec<Found>, mut saved: Found) -> Vec<Found> {
     if let Some(position) = history.iter().position(|found| found.candidate.number == number) {
         let old = history.swap_remove(position);
         saved.candidate.is_pinned = old.candidate.is_pinned;
-        let names = [Some(old.name), old.stale].into_iter().flatten();
-        saved.stale = names.into_iter().find(|name| *name != saved.name);
+        let olds = [Some(old.identity()), old.stale].into_iter().flatten();
+        saved.stale = olds.into_iter().find(|old| old.name != saved.name);
     }
     history.push(saved);
     history

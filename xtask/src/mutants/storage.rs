@@ -6,6 +6,7 @@ use super::mutant::{Mutant, Tests};
 /// Power cuts before every operation of some saves.
 const CRASHES: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "crash::")];
 const OF_THE_LOCAL_FILES: &[Tests] = &[Tests::lib("qstore-storage", "local::")];
+const STAGED_FILES: &[Tests] = &[Tests::lib("qstore-storage", "staged_file::")];
 /// The steps of a commit as they are written down.
 const STEPS: &[Tests] = &[Tests::of("qstore-storage", "order_of_a_commit", "")];
 /// On Linux: syncs that the system refuses.
@@ -30,14 +31,44 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "staged_file_renamed_before_its_sync",
         edits: &[SwapWithNext],
-        danger: "after a power cut the only checkpoint of an epoch is an empty file",
-        tests: CRASHES,
+        danger: "after a power cut the only copy of an export is an empty file",
+        tests: STEPS,
     },
     Mutant {
         name: "staged_file_deletes_then_renames",
         edits: &[InsertBefore("let _ = self.storage.remove_file(public);")],
-        danger: "a kill between the two leaves neither the old checkpoint nor the new one",
-        tests: CRASHES,
+        danger: "a kill between the two leaves neither the old file nor the new one",
+        tests: STEPS,
+    },
+    Mutant {
+        name: "exchanged_file_not_synced",
+        edits: &[Delete],
+        danger: "after a power cut a checkpoint that was saved again has its name and no bytes",
+        tests: STAGED_FILES,
+    },
+    Mutant {
+        name: "exchanged_file_shown_before_its_sync",
+        edits: &[SwapWithNext],
+        danger: "after a power cut the only checkpoint of an epoch is an empty file",
+        tests: STEPS,
+    },
+    Mutant {
+        name: "exchanged_file_not_identified",
+        edits: &[Replace("!matches!(answer, Ok(true))", "false")],
+        danger: "what somebody puts under the name of a checkpoint at the last moment is lost",
+        tests: STAGED_FILES,
+    },
+    Mutant {
+        name: "what_may_not_go_stays_hidden",
+        edits: &[Rewrite("let mut given = Ok::<(), Error>(());")],
+        danger: "the same file is not where it was, and the next manager finds it among leftovers",
+        tests: STAGED_FILES,
+    },
+    Mutant {
+        name: "exchanged_file_name_not_synced",
+        edits: &[Delete],
+        danger: "a checkpoint that was acknowledged is the old one again after a power cut",
+        tests: STAGED_FILES,
     },
     Mutant {
         name: "staged_tree_not_synced",

@@ -7,6 +7,8 @@ use super::mutant::{Mutant, Tests};
 const CRASHES: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "crash::")];
 const DAMAGE: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "damage::")];
 const FIXED: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "fixed::a_kill_or")];
+/// What others put under the names of checkpoints.
+const FOREIGN: &[Tests] = &[Tests::of("qstore-zarr", "checkpoints", "foreign::")];
 const PLANS: &[Tests] = &[Tests::lib("qstore-checkpoint", "retention::")];
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -24,10 +26,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "retention_before_the_save_is_durable",
         edits: &[InsertBefore(
             "let early = Found {
-                candidate: candidate.clone(), name: name.clone(), layout, stale: None,
+                candidate: candidate.clone(), name: name.clone(), layout, root, stale: None,
             };
-            let early = history_with(scan.valid.clone(), early);
-            drop(retain::retain(catalog, &early, &settings.retention)?);",
+            let mut early = history_with(scan.valid.clone(), early);
+            drop(retain::retain(catalog, &mut early, &settings.retention));",
         )],
         danger: "the last checkpoint is removed, and the one that replaces it is lost",
         tests: CRASHES,
@@ -130,6 +132,48 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Delete],
         danger: "there, a power cut leaves a directory that blocks every later save of its number",
         tests: FIXED,
+    },
+    Mutant {
+        name: "checkpoint_replaces_whatever_is_there",
+        edits: &[Delete],
+        danger: "a file of somebody else with the name of a checkpoint is lost with the next save",
+        tests: FOREIGN,
+    },
+    Mutant {
+        name: "removed_by_name",
+        edits: &[Replace(
+            "Found::Foreign(_) => return Err(replaced())",
+            "Found::Foreign(known) => known",
+        )],
+        danger: "retention removes a file that took the name of a checkpoint after it was listed",
+        tests: FOREIGN,
+    },
+    Mutant {
+        name: "removed_file_not_compared",
+        edits: &[Replace("known.is_still(fs, &retired)?", "true || known.is_still(fs, &retired)?")],
+        danger: "the same, if it took the name a moment later",
+        tests: FOREIGN,
+    },
+    Mutant {
+        name: "foreign_leftover_removed",
+        edits: &[Replace(
+            "drop(give_back(directory, retired, name))",
+            "drop(directory.fs.remove_file(retired))",
+        )],
+        danger: "the same, if the process was killed in that moment",
+        tests: FOREIGN,
+    },
+    Mutant {
+        name: "tree_removed_by_name",
+        edits: &[Replace("!is_due", "false && !is_due")],
+        danger: "retention removes a directory that took the name of a checkpoint after it was listed",
+        tests: FOREIGN,
+    },
+    Mutant {
+        name: "removed_tree_not_compared",
+        edits: &[Replace("is_due(&path)?", "true || is_due(&path)?")],
+        danger: "the same, if it took the name a moment later",
+        tests: FOREIGN,
     },
     Mutant {
         name: "newest_may_go",

@@ -46,17 +46,7 @@ impl FileSystem {
         let _ = fs::create_dir(&self.dir);
         let mut there = Command::new("sh");
         there.args([&self.script, Path::new(self.name), &self.dir]);
-        there.arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => there.env(name, value),
-                None => there.env_remove(name),
-            };
-        }
-        if let Some(home) = command.get_current_dir() {
-            there.current_dir(home);
-        }
-        there
+        process::within(there, command)
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) enum Part {
     Tests(Tests),
     /// The same, given a small file system of their own in `QSTORE_SMALL_DISK`.
     OnSmallDisk(Tests),
+    /// The same, in a process with little address space, so that an allocation which is too large ends it.
+    InLittleMemory(Tests),
     /// The models of the ring under both checkers, with these knobs.
     Models(Knobs),
     /// Another command of xtask; only in the full run, because it builds much again.
@@ -184,10 +186,30 @@ pub(super) const ROWS: &[Row] = &[
             Part::Program("taken_names"),
             Part::Tests(tests("file", "displaced::")),
             Part::Tests(tests("checkpoints", "displaced::")),
+            Part::Tests(tests("checkpoints", "foreign::")),
         ],
     },
     Row {
         id: "T15",
+        title: "checkpoints of a lower layer of overlayfs",
+        parts: &[
+            Part::Program("lower_layers"),
+            Part::Tests(tests("integration", "checkpoint_overlay::")),
+            Part::Tests(tests("checkpoints", "fixed::")),
+        ],
+    },
+    Row {
+        id: "T16",
+        title: "lengths that claim more than there is",
+        parts: &[
+            Part::Program("claimed_lengths"),
+            Part::InLittleMemory(tests("integration", "sparse_files::")),
+            Part::Tests(tests("integration", "sparse_files::")),
+            Part::Tests(tests("qstore_parquet", "a_footer_that_lies")),
+        ],
+    },
+    Row {
+        id: "T17",
         title: "a live dataset of ranks, read by five engines",
         parts: &[
             Part::Program("live"),
@@ -264,7 +286,9 @@ mod tests {
         let known = KnownTests::read(&Workspace::locate());
         for Row { id, parts, .. } in ROWS {
             for part in *parts {
-                if let Part::Tests(tests) | Part::OnSmallDisk(tests) = part {
+                if let Part::Tests(tests) | Part::OnSmallDisk(tests) | Part::InLittleMemory(tests) =
+                    part
+                {
                     assert_eq!(known.missing(tests.filter), None, "{id}: {}", tests.filter);
                 }
             }

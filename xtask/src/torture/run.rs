@@ -1,6 +1,5 @@
 //! Runs the parts of a row, one after the other, and listens to them.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -86,7 +85,8 @@ impl<'a> Runner<'a> {
     /// Whether the one case that is asked for, if any, can belong to it: the program's cases are paths.
     fn is_asked(&self, part: &Part) -> bool {
         // Neither a file system of its own nor a model is any different on another one.
-        let is_elsewhere = matches!(part, Part::Program(_) | Part::Tests(_));
+        let is_elsewhere =
+            matches!(part, Part::Program(_) | Part::Tests(_) | Part::InLittleMemory(_));
         if self.place.is_some() && !is_elsewhere {
             return false;
         }
@@ -97,11 +97,17 @@ impl<'a> Runner<'a> {
     fn part(&self, part: &Part, progress: &Progress, log: &Path, before: u64) -> Result<Outcome> {
         match part {
             Part::Program(module) => self.program(module, progress, log, before),
-            Part::Tests(tests) => self.tests(tests, &[], progress, log, before),
+            Part::Tests(tests) => self.tests(tests, |command| command, progress, log, before),
+            Part::InLittleMemory(tests) => {
+                self.tests(tests, |command| in_little_memory(&command), progress, log, before)
+            }
             Part::OnSmallDisk(tests) => match SmallDisk::mount(self.target) {
                 Ok(disk) => {
-                    let dir = ("QSTORE_SMALL_DISK", disk.dir().as_os_str());
-                    self.tests(tests, &[dir], progress, log, before)
+                    let on_it = |mut command: Command| {
+                        command.env("QSTORE_SMALL_DISK", disk.dir());
+                        command
+                    };
+                    self.tests(tests, on_it, progress, log, before)
                 }
                 Err(reason) => {
                     let skipped = vec![format!("a disk that really is full: {reason}")];
@@ -169,7 +175,8 @@ impl<'a> Runner<'a> {
                 format!("`{module}` ended with {status} before its end; see {}", log.display());
             outcome.add(Outcome::failed(text));
         }
-        if heard.has_ended && outcome.cases == 0 && self.options.case.is_none() {
+        let is_skipped = !outcome.skipped.is_empty();
+        if heard.has_ended && outcome.cases == 0 && !is_skipped && self.options.case.is_none() {
             outcome.add(Outcome::failed(format!("`{module}` ran nothing")));
         }
         Ok(outcome)
@@ -178,15 +185,15 @@ impl<'a> Runner<'a> {
     fn tests(
         &self,
         tests: &Tests,
-        variables: &[(&str, &OsStr)],
+        within: impl FnOnce(Command) -> Command,
         progress: &Progress,
         log: &Path,
         before: u64,
     ) -> Result<Outcome> {
         let mut command = self.binaries.tests(tests.target)?;
         command.args([tests.filter, "--nocapture"]);
-        command.envs(variables.iter().copied()).envs(self.knobs(&tests.knobs));
-        let mut command = self.on_its_file_system(command);
+        command.envs(self.knobs(&tests.knobs));
+        let mut command = self.on_its_file_system(within(command));
         self.listen(&mut command, progress, log, before)
     }
 
@@ -216,6 +223,13 @@ impl<'a> Runner<'a> {
         let heard = heard.into_inner().map_err(|_| Error::Failed("a listener panicked".into()))?.0;
         Ok(heard.outcome(status.success()))
     }
+}
+
+/// The same command with two gigabytes of address space, most of which its threads reserve.
+fn in_little_memory(command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -v 2097152 && exec \"$0\" \"$@\""]);
+    process::within(shell, command)
 }
 
 fn log_file(path: &Path) -> Result<File> {

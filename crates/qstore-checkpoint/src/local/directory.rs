@@ -35,14 +35,12 @@ impl Directory {
         Ok(Self { files, fs, root, locking: Locking::Required })
     }
 
-    /// The path of a name in the open directory.
-    #[expect(clippy::unused_self, reason = "it leads somewhere in this directory only")]
-    pub(super) fn path_of(&self, name: &str) -> PathBuf {
+    /// The path of a name in an open directory.
+    pub(super) fn path_of(name: &str) -> PathBuf {
         PathBuf::from(name)
     }
 
-    #[expect(clippy::unused_self, reason = "it leads somewhere in this directory only")]
-    pub(super) fn staging(&self) -> PathBuf {
+    pub(super) fn staging() -> PathBuf {
         PathBuf::from(STAGING)
     }
 
@@ -61,8 +59,8 @@ impl Directory {
     }
 
     /// Where a tree is moved aside if two names cannot be exchanged.
-    pub(super) fn tombstone_of(&self, name: &str) -> PathBuf {
-        self.staging().join(format!("{TOMBSTONE_PREFIX}{}", name.replace('/', "~")))
+    pub(super) fn tombstone_of(name: &str) -> PathBuf {
+        Self::staging().join(format!("{TOMBSTONE_PREFIX}{}", name.replace('/', "~")))
     }
 
     /// A lock of that name, unless it is held elsewhere.
@@ -72,7 +70,7 @@ impl Directory {
 
     /// Excludes all other writers until it is dropped.
     pub(super) fn lock(&self) -> Result<Box<dyn Lock>> {
-        let locked = self.locking.lock(&*self.fs, &self.path_of(LOCK));
+        let locked = self.locking.lock(&*self.fs, &Self::path_of(LOCK));
         locked.map_err(|error| self.explain(error.into()))
     }
 
@@ -130,7 +128,7 @@ impl Directory {
 
     /// The names of the trees that were moved aside.
     pub(super) fn trees_aside(&self) -> Result<Vec<String>> {
-        let entries = match self.fs.list(&self.staging()) {
+        let entries = match self.fs.list(&Self::staging()) {
             Err(error) if error.is_not_found() => return Ok(Vec::new()),
             listed => listed?,
         };
@@ -145,7 +143,7 @@ impl Directory {
         let mut retired = Vec::new();
         for entry in self.fs.list(Path::new(HERE))? {
             let Some(name) = entry.name.to_str() else { continue };
-            if entry.kind == EntryKind::Dir && is_retired(&*self.fs, &self.path_of(name))? {
+            if entry.kind == EntryKind::Dir && is_retired(&*self.fs, &Self::path_of(name))? {
                 retired.push(name.to_owned());
             }
         }

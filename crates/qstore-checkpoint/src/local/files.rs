@@ -1,11 +1,17 @@
 //! Files: written under a temporary name, synced, and renamed to their final name.
+//!
+//! A checkpoint replaces nothing but a checkpoint, and nothing but the checkpoint that is due is removed. What
+//! has the name is identified; then the name is taken away from it, and it is compared with what was identified.
+//! If it is something else, it gets its name back.
 
 use super::directory::Directory;
-use super::staging::{StagingLock, reserve};
-use crate::repository::{Created, FileDraft, FileSource, Leftovers, RepositoryError, Result};
-use qstore_storage::{
-    EntryKind, FileHandle, FileSystem, StagedFile, create_dir_all, parent_of, read_up_to,
+use super::identity::{Found, give_back, identify};
+use super::source::LocalSource;
+use super::staging::{StagingLock, reserve, retired_name};
+use crate::repository::{
+    Created, FileDraft, FileSource, Identify, Leftovers, RepositoryError, Result,
 };
+use qstore_storage::{EntryKind, FileSystem, StagedFile, create_dir_all, parent_of, read_up_to};
 use std::path::{Path, PathBuf};
 
 /// The longest document that is read, in bytes. Documents of Q-Store have some hundred.
@@ -13,22 +19,27 @@ const DOCUMENT_MAX: u64 = 1 << 26;
 
 /// Begins a file.
 pub(super) fn begin(directory: &Directory, name: &str) -> Result<Box<dyn FileDraft>> {
-    let public = directory.path_of(name);
+    let public = Directory::path_of(name);
     if name.contains('/') {
         create_dir_all(&*directory.fs, parent_of(&public))?;
     }
-    let (lock, staged) =
-        reserve(directory, |temporary| StagedFile::replacing(&directory.fs, temporary, &public))?;
-    Ok(Box::new(LocalFile { staged, _lock: lock, directory: directory.clone(), public }))
+    let (lock, (staged, temporary)) = reserve(directory, |temporary| {
+        let staged = StagedFile::replacing(&directory.fs, temporary, &public)?;
+        Ok((staged, temporary.to_path_buf()))
+    })?;
+    let (directory, name) = (directory.clone(), name.into());
+    Ok(Box::new(LocalFile { staged, lock, temporary, directory, public, name }))
 }
 
 /// Fields are dropped in this order: the lock outlives the file it protects.
 #[derive(Debug)]
 struct LocalFile {
     staged: StagedFile,
-    _lock: StagingLock,
+    lock: StagingLock,
+    temporary: PathBuf,
     directory: Directory,
     public: PathBuf,
+    name: String,
 }
 
 impl FileDraft for LocalFile {
@@ -45,6 +56,55 @@ impl FileDraft for LocalFile {
         let mut leftovers = Leftovers::none();
         hold(&self.directory, &self.public, &mut leftovers);
         drop(self.staged.commit(&self.public)?);
+        Ok(leftovers)
+    }
+
+    fn commit_over(self: Box<Self>, is_ours: Identify<'_>) -> Result<Leftovers> {
+        // Dropped from the back: the lock outlives the file it protects.
+        let Self { lock: _lock, temporary, directory, public, name, mut staged } = *self;
+        let fs = &*directory.fs;
+        let foreign = || RepositoryError::Foreign { location: directory.shown(&public) };
+        refuse_foreign(&directory, &public)?;
+        let mut leftovers = Leftovers::none();
+        let found = identify(&directory, &public, &name, is_ours)?;
+        // mutant: checkpoint_replaces_whatever_is_there
+        if let Found::Foreign(_) = found {
+            return Err(foreign());
+        }
+        if let Found::Ours(known) | Found::Foreign(known) = found {
+            staged.move_to(&retired_name(&temporary, &name))?;
+            let exchanged = staged.exchange(&public, |retired| {
+                hold(&directory, retired, &mut leftovers);
+                known.is_still(fs, retired)
+            });
+            match exchanged {
+                Ok(true) => return Ok(leftovers),
+                Ok(false) => return Err(foreign()),
+                // It was removed in the meantime.
+                Err(error) if error.is_not_found() => {}
+                Err(error) if error.is_unsupported() => {
+                    hold(&directory, &public, &mut leftovers);
+                    // Directly before the name is changed, once more.
+                    if !known.is_still(fs, &public)? {
+                        return Err(foreign());
+                    }
+                    drop(staged.commit(&public)?);
+                    return Ok(leftovers);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match staged.link_to(&public) {
+            Ok(()) => {}
+            Err(error) if error.is_already_exists() => return Err(foreign()),
+            Err(error) if error.is_unsupported() => {
+                if fs.metadata(&public)?.is_some() {
+                    return Err(foreign());
+                }
+                drop(staged.commit(&public)?);
+            }
+            Err(error) => return Err(error.into()),
+        }
         Ok(leftovers)
     }
 }
@@ -74,11 +134,45 @@ pub(super) fn remove(directory: &Directory, path: &Path, leftovers: &mut Leftove
     }
 }
 
+/// Removes a file if it is the one that is due. A missing file is not an error.
+pub(super) fn remove_if(
+    directory: &Directory,
+    name: &str,
+    is_due: Identify<'_>,
+    leftovers: &mut Leftovers,
+) -> Result<()> {
+    let (fs, path) = (&*directory.fs, Directory::path_of(name));
+    let replaced = || RepositoryError::Replaced { location: directory.shown(&path) };
+    // mutant: removed_by_name
+    let known = match identify(directory, &path, name, is_due)? {
+        Found::Nothing => return Ok(()),
+        Found::Ours(known) => known,
+        Found::Foreign(_) => return Err(replaced()),
+    };
+    let renamed = reserve(directory, |temporary| {
+        let retired = retired_name(temporary, name);
+        fs.rename(&path, &retired).map(|()| retired)
+    });
+    let (_lock, retired) = match renamed {
+        Ok(renamed) => renamed,
+        Err(error) if error.is_not_found() => return Ok(()), // another writer was faster
+        // On a full disk there may be no room for a temporary name.
+        Err(_) if known.is_still(fs, &path)? => return remove(directory, &path, leftovers),
+        Err(error) => return Err(error),
+    };
+    // mutant: removed_file_not_compared
+    if known.is_still(fs, &retired)? {
+        return remove(directory, &retired, leftovers);
+    }
+    give_back(directory, &retired, name)?;
+    Err(replaced())
+}
+
 /// Writes a document if there is none with this name. It is linked to its name, which fails if the name
 /// exists. On a file system without hard links it is renamed after a check; there, two writers that do not
 /// exclude each other may both believe that they created the document.
 pub(super) fn create(directory: &Directory, name: &str, bytes: &[u8]) -> Result<Created> {
-    let (fs, public) = (&directory.fs, directory.path_of(name));
+    let (fs, public) = (&directory.fs, Directory::path_of(name));
     let existing = || match read_up_to(&**fs, &public, DOCUMENT_MAX) {
         Err(error) if error.is_not_found() => Ok(None),
         read => read.map(Some),
@@ -107,7 +201,7 @@ pub(super) fn create(directory: &Directory, name: &str, bytes: &[u8]) -> Result<
 
 /// Opens a file. A directory or a symbolic link with this name is treated as missing.
 pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn FileSource>> {
-    let path = directory.path_of(name);
+    let path = Directory::path_of(name);
     if directory.fs.metadata(&path)?.is_some_and(|found| found.kind != EntryKind::File) {
         let location = directory.root.display().to_string();
         return Err(RepositoryError::NotFound { name: name.into(), location });
@@ -118,19 +212,4 @@ pub(super) fn open(directory: &Directory, name: &str) -> Result<Box<dyn FileSour
 /// Opens a file by its path.
 pub(super) fn open_path(fs: &dyn FileSystem, path: &Path) -> Result<Box<dyn FileSource>> {
     Ok(Box::new(LocalSource { file: fs.open(path)? }))
-}
-
-#[derive(Debug)]
-pub(super) struct LocalSource {
-    pub(super) file: Box<dyn FileHandle>,
-}
-
-impl FileSource for LocalSource {
-    fn len(&self) -> Result<u64> {
-        Ok(self.file.len()?)
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        Ok(self.file.read_at(offset, buffer)?)
-    }
 }

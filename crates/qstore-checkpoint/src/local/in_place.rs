@@ -23,7 +23,7 @@ const MANIFEST_MAX: u64 = 1 << 30;
 
 /// Where the tree with this name is: in its own place, or aside while the old one is being removed.
 pub(super) fn root_of(directory: &Directory, name: &str) -> Result<Option<PathBuf>> {
-    let (public, aside) = (directory.path_of(name), directory.tombstone_of(name));
+    let (public, aside) = (Directory::path_of(name), Directory::tombstone_of(name));
     // It may be moved back between the first two looks.
     for root in [&public, &aside, &public] {
         let found = directory.fs.metadata(root)?;
@@ -48,7 +48,7 @@ pub(super) fn remove(directory: &Directory, tree: &Path) -> Result<()> {
 /// # Errors
 /// After an error the checkpoint is the old tree or the new one.
 pub(super) fn replace(directory: &Directory, staged: StagedDir, name: &str) -> Result<()> {
-    let (public, aside) = (directory.path_of(name), directory.tombstone_of(name));
+    let (public, aside) = (Directory::path_of(name), Directory::tombstone_of(name));
     // The directory of the new tree may be new itself; it must not be lost with the tree in it.
     directory.sync()?;
     drop(staged.commit(&aside, &aside)?);
@@ -66,8 +66,8 @@ pub(super) fn replace(directory: &Directory, staged: StagedDir, name: &str) -> R
 /// Ends what a crash or an error has interrupted: removes a retired tree, and moves a tree that was moved
 /// aside to its own place, or removes it if a whole tree has replaced it.
 pub(super) fn settle(directory: &Directory, name: &str) -> Result<()> {
-    let (fs, public) = (&*directory.fs, directory.path_of(name));
-    let aside = directory.tombstone_of(name);
+    let (fs, public) = (&*directory.fs, Directory::path_of(name));
+    let aside = Directory::tombstone_of(name);
     let has_aside = fs.metadata(&aside)?.is_some();
     let is_there = fs.metadata(&public)?.is_some();
     let is_over = is_retired(fs, &public)? || (has_aside && is_vacant(fs, &public)?);

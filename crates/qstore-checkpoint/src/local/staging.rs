@@ -1,21 +1,21 @@
 //! Temporary names: `.staging/<process>-<number>`, each with its own lock.
 //!
+//! What loses its public name before it is identified has the name `.staging/<process>-<number>.of-<name>`
+//! meanwhile: if the process is killed then, the next writer knows whose name it was.
+//!
 //! The lock, `.staging/<process>-<number>.lock`, is held while the draft exists. It distinguishes what a
-//! killed process left behind from the live draft of another thread or process. `<process>` is a random
-//! number, because process IDs repeat between containers.
+//! killed process left behind from the live draft of another thread or process.
 
 use super::directory::Directory;
-use super::in_place;
-use crate::repository::{RepositoryError, Result};
+use super::{identity, in_place};
+use crate::repository::{Identify, RepositoryError, Result};
+use qstore_storage::temporary::{LOCK_SUFFIX, is_temporary, lock_of, unused_name};
 use qstore_storage::{FileSystem, Lock, remove_dir_all};
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-const LOCK_SUFFIX: &str = ".lock";
-const PROCESS_DIGITS: usize = 16;
+/// Between a temporary name and the public name that something had before.
+const RETIRED_INFIX: &str = ".of-";
 
 /// The lock of a temporary name. Dropped after the draft with that name.
 #[derive(Debug)]
@@ -38,12 +38,10 @@ pub(super) fn reserve<T>(
     directory: &Directory,
     make: impl Fn(&Path) -> qstore_storage::Result<T>,
 ) -> Result<(StagingLock, T)> {
-    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
     // Another writer may remove the empty directory between any two of these steps. That does not happen
     // many times in a row.
     const ATTEMPTS: usize = 100;
-    let (fs, staging) = (&directory.fs, directory.staging());
+    let (fs, staging) = (&directory.fs, Directory::staging());
     let mut last = None;
     for _ in 0..ATTEMPTS {
         match fs.create_dir(&staging) {
@@ -52,8 +50,7 @@ pub(super) fn reserve<T>(
             }
             _ => {}
         }
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = staging.join(format!("{:0PROCESS_DIGITS$x}-{number}", *PROCESS));
+        let path = staging.join(unused_name());
         let lock = match directory.try_lock(&lock_of(&path)) {
             Ok(Some(lock)) => lock,
             Ok(None) => continue,
@@ -77,22 +74,37 @@ pub(super) fn reserve<T>(
     })
 }
 
+/// The name for what had a public name, while it is not known what it is.
+pub(super) fn retired_name(temporary: &Path, name: &str) -> PathBuf {
+    let mut path = temporary.as_os_str().to_os_string();
+    path.push(RETIRED_INFIX);
+    path.push(name.replace('/', "~"));
+    path.into()
+}
+
 /// Removes the leftovers of killed processes.
-pub(super) fn collect(directory: &Directory) {
-    let (fs, staging) = (&directory.fs, directory.staging());
+pub(super) fn collect(directory: &Directory, is_ours: Identify<'_>) {
+    let (fs, staging) = (&directory.fs, Directory::staging());
     settle_trees(directory);
     let Ok(entries) = fs.list(&staging) else { return };
     for entry in entries {
         let Some(name) = entry.name.to_str() else { continue };
         let name = name.strip_suffix(LOCK_SUFFIX).unwrap_or(name);
-        if !is_ours(name) {
+        let (unique, public) = match name.split_once(RETIRED_INFIX) {
+            Some((unique, public)) => (unique, Some(public.replace('~', "/"))),
+            None => (name, None),
+        };
+        if !is_temporary(unique) {
             continue;
         }
         let path = staging.join(name);
         // Dropping the lock also removes a lock file that was left behind.
         // mutant: live_staging_collected
-        if let Ok(Some(_lock)) = directory.try_lock(&lock_of(&path)) {
-            let _ = remove_dir_all(&**fs, &path);
+        if let Ok(Some(_lock)) = directory.try_lock(&lock_of(&staging.join(unique))) {
+            match public {
+                Some(public) => identity::settle(directory, &path, &public, is_ours),
+                None => drop(remove_dir_all(&**fs, &path)),
+            }
         }
     }
     let _ = fs.remove_dir(&staging);
@@ -110,19 +122,6 @@ fn settle_trees(directory: &Directory) {
     }
 }
 
-fn is_ours(name: &str) -> bool {
-    let Some((process, number)) = name.split_once('-') else { return false };
-    process.len() == PROCESS_DIGITS
-        && u64::from_str_radix(process, 16).is_ok()
-        && number.parse::<u64>().is_ok()
-}
-
-fn lock_of(temporary: &Path) -> PathBuf {
-    let mut path = temporary.as_os_str().to_os_string();
-    path.push(LOCK_SUFFIX);
-    path.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::directory::STAGING as NAME;
@@ -132,7 +131,7 @@ mod tests {
     use qstore_storage::{EntryKind, LocalFs, MemoryFs};
 
     fn names(directory: &Directory) -> Vec<String> {
-        let entries = directory.fs.list(&directory.staging()).unwrap_or_default();
+        let entries = directory.fs.list(&Directory::staging()).unwrap_or_default();
         let files = entries.into_iter().filter(|entry| entry.kind == EntryKind::File);
         files.map(|entry| entry.name.into_string().unwrap()).collect()
     }
@@ -153,7 +152,7 @@ mod tests {
             for name in leftovers.iter().map(String::as_str).chain(foreign) {
                 directory.fs.create_new(&Path::new(NAME).join(name)).unwrap();
             }
-            collect(&directory);
+            collect(&directory, &|_, _| Ok(true));
             let left = names(&directory);
             // A lock file by itself locks nothing, and may remain on some file systems.
             let is_draft = |name: &&String| !name.ends_with(LOCK_SUFFIX);
@@ -162,9 +161,12 @@ mod tests {
                 assert!(left.iter().any(|left| left == name), "{name} was touched");
                 directory.fs.remove_file(&Path::new(NAME).join(name)).unwrap();
             }
-            assert!(names(&directory).iter().any(|name| is_ours(name)), "the live draft is gone");
+            assert!(
+                names(&directory).iter().any(|name| is_temporary(name)),
+                "the live draft is gone"
+            );
             drop(live);
-            collect(&directory);
+            collect(&directory, &|_, _| Ok(true));
             assert!(names(&directory).iter().all(|name| name.ends_with(LOCK_SUFFIX)));
         }
     }
@@ -180,7 +182,7 @@ mod tests {
                     for round in 0..50 {
                         let draft: Box<dyn FileDraft> =
                             repository.begin_file(&format!("{thread}-{round}")).unwrap();
-                        repository.collect_leftovers();
+                        repository.collect_leftovers(&|_, _| Ok(true));
                         drop(draft.commit().unwrap());
                     }
                 });

@@ -6,15 +6,17 @@
 //! can be replaced while it is read. Symbolic links are never followed, and no entry can escape the tree.
 
 use super::directory::Directory;
-use super::files::LocalSource;
 use super::in_place;
 use super::retired::is_vacant;
+use super::source::LocalSource;
 use super::staging::{StagingLock, reserve};
 use super::unsynced::Unsynced;
-use crate::repository::{FileSource, Leftovers, RepositoryError, Result, TreeDraft, TreeSource};
+use crate::repository::{
+    FileSource, Identify, Leftovers, RepositoryError, Result, Source, TreeDraft, TreeSource,
+};
 use crate::seal::MANIFEST;
 use qstore_storage::{
-    EntryKind, FileSystem, Operation, StagedDir, create_dir_all, parent_of, remove_dir_all,
+    EntryKind, FileSystem, Operation, StagedDir, Stamp, create_dir_all, parent_of, remove_dir_all,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +27,7 @@ pub(super) fn begin(
     name: &str,
     writers: usize,
 ) -> Result<Box<dyn TreeDraft>> {
-    let public = directory.path_of(name);
+    let public = Directory::path_of(name);
     refuse_foreign(directory, &public)?; // before any work, and again before the commit
     if name.contains('/') {
         create_dir_all(&*directory.fs, parent_of(&public))?;
@@ -90,12 +92,12 @@ impl TreeDraft for LocalTree {
         let Self { lock, name, directory, writers, unsynced, mut staged } = *self;
         // mutant: files_of_a_tree_not_synced
         unsynced.finish(writers)?;
-        let public = directory.path_of(&name);
+        let public = Directory::path_of(&name);
         refuse_foreign(&directory, &public)?;
         // Another writer may have been killed between two steps of a replacement.
         let _ = in_place::settle(&directory, &name);
         let mut leftovers = Leftovers::none();
-        match staged.try_commit(&public, &directory.tombstone_of(&name)) {
+        match staged.try_commit(&public, &Directory::tombstone_of(&name)) {
             Ok(replaced) => leftovers.hold(replaced),
             Err(error) if is_fixed(&*directory.fs, &public, &error)? => {
                 in_place::replace(&directory, staged, &name)?;
@@ -125,27 +127,93 @@ pub(super) struct Discarded {
 /// directory before it lets the tree be deleted. If the directory cannot be renamed, whatever the reason,
 /// the tree is removed in place; then there is nothing left to delete.
 pub(super) fn discard(directory: &Directory, public: &Path) -> Result<Option<Discarded>> {
+    match discard_if(directory, public, |_| Ok(true))? {
+        Taken::Tree(tree) => Ok(Some(tree)),
+        Taken::Nothing | Taken::GivenBack => Ok(None),
+    }
+}
+
+/// The same for the tree that is due.
+pub(super) fn discard_due(
+    directory: &Directory,
+    name: &str,
+    is_due: Identify<'_>,
+) -> Result<Option<Discarded>> {
+    let public = Directory::path_of(name);
+    let replaced = || RepositoryError::Replaced { location: directory.shown(&public) };
+    let source = match open(directory, name) {
+        Err(error) if error.is_not_found() => return Ok(None),
+        opened => opened?,
+    };
+    let before = known_stamp(&*directory.fs, &public)?;
+    // mutant: tree_removed_by_name
+    if !is_due(name, Source::Tree(source))? {
+        return Err(replaced());
+    }
+    let is_still = |path: &Path| -> Result<bool> {
+        let now = known_stamp(&*directory.fs, path)?;
+        Ok(before.is_none_or(|before| now.is_some_and(|now| now.is_same_file(&before))))
+    };
+    match discard_if(directory, &public, is_still)? {
+        Taken::Tree(tree) => Ok(Some(tree)),
+        Taken::Nothing => Ok(None),
+        Taken::GivenBack => Err(replaced()),
+    }
+}
+
+/// What lost its name.
+enum Taken {
+    Tree(Discarded),
+    /// Nothing that has to be deleted.
+    Nothing,
+    /// Something else, which has its name again.
+    GivenBack,
+}
+
+/// Takes the name away from a tree.
+fn discard_if(
+    directory: &Directory,
+    public: &Path,
+    is_due: impl Fn(&Path) -> Result<bool>,
+) -> Result<Taken> {
     let fs = &directory.fs;
     if fs.metadata(public)?.is_none() {
-        return Ok(None);
+        return Ok(Taken::Nothing);
     }
     let renamed = reserve(directory, |temporary| {
         fs.rename(public, temporary)?;
         Ok(temporary.to_path_buf())
     });
     match renamed {
-        Ok((lock, path)) => Ok(Some(Discarded { fs: Arc::clone(fs), path, _lock: lock })),
-        Err(error) if error.is_not_found() => Ok(None), // another writer was faster
+        Ok((lock, path)) => {
+            // mutant: removed_tree_not_compared
+            if is_due(&path)? {
+                return Ok(Taken::Tree(Discarded { fs: Arc::clone(fs), path, _lock: lock }));
+            }
+            fs.rename(&path, public)?;
+            directory.sync()?;
+            Ok(Taken::GivenBack)
+        }
+        Err(error) if error.is_not_found() => Ok(Taken::Nothing), // another writer was faster
+        Err(_) if !is_due(public)? => Ok(Taken::GivenBack),
         Err(error) => match in_place::remove(directory, public) {
-            Ok(()) => Ok(None),
+            Ok(()) => Ok(Taken::Nothing),
             Err(_) => Err(error), // the first error says more
         },
     }
 }
 
+/// The stamp of what has that name; `None` where the file system cannot tell files apart.
+fn known_stamp(fs: &dyn FileSystem, path: &Path) -> Result<Option<Stamp>> {
+    match fs.stamp(path) {
+        Err(error) if error.is_unsupported() => Ok(None),
+        stamp => Ok(stamp?),
+    }
+}
+
 impl Discarded {
     /// The same tree, now deleted on drop.
-    pub(super) fn taken_apart_on_drop(self) -> impl Send + 'static {
+    pub(super) fn delete_on_drop(self) -> impl Send + 'static {
         RemovedOnDrop(self)
     }
 }

@@ -17,6 +17,7 @@ pub fn check(repository: &dyn Repository) {
     assert_eq!(names(repository), [""; 0], "the repository must be empty");
     drafts_are_invisible(repository);
     what_is_open_stays_as_it_is(repository);
+    what_is_identified_is_replaced_and_removed(repository);
     one_creator_wins(repository);
     names_below_a_prefix(repository);
     writers_are_excluded(repository);
@@ -71,6 +72,18 @@ fn what_is_open_stays_as_it_is(repository: &dyn Repository) {
     let mut end = [0; 2];
     open.read_at(3, &mut end).unwrap();
     assert_eq!(&end, b"st");
+}
+
+fn what_is_identified_is_replaced_and_removed(repository: &dyn Repository) {
+    for bytes in [&b"first"[..], b"second"] {
+        let mut draft = repository.begin_file("a").unwrap();
+        draft.append(bytes).unwrap();
+        drop(draft.commit_over(&|name, _| Ok(name == "a")).unwrap());
+        assert_eq!(read(repository, "a").as_deref(), Some(bytes));
+    }
+    let both = ["a".into(), "b".into()];
+    drop(repository.remove_if(&both, &|name, _| Ok(name == "a")).unwrap());
+    assert_eq!(names(repository), [""; 0]);
 }
 
 fn one_creator_wins(repository: &dyn Repository) {

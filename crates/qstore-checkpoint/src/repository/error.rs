@@ -26,6 +26,12 @@ pub enum RepositoryError {
         /// The path of the foreign file or directory.
         location: String,
     },
+    /// What had the name of a checkpoint that was to be removed is not that checkpoint any more.
+    #[error("{location} was replaced before it was removed; what is there now was left alone")]
+    Replaced {
+        /// The path.
+        location: String,
+    },
     /// The directory of the repository was removed. It does not come back: one that has its name now is
     /// another one, which is not touched.
     #[error("{location} was removed while it was in use; open a directory again to go on saving")]

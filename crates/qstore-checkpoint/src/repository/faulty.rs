@@ -1,8 +1,8 @@
 //! A repository whose requests fail on demand.
 
 use super::{
-    Created, Exclusion, FileDraft, FileSource, Leftovers, Listed, Repository, RepositoryError,
-    Result, TreeDraft, TreeSource,
+    Created, Exclusion, FileDraft, FileSource, Identify, Leftovers, Listed, Repository,
+    RepositoryError, Result, TreeDraft, TreeSource,
 };
 use std::io;
 use std::sync::Arc;
@@ -138,6 +138,10 @@ impl Repository for Faulty {
         self.plan.request(&names.join(", "), || self.inner.remove(names))
     }
 
+    fn remove_if(&self, names: &[String], is_due: Identify<'_>) -> Result<Leftovers> {
+        self.plan.request(&names.join(", "), || self.inner.remove_if(names, is_due))
+    }
+
     fn exclude(&self) -> Result<Exclusion> {
         self.plan.request("lock", || self.inner.exclude())
     }
@@ -146,9 +150,9 @@ impl Repository for Faulty {
         self.plan.request("available", || self.inner.available())
     }
 
-    fn collect_leftovers(&self) {
+    fn collect_leftovers(&self, is_ours: Identify<'_>) {
         let _ = self.plan.request("leftovers", || {
-            self.inner.collect_leftovers();
+            self.inner.collect_leftovers(is_ours);
             Ok(())
         });
     }
@@ -174,6 +178,11 @@ impl FileDraft for FaultyFile {
     fn commit(self: Box<Self>) -> Result<Leftovers> {
         let Self { inner, name, plan } = *self;
         plan.request(&name, || inner.commit())
+    }
+
+    fn commit_over(self: Box<Self>, is_ours: Identify<'_>) -> Result<Leftovers> {
+        let Self { inner, name, plan } = *self;
+        plan.request(&name, || inner.commit_over(is_ours))
     }
 }
 

@@ -3,8 +3,8 @@
 //! The caller excludes other writers, and the checkpoints that are kept are durable. Freeing the space of
 //! removed ones takes as long as writing it did, so the caller does that after it has reported the save.
 
-use crate::catalog::{Catalog, Found};
-use qstore_checkpoint::repository::{Leftovers, RepositoryError};
+use crate::catalog::{Catalog, Found, Identity};
+use qstore_checkpoint::repository::{Leftovers, RepositoryError, Source};
 use qstore_checkpoint::retention::{self, Candidate, Decision, Policy};
 
 /// What a removal has done.
@@ -37,21 +37,25 @@ fn plan(history: &[Found], policy: &Policy) -> Vec<Decision> {
 
 /// Carries out a plan for these checkpoints. One that cannot be removed does not keep the others.
 pub(crate) fn remove(catalog: &Catalog, history: &[Found], plan: &[Decision]) -> Removal {
-    let mut due: Vec<(Option<u64>, &str)> = Vec::new();
+    let mut due: Vec<(Option<u64>, Identity)> = Vec::new();
     for decision in plan {
         let found = history.iter().find(|found| found.candidate.number == decision.number);
         let Some(found) = found else { continue };
-        due.extend(found.stale.as_deref().map(|name| (None, name)));
+        due.extend(found.stale.clone().map(|stale| (None, stale)));
         if !decision.keep {
-            due.push((Some(decision.number), &found.name));
+            due.push((Some(decision.number), found.identity()));
         }
     }
-    let names: Vec<String> = due.iter().map(|(_, name)| (*name).to_owned()).collect();
+    let names: Vec<String> = due.iter().map(|(_, due)| due.name.clone()).collect();
+    let is_due = |name: &str, source: Source| {
+        let due = due.iter().find(|(_, due)| due.name == name);
+        due.map_or(Ok(false), |(_, due)| due.is_of(source))
+    };
     let mut removal = Removal { removed: Vec::new(), leftovers: Leftovers::none(), failure: None };
     if names.is_empty() {
         return removal;
     }
-    match catalog.repository.remove(&names) {
+    match catalog.repository.remove_if(&names, &is_due) {
         Ok(freed) => {
             removal.removed = due.iter().filter_map(|(number, _)| *number).collect();
             removal.leftovers = freed;
@@ -60,7 +64,7 @@ pub(crate) fn remove(catalog: &Catalog, history: &[Found], plan: &[Decision]) ->
         Err(error) => {
             // One by one, to find out which are gone.
             for ((number, _), name) in due.iter().zip(names) {
-                match catalog.repository.remove(&[name]) {
+                match catalog.repository.remove_if(&[name], &is_due) {
                     Ok(freed) => {
                         removal.removed.extend(*number);
                         removal.leftovers.append(freed);

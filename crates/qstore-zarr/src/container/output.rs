@@ -6,6 +6,7 @@
 use crate::container::archive::ArchiveWriter;
 use crate::container::entry::{Entry, Listed};
 use crate::container::manifest::Manifest;
+use crate::container::recognize::is_checkpoint_file;
 use qstore_checkpoint::repository::{FileDraft, Leftovers, Repository, Result, TreeDraft};
 use qstore_checkpoint::seal::MANIFEST;
 use qstore_checkpoint::{Layout, SaveError};
@@ -83,7 +84,7 @@ impl Complete {
     /// Gives the checkpoint its name. After `Ok` it is durable.
     pub(crate) fn commit(self) -> Result<Leftovers> {
         match self {
-            Self::File(draft) => draft.commit(),
+            Self::File(draft) => draft.commit_over(&is_checkpoint_file),
             Self::Tree(draft) => draft.commit(),
         }
     }

@@ -29,6 +29,10 @@ const ZIP64_FIELD: u16 = 0x0001;
 const U16_FULL: u64 = 0xffff;
 const U32_FULL: u64 = 0xffff_ffff;
 
+/// What each local header begins with: signature, version, flags, stored, midnight, date. Other programs write
+/// other flags or dates.
+pub(crate) const BEGINNING: [u8; 14] = *b"PK\x03\x04\x14\0\0\x08\0\0\0\0\x21\0";
+
 const LOCAL_LEN: usize = 30;
 const CENTRAL_LEN: usize = 46;
 const END_LEN: usize = 22;

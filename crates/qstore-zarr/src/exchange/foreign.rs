@@ -11,6 +11,7 @@ mod array;
 mod document;
 mod group_store;
 
+use crate::format::seconds;
 use document::state_of;
 use group_store::GroupStore;
 use qstore_checkpoint::{Checkpoint, CheckpointInfo, Damage, LoadError, Parts, Snapshot};
@@ -19,7 +20,6 @@ use qstore_storage::{FileSystem, LocalFs};
 use serde_json::{Map, Value};
 use std::path::{Component, Path};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 /// How to treat a missing chunk. What the index of a shard says was left out is always the fill value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -76,10 +76,9 @@ pub fn load_zarr_group_in(
     group.compare_with_consolidated()?;
     let number = |name: &str| attributes.get(name).and_then(Value::as_f64).unwrap_or(0.0);
     let epoch = attributes.get("epoch").and_then(Value::as_u64).unwrap_or(0);
-    let seconds = |number: f64| Duration::try_from_secs_f64(number).unwrap_or_default();
     let mut info = CheckpointInfo::new(epoch, 0);
-    info.timestamp = SystemTime::UNIX_EPOCH + seconds(number("timestamp"));
-    info.save_duration = seconds(number("save_duration_ms") / 1e3);
+    info.timestamp = seconds::time(number("timestamp"));
+    info.save_duration = seconds::duration(number("save_duration_ms") / 1e3);
     info.parts = parts.iter().map(|(name, state)| (name.into(), state.tensor_bytes())).collect();
     info.metadata = metadata_of(attributes);
     Ok(Checkpoint::new(parts, info))

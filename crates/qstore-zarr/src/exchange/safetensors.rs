@@ -15,7 +15,7 @@ mod raw_tensor;
 
 pub use raw_tensor::RawTensor;
 
-use crate::format::aligned::{Aligned, can_be_had, can_be_promised};
+use crate::format::aligned::{Aligned, can_allocate, can_be_promised};
 use crate::format::structure::{self, Nodes, StructureError};
 use header::{Entry, HEADER_MAX, Header, HeaderError, METADATA};
 use qstore_checkpoint::{Damage, LoadError, SaveError, Snapshot};
@@ -328,7 +328,7 @@ impl<'a> Import<'a> {
     /// Whether all tensors fit into memory. What the file has no bytes for takes none there, either.
     fn check_memory(&self) -> Result<(), LoadError> {
         let len = self.header.data_len;
-        if can_be_had(len) {
+        if can_allocate(len) {
             return Ok(());
         }
         let limit = memory_limit().unwrap_or(u64::MAX);

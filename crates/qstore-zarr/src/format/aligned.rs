@@ -62,7 +62,7 @@ pub(crate) fn grow_to(buffer: &mut Vec<u8>, len: usize) -> Result<(), NoMemory> 
 
 /// Whether this process can have so much memory and fill it. It is requested and released untouched. The
 /// system may promise more than it has, so the amount is also compared with what there is.
-pub(crate) fn can_be_had(len: u64) -> bool {
+pub(crate) fn can_allocate(len: u64) -> bool {
     /// Below this, the check is not worth its cost.
     const LARGE: u64 = 1 << 26;
     len < LARGE || (can_be_promised(len) && memory_limit().is_none_or(|limit| len <= limit))
@@ -87,7 +87,7 @@ mod tests {
     fn requests_beyond_the_memory_of_any_machine_are_refused() {
         assert!(Aligned::try_zeroed(usize::MAX / 2).is_none());
         assert!(Aligned::try_zeroed(1 << 46).is_none());
-        assert!(!can_be_had(1 << 46) && !can_be_had(u64::MAX) && can_be_had(1 << 20));
+        assert!(!can_allocate(1 << 46) && !can_allocate(u64::MAX) && can_allocate(1 << 20));
         let mut buffer = vec![1; 3];
         assert_eq!(grow_to(&mut buffer, usize::MAX / 2), Err(NoMemory));
         assert_eq!((grow_to(&mut buffer, 5), grow_to(&mut buffer, 2)), (Ok(()), Ok(())));

@@ -5,7 +5,7 @@
 //! wrong values. So the checksum is always compared first, and the length in a Blosc header is checked
 //! before anything is allocated for it.
 
-use crate::format::aligned::can_be_had;
+use crate::format::aligned::can_allocate;
 use crate::format::chunking::{CHUNK_BYTES_MAX, Grid};
 use qstore_schema::Dtype;
 use qstore_settings::Compression;
@@ -130,7 +130,7 @@ impl Codec {
         if blosc_validate(data) != Some(chunk_len) {
             return Err(ChunkError::Length);
         }
-        if !can_be_had(chunk_len as u64) {
+        if !can_allocate(chunk_len as u64) {
             return Err(ChunkError::Memory);
         }
         let chunk = blosc_decompress_bytes(data, chunk_len, 1).map_err(|_| ChunkError::Blosc)?;

@@ -5,7 +5,7 @@
 
 use super::root::Array;
 use crate::container::sealed::Sealed;
-use crate::format::aligned::{Aligned, can_be_had};
+use crate::format::aligned::{Aligned, can_allocate};
 use crate::format::codec::{ArrayForm, ChunkError};
 use crate::workers::spread::spread;
 use qstore_checkpoint::{Damage, LoadError};
@@ -24,7 +24,7 @@ pub(super) fn read_tensors(
     };
     // All of them are filled, so they must fit together.
     let total = arrays.iter().fold(0, |total: u64, array| total.saturating_add(array.len as u64));
-    if !can_be_had(total) {
+    if !can_allocate(total) {
         return Err(no_memory(format!("{} tensors", arrays.len()), total));
     }
     let memory = arrays.iter().map(|array| {

@@ -7,6 +7,7 @@ use crate::container::sealed::Sealed;
 use crate::format::ZARR_JSON;
 use crate::format::codec::ArrayForm;
 use crate::format::root_document::{ParsedRoot, PartTree};
+use crate::format::seconds;
 use crate::format::structure::{self, StructureError};
 use qstore_checkpoint::seal::MANIFEST;
 use qstore_checkpoint::{CheckpointInfo, Damage, LoadError, Parts};
@@ -14,7 +15,6 @@ use qstore_schema::Tensor;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::{HashMap, HashSet};
-use std::time::{Duration, SystemTime};
 use zarrs::array::ArrayMetadataV3;
 
 /// The root of a checkpoint, parsed.
@@ -179,8 +179,8 @@ impl Root {
         let metadata = structure::rebuild_dict(metadata, &mut structure::no_tensors)
             .map_err(|reason| malformed(sealed, reason))?;
         let mut info = CheckpointInfo::new(facts.number, sealed.manifest.save_seq);
-        info.timestamp = SystemTime::UNIX_EPOCH + duration(facts.timestamp);
-        info.save_duration = duration(facts.save_duration_ms / 1e3);
+        info.timestamp = seconds::time(facts.timestamp);
+        info.save_duration = seconds::duration(facts.save_duration_ms / 1e3);
         info.parts = self
             .parts_in_order()
             .iter()
@@ -217,11 +217,6 @@ fn is_array(node: &RawValue) -> bool {
         node_type: &'a str,
     }
     serde_json::from_str::<Node<'_>>(node.get()).is_ok_and(|node| node.node_type == "array")
-}
-
-/// Converts seconds to a duration; zero if they are not a valid duration.
-fn duration(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
 fn form_of(metadata: &RawValue) -> Result<ArrayForm, String> {

@@ -33,6 +33,9 @@ mod neighbors;
 /// A directory that is renamed, removed or exchanged under a manager.
 mod displaced;
 
+/// What others put under the names of checkpoints.
+mod foreign;
+
 /// Partial loads, directories replaced while they are read, pins and the best.
 mod partial;
 

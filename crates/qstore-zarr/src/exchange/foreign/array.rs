@@ -6,7 +6,7 @@
 
 use super::{Group, MissingChunks};
 use crate::exchange::foreign::group_store::GroupStore;
-use crate::format::aligned::can_be_had;
+use crate::format::aligned::can_allocate;
 use crate::format::codec::RATIO_MAX;
 use qstore_checkpoint::LoadError;
 use qstore_schema::{Dtype, Tensor};
@@ -54,7 +54,7 @@ impl Group {
         if claimed > 0 {
             self.check_chunks(&array, &name, document, claimed.max(chunk))?;
             let needed = claimed.saturating_add(chunk);
-            if !can_be_had(needed) {
+            if !can_allocate(needed) {
                 return Err(self.too_large(&name, needed));
             }
         }
