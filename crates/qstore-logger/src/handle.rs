@@ -4,6 +4,7 @@
 //! logger.
 
 use crate::clock::Clock;
+use crate::epoch;
 use crate::error::LogError;
 use crate::row::MetricsRow;
 use qstore_buffer::{AsyncBuffer, PushError};
@@ -86,6 +87,22 @@ impl LogHandle {
         let mut row = row.into();
         row.stamp(self.now());
         outcome(&self.buffer.push(row))
+    }
+}
+
+impl LogHandle {
+    /// Logs one row that sums up an epoch, as
+    /// [`AsyncMetricsLogger::log_epoch`](crate::AsyncMetricsLogger::log_epoch).
+    ///
+    /// # Errors
+    /// As that one.
+    pub fn log_epoch(
+        &self,
+        epoch: i64,
+        train_metrics: impl Into<Row>,
+        val_metrics: impl Into<Row>,
+    ) -> Result<Logged, LogError> {
+        self.log_step(epoch::row(epoch, &train_metrics.into(), &val_metrics.into())?)
     }
 }
 

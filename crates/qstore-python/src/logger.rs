@@ -196,13 +196,7 @@ impl Logger {
     ) -> PyResult<Py<Logged>> {
         let train = values::row(train_metrics)?;
         let val = val_metrics.map(values::row).transpose()?.unwrap_or_else(Row::new);
-        // Before the lock, which another thread of the parent may have held at the fork.
-        let logged = if self.home.is_forked() {
-            Err(LogError::Forked)
-        } else {
-            self.with(|logger| logger.log_epoch(epoch, train, val))
-        };
-        self.outcome(py, None, logged)
+        self.outcome(py, None, self.handle.log_epoch(epoch, train, val))
     }
 
     /// Waits until every row that was logged before is in the file.
@@ -230,7 +224,7 @@ impl Logger {
     /// The counters, as `{"buffer": …, "writer": …}`.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.check_process()?;
-        let now = self.with(|logger| logger.stats());
+        let now = py.detach(|| self.with(|logger| logger.stats()));
         let dict = PyDict::new(py);
         dict.set_item("buffer", stats::of_buffer(py, &now.buffer)?)?;
         dict.set_item("writer", stats::of_writer(py, &now.writer)?)?;
@@ -240,7 +234,7 @@ impl Logger {
     /// The first error, and what was lost.
     fn health<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.check_process()?;
-        stats::of_health(py, &self.with(|logger| logger.health()))
+        stats::of_health(py, &py.detach(|| self.with(|logger| logger.health())))
     }
 
     /// Whether this process was forked from the one that opened the logger.

@@ -91,12 +91,12 @@ impl RowWriter {
     /// The counters as of the last round.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.check_process()?;
-        stats::of_writer(py, &self.with(|writer| writer.stats()))
+        stats::of_writer(py, &py.detach(|| self.with(|writer| writer.stats())))
     }
 
     /// The first error, and what was lost.
     fn health<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.check_process()?;
-        stats::of_health(py, &self.with(|writer| writer.health()))
+        stats::of_health(py, &py.detach(|| self.with(|writer| writer.health())))
     }
 }

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import math
+import os
 import pickle
 import threading
 
@@ -124,6 +125,58 @@ def test_what_a_call_returns_can_be_awaited_ignored_or_made_a_task(metrics):
     with AsyncMetricsLogger(metrics) as logger:
         asyncio.run(train(logger))
     assert len(rows_of(metrics)) == 7
+
+
+def test_an_await_never_suspends_whatever_the_event_loop(metrics):
+    async def train(logger):
+        logged = [await logger.log_step(0, step, 0.5) for step in range(3)]
+        return [*logged, await logger.log_epoch(0, {"loss": 0.5})]
+
+    with AsyncMetricsLogger(metrics) as logger:
+        # Without an event loop: a coroutine that suspends would return from `send`.
+        with pytest.raises(StopIteration) as ended:
+            train(logger).send(None)
+        assert all(ended.value.value) and len(ended.value.value) == 4
+        done = logger.log_step(0, 9, 0.5)
+        with pytest.raises(KeyError, match="thrown"):
+            done.throw(KeyError("thrown"))
+        done.close()
+
+
+def test_a_million_rows_leave_no_memory_behind(run_script, metrics):
+    script = """
+        import sys
+        import warnings
+        import qstore
+
+        # A row may find the buffer full, which is no matter here.
+        warnings.simplefilter("ignore", RuntimeWarning)
+
+        def resident():
+            with open("/proc/self/statm") as statm:
+                return int(statm.read().split()[1]) * 4096 / 1e6
+
+        def log(rows):
+            for step in range(rows):
+                logger.log_step(0, step, 0.5, accuracy=0.9, note="warm", flag=True)
+                buffer.push((step, "an object"))
+                buffer.pop(0)
+
+        logger = qstore.AsyncMetricsLogger(sys.argv[1], flush_interval=10_000, overflow="drop_oldest")
+        buffer = qstore.AsyncBuffer(10)
+        log(200_000)
+        logger.flush(60)
+        before = resident()
+        log(1_000_000)
+        logger.flush(60)
+        grown = resident() - before
+        logger.stop()
+        print(grown)
+        assert grown < 32, grown
+    """
+    if not os.path.exists("/proc/self/statm"):
+        pytest.skip("this system does not tell the resident memory")
+    run_script(script, metrics, timeout=300)
 
 
 def test_a_dropped_row_is_an_outcome_and_warned_of_once(metrics):
