@@ -202,7 +202,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "nulls_of_small_groups_shifted",
-        edits: &[Replace("levels.iter()", "levels.iter().rev()")],
+        edits: &[Replace("levels", "&levels.iter().rev().copied().collect::<Vec<_>>()")],
         danger: "values stand in other rows than they were logged in",
         tests: &[Tests::lib("qstore-parquet", "small_group_tests::")],
     },
@@ -278,6 +278,27 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Delete],
         danger: "an integer of 64 bits is cut to the 32 of another program's column",
         tests: &[Tests::of("qstore-parquet", "file", "foreign_continued::")],
+    },
+    Mutant {
+        name: "local_time_stored_as_utc",
+        edits: &[Rewrite("let count = time.count_in(unit); let _ = is_utc;")],
+        danger: "the time on a wall is taken for one in UTC, hours away",
+        tests: &[Tests::lib("qstore-parquet", "columns::rows::tests::a_time_that")],
+    },
+    Mutant {
+        name: "list_of_a_null_row_is_empty",
+        edits: &[Rewrite("None => self.definition.push(levels.empty),")],
+        danger: "a list that was never logged is read as an empty one",
+        tests: &[
+            Tests::lib("qstore-parquet", "format::list_levels::"),
+            Tests::of("qstore-parquet", "file", "lists::"),
+        ],
+    },
+    Mutant {
+        name: "lists_of_any_length",
+        edits: &[Rewrite("let _ = (needed, too_long);")],
+        danger: "a few bytes of levels become gigabytes of elements",
+        tests: &[Tests::lib("qstore-parquet", "format::pages::")],
     },
     Mutant {
         name: "page_of_another_length",

@@ -75,6 +75,8 @@ enum Kind {
     Number,
     Flag,
     Text,
+    List,
+    Time,
 }
 
 impl Kind {
@@ -82,6 +84,8 @@ impl Kind {
         match data_type {
             DataType::Bool => Self::Flag,
             DataType::Utf8 => Self::Text,
+            DataType::FloatList => Self::List,
+            DataType::Timestamp { .. } => Self::Time,
             _ => Self::Number,
         }
     }
@@ -91,6 +95,8 @@ impl Kind {
             Self::Number => "__number",
             Self::Flag => "__flag",
             Self::Text => "__text",
+            Self::List => "__list",
+            Self::Time => "__time",
         }
     }
 }
@@ -250,6 +256,20 @@ impl Rows {
     }
 }
 
+/// The value in words, for a column that does not take it.
+fn described(expected: DataType, value: ValueRef<'_>) -> &'static str {
+    match (expected, value) {
+        (DataType::Timestamp { is_utc, .. }, ValueRef::Timestamp(time)) => {
+            match (is_utc, time.is_utc()) {
+                (true, false) => "a local time, not one in UTC",
+                (false, true) => "a time in UTC, not a local one",
+                _ => "a time that is not a whole number of them",
+            }
+        }
+        _ => value.describe(),
+    }
+}
+
 /// A number as text.
 fn shown(value: ValueRef<'_>) -> String {
     match value {
@@ -294,7 +314,7 @@ impl Visit<'_, '_> {
             Placed::Twice => Some(Rejection::Twice { name: name() }),
             Placed::TooLarge => Some(Rejection::TooLarge { name: name(), value: shown(value) }),
             Placed::Clash => {
-                let (expected, found) = (field.data_type, value.describe());
+                let (expected, found) = (field.data_type, described(field.data_type, value));
                 Some(Rejection::Clash { name: name(), expected, found })
             }
         };

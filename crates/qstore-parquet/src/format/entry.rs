@@ -55,7 +55,7 @@ fn describe(chunk: &ColumnChunkMetaData, fields: &mut Fields<'_>) {
     let encodings: Vec<_> = chunk.encodings().map(|encoding| encoding as i32).collect();
     fields.int(1, chunk.column_type() as i32);
     fields.ints(2, &encodings);
-    fields.one_text(3, chunk.column_descr().name());
+    fields.texts(3, chunk.column_path().parts());
     fields.int(4, chunk.compression_codec() as i32);
     fields.long(5, chunk.num_values());
     fields.long(6, chunk.uncompressed_size());

@@ -262,6 +262,7 @@ fn check(metadata: &ParquetMetaData, footer_start: u64, is_ours: bool) -> Result
         }
         rows += group_rows;
         let bytes_before = bytes;
+        let mut group_values = 0_u64;
         for chunk in group.columns() {
             let column = chunk.column_path();
             // A row of a list has any number of values.
@@ -272,6 +273,8 @@ fn check(metadata: &ParquetMetaData, footer_start: u64, is_ours: bool) -> Result
                     "column {column} has {values} values in {group_rows} rows"
                 )));
             }
+            let chunk_values = chunk.num_values().max(group_rows) as u64;
+            group_values = group_values.saturating_add(chunk_values);
             // Some writers give no offsets for a group without rows; it is ignored anyway.
             if group_rows == 0 {
                 continue;
@@ -296,7 +299,7 @@ fn check(metadata: &ParquetMetaData, footer_start: u64, is_ours: bool) -> Result
                 bytes - bytes_before
             )));
         }
-        values = values.saturating_add(group_rows as u64 * group.num_columns() as u64);
+        values = values.saturating_add(group_values);
     }
     let possible = VALUES_FREE.saturating_add(footer_start.saturating_mul(VALUES_PER_BYTE_MAX));
     if values > possible && !is_ours {

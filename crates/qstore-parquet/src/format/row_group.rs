@@ -6,6 +6,7 @@
 use crate::columns::buffers::Buffers;
 use crate::columns::column::{Column, HeldValues};
 use crate::format::encoded_group::{Coding, EncodedGroup, STATISTICS_ROWS_MIN};
+use crate::format::list_levels::{Flat, Levels, by_row};
 use crate::format::small_group;
 use crate::format::statistics;
 use parquet::basic::{Encoding, Type as Physical};
@@ -18,12 +19,15 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{
     SerializedColumnWriter, SerializedFileWriter, SerializedRowGroupWriter,
 };
-use parquet::schema::types::{ColumnPath, SchemaDescPtr};
+use parquet::schema::types::{ColumnDescriptor, SchemaDescPtr};
 use qstore_schema::SmolStr;
 use std::sync::Arc;
 
 /// The number of texts that are passed on at a time: the batch size of the library.
 const TEXTS_AT_ONCE: usize = 1_024;
+
+/// The number of elements of lists that are passed on at a time, or the length of one list that has more.
+const ELEMENTS_AT_ONCE: usize = 1 << 14;
 
 /// Encodes these columns, all of `rows` rows, into memory of `buffers`; `schema` describes exactly these
 /// columns.
@@ -37,12 +41,12 @@ pub(crate) fn encode(
     if coding.is_passing && small_group::suits(columns, rows) {
         return small_group::encode(columns, rows, schema, coding, buffers);
     }
-    let properties = Arc::new(properties(columns, rows, coding));
+    let properties = Arc::new(properties(columns, rows, schema, coding));
     let mut writer =
         SerializedFileWriter::new(buffers.take(), schema.root_schema_ptr(), properties)?;
     let mut group = writer.next_row_group()?;
     for (column, descriptor) in columns.iter().zip(schema.columns()) {
-        write_column(&mut group, column, descriptor.physical_type())?;
+        write_column(&mut group, column, descriptor)?;
     }
     let metadata = group.close()?;
     let chunks = metadata.columns().iter().zip(columns);
@@ -51,7 +55,12 @@ pub(crate) fn encode(
     Ok(EncodedGroup::new(buffers.freeze(writer.into_inner()?), columns, rows))
 }
 
-fn properties(columns: &[Column], rows: usize, coding: Coding) -> WriterProperties {
+fn properties(
+    columns: &[Column],
+    rows: usize,
+    schema: &SchemaDescPtr,
+    coding: Coding,
+) -> WriterProperties {
     let statistics = if rows >= STATISTICS_ROWS_MIN {
         EnabledStatistics::Chunk
     } else {
@@ -62,15 +71,15 @@ fn properties(columns: &[Column], rows: usize, coding: Coding) -> WriterProperti
         .set_statistics_enabled(statistics)
         .set_offset_index_disabled(true)
         .set_dictionary_enabled(false);
-    for column in columns {
-        let path = ColumnPath::from(column.field.name.as_str());
+    for (column, descriptor) in columns.iter().zip(schema.columns()) {
+        let path = descriptor.path().clone();
         let encoding = |modern| if coding.is_plain { Encoding::PLAIN } else { modern };
         builder = match column.values {
             HeldValues::Bool(_) => builder.set_column_encoding(path, encoding(Encoding::RLE)),
             HeldValues::Int(_) => {
                 builder.set_column_encoding(path, encoding(Encoding::DELTA_BINARY_PACKED))
             }
-            HeldValues::Float(_) => {
+            HeldValues::Float(_) | HeldValues::List(_) => {
                 builder.set_column_encoding(path, encoding(Encoding::BYTE_STREAM_SPLIT))
             }
             HeldValues::Text(_) => builder.set_column_dictionary_enabled(path, true),
@@ -84,8 +93,9 @@ fn properties(columns: &[Column], rows: usize, coding: Coding) -> WriterProperti
 fn write_column(
     group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
     column: &Column,
-    physical: Physical,
+    descriptor: &ColumnDescriptor,
 ) -> Result<()> {
+    let physical = descriptor.physical_type();
     let levels = column.field.nullable.then_some(column.levels.as_slice());
     match &column.values {
         HeldValues::Bool(values) => write::<BoolType>(group, values, levels),
@@ -100,6 +110,7 @@ fn write_column(
         HeldValues::Int(values) => write::<Int64Type>(group, values, levels),
         HeldValues::Float(values) => write::<DoubleType>(group, values, levels),
         HeldValues::Text(values) => write_texts(group, values, levels),
+        HeldValues::List(lists) => write_lists(group, column, lists, descriptor),
     }
 }
 
@@ -130,6 +141,35 @@ fn write_texts(
         column.typed::<ByteArrayType>().write_batch(&texts, now, None)?;
     }
     column.close()
+}
+
+/// Lists, some rows at a time: as one sequence of elements they would be in memory twice.
+fn write_lists(
+    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    column: &Column,
+    lists: &[Arc<[f64]>],
+    descriptor: &ColumnDescriptor,
+) -> Result<()> {
+    let levels = Levels::of(descriptor, column.field.nullable);
+    let mut rows = by_row(lists, &column.levels).peekable();
+    let (mut writer, mut flat) = (next_column(group)?, Flat::default());
+    while rows.peek().is_some() {
+        flat.clear();
+        while flat.definition.len() < ELEMENTS_AT_ONCE
+            && let Some(list) = rows.next()
+        {
+            flat.push(list, levels);
+        }
+        let Flat { elements, definition, repetition } = &flat;
+        let (definition, repetition) = (Some(&definition[..]), Some(&repetition[..]));
+        if descriptor.physical_type() == Physical::FLOAT {
+            let elements: Vec<_> = elements.iter().map(|element| *element as f32).collect();
+            writer.typed::<FloatType>().write_batch(&elements, definition, repetition)?;
+        } else {
+            writer.typed::<DoubleType>().write_batch(elements, definition, repetition)?;
+        }
+    }
+    writer.close()
 }
 
 fn write<T: ParquetType>(

@@ -9,25 +9,30 @@ use crate::columns::buffers::Buffers;
 use crate::columns::column::{Column, HeldValues};
 use crate::format::encoded_group::{Coding, EncodedGroup, STATISTICS_ROWS_MIN};
 use crate::format::footer::MAGIC;
+use crate::format::list_levels::{Flat, Levels, by_row};
 use crate::format::page_header::{Kind, PageHeader};
 use parquet::basic::{Compression, Encoding, Type as Physical};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::schema::types::SchemaDescPtr;
+use parquet::schema::types::{ColumnDescriptor, SchemaDescPtr};
 use qstore_schema::SmolStr;
+use std::sync::Arc;
 
 /// Larger groups gain from dictionaries, deltas and a better codec, and need statistics.
 pub(crate) const ROWS_MAX: usize = STATISTICS_ROWS_MIN;
 
-/// The maximum number of bytes of text in one page.
+/// The maximum number of bytes of text, or of lists, in one page.
 pub(crate) const TEXT_BYTES_MAX: usize = 1 << 20;
 
-/// Whether there are so few rows, and so little text, that one page per column is enough.
+/// Whether there are so few rows, and so little text in them, that one page per column is enough.
 pub(crate) fn suits(columns: &[Column], rows: usize) -> bool {
     rows < ROWS_MAX
         && columns.iter().all(|column| match &column.values {
             HeldValues::Text(texts) => {
                 texts.iter().map(SmolStr::len).sum::<usize>() <= TEXT_BYTES_MAX
+            }
+            HeldValues::List(lists) => {
+                lists.iter().map(|list| size_of_val(&**list)).sum::<usize>() <= TEXT_BYTES_MAX
             }
             _ => true,
         })
@@ -48,13 +53,13 @@ pub(crate) fn encode(
     let mut chunks = Vec::with_capacity(columns.len());
     for (column, descriptor) in columns.iter().zip(schema.columns()) {
         page.clear();
-        let encoding = write_page(column, descriptor.physical_type(), coding, &mut page);
+        let (encoding, values) = write_page(column, rows, descriptor, coding, &mut page);
         let start = file.len();
-        let header_len = append_page(&mut file, rows, encoding, page.len(), codec.pack(&page)?);
+        let header_len = append_page(&mut file, values, encoding, page.len(), codec.pack(&page)?);
         let chunk = ColumnChunkMetaData::builder(descriptor.clone())
             .set_encodings(vec![Encoding::RLE, encoding])
             .set_compression(codec.compression())
-            .set_num_values(rows as i64)
+            .set_num_values(values as i64)
             .set_total_uncompressed_size((header_len + page.len()) as i64)
             .set_total_compressed_size((file.len() - start) as i64)
             .set_data_page_offset(start as i64);
@@ -63,17 +68,17 @@ pub(crate) fn encode(
     Ok(EncodedGroup::new(buffers.freeze(file), chunks, rows))
 }
 
-/// Appends a page of `rows` rows and its header; returns the length of the header.
+/// Appends a page of that many values, nulls included, and its header; returns the length of the header.
 fn append_page(
     file: &mut Vec<u8>,
-    rows: usize,
+    values: usize,
     encoding: Encoding,
     full_len: usize,
     body: &[u8],
 ) -> usize {
     // The enumeration has the numbers of the format.
     let levels = [Encoding::RLE as u32; 2];
-    let kind = Kind::Data { values: rows as u32, encoding: encoding as u32, levels };
+    let kind = Kind::Data { values: values as u32, encoding: encoding as u32, levels };
     let header = PageHeader { kind, full_len: full_len as u32, stored_len: body.len() as u32 };
     let header = header.write();
     file.extend_from_slice(&header);
@@ -108,12 +113,31 @@ impl Codec {
     }
 }
 
-/// Writes the contents of a page: levels, if there are any, and the values.
-fn write_page(column: &Column, physical: Physical, coding: Coding, page: &mut Vec<u8>) -> Encoding {
-    if column.field.nullable {
-        write_levels(&column.levels, page);
+/// Writes the contents of a page, and returns the number of its values, nulls included.
+fn write_page(
+    column: &Column,
+    rows: usize,
+    descriptor: &ColumnDescriptor,
+    coding: Coding,
+    page: &mut Vec<u8>,
+) -> (Encoding, usize) {
+    if let HeldValues::List(lists) = &column.values {
+        return write_lists(column, lists, descriptor, coding, page);
     }
-    match &column.values {
+    if column.field.nullable {
+        write_levels(&column.levels, 1, page);
+    }
+    (write_values(&column.values, descriptor.physical_type(), coding, page), rows)
+}
+
+/// Writes values after their levels.
+fn write_values(
+    values: &HeldValues,
+    physical: Physical,
+    coding: Coding,
+    page: &mut Vec<u8>,
+) -> Encoding {
+    match values {
         HeldValues::Bool(flags) => write_bits(flags.iter().copied(), page),
         // Numbers of 32 bits are those of another program's column, in which these fit.
         HeldValues::Int(integers) if physical == Physical::INT32 => {
@@ -122,12 +146,9 @@ fn write_page(column: &Column, physical: Physical, coding: Coding, page: &mut Ve
         HeldValues::Int(integers) => {
             page.extend(integers.iter().flat_map(|integer| integer.to_le_bytes()));
         }
-        HeldValues::Float(floats) if physical == Physical::FLOAT => {
-            let floats = floats.iter().map(|float| (*float as f32).to_le_bytes());
-            return write_floats(floats, coding, page);
-        }
-        HeldValues::Float(floats) => {
-            return write_floats(floats.iter().map(|float| float.to_le_bytes()), coding, page);
+        HeldValues::Float(floats) => return write_floats(floats, physical, coding, page),
+        HeldValues::List(lists) => {
+            return write_floats(&lists.concat(), physical, coding, page);
         }
         HeldValues::Text(texts) => {
             for text in texts {
@@ -139,8 +160,40 @@ fn write_page(column: &Column, physical: Physical, coding: Coding, page: &mut Ve
     Encoding::PLAIN
 }
 
+/// As [`write_page`], of lists: each element is a value, and so is a list without any.
+fn write_lists(
+    column: &Column,
+    lists: &[Arc<[f64]>],
+    descriptor: &ColumnDescriptor,
+    coding: Coding,
+    page: &mut Vec<u8>,
+) -> (Encoding, usize) {
+    let levels = Levels::of(descriptor, column.field.nullable);
+    let mut flat = Flat::default();
+    for list in by_row(lists, &column.levels) {
+        flat.push(list, levels);
+    }
+    write_levels(&flat.repetition, 1, page);
+    write_levels(&flat.definition, levels.most(), page);
+    let encoding = write_floats(&flat.elements, descriptor.physical_type(), coding, page);
+    (encoding, flat.definition.len())
+}
+
+fn write_floats(
+    floats: &[f64],
+    physical: Physical,
+    coding: Coding,
+    page: &mut Vec<u8>,
+) -> Encoding {
+    if physical == Physical::FLOAT {
+        split(floats.iter().map(|float| (*float as f32).to_le_bytes()), coding, page)
+    } else {
+        split(floats.iter().map(|float| float.to_le_bytes()), coding, page)
+    }
+}
+
 /// Floats one after the other, or split into streams of their first, second, … bytes.
-fn write_floats<const N: usize>(
+fn split<const N: usize>(
     floats: impl Iterator<Item = [u8; N]> + Clone,
     coding: Coding,
     page: &mut Vec<u8>,
@@ -155,8 +208,9 @@ fn write_floats<const N: usize>(
     Encoding::BYTE_STREAM_SPLIT
 }
 
-/// Definition levels of one bit: a single run if all are equal, otherwise all of them packed.
-fn write_levels(levels: &[i16], page: &mut Vec<u8>) {
+/// Levels from 0 to `most`, which is less than 4: a single run if all are equal, otherwise all of them
+/// packed.
+fn write_levels(levels: &[i16], most: i16, page: &mut Vec<u8>) {
     let len_at = page.len();
     page.extend_from_slice(&[0; 4]);
     match levels {
@@ -168,11 +222,21 @@ fn write_levels(levels: &[i16], page: &mut Vec<u8>) {
         _ => {
             write_varint(levels.len().div_ceil(8) << 1 | 1, page);
             // mutant: nulls_of_small_groups_shifted
-            write_bits(levels.iter().map(|level| *level == 1), page);
+            write_packed(levels, 1 + usize::from(most > 1), page);
         }
     }
     let len = (page.len() - len_at - 4) as u32;
     page[len_at..len_at + 4].copy_from_slice(&len.to_le_bytes());
+}
+
+/// Levels of that many bits, eight at a time, the lowest bits first.
+fn write_packed(levels: &[i16], bits: usize, page: &mut Vec<u8>) {
+    for eight in levels.chunks(8) {
+        let levels = eight.iter().enumerate();
+        let packed =
+            levels.fold(0, |packed, (place, level)| packed | (*level as u16) << (place * bits));
+        page.extend_from_slice(&packed.to_le_bytes()[..bits]);
+    }
 }
 
 /// Bits, the lowest first, padded to a whole byte.

@@ -14,6 +14,10 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 /// A chunk that was encoded from this column, with statistics that hold in the older order.
 pub(crate) fn settled(chunk: &ColumnChunkMetaData, column: &Column) -> Result<ColumnChunkMetaData> {
     let builder = chunk.clone().into_builder();
+    // Readers disagree on what a null among the elements of lists is.
+    if let HeldValues::List(_) = &column.values {
+        return builder.clear_statistics().build();
+    }
     let (Some(statistics), HeldValues::Float(values)) = (chunk.statistics(), &column.values) else {
         return builder.build();
     };

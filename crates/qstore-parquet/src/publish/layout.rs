@@ -326,6 +326,10 @@ fn converted(
             let (values, levels) = parts(all);
             (HeldValues::Float(values), levels)
         }
+        Values::List(all) => {
+            let (values, levels) = parts(all);
+            (HeldValues::List(values.into_iter().map(Arc::from).collect()), levels)
+        }
         Values::Text(all) => {
             let (values, levels) = parts(all);
             (HeldValues::Text(values), levels)

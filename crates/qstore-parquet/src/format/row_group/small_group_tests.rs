@@ -16,19 +16,21 @@ use proptest::prelude::*;
 use qstore_schema::{DataType, Field, SmolStr};
 use std::sync::Arc;
 
-/// A chunk's levels and values.
+/// A chunk's levels, of both kinds, and its values.
 fn read<T: ParquetType>(group: &EncodedGroup, number: usize, rows: usize) -> (Vec<i16>, Vec<T::T>) {
     // As in a file of its own: four bytes, then the group.
     let bytes = Bytes::from([MAGIC.as_slice(), &group.bytes()].concat());
     let chunk = &group.columns[number];
     let pages = SerializedPageReader::new(Arc::new(bytes), chunk, rows, None).unwrap();
     let reader = get_column_reader(chunk.column_descr_ptr(), Box::new(pages));
-    let (mut levels, mut values) = (Vec::new(), Vec::new());
+    let (mut levels, mut repetition, mut values) = (Vec::new(), Vec::new(), Vec::new());
     let mut reader = get_typed_column_reader::<T>(reader);
     let is_nullable = chunk.column_descr().max_def_level() > 0;
     let wanted = is_nullable.then_some(&mut levels);
-    let (records, ..) = reader.read_records(rows, wanted, None, &mut values).unwrap();
+    let (records, ..) =
+        reader.read_records(rows, wanted, Some(&mut repetition), &mut values).unwrap();
     assert_eq!(records, rows);
+    levels.append(&mut repetition);
     (levels, values)
 }
 
@@ -43,7 +45,7 @@ fn contents(group: &EncodedGroup, columns: &[Column], rows: usize) -> Vec<(Vec<i
             let (levels, values) = read::<Int64Type>(group, number, rows);
             (levels, HeldValues::Int(values))
         }
-        HeldValues::Float(_) => {
+        HeldValues::Float(_) | HeldValues::List(_) => {
             let (levels, values) = read::<DoubleType>(group, number, rows);
             let bits = values.into_iter().map(|float| float.to_bits() as i64);
             (levels, HeldValues::Int(bits.collect()))
@@ -69,6 +71,11 @@ fn filled(data_type: DataType, rows: usize) -> impl Strategy<Value = HeldValues>
             let text = prop_oneof!["[a-z]{0,3}", ".{0,40}"].prop_map(SmolStr::from);
             prop::collection::vec(text, rows).prop_map(HeldValues::Text).boxed()
         }
+        DataType::FloatList => {
+            let floats = prop::collection::vec(any::<u64>().prop_map(f64::from_bits), 0..9);
+            let lists = prop::collection::vec(floats.prop_map(Arc::from), rows);
+            lists.prop_map(HeldValues::List).boxed()
+        }
         _ => {
             let floats = any::<u64>().prop_map(f64::from_bits);
             prop::collection::vec(floats, rows).prop_map(HeldValues::Float).boxed()
@@ -78,7 +85,8 @@ fn filled(data_type: DataType, rows: usize) -> impl Strategy<Value = HeldValues>
 
 /// A column of `rows` rows: without nulls, with nulls only, or with some.
 fn column(rows: usize) -> impl Strategy<Value = Column> {
-    let types = [DataType::Bool, DataType::Int64, DataType::Float64, DataType::Utf8];
+    let types =
+        [DataType::Bool, DataType::Int64, DataType::Float64, DataType::Utf8, DataType::FloatList];
     let some = prop::collection::vec(0_i16..=1, rows);
     let levels = prop_oneof![
         Just(None),
@@ -128,7 +136,7 @@ proptest! {
 }
 
 #[test]
-fn long_texts_and_many_rows_are_left_to_the_library() {
+fn long_texts_and_lists_and_many_rows_are_left_to_the_library() {
     let texts = |len: usize, rows: usize| {
         let mut column = Column::nulls(Field::required("text", DataType::Utf8), 0);
         column.values = HeldValues::Text(vec![SmolStr::new("x".repeat(len)); rows]);
@@ -136,6 +144,13 @@ fn long_texts_and_many_rows_are_left_to_the_library() {
     };
     assert!(suits(&[texts(TEXT_BYTES_MAX / 2, 2)], 2));
     assert!(!suits(&[texts(3, 1), texts(TEXT_BYTES_MAX / 2 + 1, 2)], 2));
+    let lists = |len: usize| {
+        let mut column = Column::nulls(Field::required("list", DataType::FloatList), 0);
+        column.values = HeldValues::List(vec![vec![0.5; len / 16].into(); 2]);
+        column
+    };
+    assert!(suits(&[lists(TEXT_BYTES_MAX)], 2));
+    assert!(!suits(&[texts(3, 1), lists(TEXT_BYTES_MAX + 16)], 2));
     assert!(suits(&[texts(1, 1)], ROWS_MAX - 1));
     assert!(!suits(&[texts(1, 1)], ROWS_MAX));
 }
