@@ -86,11 +86,11 @@ pub(crate) fn of_ours(fields: &[Field]) -> Vec<Leaf> {
         len: NO_LENGTH,
         converted: match field.data_type {
             DataType::Utf8 => ConvertedType::UTF8,
-            // For readers that are older than the newer words; these have none for the rest.
-            DataType::Timestamp { unit: TimestampUnit::Millis, is_utc: true } => {
+            // The format wants the older words for local times as well; they have none for nanoseconds.
+            DataType::Timestamp { unit: TimestampUnit::Millis, .. } => {
                 ConvertedType::TIMESTAMP_MILLIS
             }
-            DataType::Timestamp { unit: TimestampUnit::Micros, is_utc: true } => {
+            DataType::Timestamp { unit: TimestampUnit::Micros, .. } => {
                 ConvertedType::TIMESTAMP_MICROS
             }
             _ => ConvertedType::NONE,

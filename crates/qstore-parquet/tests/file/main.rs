@@ -13,6 +13,7 @@ mod ranks;
 mod reading;
 mod recovery;
 mod stale;
+mod times;
 
 use qstore_parquet::{MetricsLog, WriterSettings};
 use qstore_schema::{Row, Value};
