@@ -40,7 +40,9 @@ impl Buffers {
     /// Returns columns that are no longer needed. Texts and lists in them would keep memory that the log has
     /// forgotten.
     pub(crate) fn give_columns(&self, mut columns: Vec<Column>) {
-        columns.iter_mut().for_each(|column| column.values.release());
+        for column in &mut columns {
+            column.values.release();
+        }
         self.columns.give(columns);
     }
 }

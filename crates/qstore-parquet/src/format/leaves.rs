@@ -118,7 +118,7 @@ pub(crate) fn of_ours(fields: &[Field]) -> Vec<Leaf> {
 /// The columns of any file.
 pub(crate) fn read(schema: &SchemaDescriptor) -> Vec<Leaf> {
     let columns = schema.columns().iter().enumerate();
-    columns.map(|(number, column)| leaf(column, &schema.get_column_root(number))).collect()
+    columns.map(|(number, column)| leaf(column, schema.get_column_root(number))).collect()
 }
 
 fn leaf(column: &ColumnDescriptor, root: &Type) -> Leaf {
