@@ -6,6 +6,7 @@
 
 use arrow2::io::parquet::read::{FileReader, infer_schema, read_metadata};
 use qstore::parquet::{Compression, MetricsLog, arrow2_rows};
+use qstore::schema::Timestamp;
 use qstore::{Row, WriterSettings};
 use qstore_tests::plain;
 use std::fs::File;
@@ -29,6 +30,11 @@ fn rows(count: i64, is_plain: bool) -> Vec<Row> {
             // Arbitrary bits: NaNs with a payload, infinities, both zeros.
             row.set("loss", f64::from_bits(random.u64(..)));
             row.set("zero", [0.0, -0.0][random.usize(..2)]);
+            if step % 4 != 1 {
+                let list = (0..step % 5).map(|_| f64::from_bits(random.u64(..)));
+                row.set("list", list.collect::<Vec<_>>());
+            }
+            row.set("at", Timestamp::micros(step));
             if step > count / 2 {
                 row.set("late", f64::from_bits(0x7ff8_0000_0000_0000 | random.u64(..1 << 51)));
             }

@@ -38,12 +38,19 @@ fn shown(values: &Values) -> Vec<Value> {
         Values::Int(list) => all(list, |integer| integer.to_string().into()),
         Values::Float(list) => all(list, |float| float.to_bits().to_string().into()),
         Values::Text(list) => all(list, |text| text.as_str().into()),
+        Values::List(list) => all(list, |list| {
+            list.iter().map(|float| Value::from(float.to_bits().to_string())).collect()
+        }),
         other => panic!("{other:?}"),
     }
 }
 
 /// A NaN that was widened may have other bits.
 fn is_equal(found: &Value, expected: &Value, kind: &str) -> bool {
+    if let ("list", Value::Array(found), Value::Array(expected)) = (kind, found, expected) {
+        let mut pairs = found.iter().zip(expected);
+        return found.len() == expected.len() && pairs.all(|(a, b)| is_equal(a, b, "float"));
+    }
     let is_nan = |value: &Value| {
         let bits = value.as_str().and_then(|text| text.parse().ok());
         kind == "float" && bits.is_some_and(|bits| f64::from_bits(bits).is_nan())

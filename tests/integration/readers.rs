@@ -1,8 +1,8 @@
 //! pandas, pyarrow, polars and DuckDB read our Parquet files, bit for bit.
 
 use qstore::logger::MetricsRow;
-use qstore::parquet::{Compression, MetricsLog, Publishing, WriterStats, validate};
-use qstore::schema::{Record, TrainingMetrics};
+use qstore::parquet::{Appended, Compression, MetricsLog, Publishing, WriterStats, validate};
+use qstore::schema::{Record, Timestamp, TrainingMetrics};
 use qstore::{AsyncBuffer, AsyncMetricsWriter, QuantumMetrics, Row, WriterSettings};
 use qstore_tests::{plain, readers};
 use serde_json::json;
@@ -143,11 +143,69 @@ fn all_readers_agree_on_quantum_metrics_and_dynamic_rows() {
     check(&path, &["a", "b", "c"], &rows);
 }
 
+/// Lists of any length, also longer than a page, and times in every unit: in every codec and in plain encoding,
+/// in small groups, merged and sealed ones, in columns that come late, and over two sessions.
+#[test]
+fn all_readers_agree_on_lists_and_times_in_every_codec() {
+    let mut random = fastrand::Rng::with_seed(11);
+    let time = |n: i64| 1_700_000_000_000_000_000 + n * 1_000_000_007;
+    let rows: Vec<_> = (0..6_000_i64)
+        .map(|n| {
+            let mut row = MetricsRow::step(0, n, float(&mut random));
+            let len = match random.u8(..10) {
+                0 => 0,
+                1 => 1,
+                2 if n % 101 == 0 => 9_000,
+                _ => random.usize(..20),
+            };
+            let list =
+                |random: &mut fastrand::Rng| (0..len).map(|_| float(random)).collect::<Vec<_>>();
+            if n % 4 != 0 {
+                row.set("hist", list(&mut random));
+            }
+            if n == 5_500 {
+                row.set("hist", (0..200_000).map(f64::from).collect::<Vec<_>>());
+            }
+            if n > 2_000 {
+                row.set("late list", list(&mut random));
+            }
+            row.set("ns", Timestamp::nanos(time(n)).local()).set("us", Timestamp::micros(-n));
+            if n % 7 != 0 {
+                row.set("utc ms", Timestamp::millis(time(n) / 1_000_000));
+                row.set("ms", Timestamp::millis(time(-n) / 1_000_000).local());
+            }
+            row
+        })
+        .collect();
+    let more = ["ns", "us", "hist", "utc ms", "ms", "late list"];
+    for (codec, is_plain) in CODECS.map(|codec| (codec, false)).into_iter().chain([("gzip", true)])
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.parquet");
+        for part in [&rows[..5_000], &rows[5_000..]] {
+            let settings = WriterSettings::default()
+                .compression(codec.parse().unwrap())
+                .plain_encoding(is_plain);
+            let mut log = MetricsLog::open(&path, settings).unwrap();
+            for chunk in part.chunks(270) {
+                for row in chunk {
+                    assert_eq!(log.append(row, Instant::now()), Appended::Whole);
+                }
+                log.flush().unwrap();
+            }
+            log.close().unwrap();
+        }
+        check(&path, &[&TRAINING_COLUMNS[..], &more].concat(), &rows);
+    }
+}
+
 /// Files of other writers are continued, and all readers still read them.
 #[test]
 fn files_of_pandas_and_polars_and_an_empty_table_are_continued() {
     let dir = tempfile::tempdir().unwrap();
-    for (library, count) in [("pandas", 500), ("polars", 500), ("empty", 0)] {
+    for (library, count) in
+        [("pandas", 500), ("polars", 500), ("pyarrow", 500), ("duckdb", 500), ("empty", 0)]
+    {
         let path = dir.path().join(format!("{library}.parquet"));
         readers::run("foreign.py", &[library.as_ref(), &path]);
         let mut rows: Vec<_> = (0..count)
@@ -155,6 +213,8 @@ fn files_of_pandas_and_polars_and_an_empty_table_are_continued() {
                 let mut row = Row::from([("step", n)]);
                 let loss = if n % 7 == 0 { f64::NAN } else { n as f64 / 8.0 };
                 row.set("loss", loss).set("backend", "other").set("is_best", n % 2 == 0);
+                row.set("hist", (n % 3 > 0).then(|| vec![n as f64 / 4.0; n as usize % 5]));
+                row.set("at", Timestamp::micros(n * 1_000_001).local());
                 row
             })
             .collect();
@@ -162,12 +222,13 @@ fn files_of_pandas_and_polars_and_an_empty_table_are_continued() {
             .map(|n| {
                 let mut row = Row::from([("step", n)]);
                 row.set("loss", 0.25).set("backend", "ours").set("is_best", true).set("new", n);
+                row.set("hist", [0.5, f64::NAN]).set("at", Timestamp::micros(n).local());
                 row
             })
             .collect();
         write(&path, &ours, 100, "gzip");
         rows.extend(ours);
-        check(&path, &["step", "loss", "backend", "is_best", "new"], &rows);
+        check(&path, &["step", "loss", "backend", "is_best", "hist", "at", "new"], &rows);
     }
 }
 

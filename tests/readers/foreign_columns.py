@@ -73,8 +73,21 @@ def column_kinds():
         ("time_us", pa.time64("us"), [of_day]),
         ("nothing", pa.null(), [lambda: None]),
     ]
+    elements = floats()
+    of_floats = [lambda: [rng.choice(elements)() for _ in range(rng.choice([0, 1, 2, 60]))]]
+    read += [
+        ("list", pa.list_(pa.float64()), of_floats),
+        ("list32", pa.list_(pa.float32()), [lambda: [rng.choice([0.1, -0.0, 3.5, float("nan")])] * rng.randint(0, 9)]),
+        ("large_list", pa.large_list(pa.float64()), of_floats),
+        ("three", pa.list_(pa.float64(), 3), [lambda: [rng.random(), 0.5, float("inf")]]),
+        ("never", pa.list_(pa.field("item", pa.float64(), False)), of_floats),
+    ]
     refused = [
-        ("list", pa.list_(pa.float64()), [lambda: [1.0] * rng.randint(0, 3)]),
+        ("holes", pa.list_(pa.float64()), [lambda: [1.0, None]]),
+        ("ints", pa.list_(pa.int64()), [lambda: [1] * rng.randint(0, 3)]),
+        ("texts", pa.list_(pa.string()), [lambda: ["a"]]),
+        ("lists", pa.list_(pa.list_(pa.float64())), [lambda: [[1.0], []]]),
+        ("structs", pa.list_(pa.struct([("a", pa.float64())])), [lambda: [{"a": 1.0}]]),
         ("struct", pa.struct([("a", pa.int64())]), [lambda: {"a": 1}]),
         ("map", pa.map_(pa.string(), pa.int64()), [lambda: [("k", 1)]]),
         ("decimal", pa.decimal128(9, 2), [lambda: None]),
@@ -136,6 +149,7 @@ def pyarrow_file(path):
         "use_dictionary": rng.random() < 0.5,
         "store_schema": False,
         "use_deprecated_int96_timestamps": rng.random() < 0.1,
+        "use_compliant_nested_type": rng.random() < 0.7,
     }
     is_96 = lambda kind: options["use_deprecated_int96_timestamps"] and pa.types.is_timestamp(kind)
     if options["use_dictionary"]:
@@ -147,6 +161,9 @@ def pyarrow_file(path):
             # Booleans as runs are not for pages of version 1.
             if known and not is_96(field.type) and not (known == "bool" and options["data_page_version"] == "1.0"):
                 encodings[field.name] = rng.choice(ENCODINGS[known])
+            if field.name in ("list", "large_list", "list32"):
+                element = "element" if options["use_compliant_nested_type"] else "item"
+                encodings[f"{field.name}.list.{element}"] = rng.choice(ENCODINGS["float"])
         options["column_encoding"] = encodings
     pq.write_table(table, path, **options)
     return options, [name for name, kind, _, takes in kinds if not takes or is_96(kind)]
@@ -166,10 +183,11 @@ def duckdb_file(path):
         DATE '2020-01-01' + i::INTEGER % 100 AS day, TIMESTAMP '2020-01-01 00:00:00' + INTERVAL (i) SECOND AS at,
         TIME '12:00:00' AS noon, TIMESTAMPTZ '2020-01-01 00:00:00+00' AS tz,
         CASE i % 2 WHEN 0 THEN 'a' ELSE 'b' END::ENUM ('a', 'b') AS choice,
-        [i, i] AS list, 0.5::DECIMAL(4, 1) AS decimal, uuid() AS id FROM range({rows}) t(i)"""
+        [i / 7, 0.5]::DOUBLE[] AS list, CASE i % 3 WHEN 0 THEN NULL WHEN 1 THEN [] ELSE [i / 3] END::FLOAT[] AS list32,
+        [i, i] AS ints, 0.5::DECIMAL(4, 1) AS decimal, uuid() AS id FROM range({rows}) t(i)"""
     listed = ", ".join(f"{name} {value}" for name, value in options.items())
     duckdb.sql(f"COPY ({select}) TO '{path}' (FORMAT parquet, {listed})")
-    return options, ["list", "decimal", "id"]
+    return options, ["ints", "decimal", "id"]
 
 
 def polars_file(path):
@@ -188,12 +206,16 @@ def polars_file(path):
             "note": [f"note {n}" for n in range(ROWS)],
             "kind": polars.Series(["a", "b", None] * (ROWS // 3), dtype=polars.Categorical),
             "flag": [n % 2 == 0 for n in range(ROWS)],
-            "list": [[n, n] for n in range(ROWS)],
+            "list": [[n / 4] * (n % 4) if n % 5 else None for n in range(ROWS)],
+            "ints": [[n, n] for n in range(ROWS)],
         }
     )
     frame = frame.with_columns(at=polars.lit("2020-01-01").str.to_datetime("%Y-%m-%d"))
+    # Otherwise no file of polars would be continued.
+    if rng.random() < 0.5:
+        frame = frame.drop("ints")
     frame.write_parquet(path, **options)
-    return options, ["list"]
+    return options, [name for name in ["ints"] if name in frame.columns]
 
 
 class Keys(pe.KmsClient):
@@ -246,6 +268,9 @@ def stored(column):
         return "bool", values
     if pa.types.is_integer(kind):
         return "int", [None if value is None else str(value) for value in values]
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        bits = lambda value: str(struct.unpack("<Q", struct.pack("<d", value))[0])
+        return "list", [None if value is None else [bits(float(v)) for v in value] for value in values]
     if pa.types.is_floating(kind):
         bits = lambda value: str(struct.unpack("<Q", struct.pack("<d", value))[0])
         return "float", [None if value is None else bits(float(value)) for value in values]

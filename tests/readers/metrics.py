@@ -4,15 +4,18 @@ metrics.py FILE EXPECTED [READER...]
 
 EXPECTED is JSON: {"columns": [name, ...], "rows": [{name: value}, ...]}; a float is
 {"bits": "..."}, its 64 bits in hexadecimal, or {"between": [low, high]} where only a range is known;
+a list is a list of such, and a time is {"count": ..., "unit": "ms", "us" or "ns", "utc": true or false};
 a name that a row leaves out is null.
 """
 
+import datetime
 import json
 import math
 import struct
 import sys
 
 import duckdb
+import numpy
 import pandas
 import polars
 import pyarrow.parquet
@@ -31,9 +34,33 @@ def read_polars(path):
 
 
 def read_duckdb(path):
-    table = duckdb.execute("select * from read_parquet(?)", [path])
-    names = [column[0] for column in table.description]
-    return [dict(zip(names, row)) for row in table.fetchall()]
+    found = duckdb.sql("select * from read_parquet(?)", params=[path])
+    if any("TIME ZONE" in str(kind) for kind in found.types):
+        # For Python's own times it wants another library.
+        return found.to_arrow_table().to_pylist()
+    return [dict(zip(found.columns, row)) for row in found.fetchall()]
+
+
+def read_fastparquet(path):
+    import fastparquet
+
+    return fastparquet.ParquetFile(path).to_pandas().to_dict("records")
+
+
+def read_spark(path):
+    """Spark has no nanoseconds, and its versions before 4 need the plain encoding."""
+    from pyspark.sql import SparkSession
+    from pyspark.sql.types import TimestampType
+
+    builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+    spark = builder.config("spark.sql.session.timeZone", "UTC").getOrCreate()
+    frame = spark.read.parquet(path)
+    rows = [row.asDict() for row in frame.collect()]
+    # It returns times in UTC by the clock on the wall of this machine.
+    for name in (field.name for field in frame.schema.fields if isinstance(field.dataType, TimestampType)):
+        for row in rows:
+            row[name] = row[name] and row[name].astimezone(datetime.timezone.utc)
+    return rows
 
 
 READERS = {
@@ -43,19 +70,47 @@ READERS = {
     "duckdb": read_duckdb,
 }
 
+# Only where they are named: they are not in every environment.
+MORE_READERS = {"fastparquet": read_fastparquet, "spark": read_spark}
+
 
 def bits(number):
     return struct.pack(">d", number).hex()
 
 
 def is_missing(value):
-    # pandas shows a missing number as NaN and a missing text as NaN or None.
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    # pandas shows a missing number as NaN, a missing text as NaN or None and a missing time as NaT.
+    return value is None or value is pandas.NaT or (isinstance(value, float) and math.isnan(value))
+
+
+EPOCH = datetime.datetime(1970, 1, 1)
+PER_SECOND = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+
+
+def is_time(found, count, unit, utc):
+    """Whether a reader found that time, as far as Python's own times have its digits."""
+    nanoseconds = count * (PER_SECOND["ns"] // PER_SECOND[unit])
+    if isinstance(found, numpy.datetime64):
+        return not utc and found.astype("datetime64[ns]").astype(int) == nanoseconds
+    if (found.tzinfo is not None) != utc:
+        return False
+    if isinstance(found, pandas.Timestamp):
+        return found.as_unit("ns").value == nanoseconds
+    if utc:
+        found = found.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+    microseconds = (found - EPOCH) // datetime.timedelta(microseconds=1)
+    return microseconds == nanoseconds // 1000
 
 
 def is_equal(found, expected):
     if expected is None:
         return is_missing(found)
+    if isinstance(expected, list):
+        if isinstance(found, numpy.ndarray):
+            found = found.tolist()
+        return isinstance(found, list) and len(found) == len(expected) and all(map(is_equal, found, expected))
+    if isinstance(expected, dict) and "unit" in expected:
+        return not is_missing(found) and is_time(found, **expected)
     if isinstance(expected, dict) and "between" in expected:
         earliest, latest = expected["between"]
         return isinstance(found, float) and earliest <= found <= latest
@@ -114,7 +169,7 @@ def main():
     with open(expected) as file:
         expected = json.load(file)
     for name in names or READERS:
-        compare(name, READERS[name](path), expected)
+        compare(name, (READERS | MORE_READERS)[name](path), expected)
     filter_by_statistics(path, expected)
     print(f"{len(expected['rows'])} rows equal in {', '.join(names or READERS)}")
 

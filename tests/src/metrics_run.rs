@@ -1,12 +1,12 @@
 //! A small run of a metrics log that covers everything: flushes, merges, a sealed group, a column that appears
-//! late, a close and a reopening; and what must hold wherever it was stopped.
+//! late, lists and times, a close and a reopening; and what must hold wherever it was stopped.
 
 use crate::parquet::integers;
 use crate::promises::Promises;
 use qstore::WriterSettings;
 use qstore::buffer::Sink;
 use qstore::parquet::{Durability, MetricsFile, MetricsLog};
-use qstore::schema::Row;
+use qstore::schema::{Row, Timestamp};
 use qstore::storage::{FileSystem, read_all};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,7 +37,16 @@ pub fn file(dir: &Path) -> PathBuf {
 pub fn row(n: i64) -> Row {
     let mut row = Row::from([("n", n)]);
     row.set("loss", if n % 7 == 0 { f64::NAN } else { n as f64 / 8.0 });
+    if let Some(list) = list(n) {
+        row.set("list", list);
+    }
+    row.set("at", Timestamp::micros(n));
     row
+}
+
+/// The list in row number `n`: none in every third, and an empty one in every fifth of the others.
+fn list(n: i64) -> Option<Vec<f64>> {
+    (n % 3 != 1).then(|| (0..n % 5).map(|element| (element - n) as f64 / 4.0).collect())
 }
 
 /// Performs the run. What fails is retried a few times, as a drain does while it has time; what never succeeds
@@ -96,6 +105,16 @@ pub fn check(dir: &Path, storage: &Arc<dyn FileSystem>, acknowledged: i64) {
     let file = MetricsFile::open_in(Arc::clone(storage), &path).expect("our own reader opens it");
     let validation = file.validate().expect("it can be validated");
     assert!(validation.is_whole(), "{validation:?}");
+    let lists = file.read(&["list", "at"], 0..u64::MAX).expect("its lists can be read");
+    for (n, found) in (0..).zip(lists.iter_rows()) {
+        let mut expected = Row::new();
+        for (name, value) in
+            row(n).iter().filter(|(name, _)| ["list", "at"].contains(&name.as_str()))
+        {
+            expected.set(name.clone(), value.clone());
+        }
+        assert_eq!(found, expected, "the lists have other values");
+    }
     let is_ours = |name: &str| name.contains("metrics.parquet");
     let names = storage.list(dir).expect("the directory can be listed");
     let names: Vec<_> = names.iter().map(|entry| entry.name.to_string_lossy()).collect();

@@ -1,8 +1,9 @@
 //! Rows as plain JSON, in which a test tells an external reader what to expect.
 //!
-//! A float is written as the hexadecimal digits of its bits: a reader must find exactly those.
+//! A float is written as the hexadecimal digits of its bits: a reader must find exactly those. A time is
+//! written as what it counts.
 
-use qstore::schema::{Field, FieldVisitor, Record, SmolStr, ValueRef};
+use qstore::schema::{Field, FieldVisitor, Record, SmolStr, TimestampUnit, ValueRef};
 use serde_json::{Map, Value, json};
 
 /// A record's values by column.
@@ -32,6 +33,15 @@ impl FieldVisitor for Row {
             ValueRef::Int(value) => json!(value),
             ValueRef::Float(value) => float(value),
             ValueRef::Text(value) => json!(value),
+            ValueRef::List(list) => list.iter().map(|element| float(*element)).collect(),
+            ValueRef::Timestamp(time) => {
+                let unit = match time.unit() {
+                    TimestampUnit::Millis => "ms",
+                    TimestampUnit::Micros => "us",
+                    TimestampUnit::Nanos => "ns",
+                };
+                json!({ "count": time.count(), "unit": unit, "utc": time.is_utc() })
+            }
             _ => Value::Null,
         };
         self.values.insert(name.to_string(), value);

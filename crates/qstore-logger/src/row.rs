@@ -3,7 +3,10 @@
 mod fixed;
 
 use self::fixed::Fixed;
-use qstore_schema::{Field, FieldVisitor, Name, Record, SmolStr, TrainingMetrics, Value, ValueRef};
+use qstore_schema::{
+    Field, FieldVisitor, Name, Record, SmolStr, Timestamp, TimestampUnit, TrainingMetrics, Value,
+    ValueRef,
+};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 
@@ -21,6 +24,7 @@ const FEW: usize = 16;
 /// * If a name is set several times, the last value counts.
 /// * A value of another kind than its column's, such as a text in a column of numbers, is stored in a
 ///   column of its own, here `NAME__text`.
+/// * A value may be a list of floats, such as a histogram, or a [`Timestamp`].
 /// * A value that does not fit a *fixed* column makes the sink reject this row, and count it.
 ///
 /// ```
@@ -53,7 +57,9 @@ enum Extra {
     Float(f64),
     Int(i64),
     Bool(bool),
-    /// A text or a null; rare enough to be on the heap.
+    /// In UTC or not.
+    Timestamp(TimestampUnit, bool, i64),
+    /// A text, a list or a null; rare enough to be on the heap.
     Other(Box<Value>),
 }
 
@@ -66,16 +72,17 @@ impl MetricsRow {
         TrainingMetrics { epoch, step, train_loss, ..TrainingMetrics::default() }.into()
     }
 
-    /// Adds a metric, or sets the fixed column of that name. The first four numbers and flags need no heap
-    /// memory; a text does.
+    /// Adds a metric, or sets the fixed column of that name. The first four numbers, flags and times need no
+    /// heap memory; a text or a list does.
     ///
     /// ```
     /// use qstore_logger::MetricsRow;
     ///
     /// let row = MetricsRow::step(0, 17, 0.42)
     ///     .with("accuracy", 0.9) // a column of its own
+    ///     .with("weights", vec![3.0, 14.0, 2.0]) // a column of lists: a histogram
     ///     .with("backend", "ion_trap"); // a fixed column
-    /// assert_eq!(row.extra().count(), 1);
+    /// assert_eq!(row.extra().count(), 2);
     /// ```
     #[inline]
     #[must_use]
@@ -141,6 +148,10 @@ impl Extra {
             Self::Float(v) => ValueRef::Float(*v),
             Self::Int(v) => ValueRef::Int(*v),
             Self::Bool(v) => ValueRef::Bool(*v),
+            Self::Timestamp(unit, is_utc, count) => {
+                let time = Timestamp::new(*count, *unit);
+                ValueRef::Timestamp(if *is_utc { time } else { time.local() })
+            }
             Self::Other(v) => (**v).as_ref(),
         }
     }
@@ -153,6 +164,7 @@ impl From<Value> for Extra {
             Value::Float(v) => Self::Float(v),
             Value::Int(v) => Self::Int(v),
             Value::Bool(v) => Self::Bool(v),
+            Value::Timestamp(v) => Self::Timestamp(v.unit(), v.is_utc(), v.count()),
             other => Self::Other(Box::new(other)),
         }
     }
@@ -200,6 +212,7 @@ mod tests {
     #[test]
     fn the_size_of_a_row_is_known() {
         assert_eq!((size_of::<Fixed>(), size_of::<MetricsRow>()), (168, 312));
+        assert_eq!(size_of::<Extra>(), 16);
     }
 
     /// What a sink receives, as text.
@@ -263,10 +276,14 @@ mod tests {
     fn every_kind_of_value_is_kept() {
         let mut row = MetricsRow::step(0, 0, 0.0);
         row.set("a", f64::NEG_INFINITY).set("b", i64::MIN).set("c", true).set("d", Value::Null);
-        row.set("e", "text").set("f", -0.0);
+        let time = Timestamp::nanos(i64::MIN);
+        row.set("e", "text").set("f", -0.0).set("g", time).set("h", time.local());
+        row.set("i", vec![0.5; 3]).set("j", Vec::<f64>::new());
         let values: Vec<_> = row.extra().map(|(_, value)| value).collect();
         assert_eq!(values[..2], [ValueRef::Float(f64::NEG_INFINITY), ValueRef::Int(i64::MIN)]);
         assert_eq!(values[2..5], [ValueRef::Bool(true), ValueRef::Null, ValueRef::Text("text")]);
         assert!(matches!(values[5], ValueRef::Float(zero) if zero.is_sign_negative()));
+        assert_eq!(values[6..8], [ValueRef::Timestamp(time), ValueRef::Timestamp(time.local())]);
+        assert_eq!(values[8..], [ValueRef::List(&[0.5; 3]), ValueRef::List(&[])]);
     }
 }

@@ -10,6 +10,7 @@ macro_rules! each {
             $enum::Int($list) => $do,
             $enum::Float($list) => $do,
             $enum::Text($list) => $do,
+            $enum::List($list) => $do,
         }
     };
 }

@@ -14,6 +14,8 @@ pub(crate) mod encoded_group;
 pub(crate) mod entry;
 pub(crate) mod footer;
 pub(crate) mod leaves;
+pub(crate) mod list_levels;
+pub(crate) mod nested;
 pub(crate) mod page_header;
 pub(crate) mod page_writer;
 pub(crate) mod pages;

@@ -26,7 +26,7 @@
 //! * **the disk is full or fails**: the previous version stays published, and the rows stay pending until
 //!   there is space.
 //! * **a value is of another kind than its column's**: it goes into a column of its own, `NAME__text`,
-//!   `NAME__number` or `NAME__flag`. A row is rejected, and counted, only for a declared column.
+//!   `NAME__number`, `NAME__flag`, `NAME__list` or `NAME__time`. A row is rejected, and counted, only for a declared column.
 //! * **another program wrote the file first**: its columns keep their types; see [`MetricsLog::open`].
 //! * **a bit flips on the disk**: [`MetricsFile`] and [`validate`] report which values are damaged.
 //! * **a second writer opens the file**: it gets [`OpenError::AlreadyOpen`].
@@ -34,8 +34,8 @@
 //!   never damage; what it does know can be read.
 //! * **a reader opens the file while it is written**: it sees one whole version, which never changes.
 //!
-//! What it is **not**: it is not a general Parquet library (columns are flat: booleans, 64-bit integers
-//! and floats, text) and not a database; a file has one writer at a time. Depend on it alone when you
+//! What it is **not**: it is not a general Parquet library (columns hold booleans, 64-bit integers
+//! and floats, text, times and lists of floats) and not a database; a file has one writer at a time. Depend on it alone when you
 //! have a buffer and rows, and do not need the training vocabulary of `qstore-logger`.
 //!
 //! # With your own drain

@@ -1,6 +1,6 @@
 //! Columns: a name, a type, and whether a value may be missing.
 //!
-//! Only the four types that a metric needs; a column never holds a nested value.
+//! Only the types that a metric needs; the only nested value is a list of floats.
 
 use crate::column_error::ColumnError;
 use crate::data_type::DataType;

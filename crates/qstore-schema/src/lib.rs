@@ -57,6 +57,7 @@ mod row;
 mod state;
 mod tensor;
 mod tensor_error;
+mod timestamp;
 mod value;
 
 pub use column_error::ColumnError;
@@ -72,4 +73,5 @@ pub use smol_str::SmolStr;
 pub use state::{Key, State, StateDict};
 pub use tensor::Tensor;
 pub use tensor_error::TensorError;
+pub use timestamp::{Timestamp, TimestampUnit};
 pub use value::{Value, ValueRef};

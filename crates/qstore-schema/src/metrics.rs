@@ -296,6 +296,8 @@ mod tests {
                     DataType::Int64 => "int",
                     DataType::Float64 => "float",
                     DataType::Utf8 => "text",
+                    DataType::FloatList => "list",
+                    DataType::Timestamp { .. } => "time",
                 };
                 format!("{} {data_type}{}", field.name, if field.nullable { "?" } else { "" })
             })

@@ -5,6 +5,7 @@
 
 use crate::data_type::DataType;
 use crate::field::Field;
+use crate::timestamp::{Timestamp, TimestampUnit};
 use crate::value::ValueRef;
 use smol_str::SmolStr;
 
@@ -31,9 +32,10 @@ pub trait Record {
 
 /// Defines a struct whose fields are its columns, so that the two can never drift apart.
 ///
-/// A field is an `i64`, `f64`, `bool` or [`SmolStr`](crate::SmolStr), or an `Option` of one, which makes the
-/// column nullable. `by` and the name of an `i64` field after the struct's name make that field the row's
-/// [`label`](crate::Record::label).
+/// A field is an `i64`, `f64`, `bool`, [`SmolStr`](crate::SmolStr), `Vec<f64>` or
+/// [`Timestamp`](crate::Timestamp), or an `Option` of one, which makes the column nullable. A column of
+/// timestamps holds microseconds in UTC. `by` and the name of an `i64` field after the struct's name make
+/// that field the row's [`label`](crate::Record::label).
 ///
 /// ```
 /// use qstore_schema::{Record, record};
@@ -151,6 +153,15 @@ cell! {
     i64, Int64, |v| ValueRef::Int(*v);
     f64, Float64, |v| ValueRef::Float(*v);
     SmolStr, Utf8, |v| ValueRef::Text(v);
+    Vec<f64>, FloatList, |v| ValueRef::List(v);
+    Box<[f64]>, FloatList, |v| ValueRef::List(v);
+}
+
+impl Cell for Timestamp {
+    const DATA_TYPE: DataType = DataType::Timestamp { unit: TimestampUnit::Micros, is_utc: true };
+    fn value(&self) -> ValueRef<'_> {
+        ValueRef::Timestamp(*self)
+    }
 }
 
 impl<T: Cell> Cell for Option<T> {

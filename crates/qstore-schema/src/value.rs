@@ -1,7 +1,9 @@
-//! The value of one metric: a number, a flag, a text, or nothing.
+//! The value of one metric: a number, a flag, a text, a list of numbers, a time, or nothing.
 
 use crate::data_type::DataType;
+use crate::timestamp::Timestamp;
 use smol_str::SmolStr;
+use std::time::SystemTime;
 
 /// An owned value of a dynamic row.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,9 +20,13 @@ pub enum Value {
     Float(f64),
     /// A text; up to 23 bytes take no heap memory.
     Text(SmolStr),
+    /// Floats of one row, any number of them: a histogram, or a value for each parameter.
+    List(Box<[f64]>),
+    /// A point in time.
+    Timestamp(Timestamp),
 }
 
-/// A borrowed [`Value`], whose text is not copied.
+/// A borrowed [`Value`], whose text or list is not copied.
 ///
 /// ```
 /// use qstore_schema::{DataType, Value, ValueRef};
@@ -28,6 +34,7 @@ pub enum Value {
 /// let value = Value::from("simulator");
 /// assert_eq!(value.as_ref(), ValueRef::Text("simulator"));
 /// assert_eq!(ValueRef::from(0.5).data_type(), Some(DataType::Float64));
+/// assert_eq!(Value::from([0.25, 0.5]).as_ref(), ValueRef::List(&[0.25, 0.5]));
 /// assert_eq!(Value::from(None::<f64>).as_ref().data_type(), None); // null fits any column
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,6 +50,10 @@ pub enum ValueRef<'a> {
     Float(f64),
     /// A text.
     Text(&'a str),
+    /// Floats of one row.
+    List(&'a [f64]),
+    /// A point in time.
+    Timestamp(Timestamp),
 }
 
 impl Value {
@@ -55,6 +66,8 @@ impl Value {
             Self::Int(v) => ValueRef::Int(*v),
             Self::Float(v) => ValueRef::Float(*v),
             Self::Text(v) => ValueRef::Text(v),
+            Self::List(v) => ValueRef::List(v),
+            Self::Timestamp(v) => ValueRef::Timestamp(*v),
         }
     }
 }
@@ -78,6 +91,8 @@ value_ref_from! {
     i64 => Int;
     f64 => Float;
     &'a str => Text;
+    &'a [f64] => List;
+    Timestamp => Timestamp;
 }
 
 impl ValueRef<'_> {
@@ -90,6 +105,10 @@ impl ValueRef<'_> {
             Self::Int(_) => Some(DataType::Int64),
             Self::Float(_) => Some(DataType::Float64),
             Self::Text(_) => Some(DataType::Utf8),
+            Self::List(_) => Some(DataType::FloatList),
+            Self::Timestamp(time) => {
+                Some(DataType::Timestamp { unit: time.unit(), is_utc: time.is_utc() })
+            }
         }
     }
 
@@ -102,6 +121,8 @@ impl ValueRef<'_> {
             Self::Int(_) => "an integer",
             Self::Float(_) => "a float",
             Self::Text(_) => "a text",
+            Self::List(_) => "a list",
+            Self::Timestamp(_) => "a time",
         }
     }
 }
@@ -124,10 +145,60 @@ value_from! {
     &str => |v| Self::Text(v.into());
     String => |v| Self::Text(v.into());
     SmolStr => |v| Self::Text(v);
+    Vec<f64> => |v| Self::List(v.into());
+    Box<[f64]> => |v| Self::List(v);
+    &[f64] => |v| Self::List(v.into());
+    &Vec<f64> => |v| Self::List(v.as_slice().into());
+    Vec<f32> => |v| v.as_slice().into();
+    &[f32] => |v| Self::List(v.iter().map(|v| f64::from(*v)).collect());
+    Timestamp => |v| Self::Timestamp(v);
+    SystemTime => |v| Self::Timestamp(v.into());
+}
+
+impl<const COUNT: usize> From<[f64; COUNT]> for Value {
+    fn from(list: [f64; COUNT]) -> Self {
+        Self::List(list.into())
+    }
+}
+
+impl<const COUNT: usize> From<&[f64; COUNT]> for Value {
+    fn from(list: &[f64; COUNT]) -> Self {
+        Self::List(list.as_slice().into())
+    }
 }
 
 impl<T: Into<Value>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Rows of values are copied and compared; a list and a time fit beside a text.
+    #[test]
+    fn a_value_takes_no_more_memory_than_a_text() {
+        assert_eq!((size_of::<Value>(), size_of::<ValueRef<'_>>()), (24, 24));
+    }
+
+    #[test]
+    fn every_form_of_a_list_is_the_same_value() {
+        let list = Value::List(Box::new([0.5, -2.0]));
+        let (floats, singles) = (vec![0.5, -2.0], vec![0.5_f32, -2.0]);
+        for same in [
+            Value::from(&floats),
+            Value::from(floats.as_slice()),
+            Value::from(singles.as_slice()),
+            Value::from(singles),
+            Value::from([0.5, -2.0]),
+            Value::from(&[0.5, -2.0]),
+            Value::from(Some(floats.clone())),
+            Value::from(floats),
+        ] {
+            assert_eq!(same, list);
+        }
+        assert_ne!(Value::from(Vec::<f64>::new()), Value::Null, "an empty list is not null");
     }
 }

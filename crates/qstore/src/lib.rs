@@ -70,8 +70,8 @@ pub use qstore_buffer::{
     Overflow, PushError,
 };
 pub use qstore_schema::{
-    Dtype, Key, Logged, QuantumMetrics, Record, Row, State, StateDict, Tensor, TrainingMetrics,
-    Value,
+    Dtype, Key, Logged, QuantumMetrics, Record, Row, State, StateDict, Tensor, Timestamp,
+    TrainingMetrics, Value,
 };
 pub use qstore_settings::{Codec, Compression, SettingError};
 pub use qstore_signal::StopSignal;

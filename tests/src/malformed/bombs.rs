@@ -6,6 +6,7 @@ use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::Type;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub fn bombs() -> Vec<Bomb> {
     let deep = |open: &str| open.repeat(20_000).into_bytes();
     let mut bombs = vec![
         ("metrics", "two million nulls", nulls(1 << 21)),
+        ("metrics", "a million empty lists", lists(1 << 20, 0)),
+        ("metrics", "a list of a million equal floats", lists(1, 1 << 20)),
         ("metrics", "a text of 4 KB in 25 000 rows", long_text(false)),
         ("metrics", "the same with gzip", long_text(true)),
         ("metrics", "thousands of footers", b"\x00\xf0\x00\x00PAR1".repeat(8_000)),
@@ -61,7 +64,24 @@ fn nulls(rows: usize) -> Vec<u8> {
     let leaf = Type::primitive_type_builder("n", Physical::DOUBLE);
     let leaf = leaf.with_repetition(Repetition::OPTIONAL).build();
     let levels = vec![0; rows];
-    file::<DoubleType>(leaf, Compression::UNCOMPRESSED, &[], Some(&levels))
+    file::<DoubleType>(leaf, Compression::UNCOMPRESSED, &[], (Some(&levels), None))
+}
+
+/// A column of lists of that length.
+fn lists(rows: usize, len: usize) -> Vec<u8> {
+    let column = "message m {
+        optional group n (LIST) { repeated group list { optional double element; } }
+    }";
+    let column = parse_message_type(column).map(|root| root.get_fields()[0].as_ref().clone());
+    let (mut definition, mut repetition) = (Vec::new(), Vec::new());
+    for _ in 0..rows {
+        let levels = definition.len() + len.max(1);
+        definition.resize(levels, if len == 0 { 1 } else { 3 });
+        repetition.push(0);
+        repetition.resize(levels, 1);
+    }
+    let levels = (Some(&definition[..]), Some(&repetition[..]));
+    file::<DoubleType>(column, Compression::UNCOMPRESSED, &vec![0.5; rows * len], levels)
 }
 
 fn long_text(is_gzip: bool) -> Vec<u8> {
@@ -72,7 +92,7 @@ fn long_text(is_gzip: bool) -> Vec<u8> {
     let codec = gzip.unwrap_or(Compression::UNCOMPRESSED);
     // A hundred megabytes if each row had its own copy of the text.
     let text = ByteArray::from(vec![b'x'; 4_000]);
-    file::<ByteArrayType>(leaf, codec, &vec![text; 25_000], None)
+    file::<ByteArrayType>(leaf, codec, &vec![text; 25_000], (None, None))
 }
 
 /// A file with one column, written by the Parquet library.
@@ -80,7 +100,7 @@ fn file<T: DataType>(
     leaf: parquet::errors::Result<Type>,
     codec: Compression,
     values: &[T::T],
-    levels: Option<&[i16]>,
+    levels: (Option<&[i16]>, Option<&[i16]>),
 ) -> Vec<u8> {
     let write = || -> parquet::errors::Result<Vec<u8>> {
         let root = Type::group_type_builder("schema").with_fields(vec![Arc::new(leaf?)]).build()?;
@@ -93,7 +113,7 @@ fn file<T: DataType>(
         let mut writer = SerializedFileWriter::new(Vec::new(), root, properties)?;
         let mut group = writer.next_row_group()?;
         let mut column = group.next_column()?.expect("the group has one column");
-        column.typed::<T>().write_batch(values, levels, None)?;
+        column.typed::<T>().write_batch(values, levels.0, levels.1)?;
         column.close()?;
         group.close()?;
         writer.into_inner()

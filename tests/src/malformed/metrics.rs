@@ -2,7 +2,7 @@
 
 use qstore::buffer::Sink;
 use qstore::parquet::{Compression, MetricsLog, Values};
-use qstore::schema::Row;
+use qstore::schema::{Row, Timestamp};
 use qstore::storage::{FileSystem, MemoryFs, read_all};
 use qstore::{MetricsFile, WriterSettings};
 use std::path::Path;
@@ -38,6 +38,7 @@ pub(super) fn read_as_is(bytes: &[u8]) {
                     Values::Int(values) => values.len(),
                     Values::Float(values) => values.len(),
                     Values::Text(values) => values.len(),
+                    Values::List(values) => values.len(),
                     _ => batch.rows,
                 };
                 assert_eq!(len, batch.rows);
@@ -57,7 +58,9 @@ fn write(memory: &MemoryFs) {
     let settings = WriterSettings::default().compression(Compression::NONE);
     let Ok(mut log) = MetricsLog::<Row>::open_in(storage, PATH, settings) else { return };
     let before = Sink::<Row>::stats(&log).file_rows;
-    log.append(&Row::from([("n", 0.5), ("new", 1.0)]), Instant::now());
+    let mut row = Row::from([("n", 0.5), ("new", 1.0)]);
+    row.set("list", [0.5]).set("time", Timestamp::nanos(1));
+    log.append(&row, Instant::now());
     let accepted = Sink::<Row>::stats(&log).pending_rows as u64;
     if log.close().is_ok() {
         let file = MetricsFile::open_in(Arc::new(memory.clone()), PATH)
@@ -131,6 +134,10 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         for n in 0..20_i64 {
             let mut row = Row::from([("n", n)]);
             row.set("float", n as f64 / 7.0).set("flag", n % 3 == 0);
+            row.set("time", Timestamp::micros(n));
+            if n % 4 != 1 {
+                row.set("list", vec![n as f64; n as usize % 3]);
+            }
             if n % 2 == 0 {
                 row.set("text", if n % 4 == 0 { "four" } else { "a longer text than fits inside" });
             }

@@ -331,6 +331,27 @@ pub(super) const MUTANTS: &[Mutant] = &[
         tests: &[Tests::of("qstore-parquet", "file", "foreign_continued::")],
     },
     Mutant {
+        name: "local_time_stored_as_utc",
+        edits: &[Rewrite("let count = time.count_in(unit); let _ = is_utc;")],
+        danger: "the time on a wall is taken for one in UTC, hours away",
+        tests: &[Tests::lib("qstore-parquet", "columns::rows::tests::a_time_that")],
+    },
+    Mutant {
+        name: "list_of_a_null_row_is_empty",
+        edits: &[Rewrite("None => self.definition.push(levels.empty),")],
+        danger: "a list that was never logged is read as an empty one",
+        tests: &[
+            Tests::lib("qstore-parquet", "format::list_levels::"),
+            Tests::of("qstore-parquet", "file", "lists::"),
+        ],
+    },
+    Mutant {
+        name: "lists_of_any_length",
+        edits: &[Rewrite("let _ = (needed, too_long);")],
+        danger: "a few bytes of levels become gigabytes of elements",
+        tests: &[Tests::lib("qstore-parquet", "format::pages::")],
+    },
+    Mutant {
         name: "page_of_another_length",
         edits: &[Rewrite("if out.len() <= end { Ok(()) } else { Err(other_length()) }")],
         danger: "a page that lost its end is read as if it were whole",

@@ -37,8 +37,12 @@ impl Buffers {
         self.columns.take()
     }
 
-    /// Returns columns that are no longer needed.
-    pub(crate) fn give_columns(&self, columns: Vec<Column>) {
+    /// Returns columns that are no longer needed. Texts and lists in them would keep memory that the log has
+    /// forgotten.
+    pub(crate) fn give_columns(&self, mut columns: Vec<Column>) {
+        for column in &mut columns {
+            column.values.release();
+        }
         self.columns.give(columns);
     }
 }
@@ -95,6 +99,18 @@ impl Drop for Lent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::columns::column::HeldValues;
+    use qstore_schema::{DataType, Field};
+
+    #[test]
+    fn idle_columns_hold_no_list() {
+        let (buffers, list) = (Buffers::default(), Arc::<[f64]>::from([0.5]));
+        let mut column = Column::new(Field::nullable("list", DataType::FloatList), false);
+        column.values = HeldValues::List(vec![Arc::clone(&list)]);
+        buffers.give_columns(vec![column]);
+        assert_eq!(Arc::strong_count(&list), 1);
+        assert_eq!(buffers.take_columns().len(), 1, "its memory is kept");
+    }
 
     #[test]
     fn memory_returns_to_the_pool_with_the_last_reference() {

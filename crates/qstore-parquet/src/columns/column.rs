@@ -4,6 +4,7 @@ use crate::columns::fit::Fit;
 use crate::columns::present::Present;
 use qstore_schema::{DataType, Field, SmolStr, ValueRef};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// One column of the held rows.
 ///
@@ -30,6 +31,8 @@ pub(crate) enum HeldValues {
     Int(Vec<i64>),
     Float(Vec<f64>),
     Text(Vec<SmolStr>),
+    /// Shared with the copies that are being encoded: a list may be longer than all other values of its row.
+    List(Vec<Arc<[f64]>>),
 }
 
 /// Whether a column has taken a value.
@@ -53,7 +56,8 @@ impl Column {
     pub(crate) fn new(field: Field, is_declared: bool) -> Self {
         let values = match field.data_type {
             DataType::Bool => HeldValues::Bool(Vec::new()),
-            DataType::Int64 => HeldValues::Int(Vec::new()),
+            DataType::Int64 | DataType::Timestamp { .. } => HeldValues::Int(Vec::new()),
+            DataType::FloatList => HeldValues::List(Vec::new()),
             DataType::Utf8 => HeldValues::Text(Vec::new()),
             _ => HeldValues::Float(Vec::new()),
         };
@@ -100,10 +104,12 @@ impl Column {
         }
         let is_float_for_int =
             matches!((&self.values, value), (HeldValues::Int(_), ValueRef::Float(_)));
-        let widens = is_float_for_int && !self.is_declared && self.fit.may_widen();
+        let may_widen = self.fit.may_widen() && self.field.data_type == DataType::Int64;
+        let widens = is_float_for_int && !self.is_declared && may_widen;
         if widens && !largest_stored().is_ok_and(|largest| self.widen(largest)) {
             return Placed::Clash;
         }
+        let Some(value) = self.counted(value) else { return Placed::Clash };
         let Some(value) = self.fitted(value) else { return Placed::TooLarge };
         if !self.values.push(value) {
             return Placed::Clash;
@@ -114,18 +120,31 @@ impl Column {
         if widens { Placed::Widened } else { Placed::Whole }
     }
 
+    /// A time as the count that the column stores; `None` if it is none of those.
+    fn counted<'v>(&self, value: ValueRef<'v>) -> Option<ValueRef<'v>> {
+        let ValueRef::Timestamp(time) = value else { return Some(value) };
+        let DataType::Timestamp { unit, is_utc } = self.field.data_type else { return None };
+        // mutant: local_time_stored_as_utc
+        let count = time.count_in(unit).filter(|_| is_utc == time.is_utc());
+        count.map(ValueRef::Int)
+    }
+
     /// The number as a column of another program stores it; `None` if it is too large for that.
     fn fitted<'v>(&self, value: ValueRef<'v>) -> Option<ValueRef<'v>> {
         // A column that became one of floats is stored as ours.
         let fit = match self.values {
             HeldValues::Int(_) if self.fit != Fit::Float32 => self.fit,
-            HeldValues::Float(_) if self.fit == Fit::Float32 => self.fit,
+            HeldValues::Float(_) | HeldValues::List(_) if self.fit == Fit::Float32 => self.fit,
             _ => Fit::Any,
         };
         match value {
             // mutant: narrow_column_takes_any_integer
             ValueRef::Int(number) => fit.takes(number).then_some(value),
             ValueRef::Float(number) => fit.rounded(number).map(ValueRef::Float),
+            // They are rounded when they are encoded.
+            ValueRef::List(list) => {
+                list.iter().all(|number| fit.rounded(*number).is_some()).then_some(value)
+            }
             value => Some(value),
         }
     }
@@ -188,10 +207,12 @@ impl HeldValues {
             (Self::Int(list), Self::Int(others)) => copy(list, &others[range]),
             (Self::Float(list), Self::Float(others)) => copy(list, &others[range]),
             (Self::Text(list), Self::Text(others)) => copy(list, &others[range]),
+            (Self::List(list), Self::List(others)) => copy(list, &others[range]),
             (_, Self::Bool(others)) => *self = Self::Bool(others[range].to_vec()),
             (_, Self::Int(others)) => *self = Self::Int(others[range].to_vec()),
             (_, Self::Float(others)) => *self = Self::Float(others[range].to_vec()),
             (_, Self::Text(others)) => *self = Self::Text(others[range].to_vec()),
+            (_, Self::List(others)) => *self = Self::List(others[range].to_vec()),
         }
     }
 
@@ -210,9 +231,19 @@ impl HeldValues {
                 let repeated = values.last().filter(|last| *last == value).cloned();
                 values.push(repeated.unwrap_or_else(|| value.into()));
             }
+            (Self::List(values), ValueRef::List(value)) => values.push(value.into()),
             _ => return false,
         }
         true
+    }
+
+    /// Drops what refers to memory elsewhere.
+    pub(crate) fn release(&mut self) {
+        match self {
+            Self::Text(list) => list.clear(),
+            Self::List(list) => list.clear(),
+            Self::Bool(_) | Self::Int(_) | Self::Float(_) => {}
+        }
     }
 
     fn pop(&mut self) {

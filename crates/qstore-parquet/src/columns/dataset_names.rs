@@ -6,6 +6,8 @@
 //! | number | `NAME`, floats; an integer beyond 2^53, which a float would change: `NAME__integer` |
 //! | flag | `NAME__flag` |
 //! | text | `NAME__text` |
+//! | list of floats | `NAME__list` |
+//! | time in UTC; local time | `NAME__time`; `NAME__local_time`, in microseconds, which Spark 3 reads |
 //!
 //! A column that was announced or declared has the type that it was given, and takes values of that kind
 //! under its own name. A metric whose own name ends in one of the suffixes is one of that type.
@@ -14,7 +16,7 @@
 //! name of the partition column.
 
 use crate::columns::column::is_exact;
-use qstore_schema::{DataType, SmolStr, ValueRef};
+use qstore_schema::{DataType, SmolStr, TimestampUnit, ValueRef};
 use std::collections::HashMap;
 
 /// The column that the engines make of the names of the directories.
@@ -32,7 +34,7 @@ pub(crate) struct DatasetNames {
 }
 
 /// The number of kinds.
-pub(crate) const KINDS: usize = 5;
+pub(crate) const KINDS: usize = 8;
 
 /// What a value is, as far as columns differ in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,9 @@ pub(crate) enum Kind {
     Float,
     Flag,
     Text,
+    List,
+    Time,
+    LocalTime,
 }
 
 impl Kind {
@@ -54,7 +59,10 @@ impl Kind {
             ValueRef::Float(_) => Some(Self::Float),
             ValueRef::Bool(_) => Some(Self::Flag),
             ValueRef::Text(_) => Some(Self::Text),
-            // A kind that has one type only keeps its own name.
+            ValueRef::List(_) => Some(Self::List),
+            ValueRef::Timestamp(time) if time.is_utc() => Some(Self::Time),
+            ValueRef::Timestamp(_) => Some(Self::LocalTime),
+            // Null, and what a later version may add.
             _ => None,
         }
     }
@@ -66,6 +74,9 @@ impl Kind {
             Self::Float => data_type == DataType::Float64,
             Self::Flag => data_type == DataType::Bool,
             Self::Text => data_type == DataType::Utf8,
+            Self::List => data_type == DataType::FloatList,
+            Self::Time => matches!(data_type, DataType::Timestamp { is_utc: true, .. }),
+            Self::LocalTime => matches!(data_type, DataType::Timestamp { is_utc: false, .. }),
         }
     }
 
@@ -75,6 +86,9 @@ impl Kind {
             Self::Large => "__integer",
             Self::Flag => "__flag",
             Self::Text => "__text",
+            Self::List => "__list",
+            Self::Time => "__time",
+            Self::LocalTime => "__local_time",
         }
     }
 }
@@ -85,8 +99,15 @@ pub(crate) fn type_of(name: &str) -> DataType {
         name if name.ends_with("__integer") => DataType::Int64,
         name if name.ends_with("__flag") => DataType::Bool,
         name if name.ends_with("__text") => DataType::Utf8,
+        name if name.ends_with("__list") => DataType::FloatList,
+        name if name.ends_with("__time") => micros(true),
+        name if name.ends_with("__local_time") => micros(false),
         _ => DataType::Float64,
     }
+}
+
+const fn micros(is_utc: bool) -> DataType {
+    DataType::Timestamp { unit: TimestampUnit::Micros, is_utc }
 }
 
 /// Whether the suffix of the name says which type it has.

@@ -103,6 +103,8 @@ enum Kind {
     Number,
     Flag,
     Text,
+    List,
+    Time,
 }
 
 impl Kind {
@@ -110,6 +112,8 @@ impl Kind {
         match data_type {
             DataType::Bool => Self::Flag,
             DataType::Utf8 => Self::Text,
+            DataType::FloatList => Self::List,
+            DataType::Timestamp { .. } => Self::Time,
             _ => Self::Number,
         }
     }
@@ -119,6 +123,8 @@ impl Kind {
             Self::Number => "__number",
             Self::Flag => "__flag",
             Self::Text => "__text",
+            Self::List => "__list",
+            Self::Time => "__time",
         }
     }
 }
@@ -330,7 +336,22 @@ impl Rows {
 fn bytes_of(value: ValueRef<'_>) -> usize {
     match value {
         ValueRef::Text(text) => TEXT_BYTES + text.len(),
+        ValueRef::List(list) => TEXT_BYTES + size_of_val(list),
         _ => NUMBER_BYTES,
+    }
+}
+
+/// The value in words, for a column that does not take it.
+fn described(expected: DataType, value: ValueRef<'_>) -> &'static str {
+    match (expected, value) {
+        (DataType::Timestamp { is_utc, .. }, ValueRef::Timestamp(time)) => {
+            match (is_utc, time.is_utc()) {
+                (true, false) => "a local time, not one in UTC",
+                (false, true) => "a time in UTC, not a local one",
+                _ => "a time that is not a whole number of them",
+            }
+        }
+        _ => value.describe(),
     }
 }
 
@@ -385,7 +406,7 @@ impl Visit<'_, '_> {
             Placed::Twice => Some(Rejection::Twice { name: name() }),
             Placed::TooLarge => Some(Rejection::TooLarge { name: name(), value: shown(value) }),
             Placed::Clash => {
-                let (expected, found) = (field.data_type, value.describe());
+                let (expected, found) = (field.data_type, described(field.data_type, value));
                 Some(Rejection::Clash { name: name(), expected, found })
             }
         };

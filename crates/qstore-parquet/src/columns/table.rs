@@ -1,6 +1,6 @@
 //! Rows that were read, column by column.
 
-use qstore_schema::{DataType, Field, Row, SmolStr, Value};
+use qstore_schema::{DataType, Field, Row, SmolStr, Timestamp, Value};
 use std::ops::Range;
 
 /// Some columns of consecutive rows.
@@ -53,12 +53,14 @@ pub struct TableColumn {
 pub enum Values {
     /// Flags.
     Bool(Vec<Option<bool>>),
-    /// Integers.
+    /// Integers, and times as counts of the unit that their column has.
     Int(Vec<Option<i64>>),
     /// Floats, bit for bit as they were logged.
     Float(Vec<Option<f64>>),
     /// Texts.
     Text(Vec<Option<SmolStr>>),
+    /// Lists of floats, which are bit for bit as they were logged; an empty list is not null.
+    List(Vec<Option<Box<[f64]>>>),
 }
 
 impl Table {
@@ -71,9 +73,8 @@ impl Table {
     /// The rows, one at a time; nulls are left out.
     pub fn iter_rows(&self) -> impl Iterator<Item = Row> {
         (0..self.rows).map(|index| {
-            let values = self.columns.iter().map(|column| {
-                (column.field.name.clone(), column.values.get(index).unwrap_or_default())
-            });
+            let values =
+                self.columns.iter().map(|column| (column.field.name.clone(), column.value(index)));
             values.filter(|(_, value)| *value != Value::Null).collect()
         })
     }
@@ -87,12 +88,26 @@ impl Table {
     }
 }
 
+impl TableColumn {
+    /// The value of one row of the table; null after the last.
+    fn value(&self, index: usize) -> Value {
+        match (self.values.get(index).unwrap_or_default(), self.field.data_type) {
+            (Value::Int(count), DataType::Timestamp { unit, is_utc }) => {
+                let time = Timestamp::new(count, unit);
+                Value::from(if is_utc { time } else { time.local() })
+            }
+            (value, _) => value,
+        }
+    }
+}
+
 impl Values {
     /// No values, of that type.
     pub(crate) fn empty(data_type: DataType) -> Self {
         match data_type {
             DataType::Bool => Self::Bool(Vec::new()),
-            DataType::Int64 => Self::Int(Vec::new()),
+            DataType::Int64 | DataType::Timestamp { .. } => Self::Int(Vec::new()),
+            DataType::FloatList => Self::List(Vec::new()),
             DataType::Utf8 => Self::Text(Vec::new()),
             _ => Self::Float(Vec::new()),
         }
@@ -118,6 +133,7 @@ impl Values {
             Self::Int(list) => list.get(index).copied().map(Value::from),
             Self::Float(list) => list.get(index).copied().map(Value::from),
             Self::Text(list) => list.get(index).cloned().map(Value::from),
+            Self::List(list) => list.get(index).cloned().map(Value::from),
         }
     }
 
@@ -135,6 +151,7 @@ impl Values {
             (Self::Int(list), Self::Int(mut more)) => list.append(&mut more),
             (Self::Float(list), Self::Float(mut more)) => list.append(&mut more),
             (Self::Text(list), Self::Text(mut more)) => list.append(&mut more),
+            (Self::List(list), Self::List(mut more)) => list.append(&mut more),
             // A column of a file has one type.
             _ => {}
         }

@@ -6,6 +6,7 @@
 use crate::columns::table::Values;
 use crate::format::decompress::room;
 use crate::format::leaves::{Leaf, Reading};
+use crate::format::list_levels::{self, Levels};
 use crate::format::pages::{self, Claims};
 use crate::format::published::Published;
 use crate::format::read_failure::{ReadFailure, contain};
@@ -42,13 +43,14 @@ impl Published {
         let Leaf { field, reading, .. } = &self.shape.leaves[column];
         let reading = reading.clone().map_err(ReadFailure::Unsupported)?;
         let (rows, nullable) = (self.groups[group].rows(), field.nullable);
+        let levels = self.shape.leaves[column].levels();
         if reading == Reading::Nulls {
             // bounded: a row group has at most `GROUP_ROWS_MAX` rows
             return Ok(Values::Int(vec![None; rows]));
         }
         let bytes = self.chunk_bytes(group, column, bytes_max)?;
         contain(|| {
-            let reader = self.column_reader(group, column, &bytes, reading, bytes_max)?;
+            let (reader, claimed) = self.column_reader(group, column, &bytes, bytes_max)?;
             Ok(match reading {
                 Reading::Bool => Values::Bool(read::<BoolType, _>(reader, rows, nullable, Ok)?),
                 Reading::Int64 | Reading::Nulls => {
@@ -75,6 +77,13 @@ impl Published {
                 Reading::Float16 => {
                     let widen = |value: FixedLenByteArray| half(value.data());
                     Values::Float(read::<FixedLenByteArrayType, _>(reader, rows, nullable, widen)?)
+                }
+                Reading::Lists64 => {
+                    Values::List(lists::<DoubleType>(reader, levels, (rows, claimed), |all| all)?)
+                }
+                Reading::Lists32 => {
+                    let widen = |all: Vec<f32>| all.into_iter().map(f64::from).collect();
+                    Values::List(lists::<FloatType>(reader, levels, (rows, claimed), widen)?)
                 }
                 Reading::Text => {
                     let texts = Texts::default();
@@ -132,22 +141,27 @@ impl Published {
         Ok(bytes)
     }
 
+    /// A reader of the pages of a chunk, and the number of values in them: one for each row, or for each
+    /// element of a list.
     fn column_reader(
         &self,
         group: usize,
         column: usize,
         bytes: &[u8],
-        reading: Reading,
         bytes_max: u64,
-    ) -> Result<ColumnReader, ReadFailure> {
+    ) -> Result<(ColumnReader, usize), ReadFailure> {
         let stored = &self.groups[group];
         let metadata = self.group(group)?;
         let chunk = metadata.column(column);
+        let Leaf { field, reading, .. } = &self.shape.leaves[column];
+        let reading = reading.clone().map_err(ReadFailure::Unsupported)?;
+        let claimed = if reading.is_list() { chunk.num_values() } else { stored.rows() as i64 };
+        let claimed = usize::try_from(claimed).unwrap_or(0);
         let claims = Claims {
             compression: chunk.compression(),
             reading,
-            nullable: self.shape.leaves[column].field.nullable,
-            rows: stored.rows() as u64,
+            nullable: field.nullable || reading.is_list(),
+            values: claimed as u64,
             bytes_max,
         };
         let pages = pages::check(bytes, HEAD, claims)?;
@@ -162,7 +176,7 @@ impl Published {
             .build()?;
         let pages =
             SerializedPageReader::new(Arc::new(Bytes::from(pages)), &chunk, stored.rows(), None)?;
-        Ok(get_column_reader(chunk.column_descr_ptr(), Box::new(pages)))
+        Ok((get_column_reader(chunk.column_descr_ptr(), Box::new(pages)), claimed))
     }
 }
 
@@ -213,6 +227,20 @@ fn read<T: ParquetType, V>(
     levels
         .map(|level| if level == 1 { values.next().map(&convert).transpose() } else { Ok(None) })
         .collect()
+}
+
+/// All lists of a chunk, one per row.
+fn lists<T: ParquetType>(
+    reader: ColumnReader,
+    levels: Levels,
+    (rows, claimed): (usize, usize),
+    widen: impl Fn(Vec<T::T>) -> Vec<f64>,
+) -> ParquetResult<Vec<Option<Box<[f64]>>>> {
+    let (mut values, mut definition, mut repetition) = (Vec::new(), Vec::new(), Vec::new());
+    let mut reader = get_typed_column_reader::<T>(reader);
+    let into = (Some(&mut definition), Some(&mut repetition));
+    reader.read_records(rows, into.0, into.1, &mut values)?;
+    list_levels::lists((&definition, &repetition), &widen(values), levels, (rows, claimed))
 }
 
 /// The texts of a chunk, each copied once: a million rows that refer to the same long text of a

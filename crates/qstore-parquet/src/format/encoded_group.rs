@@ -3,10 +3,10 @@
 //! The bytes are position-independent until [`EncodedGroup::place`] gives them a place in the file.
 
 use crate::format::entry::ChunkEntry;
+use crate::format::leaves::Leaf;
 use crate::format::stored::Stored;
 use bytes::Bytes;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
-use qstore_schema::Field;
 
 /// Smaller groups have no statistics: they are merged soon, and statistics are most of a footer.
 pub(crate) const STATISTICS_ROWS_MIN: usize = 4_096;
@@ -73,19 +73,19 @@ impl EncodedGroup {
     }
 
     /// The group once its bytes are at `offset` of the file.
-    pub(crate) fn place(&self, offset: u64, fields: &[Field]) -> Stored {
+    pub(crate) fn place(&self, offset: u64, leaves: &[Leaf]) -> Stored {
         let mut stored = Stored::new(self.rows, self.chunks.len());
-        self.place_into(&mut stored, offset, fields);
+        self.place_into(&mut stored, offset, leaves);
         stored
     }
 
-    /// Adds its chunks to a group of as many rows, once the bytes are at `offset`; `fields` are those of the
+    /// Adds its chunks to a group of as many rows, once the bytes are at `offset`; `leaves` are those of the
     /// chunks.
-    pub(crate) fn place_into(&self, group: &mut Stored, offset: u64, fields: &[Field]) {
-        for ((chunk, checksum), field) in self.chunks.iter().zip(&self.checksums).zip(fields) {
+    pub(crate) fn place_into(&self, group: &mut Stored, offset: u64, leaves: &[Leaf]) {
+        for ((chunk, checksum), leaf) in self.chunks.iter().zip(&self.checksums).zip(leaves) {
             let mut chunk = chunk.clone();
             chunk.move_to(offset + chunk.range().start);
-            group.push(&chunk, Some(*checksum), &field.name);
+            group.push(&chunk, Some(*checksum), &leaf.path());
         }
     }
 }

@@ -5,6 +5,7 @@
 //! readers refuse (see `statistics.rs`) and with counts that no reader of flat tables needs. The fields
 //! are those of `parquet.thrift` in the Apache Parquet format.
 
+use crate::format::leaves::{Columns, Path};
 use crate::format::thrift::{Fields, structure};
 use parquet::basic::{Compression, Encoding, Type as Physical};
 use parquet::errors::{ParquetError, Result};
@@ -89,16 +90,16 @@ impl ChunkEntry {
         self.index_at = self.index_at.filter(|at| *at >= old).map(moved);
     }
 
-    /// Appends the entry, for the column of that name.
-    pub(crate) fn append(&self, name: &str, entries: &mut Vec<u8>) {
+    /// Appends the entry, for the column of that path.
+    pub(crate) fn append(&self, path: &Path<'_>, entries: &mut Vec<u8>) {
         structure(entries, |fields| {
             // The offset of metadata beside the chunk: writers have put anything here, readers ignore it.
             fields.long(2, 0);
-            fields.structure(3, |fields| self.describe(name, fields));
+            fields.structure(3, |fields| self.describe(path, fields));
         });
     }
 
-    fn describe(&self, name: &str, fields: &mut Fields<'_>) {
+    fn describe(&self, path: &Path<'_>, fields: &mut Fields<'_>) {
         let numbers = (0..u16::BITS).filter(|number| self.encodings >> number & 1 == 1);
         let mut encodings = [0; u16::BITS as usize];
         let mut count = 0;
@@ -108,7 +109,7 @@ impl ChunkEntry {
         }
         fields.int(1, self.physical as i32);
         fields.ints(2, &encodings[..count]);
-        fields.one_text(3, name);
+        fields.texts(3, path.parts());
         fields.int(4, codec_number(self.codec));
         fields.long(5, self.values as i64);
         fields.long(6, self.full_len as i64);
@@ -202,12 +203,12 @@ impl GroupEntry<'_> {
         fields.long(6, self.len as i64);
     }
 
-    /// Decodes the entry, in a file whose columns are encoded as `columns`.
-    pub(crate) fn decode(&self, columns: &[u8]) -> Result<RowGroupMetaData> {
-        let mut footer = Vec::with_capacity(self.entries.len() + columns.len() + 64);
+    /// Decodes the entry, in a file of these columns.
+    pub(crate) fn decode(&self, columns: &Columns) -> Result<RowGroupMetaData> {
+        let mut footer = Vec::with_capacity(self.entries.len() + columns.entries.len() + 64);
         structure(&mut footer, |footer| {
             footer.int(1, 2);
-            footer.joined(2, self.chunks + 1, columns);
+            footer.joined(2, columns.count, &columns.entries);
             footer.long(3, 0);
             footer.structures(4, &[()], |(), group| self.describe(group));
         });

@@ -42,7 +42,9 @@ impl Facts {
         match &column.values {
             HeldValues::Int(all) => Self::of_ints(all[values].iter().copied(), nulls),
             HeldValues::Float(all) => Self::of_floats(all[values].iter().copied(), nulls),
-            HeldValues::Bool(_) | HeldValues::Text(_) => Self { nulls, ..Self::default() },
+            HeldValues::Bool(_) | HeldValues::Text(_) | HeldValues::List(_) => {
+                Self { nulls, ..Self::default() }
+            }
         }
     }
 
@@ -56,6 +58,7 @@ impl Facts {
             Values::Float(all) => Self::of_floats(all.iter().flatten().copied(), nulls(all)),
             Values::Bool(all) => Self { nulls: nulls(all), ..Self::default() },
             Values::Text(all) => Self { nulls: nulls(all), ..Self::default() },
+            Values::List(all) => Self { nulls: nulls(all), ..Self::default() },
         }
     }
 

@@ -52,13 +52,14 @@ pub(crate) fn encode(groups: &[Arc<Stored>], shape: &Shape, keys: &[KeyValue]) -
     let rows = groups.iter().map(|group| group.rows() as i64).sum();
     let entries = groups.iter().map(|group| group.entry().entries.len()).sum::<usize>();
     let sums = KeyValue::new(checksums::KEY.into(), checksums::encode(groups));
-    let around = shape.entries().len() + 2 * shape.leaves.len() + 64 * groups.len();
+    let columns = shape.columns();
+    let around = columns.entries.len() + 2 * shape.leaves.len() + 64 * groups.len();
     let mut end =
         Vec::with_capacity(entries + around + sums.value.as_ref().map_or(0, String::len) + 4_096);
     end.extend([0; SEAL_LEN as usize]);
     structure(&mut end, |footer| {
         footer.int(1, 2);
-        footer.joined(2, shape.leaves.len() + 1, shape.entries());
+        footer.joined(2, columns.count, &columns.entries);
         footer.long(3, rows);
         footer.structures(4, groups, |group, fields| group.entry().describe(fields));
         let keys: Vec<_> = keys.iter().chain([&sums]).collect();
@@ -264,6 +265,7 @@ fn check(metadata: &ParquetMetaData, footer_start: u64, is_ours: bool) -> Result
         }
         rows += group_rows;
         let bytes_before = bytes;
+        let mut group_values = 0_u64;
         for chunk in group.columns() {
             let column = chunk.column_path();
             // A row of a list has any number of values.
@@ -274,6 +276,8 @@ fn check(metadata: &ParquetMetaData, footer_start: u64, is_ours: bool) -> Result
                     "column {column} has {values} values in {group_rows} rows"
                 )));
             }
+            let chunk_values = chunk.num_values().max(group_rows) as u64;
+            group_values = group_values.saturating_add(chunk_values);
             // Some writers give no offsets for a group without rows; it is ignored anyway.
             if group_rows == 0 {
                 continue;
@@ -298,7 +302,7 @@ fn check(metadata: &ParquetMetaData, footer_start: u64, is_ours: bool) -> Result
                 bytes - bytes_before
             )));
         }
-        values = values.saturating_add(group_rows as u64 * group.num_columns() as u64);
+        values = values.saturating_add(group_values);
     }
     let possible = VALUES_FREE.saturating_add(footer_start.saturating_mul(VALUES_PER_BYTE_MAX));
     if values > possible && !is_ours {

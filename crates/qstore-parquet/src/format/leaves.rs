@@ -1,19 +1,19 @@
 //! The columns of a file as any writer may have stored them, and how each is read and continued.
 //!
-//! The files of this crate have four forms. Here are those of other writers whose values fit
-//! into the same four types exactly: smaller numbers, unsigned ones, dates and times as the integers that
-//! they are. Whatever does not fit is left to other readers, with the reason; it never makes the file
-//! damaged.
+//! Here are the forms of this crate, and those of other writers whose values fit into the same types
+//! exactly: smaller numbers, unsigned ones, dates and times as the integers that they are, lists of
+//! floats. Whatever does not fit is left to other readers, with the reason; it never makes the file
+//! damaged. What nested columns look like is in `nested.rs`.
 
 use crate::columns::fit::Fit;
 use crate::columns::time_type::{TimeOf, TimeType, TimeUnit};
+use crate::format::list_levels::Levels;
+use crate::format::nested::{self, ListNames, Nesting};
 use crate::format::thrift::{Fields, structure};
-use parquet::basic::{
-    ConvertedType, LogicalType, Repetition, TimeUnit as ParquetUnit, Type as Physical,
-};
+use parquet::basic::{ConvertedType, LogicalType, TimeUnit as ParquetUnit, Type as Physical};
 use parquet::errors::Result as ParquetResult;
 use parquet::schema::types::{ColumnDescriptor, SchemaDescPtr, SchemaDescriptor, Type};
-use qstore_schema::{DataType, Field, SmolStr};
+use qstore_schema::{DataType, Field, SmolStr, TimestampUnit};
 use std::sync::Arc;
 
 /// The name of the root, as in the documentation of the format.
@@ -34,6 +34,8 @@ pub(crate) struct Leaf {
     pub(crate) reading: Result<Reading, String>,
     /// What its integers count, if that is a time.
     pub(crate) time: Option<TimeType>,
+    /// The groups around it, if it holds the elements of lists.
+    list: Option<ListNames>,
 }
 
 /// What the library has as the length of a value that can have any.
@@ -51,6 +53,9 @@ pub(crate) enum Reading {
     Float32,
     Float64,
     Text,
+    /// Lists of floats of 32 bits, and of 64.
+    Lists32,
+    Lists64,
     /// A column that has no type because every value is null.
     Nulls,
 }
@@ -64,7 +69,12 @@ impl Reading {
             }
             Self::Float16 | Self::Float32 | Self::Float64 => DataType::Float64,
             Self::Text => DataType::Utf8,
+            Self::Lists32 | Self::Lists64 => DataType::FloatList,
         }
+    }
+
+    pub(crate) fn is_list(self) -> bool {
+        matches!(self, Self::Lists32 | Self::Lists64)
     }
 }
 
@@ -76,40 +86,64 @@ pub(crate) fn of_ours(fields: &[Field]) -> Vec<Leaf> {
         len: NO_LENGTH,
         converted: match field.data_type {
             DataType::Utf8 => ConvertedType::UTF8,
+            // The format wants the older words for local times as well; they have none for nanoseconds.
+            DataType::Timestamp { unit: TimestampUnit::Millis, .. } => {
+                ConvertedType::TIMESTAMP_MILLIS
+            }
+            DataType::Timestamp { unit: TimestampUnit::Micros, .. } => {
+                ConvertedType::TIMESTAMP_MICROS
+            }
             _ => ConvertedType::NONE,
         },
-        logical: (field.data_type == DataType::Utf8).then_some(LogicalType::String),
+        logical: match field.data_type {
+            DataType::Utf8 => Some(LogicalType::String),
+            DataType::Timestamp { unit, is_utc } => {
+                Some(LogicalType::timestamp(is_utc, stored(unit)))
+            }
+            _ => None,
+        },
         reading: Ok(match field.data_type {
             DataType::Bool => Reading::Bool,
-            DataType::Int64 => Reading::Int64,
+            DataType::Int64 | DataType::Timestamp { .. } => Reading::Int64,
             DataType::Utf8 => Reading::Text,
+            DataType::FloatList => Reading::Lists64,
             _ => Reading::Float64,
         }),
-        time: None,
+        time: time_of(field.data_type),
+        list: (field.data_type == DataType::FloatList).then(ListNames::ours),
     };
     fields.iter().map(leaf).collect()
 }
 
 /// The columns of any file.
 pub(crate) fn read(schema: &SchemaDescriptor) -> Vec<Leaf> {
-    schema.columns().iter().map(|column| leaf(column)).collect()
+    let columns = schema.columns().iter().enumerate();
+    columns.map(|(number, column)| leaf(column, schema.get_column_root(number))).collect()
 }
 
-fn leaf(column: &ColumnDescriptor) -> Leaf {
-    let name = SmolStr::new(column.path().string());
-    let is_flat = column.path().parts().len() == 1;
-    let is_repeated = column.self_type().get_basic_info().repetition() == Repetition::REPEATED;
-    let (reading, time) = match meaning(column) {
-        _ if !is_flat => (Err("nested".to_owned()), None),
-        _ if is_repeated => (Err("repeated".to_owned()), None),
-        Ok((reading, time)) => (Ok(reading), time),
-        Err(what) => (Err(what), None),
+fn leaf(column: &ColumnDescriptor, root: &Type) -> Leaf {
+    let (mut time, mut list) = (None, None);
+    let found = match nested::of(root) {
+        Nesting::Flat => meaning(column).map(|(reading, counted)| {
+            time = counted;
+            reading
+        }),
+        Nesting::List(names) => list_of(column).inspect(|_| list = Some(names)),
+        Nesting::Other(what) => Err(what),
     };
-    let reading = reading
-        .map_err(|what| format!("column `{name}` is {what}, which metrics files do not support"));
+    // A nested column that is not read has one name for each of its parts.
+    let name = match &list {
+        Some(_) => SmolStr::new(root.name()),
+        None => SmolStr::new(column.path().string()),
+    };
+    let reading = found.map_err(|what| {
+        let name = root.name();
+        format!("column `{name}` is {what}, which metrics files do not support")
+    });
     // A type is needed where there is none; no value of it is ever returned.
     let data_type = reading.as_ref().map_or(DataType::Float64, |reading| reading.data_type());
-    let nullable = column.max_def_level() > 0;
+    let data_type = time.and_then(timestamp).unwrap_or(data_type);
+    let nullable = if list.is_some() { root.is_optional() } else { column.max_def_level() > 0 };
     Leaf {
         field: Field { name, data_type, nullable },
         physical: column.physical_type(),
@@ -118,6 +152,7 @@ fn leaf(column: &ColumnDescriptor) -> Leaf {
         logical: column.logical_type_ref().cloned(),
         reading,
         time,
+        list,
     }
 }
 
@@ -125,9 +160,9 @@ fn leaf(column: &ColumnDescriptor) -> Leaf {
 fn physical(field: &Field) -> Physical {
     match field.data_type {
         DataType::Bool => Physical::BOOLEAN,
-        DataType::Int64 => Physical::INT64,
+        DataType::Int64 | DataType::Timestamp { .. } => Physical::INT64,
         DataType::Utf8 => Physical::BYTE_ARRAY,
-        // Float64; the enum is open, and any later type will need its arm.
+        // Float64 and the elements of a list; the enum is open, and any later type will need its arm.
         _ => Physical::DOUBLE,
     }
 }
@@ -159,11 +194,27 @@ impl Leaf {
             Reading::UInt32 => Ok(integers(0, (1 << self.bits().min(32)) - 1)),
             Reading::UInt64 => Ok(integers(0, i64::MAX)),
             Reading::Int64 if is_time => Ok(integers(i64::MIN, i64::MAX)),
-            Reading::Float32 => Ok(Fit::Float32),
-            Reading::Bool | Reading::Int64 | Reading::Float64 | Reading::Text => Ok(Fit::Any),
+            Reading::Float32 | Reading::Lists32 => Ok(Fit::Float32),
+            Reading::Bool
+            | Reading::Int64
+            | Reading::Float64
+            | Reading::Text
+            | Reading::Lists64 => Ok(Fit::Any),
             Reading::Float16 => Err(self.refused("of type Float16")),
             Reading::Nulls => Err(self.refused("of no type, since all of its values are null")),
         }
+    }
+
+    /// Whether it holds lists that are never null and that may have null elements.
+    pub(crate) fn may_lack_elements(&self) -> bool {
+        let element_nullable = self.list.as_ref().is_some_and(|list| list.element_nullable);
+        element_nullable && !self.field.nullable && self.reading.is_ok()
+    }
+
+    /// The levels of its lists.
+    pub(crate) fn levels(&self) -> Levels {
+        let element_nullable = self.list.as_ref().is_some_and(|list| list.element_nullable);
+        Levels::new(self.field.nullable, element_nullable)
     }
 
     fn refused(&self, what: &str) -> String {
@@ -182,10 +233,15 @@ impl Leaf {
 
     /// Parquet's description of the column.
     fn describe(&self) -> ParquetResult<Type> {
-        let repetition =
-            if self.field.nullable { Repetition::OPTIONAL } else { Repetition::REQUIRED };
-        Type::primitive_type_builder(&self.field.name, self.physical)
-            .with_repetition(repetition)
+        let Some(list) = &self.list else {
+            return self.primitive(&self.field.name, self.field.nullable);
+        };
+        list.describe(&self.field, self.primitive(&list.element, list.element_nullable)?)
+    }
+
+    fn primitive(&self, name: &str, nullable: bool) -> ParquetResult<Type> {
+        Type::primitive_type_builder(name, self.physical)
+            .with_repetition(nested::repetition(nullable))
             .with_length(self.len)
             .with_converted_type(self.converted)
             .with_logical_type(self.logical.clone())
@@ -193,13 +249,47 @@ impl Leaf {
     }
 }
 
-/// Parquet's description of these columns, none of which is nested.
+/// Parquet's description of these columns, none of which is nested, except that it may hold lists.
 pub(crate) fn describe<'a>(
     leaves: impl IntoIterator<Item = &'a Leaf>,
 ) -> ParquetResult<SchemaDescPtr> {
     let leaves = leaves.into_iter().map(|leaf| leaf.describe().map(Arc::new));
     let root = Type::group_type_builder(ROOT).with_fields(leaves.collect::<ParquetResult<_>>()?);
     Ok(Arc::new(SchemaDescriptor::new(Arc::new(root.build()?))))
+}
+
+/// How the elements of a list are read.
+fn list_of(column: &ColumnDescriptor) -> Result<Reading, String> {
+    match meaning(column) {
+        Ok((Reading::Float64, None)) => Ok(Reading::Lists64),
+        Ok((Reading::Float32, None)) => Ok(Reading::Lists32),
+        _ => Err(format!("a list of values {}, not of floats", kind_of(column))),
+    }
+}
+
+/// The type of a column of such times, if they are points in time.
+fn timestamp(time: TimeType) -> Option<DataType> {
+    let unit = match (time.of, time.unit) {
+        (TimeOf::Epoch, TimeUnit::Milliseconds) => TimestampUnit::Millis,
+        (TimeOf::Epoch, TimeUnit::Microseconds) => TimestampUnit::Micros,
+        (TimeOf::Epoch, TimeUnit::Nanoseconds) => TimestampUnit::Nanos,
+        _ => return None,
+    };
+    Some(DataType::Timestamp { unit, is_utc: time.is_utc })
+}
+
+/// What a column of that type counts.
+fn time_of(data_type: DataType) -> Option<TimeType> {
+    let DataType::Timestamp { unit: counted, is_utc } = data_type else { return None };
+    Some(TimeType { of: TimeOf::Epoch, unit: unit(stored(counted)), is_utc })
+}
+
+fn stored(unit: TimestampUnit) -> ParquetUnit {
+    match unit {
+        TimestampUnit::Millis => ParquetUnit::MILLIS,
+        TimestampUnit::Micros => ParquetUnit::MICROS,
+        TimestampUnit::Nanos => ParquetUnit::NANOS,
+    }
 }
 
 type Meaning = (Reading, Option<TimeType>);
@@ -291,33 +381,83 @@ fn kind_of(column: &ColumnDescriptor) -> String {
     }
 }
 
-/// The columns as they are encoded in a footer: the root, then a leaf for each column, back to back.
-pub(crate) fn entries(leaves: &[Leaf]) -> Vec<u8> {
-    let mut entries = Vec::with_capacity(32 * leaves.len());
+/// The names from a column of the root down to its values.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Path<'a> {
+    Flat(&'a str),
+    List([&'a str; 3]),
+}
+
+impl<'a> Path<'a> {
+    pub(crate) fn parts(&self) -> &[&'a str] {
+        match self {
+            Self::Flat(name) => std::slice::from_ref(name),
+            Self::List(names) => names,
+        }
+    }
+}
+
+/// The columns as they are encoded in a footer, back to back.
+#[derive(Debug, Default)]
+pub(crate) struct Columns {
+    /// The root, each leaf, and before those that hold lists their groups.
+    pub(crate) count: usize,
+    pub(crate) entries: Vec<u8>,
+}
+
+/// The columns as a footer has them.
+pub(crate) fn entries(leaves: &[Leaf]) -> Columns {
+    let (mut count, mut entries) = (1, Vec::with_capacity(32 * leaves.len()));
     structure(&mut entries, |root| {
         root.bytes(4, ROOT);
         root.int(5, leaves.len() as i32);
     });
     for leaf in leaves {
-        structure(&mut entries, |entry| {
-            entry.int(1, leaf.physical as i32);
-            if leaf.physical == Physical::FIXED_LEN_BYTE_ARRAY {
-                entry.int(2, leaf.len);
+        if let Some(list) = &leaf.list {
+            for group in list.entries(&leaf.field) {
+                entries.extend(group);
+                count += 1;
             }
-            entry.int(3, i32::from(leaf.field.nullable));
-            entry.bytes(4, &leaf.field.name);
+        }
+        leaf.append(&mut entries);
+        count += 1;
+    }
+    Columns { count, entries }
+}
+
+impl Leaf {
+    /// Where its values are below the root.
+    pub(crate) fn path(&self) -> Path<'_> {
+        match &self.list {
+            Some(list) => Path::List([&self.field.name, &list.group, &list.element]),
+            None => Path::Flat(&self.field.name),
+        }
+    }
+
+    /// Appends its own entry in a footer.
+    fn append(&self, entries: &mut Vec<u8>) {
+        let (name, nullable) = match &self.list {
+            Some(list) => (&list.element, list.element_nullable),
+            None => (&self.field.name, self.field.nullable),
+        };
+        structure(entries, |entry| {
+            entry.int(1, self.physical as i32);
+            if self.physical == Physical::FIXED_LEN_BYTE_ARRAY {
+                entry.int(2, self.len);
+            }
+            entry.int(3, i32::from(nullable));
+            entry.bytes(4, name);
             // A column that is not read is only passed over, and what it means does not matter for that.
-            if leaf.reading.is_ok() {
-                if leaf.converted != ConvertedType::NONE {
-                    entry.int(6, leaf.converted as i32);
+            if self.reading.is_ok() {
+                if self.converted != ConvertedType::NONE {
+                    entry.int(6, self.converted as i32);
                 }
-                if let Some(logical) = &leaf.logical {
+                if let Some(logical) = &self.logical {
                     entry.structure(10, |entry| annotate(logical, entry));
                 }
             }
         });
     }
-    entries
 }
 
 /// The logical types of the columns that are read.

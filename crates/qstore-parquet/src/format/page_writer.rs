@@ -35,13 +35,19 @@ pub(crate) fn suits_small(column: &Column, rows: usize) -> bool {
             HeldValues::Text(texts) => {
                 texts.iter().map(SmolStr::len).sum::<usize>() <= TEXT_BYTES_MAX
             }
+            HeldValues::List(_) => false,
             _ => true,
         }
 }
 
 /// Whether a column is encoded here whatever the size of its group.
 pub(crate) fn suits(column: &Column) -> bool {
-    column.is_null() || matches!(column.values, HeldValues::Float(_))
+    match column.values {
+        // Their levels are of two kinds.
+        HeldValues::List(_) => false,
+        HeldValues::Float(_) => true,
+        _ => column.is_null(),
+    }
 }
 
 /// Encodes the columns of one group, with memory that is used again for each of them.
@@ -296,6 +302,7 @@ fn write_page(
                 page.extend_from_slice(text.as_bytes());
             }
         }
+        HeldValues::List(_) => unreachable!("lists are left to the library"),
     }
     Encoding::PLAIN
 }

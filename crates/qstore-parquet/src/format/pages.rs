@@ -1,4 +1,4 @@
-//! The pages of a column chunk, made safe for the library: nothing is allocated that the chunk's rows
+//! The pages of a column chunk, made safe for the library: nothing is allocated that the chunk's values
 //! and bytes do not justify.
 //!
 //! A page claims its decompressed length and its number of values, up to 2 GiB and 2 billion; the
@@ -13,9 +13,9 @@ use crate::format::read_failure::ReadFailure;
 use crate::format::{decompress, delta_texts};
 use parquet::basic::Compression;
 
-/// The bytes per row that pages of numbers may claim. Eight hold the value; levels, deltas and
+/// The bytes per value that pages of numbers may claim. Eight hold the value; levels, deltas and
 /// dictionaries take less than that again.
-const ROW_BYTES_MAX: u64 = 16;
+const VALUE_BYTES_MAX: u64 = 16;
 
 /// The bytes that a page may claim in addition, for blocks that are not full.
 const PAGE_BYTES_FREE: u64 = 1 << 10;
@@ -23,7 +23,7 @@ const PAGE_BYTES_FREE: u64 = 1 << 10;
 /// The bytes that a chunk may claim in addition.
 const CHUNK_BYTES_FREE: u64 = 1 << 16;
 
-/// The values that a dictionary may have in addition to one per row.
+/// The values that a dictionary may have in addition to those of the chunk.
 const DICTIONARY_VALUES_FREE: u64 = 1 << 20;
 
 const PLAIN: u32 = 0;
@@ -43,7 +43,8 @@ pub(crate) struct Claims {
     pub(crate) compression: Compression,
     pub(crate) reading: Reading,
     pub(crate) nullable: bool,
-    pub(crate) rows: u64,
+    /// One for each row, or for each element of a list.
+    pub(crate) values: u64,
     /// The maximum decompressed length of a chunk.
     pub(crate) bytes_max: u64,
 }
@@ -51,6 +52,11 @@ pub(crate) struct Claims {
 /// The pages of a chunk, not compressed, after `head` other bytes; the error names the claim that cannot
 /// be true, or what is not supported.
 pub(crate) fn check(chunk: &[u8], head: usize, claims: Claims) -> Result<Vec<u8>, ReadFailure> {
+    let needed = claims.values.saturating_mul(VALUE_BYTES_MAX);
+    // mutant: lists_of_any_length
+    if claims.reading.is_list() && needed > claims.bytes_max {
+        return Err(too_long(claims));
+    }
     let mut pages = Pages { left: Left::new(claims), claims, bytes: Vec::new() };
     // bounded: as long as the chunk, which is in memory
     pages.bytes.reserve(head + chunk.len() + chunk.len() / 8);
@@ -69,6 +75,13 @@ pub(crate) fn check(chunk: &[u8], head: usize, claims: Claims) -> Result<Vec<u8>
         }
     }
     Ok(pages.bytes)
+}
+
+fn too_long(Claims { values, bytes_max, .. }: Claims) -> ReadFailure {
+    ReadFailure::Unsupported(format!(
+        "its lists have {values} elements, more than fit into the {bytes_max} bytes that this reader \
+         takes with {VALUE_BYTES_MAX} for each, see MetricsFile::chunk_bytes_max"
+    ))
 }
 
 /// The pages that were checked so far.
@@ -202,10 +215,10 @@ impl Left {
             // Texts have any length.
             claims.bytes_max
         } else {
-            let rows = claims.rows.saturating_mul(ROW_BYTES_MAX);
-            CHUNK_BYTES_FREE.saturating_add(rows).min(claims.bytes_max)
+            let values = claims.values.saturating_mul(VALUE_BYTES_MAX);
+            CHUNK_BYTES_FREE.saturating_add(values).min(claims.bytes_max)
         };
-        Self { claims, values: claims.rows, bytes, has_dictionary: false }
+        Self { claims, values: claims.values, bytes, has_dictionary: false }
     }
 
     fn take(&mut self, header: &PageHeader) -> Result<(), ReadFailure> {
@@ -216,7 +229,10 @@ impl Left {
             Kind::Dictionary { values, encoding } => {
                 self.take_dictionary(values, encoding, full_len)
             }
-            Kind::Data { values, encoding, levels: [definition, _] } => {
+            Kind::Data { values, encoding, levels: [definition, repetition] } => {
+                if self.claims.reading.is_list() && !matches!(repetition, RLE | BIT_PACKED) {
+                    return Err(unknown_encoding("level", repetition));
+                }
                 if self.claims.nullable && !matches!(definition, RLE | BIT_PACKED) {
                     return Err(unknown_encoding("level", definition));
                 }
@@ -231,15 +247,15 @@ impl Left {
     }
 
     fn too_much(&self, full_len: u64) -> ReadFailure {
-        let Claims { rows, bytes_max, .. } = self.claims;
+        let Claims { values, bytes_max, .. } = self.claims;
         ReadFailure::Unsupported(match self.claims.reading {
             Reading::Text => format!(
                 "its texts take more than the {bytes_max} bytes that this reader takes, see \
                  MetricsFile::chunk_bytes_max (a page claims to be {full_len} bytes)"
             ),
             _ => format!(
-                "a page claims to be {full_len} bytes, and this reader takes {ROW_BYTES_MAX} for \
-                 each of the {rows} rows"
+                "a page claims to be {full_len} bytes, and this reader takes {VALUE_BYTES_MAX} for \
+                 each of the {values} values"
             ),
         })
     }
@@ -262,8 +278,9 @@ impl Left {
             | Reading::Int32
             | Reading::UInt32
             | Reading::Float32
+            | Reading::Lists32
             | Reading::Nulls => 4,
-            Reading::Int64 | Reading::UInt64 | Reading::Float64 => 8,
+            Reading::Int64 | Reading::UInt64 | Reading::Float64 | Reading::Lists64 => 8,
         };
         if self.has_dictionary || u64::from(values) * least > full_len {
             return Err(ReadFailure::Damaged(format!(
@@ -271,11 +288,11 @@ impl Left {
             )));
         }
         // Some writers keep values that no row has. Each takes memory, even an empty text.
-        if u64::from(values) > self.claims.rows.saturating_add(DICTIONARY_VALUES_FREE) {
+        if u64::from(values) > self.claims.values.saturating_add(DICTIONARY_VALUES_FREE) {
             return Err(ReadFailure::Unsupported(format!(
-                "it has a dictionary of {values} values for {} rows, and this reader takes \
-                 {DICTIONARY_VALUES_FREE} more than there are rows",
-                self.claims.rows
+                "it has a dictionary of {values} values for a chunk of {}, and this reader takes \
+                 {DICTIONARY_VALUES_FREE} more than the chunk has",
+                self.claims.values
             )));
         }
         self.has_dictionary = true;
@@ -292,7 +309,9 @@ impl Left {
             ),
             (DELTA_LENGTH_BYTE_ARRAY | DELTA_BYTE_ARRAY, reading) => reading == Reading::Text,
             (BYTE_STREAM_SPLIT, reading) => !matches!(reading, Reading::Text | Reading::Bool),
-            (ALP, reading) => matches!(reading, Reading::Float32 | Reading::Float64),
+            (ALP, reading) => {
+                reading.is_list() || matches!(reading, Reading::Float32 | Reading::Float64)
+            }
             _ => false,
         };
         if !is_known {
@@ -302,7 +321,7 @@ impl Left {
             return Err(ReadFailure::damaged("its values refer to a dictionary that is missing"));
         }
         let left = self.values.checked_sub(values.into());
-        let too_many = || ReadFailure::damaged("its pages have more values than there are rows");
+        let too_many = || ReadFailure::damaged("its pages have more values than it claims");
         self.values = left.ok_or_else(too_many)?;
         Ok(())
     }

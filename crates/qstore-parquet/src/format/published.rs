@@ -63,7 +63,7 @@ impl Published {
                     entry.bounds = None;
                 }
                 let checksum = checksums.get(column).copied().flatten();
-                stored.push(&entry, checksum, chunk.column_descr().name());
+                stored.push(&entry, checksum, &shape.leaves[column].path());
             }
             groups.push(Arc::new(stored));
         }

@@ -8,6 +8,7 @@ use crate::columns::buffers::Buffers;
 use crate::columns::column::{Column, HeldValues};
 use crate::format::encoded_group::{Coding, EncodedGroup, STATISTICS_ROWS_MIN};
 use crate::format::entry::{ChunkEntry, range_of};
+use crate::format::list_levels::{Flat, Levels, by_row};
 use crate::format::page_writer::{self, PAGE_ROWS_MAX, PageWriter};
 use crate::format::shape::Shape;
 use bytes::Bytes;
@@ -21,13 +22,16 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{
     SerializedColumnWriter, SerializedFileWriter, SerializedRowGroupWriter,
 };
-use parquet::schema::types::ColumnPath;
+use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 use qstore_schema::SmolStr;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
 /// The number of texts that are passed on at a time: the batch size of the library.
 const TEXTS_AT_ONCE: usize = 1_024;
+
+/// The number of elements of lists that are passed on at a time, or the length of one list that has more.
+const ELEMENTS_AT_ONCE: usize = 1 << 14;
 
 /// Encodes these columns, all of `rows` rows, into memory of `buffers`. They are those of the shape from
 /// number `first` on.
@@ -91,23 +95,33 @@ fn by_library(
     }
     let chosen: Vec<_> = numbers.iter().map(|number| &columns[*number]).collect();
     let schema = shape.describe(numbers.iter().map(|number| first + number))?;
-    let properties = Arc::new(properties(&chosen, rows, coding));
+    let properties = Arc::new(properties(&chosen, rows, &schema, coding));
     let mut writer =
         SerializedFileWriter::new(buffers.take(), schema.root_schema_ptr(), properties)?;
     let mut group = writer.next_row_group()?;
     for (column, descriptor) in chosen.iter().zip(schema.columns()) {
-        write_column(&mut group, column, rows, descriptor.physical_type())?;
+        write_column(&mut group, column, rows, descriptor)?;
     }
     let metadata = group.close()?;
     let file = buffers.freeze(writer.into_inner()?);
     let chunks = metadata.columns().iter().zip(numbers).map(|(chunk, number)| {
         debug_assert!(range_of(chunk).end <= file.len() as u64, "it was written there");
-        TheirChunk { number, entry: ChunkEntry::of(chunk), file: file.clone() }
+        let mut entry = ChunkEntry::of(chunk);
+        if matches!(columns[number].values, HeldValues::List(_)) {
+            // Readers disagree on what a null among the elements of lists is.
+            entry.bounds = None;
+        }
+        TheirChunk { number, entry, file: file.clone() }
     });
     Ok(chunks.collect::<Vec<_>>().into_iter())
 }
 
-fn properties(columns: &[&Column], rows: usize, coding: Coding) -> WriterProperties {
+fn properties(
+    columns: &[&Column],
+    rows: usize,
+    schema: &SchemaDescriptor,
+    coding: Coding,
+) -> WriterProperties {
     let statistics = if rows >= STATISTICS_ROWS_MIN {
         EnabledStatistics::Chunk
     } else {
@@ -119,15 +133,15 @@ fn properties(columns: &[&Column], rows: usize, coding: Coding) -> WriterPropert
         .set_offset_index_disabled(true)
         .set_data_page_row_count_limit(PAGE_ROWS_MAX)
         .set_dictionary_enabled(false);
-    for column in columns {
-        let path = ColumnPath::from(column.field.name.as_str());
+    for (column, descriptor) in columns.iter().zip(schema.columns()) {
+        let path = descriptor.path().clone();
         let encoding = |modern| if coding.is_plain { Encoding::PLAIN } else { modern };
         builder = match column.values {
             HeldValues::Bool(_) => builder.set_column_encoding(path, encoding(Encoding::RLE)),
             HeldValues::Int(_) => {
                 builder.set_column_encoding(path, encoding(Encoding::DELTA_BINARY_PACKED))
             }
-            HeldValues::Float(_) => {
+            HeldValues::Float(_) | HeldValues::List(_) => {
                 builder.set_column_encoding(path, encoding(Encoding::BYTE_STREAM_SPLIT))
             }
             HeldValues::Text(_) => builder.set_column_dictionary_enabled(path, true),
@@ -142,8 +156,9 @@ fn write_column(
     group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
     column: &Column,
     rows: usize,
-    physical: Physical,
+    descriptor: &ColumnDescriptor,
 ) -> Result<()> {
+    let physical = descriptor.physical_type();
     let levels = column.field.nullable.then(|| column.present.levels(rows));
     let levels = levels.as_deref();
     match &column.values {
@@ -159,6 +174,7 @@ fn write_column(
         HeldValues::Int(values) => write::<Int64Type>(group, values, levels),
         HeldValues::Float(values) => write::<DoubleType>(group, values, levels),
         HeldValues::Text(values) => write_texts(group, values, levels),
+        HeldValues::List(lists) => write_lists(group, lists, levels, descriptor),
     }
 }
 
@@ -189,6 +205,35 @@ fn write_texts(
         column.typed::<ByteArrayType>().write_batch(&texts, now, None)?;
     }
     column.close()
+}
+
+/// Lists, some rows at a time: as one sequence of elements they would be in memory twice.
+fn write_lists(
+    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    lists: &[Arc<[f64]>],
+    present: Option<&[i16]>,
+    descriptor: &ColumnDescriptor,
+) -> Result<()> {
+    let levels = Levels::of(descriptor, present.is_some());
+    let mut rows = by_row(lists, present.unwrap_or_default()).peekable();
+    let (mut writer, mut flat) = (next_column(group)?, Flat::default());
+    while rows.peek().is_some() {
+        flat.clear();
+        while flat.definition.len() < ELEMENTS_AT_ONCE
+            && let Some(list) = rows.next()
+        {
+            flat.push(list, levels);
+        }
+        let Flat { elements, definition, repetition } = &flat;
+        let (definition, repetition) = (Some(&definition[..]), Some(&repetition[..]));
+        if descriptor.physical_type() == Physical::FLOAT {
+            let elements: Vec<_> = elements.iter().map(|element| *element as f32).collect();
+            writer.typed::<FloatType>().write_batch(&elements, definition, repetition)?;
+        } else {
+            writer.typed::<DoubleType>().write_batch(elements, definition, repetition)?;
+        }
+    }
+    writer.close()
 }
 
 fn write<T: ParquetType>(

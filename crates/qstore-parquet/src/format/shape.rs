@@ -1,7 +1,7 @@
 //! The columns of one version of a file, and what is derived from them: made once, however many versions
 //! and row groups have the same columns.
 
-use crate::format::leaves::{self, Leaf};
+use crate::format::leaves::{self, Columns, Leaf};
 use parquet::errors::Result;
 use parquet::schema::types::SchemaDescPtr;
 use qstore_schema::{Field, SmolStr};
@@ -14,7 +14,7 @@ pub(crate) struct Shape {
     pub(crate) fields: Vec<Field>,
     /// How each column is stored.
     pub(crate) leaves: Vec<Leaf>,
-    entries: OnceLock<Vec<u8>>,
+    columns: OnceLock<Columns>,
     by_name: OnceLock<HashMap<SmolStr, usize>>,
 }
 
@@ -31,9 +31,9 @@ impl Shape {
         Self { fields, leaves, ..Self::default() }
     }
 
-    /// The columns as a footer has them, one after the other, the root before them.
-    pub(crate) fn entries(&self) -> &[u8] {
-        self.entries.get_or_init(|| leaves::entries(&self.leaves))
+    /// The columns as a footer has them.
+    pub(crate) fn columns(&self) -> &Columns {
+        self.columns.get_or_init(|| leaves::entries(&self.leaves))
     }
 
     /// Parquet's description of some of the columns.

@@ -4,6 +4,7 @@
 
 use crate::format::checksums;
 use crate::format::entry::{ChunkEntry, GroupEntry};
+use crate::format::leaves::Path;
 use crate::format::shape::Shape;
 use parquet::errors::Result;
 use parquet::file::metadata::RowGroupMetaData;
@@ -36,9 +37,9 @@ impl Stored {
         Self { rows, entries, sums, full_len: 0, chunks: Vec::with_capacity(columns) }
     }
 
-    /// Adds the chunk of the next column, which has that name.
-    pub(crate) fn push(&mut self, chunk: &ChunkEntry, checksum: Option<u32>, name: &str) {
-        chunk.append(name, &mut self.entries);
+    /// Adds the chunk of the next column, which has that path.
+    pub(crate) fn push(&mut self, chunk: &ChunkEntry, checksum: Option<u32>, path: &Path<'_>) {
+        chunk.append(path, &mut self.entries);
         checksums::append(checksum, &mut self.sums);
         self.full_len += chunk.full_len;
         self.chunks.push(Chunk { place: chunk.range(), checksum });
@@ -92,6 +93,6 @@ impl Stored {
 
     /// Its decoded entry, in a file of that shape.
     pub(crate) fn metadata(&self, shape: &Shape) -> Result<RowGroupMetaData> {
-        self.entry().decode(shape.entries())
+        self.entry().decode(shape.columns())
     }
 }

@@ -59,8 +59,9 @@ const PENDING_GROUPS_MAX: usize = 4;
 /// * A name that was never seen before becomes a column, and earlier rows are null there. A column of
 ///   integers becomes one of floats when a float arrives, if no integer in it would change.
 /// * A value of another kind than its column's goes into a column of its own, whichever kind came first:
-///   a text into `NAME__text`, a number into `NAME__number`, a flag into `NAME__flag`. The same holds for
-///   a number that its column cannot hold exactly.
+///   a text into `NAME__text`, a number into `NAME__number`, a flag into `NAME__flag`, a list into
+///   `NAME__list`, a time into `NAME__time`. The same holds for a number or a time that its column cannot
+///   hold exactly.
 /// * A row whose value for a *declared* column is missing or does not fit is rejected alone and counted;
 ///   the rows around it are kept.
 /// * A flush that fails leaves the file as it was; its rows stay pending and the next flush tries
@@ -137,9 +138,10 @@ impl<R: Record> MetricsLog<R> {
     ///
     /// An existing file is continued, whichever program wrote it, if its columns match `R`: they have
     /// types that this crate writes, are equal where both declare them, and nullable where only the
-    /// file has them. Columns of 8 to 32 bits, unsigned ones, dates and times stay as they are: integers
-    /// beyond them do not fit, floats are rounded to 32 bits, and times are integers in the column's unit
-    /// ([`MetricsFile::time_type`](crate::MetricsFile::time_type)). A file whose end is damaged is continued from the last whole version in it; the
+    /// file has them. Columns of 8 to 32 bits, unsigned ones, dates, times and lists of floats stay as they
+    /// are: integers beyond them do not fit, floats are rounded to 32 bits, and times are stored in the
+    /// column's unit ([`MetricsFile::time_type`](crate::MetricsFile::time_type)), where integers count as
+    /// well. A file whose end is damaged is continued from the last whole version in it; the
     /// damaged one is set aside and reported in [`WriterStats::recovery`].
     ///
     /// ```
@@ -250,7 +252,7 @@ impl<R: Record> MetricsLog<R> {
     /// Adds one row to the pending ones, and returns what became of it.
     ///
     /// A value of another kind than its column's goes into a column of its own: `NAME__text`,
-    /// `NAME__number` or `NAME__flag`. A row is rejected only if a declared column has no value that fits
+    /// `NAME__number`, `NAME__flag`, `NAME__list` or `NAME__time`. A row is rejected only if a declared column has no value that fits
     /// it. What could not be stored is counted in [`stats`](Sink::stats) and in the file.
     pub fn append(&mut self, record: &R, now: Instant) -> Appended {
         let Self { published, largest, .. } = self;

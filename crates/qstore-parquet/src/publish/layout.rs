@@ -172,7 +172,7 @@ impl Version {
         }
         for group in &encoded.groups {
             let offset = places.take(group.bytes().len() as u64, &group.starts());
-            layout.groups.push(Arc::new(group.place(offset, &self.shape.fields)));
+            layout.groups.push(Arc::new(group.place(offset, &self.shape.leaves)));
             layout.writes.push((offset, group.bytes()));
         }
         if let (Places::Free(free), Some(_)) = (&places, old) {
@@ -202,7 +202,7 @@ impl Layout {
         };
         if let Some(Patch { added, .. }) = patch.filter(|patch| !patch.added.chunks.is_empty()) {
             let offset = places.take(added.bytes().len() as u64, &added.starts());
-            added.place_into(&mut kept, offset, &now.fields[group.len()..]);
+            added.place_into(&mut kept, offset, &now.leaves[group.len()..]);
             self.writes.push((offset, added.bytes()));
         }
         Ok(kept)
@@ -220,10 +220,10 @@ impl Layout {
         let mut rewritten = Stored::new(group.rows(), now.fields.len());
         let mut replaced = replaced.iter().peekable();
         for (index, chunk) in metadata.columns().iter().enumerate() {
-            let field = now.fields.get(index..=index).ok_or_else(missing)?;
+            let leaf = now.leaves.get(index..=index).ok_or_else(missing)?;
             if let Some((_, patch)) = replaced.next_if(|(number, _)| *number == index) {
                 let offset = places.take(patch.bytes().len() as u64, &patch.starts());
-                patch.place_into(&mut rewritten, offset, field);
+                patch.place_into(&mut rewritten, offset, leaf);
                 self.writes.push((offset, patch.bytes()));
                 continue;
             }
@@ -234,7 +234,7 @@ impl Layout {
                 entry.move_to(to);
                 self.push_move(Move { from, to });
             }
-            rewritten.push(&entry, group.checksum(index), &field[0].name);
+            rewritten.push(&entry, group.checksum(index), &leaf[0].path());
         }
         Ok(rewritten)
     }
@@ -359,6 +359,10 @@ fn converted(
         Values::Float(all) => {
             let (values, present) = parts(all);
             (HeldValues::Float(values), present)
+        }
+        Values::List(all) => {
+            let (values, levels) = parts(all);
+            (HeldValues::List(values.into_iter().map(Arc::from).collect()), levels)
         }
         Values::Text(all) => {
             let (values, present) = parts(all);

@@ -3,6 +3,7 @@
 //! A stored file is never changed here, whatever is wrong with it; at most it is set aside.
 
 use crate::error::OpenError;
+use crate::format::chunk::CHUNK_BYTES_MAX;
 use crate::format::footer::Footer;
 use crate::format::published::Published;
 use crate::format::read_at::ReadAt;
@@ -13,7 +14,7 @@ use crate::publish::names::Names;
 use crate::publish::ownership::Place;
 use crate::publish::recovery;
 use crate::publish::recovery::Recovery;
-use qstore_schema::{Field, Schema};
+use qstore_schema::{DataType, Field, Schema};
 use qstore_storage::{EntryKind, FileHandle, FileSystem, Locking, Stamp, open_dir, parent_of};
 use std::collections::HashSet;
 use std::path::Path;
@@ -74,6 +75,7 @@ pub(crate) fn open(
     place.known = known_stamp(&*file)?;
     let published = contain(|| Published::found(file, stamp, footer)?.with_end_sum())
         .map_err(|failure| refused(&names.path, failure))?;
+    check_lists(&published).map_err(|failure| refused(&names.path, failure))?;
     Ok(Opened { place, published: Some(published), recovery })
 }
 
@@ -165,7 +167,7 @@ fn open_file(
 fn check_columns(stored: &[Field], declared: &[Field]) -> Result<(), String> {
     for field in declared {
         let Some(found) = stored.iter().find(|stored| stored.name == field.name) else { continue };
-        if found.data_type != field.data_type {
+        if !is_declared_as(found.data_type, field.data_type) {
             return Err(format!(
                 "column `{}` holds {} in the file and {} in these rows",
                 field.name, found.data_type, field.data_type
@@ -173,6 +175,34 @@ fn check_columns(stored: &[Field], declared: &[Field]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A column of lists that are never null becomes one of lists that may be with the first row that has none:
+/// then its stored lists are encoded again, which those with null elements cannot be.
+fn check_lists(published: &Published) -> Result<(), ReadFailure> {
+    for (column, leaf) in published.shape.leaves.iter().enumerate() {
+        for group in (0..published.groups.len()).filter(|_| leaf.may_lack_elements()) {
+            match published.values(group, column, CHUNK_BYTES_MAX) {
+                // What is damaged is found when it is read.
+                Ok(_) | Err(ReadFailure::Damaged(_)) => {}
+                Err(failure) => return Err(failure.at(&format!("column `{}`", leaf.field.name))),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a stored column takes every value of a declared one: it has the same type, or times whose
+/// counts it stores.
+fn is_declared_as(stored: DataType, declared: DataType) -> bool {
+    match (stored, declared) {
+        (DataType::Timestamp { .. }, DataType::Int64) => true,
+        (
+            DataType::Timestamp { unit: stored, is_utc },
+            DataType::Timestamp { unit, is_utc: is_declared_utc },
+        ) => is_utc == is_declared_utc && stored.per_second() >= unit.per_second(),
+        _ => stored == declared,
+    }
 }
 
 /// The columns of the file from now on: the stored ones, then those that are declared for the first

@@ -132,8 +132,8 @@ impl MetricsFile {
     }
 
     /// Takes column chunks of at most this many bytes when they are decompressed; a larger one is
-    /// [`ReadError::Unsupported`]. Only texts can be large, since all other values are bounded by the
-    /// number of rows. Memory grows with what really is in the file, not with what it claims. Default:
+    /// [`ReadError::Unsupported`]. Only texts and lists can be large, since all other values are bounded by
+    /// the number of rows; an element of a list counts 16 bytes. Memory grows with what really is in the file, not with what it claims. Default:
     /// 2 GiB, twice a full row group with 16 KiB of text in each row.
     ///
     /// ```
@@ -208,14 +208,14 @@ impl MetricsFile {
 
     /// The columns that can be read, in file order. In a file of ours that is all of them.
     ///
-    /// Columns of other writers are read if their values are exact in one of the four types: integers of
-    /// any size, signed or not, floats of 16 to 64 bits, flags, texts, and dates and times as integers
-    /// (see [`time_type`](Self::time_type)).
+    /// Columns of other writers are read if their values are exact in one of these types: integers of any
+    /// size, signed or not, floats of 16 to 64 bits, flags, texts, lists of floats, and dates and times as
+    /// integers (see [`time_type`](Self::time_type)).
     pub fn fields(&self) -> &[Field] {
         &self.fields
     }
 
-    /// The columns that cannot be read, by name, and why: nested ones, decimals, binary data, and others
+    /// The columns that cannot be read, by name, and why: structs, decimals, binary data, and others
     /// that no metrics file has. Only other writers store them. Reading one of them by name, or all columns
     /// by giving no name, is [`ReadError::Unsupported`].
     pub fn unreadable(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -223,8 +223,8 @@ impl MetricsFile {
         leaves.filter_map(|leaf| Some((&*leaf.field.name, leaf.reading.as_ref().err()?.as_str())))
     }
 
-    /// What the integers in the column of that name count, if another program declared it as one of dates
-    /// or times.
+    /// What the integers in the column of that name count, if it is one of dates or times. Points in time
+    /// are also [`DataType::Timestamp`](qstore_schema::DataType::Timestamp) in [`fields`](Self::fields).
     pub fn time_type(&self, name: &str) -> Option<TimeType> {
         let shape = &self.published.shape;
         shape.leaves[shape.find(name)?].time

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// A file of one column in one group, as the Parquet library writes it.
-fn file<T: DataType>(
+pub(crate) fn file<T: DataType>(
     column: &str,
     properties: WriterProperties,
     values: &[T::T],
@@ -48,7 +48,7 @@ fn opened(bytes: &[u8]) -> Result<MetricsFile, ReadError> {
 }
 
 /// Why the file cannot be continued; it must be untouched then.
-fn refusal(bytes: &[u8]) -> OpenError {
+pub(crate) fn refusal(bytes: &[u8]) -> OpenError {
     let memory = MemoryFs::new();
     put(&memory, bytes);
     let log = MetricsLog::<Row>::open_in(Arc::new(memory.clone()), PATH, WriterSettings::default());
@@ -164,10 +164,10 @@ fn dates_and_times_are_read_as_the_integers_they_are_with_their_unit() {
 // Regression: a list was "column c has 4 values in 2 rows", and the advice was to move the file away.
 #[test]
 fn a_column_without_a_type_of_ours_is_named_and_the_file_is_not_called_damaged() {
-    let lists = file::<DoubleType>(
-        "required group c (LIST) { repeated group list { required double element; } }",
+    let lists = file::<Int64Type>(
+        "required group c (LIST) { repeated group list { required int64 element; } }",
         WriterProperties::default(),
-        &[1.0, 2.0, 3.0, 4.0],
+        &[1, 2, 3, 4],
         (Some(&[1; 4]), Some(&[0, 1, 0, 1])),
     );
     let repeated = file::<DoubleType>(
@@ -180,9 +180,9 @@ fn a_column_without_a_type_of_ours_is_named_and_the_file_is_not_called_damaged()
     let decimal = one::<Int64Type>("required int64 c (DECIMAL(10, 2));", &[1, 2]);
     let bytes = one::<ByteArrayType>("required binary c;", &[ByteArray::from(vec![0xff])]);
     for (bytes, what) in [
-        (lists, "`c.list.element` is nested"),
+        (lists, "`c` is a list of values of type INT64"),
         (repeated, "`c` is repeated"),
-        (nested, "`c.part` is nested"),
+        (nested, "`c` is a struct with the field `part`"),
         (decimal, "`c` is of type INT64 (Decimal"),
         (bytes, "`c` is of type BYTE_ARRAY,"),
     ] {

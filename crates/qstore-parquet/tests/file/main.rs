@@ -7,6 +7,7 @@ mod following;
 mod foreign;
 mod foreign_continued;
 mod lengths;
+mod lists;
 mod mixed_kinds;
 #[cfg(target_os = "linux")]
 mod priority;
@@ -15,6 +16,7 @@ mod reading;
 mod recovery;
 mod sealing;
 mod stale;
+mod times;
 mod wide;
 
 use qstore_parquet::{MetricsLog, WriterSettings};

@@ -4,7 +4,7 @@ use super::*;
 use crate::columns::column::HeldValues;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use qstore_schema::{Row, Value};
+use qstore_schema::{Row, Timestamp, TimestampUnit, Value};
 
 /// The largest integer up to which every one is a float, too.
 const EXACT_MAX: i64 = 1 << 53;
@@ -30,11 +30,17 @@ fn shown(rows: &Rows) -> Vec<(String, Vec<Value>)> {
 }
 
 fn values(column: &Column, rows: usize) -> Vec<Value> {
+    let time = |count: i64| match column.field.data_type {
+        DataType::Timestamp { unit, is_utc: true } => Value::from(Timestamp::new(count, unit)),
+        DataType::Timestamp { unit, .. } => Value::from(Timestamp::new(count, unit).local()),
+        _ => Value::Int(count),
+    };
     let mut values: Vec<Value> = match &column.values {
         HeldValues::Bool(list) => list.iter().map(|v| Value::Bool(*v)).collect(),
-        HeldValues::Int(list) => list.iter().map(|v| Value::Int(*v)).collect(),
+        HeldValues::Int(list) => list.iter().map(|v| time(*v)).collect(),
         HeldValues::Float(list) => list.iter().map(|v| Value::Float(*v)).collect(),
         HeldValues::Text(list) => list.iter().map(|v| Value::Text(v.clone())).collect(),
+        HeldValues::List(list) => list.iter().map(|v| Value::from(&**v)).collect(),
     };
     if column.field.nullable {
         for (row, level) in column.present.levels(rows).iter().enumerate() {
@@ -74,14 +80,22 @@ fn an_empty_row_needs_a_column_to_be_null_in() {
 /// kind was rejected with everything else in it.
 #[test]
 fn a_value_of_another_kind_goes_into_a_sibling_column_whichever_kind_came_first() {
-    let all = [Value::Float(0.5), Value::Text("warmup".into()), Value::Bool(true)];
+    let all = [
+        Value::Float(0.5),
+        Value::Text("warmup".into()),
+        Value::Bool(true),
+        Value::from([0.5, f64::INFINITY]),
+        Value::from(Timestamp::micros(7)),
+    ];
     let name = |value: &Value| match value {
         Value::Float(_) => "number",
         Value::Text(_) => "text",
+        Value::List(_) => "list",
+        Value::Timestamp(_) => "time",
         _ => "flag",
     };
-    for first in 0..3 {
-        let order = [first, (first + 1) % 3, (first + 2) % 3].map(|n| &all[n]);
+    for first in 0..all.len() {
+        let order: Vec<_> = (0..all.len()).map(|n| &all[(first + n) % all.len()]).collect();
         let mut rows = Rows::new(&[], &[]);
         for value in order.iter().chain(&order) {
             keep(&mut rows, Row::from([("lr", (*value).clone())]));
@@ -90,12 +104,40 @@ fn a_value_of_another_kind_goes_into_a_sibling_column_whichever_kind_came_first(
             let expected = if n == 0 { "lr".into() } else { format!("lr__{}", name(order[n])) };
             assert_eq!(*column, expected);
             for (row, value) in values.iter().enumerate() {
-                let is_its_own = row % 3 == n;
+                let is_its_own = row % all.len() == n;
                 assert_eq!(*value, if is_its_own { order[n].clone() } else { Value::Null });
             }
         }
-        assert_eq!(rows.columns().len(), 3);
+        assert_eq!(rows.columns().len(), all.len());
     }
+}
+
+/// A time is kept in the unit of its column if nothing of it is lost, else in a column of its own; a local
+/// time is never taken for one in UTC. A number is a count of the unit, as it is in files of others.
+#[test]
+fn a_time_that_its_column_cannot_hold_exactly_goes_into_a_sibling_column() {
+    let (milli, micro) = (Timestamp::millis(5), Timestamp::micros(5_001));
+    let (same, local) = (Timestamp::nanos(5_000_000), Timestamp::millis(5).local());
+    let mut rows = Rows::new(&[], &[]);
+    for value in [milli, same, micro, local].map(Value::from).into_iter().chain([Value::Int(6)]) {
+        keep(&mut rows, Row::from([("at", value)]));
+    }
+    let values = |row: usize, time: Timestamp| {
+        (0..5).map(|n| if n == row { time.into() } else { Value::Null }).collect::<Vec<_>>()
+    };
+    let mut own = values(0, milli);
+    (own[1], own[4]) = (milli.into(), Timestamp::millis(6).into());
+    let expected = [
+        ("at".into(), own),
+        ("at__time".into(), values(2, micro)),
+        ("at__time__time".into(), values(3, local)),
+    ];
+    assert_eq!(shown(&rows), expected);
+    // A float is no count, and the column of times does not become one of floats.
+    keep(&mut rows, Row::from([("at", 0.5)]));
+    assert_eq!(rows.fields()[3].name, "at__number");
+    let times = rows.fields()[0].data_type;
+    assert_eq!(times, DataType::Timestamp { unit: TimestampUnit::Millis, is_utc: true });
 }
 
 #[test]
@@ -300,6 +342,7 @@ fn any_value() -> impl Strategy<Value = Value> {
         prop_oneof![-3..3_i64, EXACT_MAX - 1..EXACT_MAX + 2, any::<i64>()].prop_map(Value::Int),
         prop_oneof![-2.0..2.0_f64, Just(f64::INFINITY)].prop_map(Value::Float),
         "[ab]{0,2}".prop_map(|text| Value::Text(text.into())),
+        vec(-2.0..2.0_f64, 0..4).prop_map(Value::from),
     ]
 }
 

@@ -27,17 +27,18 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The readings that the tests go through.
-const READINGS: [Reading; 6] = [
+const READINGS: [Reading; 7] = [
     Reading::Bool,
     Reading::Int64,
     Reading::UInt32,
     Reading::Float64,
     Reading::Float16,
+    Reading::Lists64,
     Reading::Text,
 ];
 
 fn claims(reading: Reading, compression: Compression) -> Claims {
-    Claims { compression, reading, nullable: true, rows: 100, bytes_max: 32 << 20 }
+    Claims { compression, reading, nullable: true, values: 100, bytes_max: 32 << 20 }
 }
 
 fn refuse(chunk: &[u8], claims: Claims, reason: &str) {
@@ -94,7 +95,7 @@ fn texts_of_any_ratio_are_taken_up_to_the_limit_and_numbers_with_any_codec() {
     assert!(pages.len() > 30 << 20 && packed.len() < 10_000, "{}", packed.len());
     let rows = 1_000_000;
     let packed = zstd::bulk::compress(&zeros[..8 * rows], 3).unwrap();
-    let many = Claims { rows: rows as u64, ..claims(Reading::Float64, zstd) };
+    let many = Claims { values: rows as u64, ..claims(Reading::Float64, zstd) };
     assert!(check(&data(rows as u32, 8 * rows as u32, &packed), 4, many).is_ok());
 }
 
@@ -122,7 +123,7 @@ fn encodings_and_pages_that_are_not_known_are_not_damage() {
         page(Kind::Dictionary { values, encoding }, 8_000_000, &vec![0; 8_000_000])
     };
     pass(&dictionary(1, 8), plain(Reading::Text), "its dictionary encoding is 8");
-    pass(&dictionary(2_000_000, PLAIN), plain(Reading::Text), "2000000 values for 100 rows");
+    pass(&dictionary(2_000_000, PLAIN), plain(Reading::Text), "2000000 values for a chunk of 100");
     let lzo = claims(Reading::Text, Compression::LZO);
     pass(&data(1, 8, b"compressed"), lzo, "LZO");
 }
@@ -144,10 +145,24 @@ fn gzip_expands_to_no_more_than_was_checked() {
 }
 
 #[test]
+fn lists_of_more_elements_than_the_reader_takes_are_refused_before_anything_is_decoded() {
+    let lists = Claims { values: 1 << 21, ..claims(Reading::Lists64, Compression::UNCOMPRESSED) };
+    let page = data(1 << 21, 100, &[0; 100]);
+    assert!(check(&page, 4, lists).is_ok());
+    pass(&page, Claims { values: (1 << 21) + 1, ..lists }, "MetricsFile::chunk_bytes_max");
+    pass(&page, Claims { values: u64::MAX, ..lists }, "MetricsFile::chunk_bytes_max");
+    // Its levels may be in an encoding that this reader does not know.
+    for levels in [[3, 7], [7, 3]] {
+        let kind = Kind::Data { values: 3, encoding: PLAIN, levels };
+        pass(&self::page(kind, 100, &[0; 100]), lists, "its level encoding is 7");
+    }
+}
+
+#[test]
 fn more_values_than_rows_or_than_fit_into_a_dictionary_are_refused() {
     let plain = |reading| claims(reading, Compression::UNCOMPRESSED);
     let chunk = [data(60, 0, b""), data(41, 0, b"")].concat();
-    refuse(&chunk, plain(Reading::Int64), "more values than there are rows");
+    refuse(&chunk, plain(Reading::Int64), "more values than it claims");
     let dictionary = |values| page(Kind::Dictionary { values, encoding: PLAIN }, 8, &[0; 8]);
     for (reading, fit) in [(Reading::Int64, 1), (Reading::Float32, 2), (Reading::Text, 2)] {
         assert!(check(&dictionary(fit), 4, plain(reading)).is_ok());

@@ -4,7 +4,9 @@ use crate::columns::buffers::Buffers;
 use crate::columns::column::{Column, HeldValues};
 use crate::format::encoded_group::{Coding, EncodedGroup};
 use crate::format::footer::MAGIC;
-use crate::format::page_writer::{PAGE_ROWS_MAX, SMALL_ROWS_MAX, TEXT_BYTES_MAX, suits_small};
+use crate::format::page_writer::{
+    PAGE_ROWS_MAX, SMALL_ROWS_MAX, TEXT_BYTES_MAX, suits, suits_small,
+};
 use crate::format::row_group;
 use crate::format::shape::Shape;
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use proptest::prelude::*;
 use qstore_schema::{DataType, Field, SmolStr};
 use std::sync::Arc;
 
-/// A chunk's levels and values.
+/// A chunk's levels, of both kinds, and its values.
 fn read<T: ParquetType>(
     (group, shape): (&EncodedGroup, &Shape),
     number: usize,
@@ -24,16 +26,18 @@ fn read<T: ParquetType>(
 ) -> (Vec<i16>, Vec<T::T>) {
     // As in a file of its own: four bytes, then the group.
     let bytes = Bytes::from([MAGIC.as_slice(), &group.bytes()].concat());
-    let metadata = group.place(MAGIC.len() as u64, &shape.fields).metadata(shape).unwrap();
+    let metadata = group.place(MAGIC.len() as u64, &shape.leaves).metadata(shape).unwrap();
     let chunk = metadata.column(number);
     let pages = SerializedPageReader::new(Arc::new(bytes), chunk, rows, None).unwrap();
     let reader = get_column_reader(chunk.column_descr_ptr(), Box::new(pages));
-    let (mut levels, mut values) = (Vec::new(), Vec::new());
+    let (mut levels, mut repetition, mut values) = (Vec::new(), Vec::new(), Vec::new());
     let mut reader = get_typed_column_reader::<T>(reader);
     let is_nullable = chunk.column_descr().max_def_level() > 0;
     let wanted = is_nullable.then_some(&mut levels);
-    let (records, ..) = reader.read_records(rows, wanted, None, &mut values).unwrap();
+    let (records, ..) =
+        reader.read_records(rows, wanted, Some(&mut repetition), &mut values).unwrap();
     assert_eq!(records, rows);
+    levels.append(&mut repetition);
     (levels, values)
 }
 
@@ -52,7 +56,7 @@ fn contents(
             let (levels, values) = read::<Int64Type>(group, number, rows);
             (levels, HeldValues::Int(values))
         }
-        HeldValues::Float(_) => {
+        HeldValues::Float(_) | HeldValues::List(_) => {
             let (levels, values) = read::<DoubleType>(group, number, rows);
             let bits = values.into_iter().map(|float| float.to_bits() as i64);
             (levels, HeldValues::Int(bits.collect()))
@@ -78,6 +82,11 @@ fn filled(data_type: DataType, rows: usize) -> impl Strategy<Value = HeldValues>
             let text = prop_oneof!["[a-z]{0,3}", ".{0,40}"].prop_map(SmolStr::from);
             prop::collection::vec(text, rows).prop_map(HeldValues::Text).boxed()
         }
+        DataType::FloatList => {
+            let floats = prop::collection::vec(any::<u64>().prop_map(f64::from_bits), 0..9);
+            let lists = prop::collection::vec(floats.prop_map(Arc::from), rows);
+            lists.prop_map(HeldValues::List).boxed()
+        }
         _ => {
             let floats = any::<u64>().prop_map(f64::from_bits);
             prop::collection::vec(floats, rows).prop_map(HeldValues::Float).boxed()
@@ -87,7 +96,8 @@ fn filled(data_type: DataType, rows: usize) -> impl Strategy<Value = HeldValues>
 
 /// A column of `rows` rows: without nulls, with nulls only, or with some.
 fn column(rows: usize) -> impl Strategy<Value = Column> {
-    let types = [DataType::Bool, DataType::Int64, DataType::Float64, DataType::Utf8];
+    let types =
+        [DataType::Bool, DataType::Int64, DataType::Float64, DataType::Utf8, DataType::FloatList];
     let some = prop::collection::vec(0_i16..=1, rows);
     let levels = prop_oneof![
         Just(None),
@@ -129,7 +139,8 @@ proptest! {
         let encode =
             |coding| row_group::encode(&columns, rows, (&shape, 0), coding, &Buffers::default()).unwrap();
         let (own, theirs) = (encode(coding.passing()), encode(coding));
-        for (chunk, column) in own.chunks.iter().zip(&columns) {
+        let is_list = |column: &Column| matches!(column.values, HeldValues::List(_));
+        for (chunk, column) in own.chunks.iter().zip(&columns).filter(|(_, column)| !is_list(column)) {
             let is_packed = is_compressed && !column.is_null();
             let codec = if is_packed { Compression::SNAPPY } else { Compression::UNCOMPRESSED };
             prop_assert_eq!(chunk.codec, codec);
@@ -198,7 +209,7 @@ fn a_column_of_nulls_takes_a_few_bytes_however_many_rows_there_are() {
 }
 
 #[test]
-fn long_texts_and_many_rows_are_left_to_the_library() {
+fn long_texts_and_lists_and_many_rows_are_left_to_the_library() {
     let texts = |len: usize, rows: usize| {
         let mut column = Column::new(Field::required("text", DataType::Utf8), false);
         column.values = HeldValues::Text(vec![SmolStr::new("x".repeat(len)); rows]);
@@ -206,6 +217,10 @@ fn long_texts_and_many_rows_are_left_to_the_library() {
     };
     assert!(suits_small(&texts(TEXT_BYTES_MAX / 2, 2), 2));
     assert!(!suits_small(&texts(TEXT_BYTES_MAX / 2 + 1, 2), 2));
+    let mut lists = Column::new(Field::nullable("list", DataType::FloatList), false);
+    assert!(!suits_small(&lists, 2) && !suits(&lists));
+    lists.values = HeldValues::List(vec![vec![0.5; 2].into(); 2]);
+    assert!(!suits_small(&lists, 2) && !suits(&lists));
     assert!(suits_small(&texts(1, 1), SMALL_ROWS_MAX - 1));
     assert!(!suits_small(&texts(1, 1), SMALL_ROWS_MAX));
 }

@@ -61,10 +61,12 @@ impl Fields<'_> {
         }
     }
 
-    /// A list of one text.
-    pub(crate) fn one_text(&mut self, id: u8, text: &str) {
-        self.list(id, BINARY, 1);
-        binary(self.out, text.as_bytes());
+    /// A list of texts.
+    pub(crate) fn texts(&mut self, id: u8, texts: &[&str]) {
+        self.list(id, BINARY, texts.len());
+        for text in texts {
+            binary(self.out, text.as_bytes());
+        }
     }
 
     /// A list of structures, one for each item.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::format::entry::ChunkEntry;
+use crate::format::leaves::Path;
 
 /// A group of one column in that place.
 pub(crate) fn stored(range: &Range<u64>) -> Arc<Stored> {
@@ -21,7 +22,7 @@ pub(crate) fn stored(range: &Range<u64>) -> Arc<Stored> {
         pages: Box::default(),
     };
     let mut group = Stored::new(1, 1);
-    group.push(&chunk, None, "n");
+    group.push(&chunk, None, &Path::Flat("n"));
     Arc::new(group)
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::columns::rows::Omission;
 use proptest::prelude::*;
-use qstore_schema::{Field, Row, Value};
+use qstore_schema::{Field, Row, Timestamp, TimestampUnit, Value};
 use std::collections::BTreeMap;
 
 fn rows(announced: &[Field]) -> Rows {
@@ -51,6 +51,29 @@ fn a_number_is_a_float_from_its_first_row_and_every_other_kind_has_a_column_of_i
     for large in [large, -large, i64::MIN, i64::MAX] {
         assert_eq!(columns_of(&[("n", large.into())]), [("n__integer".into(), DataType::Int64)]);
     }
+}
+
+#[test]
+fn lists_and_times_have_columns_of_their_own_and_times_one_unit() {
+    let time = Timestamp::new(1_700_000_000_123, TimestampUnit::Millis);
+    let values = [
+        ("x", Value::from(&[0.5, 1.0][..])),
+        ("x", time.into()),
+        ("x", time.local().into()),
+        ("x", 0.5.into()),
+    ];
+    let micros = |is_utc| DataType::Timestamp { unit: TimestampUnit::Micros, is_utc };
+    let expected = [
+        ("x__list", DataType::FloatList),
+        ("x__time", micros(true)),
+        ("x__local_time", micros(false)),
+        ("x", DataType::Float64),
+    ];
+    let expected = expected.map(|(name, data_type)| (name.to_owned(), data_type));
+    assert_eq!(columns_of(&values), expected);
+    let finer = Timestamp::new(1_700_000_000_123_456_789, TimestampUnit::Nanos);
+    let omitted = push(&mut rows(&[]), &Row::from([("x", Value::from(finer))]));
+    assert_eq!(omitted.len(), 1, "it is no whole number of microseconds, and that is reported");
 }
 
 #[test]
