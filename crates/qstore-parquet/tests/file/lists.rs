@@ -131,7 +131,7 @@ proptest! {
 #[test]
 fn thousands_of_rows_with_lists_of_any_length_are_read_back() {
     let list = |n: usize| match n % 7 {
-        0 if n % 1_001 == 0 => Some((0..70_000).map(|i| (n + i) as f64).collect()),
+        0 if n.is_multiple_of(1_001) => Some((0..70_000).map(|i| (n + i) as f64).collect()),
         0 => None,
         1 => Some(vec![]),
         2 => Some(vec![f64::NAN]),
@@ -152,7 +152,7 @@ fn thousands_of_rows_with_lists_of_any_length_are_read_back() {
                 let value = if n < 600 { None } else { list(n) };
                 log.append(&row(n as i64, &value), Instant::now());
                 all.push(value);
-                if n % 97 == 0 {
+                if n.is_multiple_of(97) {
                     log.flush().unwrap();
                 }
             }
