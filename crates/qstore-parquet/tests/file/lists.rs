@@ -341,7 +341,7 @@ fn a_list_of_32_bit_floats_takes_what_fits_into_them() {
     assert_eq!(lists(&memory, "c__list"), expected(&[None, None, Some(vec![0.1, 1e39])]));
 }
 
-/// pandas makes nulls of the NaN in a list. They are no floats, and no damage either.
+/// pandas makes nulls of the NaN in a list. They are not floats, and no damage either.
 #[test]
 fn a_null_among_the_elements_is_not_damage_and_the_rest_of_the_file_goes_on() {
     let column = "optional group c (LIST) { repeated group list { optional double element; } }";
