@@ -131,7 +131,7 @@ proptest! {
 #[test]
 fn thousands_of_rows_with_lists_of_any_length_are_read_back() {
     let list = |n: usize| match n % 7 {
-        0 if n % 1_001 == 0 => Some((0..70_000).map(|i| (n + i) as f64).collect()),
+        0 if n.is_multiple_of(1_001) => Some((0..70_000).map(|i| (n + i) as f64).collect()),
         0 => None,
         1 => Some(vec![]),
         2 => Some(vec![f64::NAN]),
@@ -152,7 +152,7 @@ fn thousands_of_rows_with_lists_of_any_length_are_read_back() {
                 let value = if n < 600 { None } else { list(n) };
                 log.append(&row(n as i64, &value), Instant::now());
                 all.push(value);
-                if n % 97 == 0 {
+                if n.is_multiple_of(97) {
                     log.flush().unwrap();
                 }
             }
@@ -341,7 +341,7 @@ fn a_list_of_32_bit_floats_takes_what_fits_into_them() {
     assert_eq!(lists(&memory, "c__list"), expected(&[None, None, Some(vec![0.1, 1e39])]));
 }
 
-/// pandas makes nulls of the NaN in a list. They are no floats, and no damage either.
+/// pandas makes nulls of the NaN in a list. They are not floats, and no damage either.
 #[test]
 fn a_null_among_the_elements_is_not_damage_and_the_rest_of_the_file_goes_on() {
     let column = "optional group c (LIST) { repeated group list { optional double element; } }";

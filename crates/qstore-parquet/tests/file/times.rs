@@ -96,7 +96,7 @@ fn a_time_is_stored_in_the_unit_of_another_program_if_it_is_exact_there() {
     }
 }
 
-/// Dates and times of day are no points in time, nor are numbers and texts.
+/// Dates and times of day are not points in time, nor are numbers and texts.
 #[test]
 fn a_time_in_a_column_of_another_kind_is_in_a_column_of_its_own() {
     for column in ["int32 c (DATE)", "int32 c (TIME(MILLIS, true))", "int32 c"] {

@@ -133,7 +133,7 @@ fn a_time_that_its_column_cannot_hold_exactly_goes_into_a_sibling_column() {
         ("at__time__time".into(), values(3, local)),
     ];
     assert_eq!(shown(&rows), expected);
-    // A float is no count, and the column of times does not become one of floats.
+    // A float is not a count, and the column of times does not become one of floats.
     keep(&mut rows, Row::from([("at", 0.5)]));
     assert_eq!(rows.fields()[3].name, "at__number");
     let times = rows.fields()[0].data_type;
