@@ -5,6 +5,7 @@ mod displaced;
 mod following;
 mod foreign;
 mod foreign_continued;
+mod leftovers;
 mod mixed_kinds;
 #[cfg(target_os = "linux")]
 mod priority;
