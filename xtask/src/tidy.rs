@@ -96,7 +96,11 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
     }
     let rules = SOURCE_RULES.len() + MANIFEST_RULES.len() + METADATA_RULES.len() + TREE_RULES.len();
     let files = tree.sources.len() + tree.manifests.len();
-    println!("tidy: {rules} rules, {files} files, {} findings", findings.len());
+    let found = match findings.len() {
+        1 => "1 finding".to_owned(),
+        count => format!("{count} findings"),
+    };
+    println!("tidy: {rules} rules, {files} files, {found}");
     if findings.is_empty() { Ok(()) } else { Err(Error::Reported(1)) }
 }
 

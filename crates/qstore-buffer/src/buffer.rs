@@ -2,12 +2,12 @@
 
 use crate::buffer::counters::Counters;
 use crate::buffer::hooks::Hooks;
-use crate::buffer::settings::{BufferSettings, Overflow};
+use crate::buffer::settings::BufferSettings;
+use crate::buffer::shared::Shared;
 use crate::buffer::stats::BufferStats;
 use crate::error::PushError;
 use crate::health::Losses;
-use crate::ring::{Refused, Ring, Taken};
-use crate::sync::spin_loop;
+use crate::ring::{Ring, Taken};
 use crate::wait::room::Room;
 use crate::wait::wait_queue::Waiter;
 use crate::wait::wake::Wakeup;
@@ -23,14 +23,15 @@ use std::time::{Duration, Instant};
 mod counters;
 pub(crate) mod hooks;
 pub(crate) mod settings;
+mod shared;
 pub(crate) mod stats;
 pub(crate) mod tasks;
 
 /// A bounded queue shared by any number of producers and consumers. Clones are handles to the same
 /// queue.
 ///
-/// * [`push`](Self::push) stores an item. When the buffer is full, the [`Overflow`] policy decides;
-///   by default the item is handed back in [`PushError::Full`] and counted as dropped. When the buffer
+/// * [`push`](Self::push) stores an item. When the buffer is full, the
+///   [`Overflow`](crate::Overflow) policy decides; by default the item is handed back in [`PushError::Full`] and counted as dropped. When the buffer
 ///   is closed, it is handed back in [`PushError::Closed`] and counted as refused.
 /// * [`pop`](Self::pop) takes the oldest item and waits for one while the buffer is empty.
 ///   [`try_pop`](Self::try_pop) does not wait, [`pop_timeout`](Self::pop_timeout) waits for a limited
@@ -71,19 +72,6 @@ pub(crate) mod tasks;
 /// ```
 pub struct AsyncBuffer<T> {
     shared: Arc<Shared<T>>,
-}
-
-struct Shared<T> {
-    ring: Ring<T>,
-    wake: Wakeup,
-    room: Room,
-    counters: Counters,
-    settings: BufferSettings,
-    hooks: Hooks<T>,
-    started: Instant,
-    /// The process of the drain if there is one, of the buffer if not.
-    home: ForkCheck,
-    is_drained: AtomicBool,
 }
 
 impl<T> AsyncBuffer<T> {
@@ -135,8 +123,8 @@ impl<T> AsyncBuffer<T> {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Stores an item. A full buffer does what its [`Overflow`] says. Never allocates, and waits only
-    /// under [`Overflow::BlockFor`].
+    /// Stores an item. A full buffer does what its [`Overflow`](crate::Overflow) says. Never allocates,
+    /// and waits only under [`BlockFor`](crate::Overflow::BlockFor).
     ///
     /// ```
     /// use qstore_buffer::{AsyncBuffer, PushError};
@@ -428,99 +416,6 @@ impl<T> AsyncBuffer<T> {
         if let Some(waiter) = waiter.take().filter(|_| !self.shared.is_orphan()) {
             self.shared.wake.leave(waiter);
         }
-    }
-}
-
-impl<T> Shared<T> {
-    /// Whether the buffer is drained by a thread that only the parent of this process has. Then its locks may be
-    /// held, and its slots claimed, by other such threads: nothing here may wait for them.
-    #[inline]
-    fn is_orphan(&self) -> bool {
-        self.home.is_forked() && self.is_drained_elsewhere()
-    }
-
-    #[cold]
-    fn is_drained_elsewhere(&self) -> bool {
-        // Asked again, because another thread may have given the buffer a drain in this process meanwhile.
-        self.is_drained.load(Acquire) && self.home.is_forked()
-    }
-
-    #[cold]
-    fn refuse_in_child(&self, item: T) -> Result<(), PushError<T>> {
-        self.counters.refused.fetch_add(1, Relaxed);
-        Err(PushError::Forked(item))
-    }
-
-    fn take(&self) -> Taken<T> {
-        if self.is_orphan() {
-            return Taken::Ended;
-        }
-        let taken = self.ring.pop();
-        if let Taken::One(_) = taken {
-            self.counters.popped.fetch_add(1, Release);
-            self.made_room(1);
-        }
-        taken
-    }
-
-    /// Whether a consumer that found nothing should look again.
-    fn may_have_changed(&self) -> bool {
-        self.ring.len() > 0 || self.ring.is_closed()
-    }
-
-    fn made_room(&self, count: usize) {
-        if count > 0 && matches!(self.settings.overflow, Overflow::BlockFor(_)) {
-            self.room.made();
-        }
-    }
-
-    /// Handles a push that found the ring full or closed.
-    #[cold]
-    fn overflow(&self, item: T, refused: Refused) -> Result<(), PushError<T>> {
-        let mut offered = Some(item);
-        match (refused, self.settings.overflow) {
-            (Refused::Full, Overflow::DropOldest) => self.push_over_the_oldest(&mut offered),
-            (Refused::Full, Overflow::BlockFor(patience)) => {
-                self.push_within(&mut offered, patience);
-            }
-            _ => {}
-        }
-        let Some(item) = offered else {
-            self.wake.pushed(|| self.ring.len());
-            return Ok(());
-        };
-        // If the buffer was closed meanwhile, that is the more useful reason.
-        if self.ring.is_closed() {
-            self.counters.refused.fetch_add(1, Relaxed);
-            return Err(PushError::Closed(item));
-        }
-        // The oldest could not be discarded, or nobody made room: the new item is dropped instead.
-        self.counters.drop_newest(&item, &self.hooks);
-        Err(PushError::Full(item))
-    }
-
-    /// Gives up when the next slot is one that a consumer is still emptying: discarding other items
-    /// would not make room there.
-    fn push_over_the_oldest(&self, item: &mut Option<T>) {
-        const TRIES: usize = 64;
-        for _ in 0..TRIES {
-            if self.ring.len() < self.ring.capacity() {
-                spin_loop();
-            } else if let Taken::One(oldest) = self.ring.pop() {
-                self.counters.evict(&oldest, &self.hooks);
-            }
-            if self.ring.offer(item) != Err(Refused::Full) {
-                return;
-            }
-        }
-    }
-
-    fn push_within(&self, item: &mut Option<T>, patience: Duration) {
-        let deadline = Instant::now().checked_add(patience);
-        self.room.wait(deadline, || match self.ring.offer(item) {
-            Err(Refused::Full) => None,
-            Ok(()) | Err(Refused::Closed) => Some(()),
-        });
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub(crate) mod disk;
 pub(crate) mod layout;
+pub(crate) mod leftover;
 pub(crate) mod names;
 pub(crate) mod open;
 pub(crate) mod ownership;

@@ -260,6 +260,8 @@ fn open_directories(storage: &dyn FileSystem, dir: &Path) {
     storage.remove_dir(&kept).unwrap();
     assert!(opened.create_new(inside).unwrap_err().is_not_found(), "the directory was removed");
     assert!(opened.resolve(here).is_err());
+    let elsewhere = storage.resolve(dir).unwrap().join("elsewhere");
+    assert!(opened.resolve(&elsewhere).is_ok(), "an absolute path is not affected");
     drop((lock, other));
     storage.remove_dir(&run).unwrap();
 }

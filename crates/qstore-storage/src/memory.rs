@@ -245,7 +245,7 @@ impl FileSystem for MemoryFs {
 
     fn resolve(&self, path: &Path) -> Result<PathBuf> {
         let (disk, shown) = (self.disk(), self.shown(path));
-        if self.dir == ROOT {
+        if self.dir == ROOT || path.is_absolute() {
             disk.split(self.at(path)).context(Operation::Inspect, &shown)?;
             return Ok(path.to_path_buf());
         }

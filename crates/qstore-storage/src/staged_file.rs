@@ -203,7 +203,7 @@ impl StagedFile {
         if given.as_ref().is_err_and(Error::is_not_found) {
             given = self.storage.link(&self.temporary, public);
         } else if given.is_ok() {
-            // Whoever was so fast as to replace the file in between has not lost theirs either.
+            // Anyone who was so fast as to replace the file in between has not lost theirs either.
             let found = self.storage.stamp(&self.temporary)?;
             if !found.zip(own.ok()).is_some_and(|(found, own)| found.is_same_file(&own)) {
                 self.file = None;

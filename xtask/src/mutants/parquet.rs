@@ -13,12 +13,31 @@ const AHEAD: &[Tests] = &[Tests::lib("qstore-parquet", "log::metrics_log::ahead"
 const DAMAGE: &[Tests] = &[Tests::of("qstore-parquet", "file", "damage::")];
 const STALE: &[Tests] = &[Tests::of("qstore-parquet", "file", "stale::")];
 const DISPLACED: &[Tests] = &[Tests::of("qstore-parquet", "file", "displaced::")];
+const FOLLOWING: &[Tests] = &[Tests::of("qstore-parquet", "file", "following::")];
 const RECOVERIES: &[Tests] = &[Tests::of("qstore-parquet", "file", "recovery::")];
 
 const SEALING: &[Tests] = &[Tests::of("qstore-parquet", "file", "sealing::")];
 const NAMES: &[Tests] = &[Tests::lib("qstore-parquet", "columns::rows::dataset::")];
 
 pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "foreign_leftover_of_a_log_removed",
+        edits: &[Replace("is_ours(dir, names)?", "(true || is_ours(dir, names)?)")],
+        danger: "what a killed writer had taken the name away from is lost with the next start",
+        tests: &[Tests::of("qstore-parquet", "file", "leftovers::")],
+    },
+    Mutant {
+        name: "followed_rows_yielded_again",
+        edits: &[Rewrite("let _ = rows;")],
+        danger: "a program that follows a run counts its rows twice",
+        tests: FOLLOWING,
+    },
+    Mutant {
+        name: "follow_goes_on_with_another_file",
+        edits: &[Replace("!seen.is_continued_by(&history)", "false")],
+        danger: "a program that follows a run gets the rows of another one from the middle",
+        tests: FOLLOWING,
+    },
     Mutant {
         name: "version_not_synced",
         edits: &[Replace(

@@ -214,7 +214,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "live_staging_collected",
         edits: &[Replace(
-            "let Ok(Some(_lock)) = directory.try_lock(&lock_of(&path))",
+            "let Ok(Some(_lock)) = directory.try_lock(&lock_of(&staging.join(unique)))",
             "!name.is_empty()",
         )],
         danger: "a save of another process is swept away as a leftover",

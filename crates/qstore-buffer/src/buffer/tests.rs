@@ -1,6 +1,7 @@
 //! The ring against a model, and under races with a close.
 
 use super::*;
+use crate::buffer::settings::Overflow;
 use crate::health::Loss;
 use proptest::prelude::*;
 use std::collections::VecDeque;

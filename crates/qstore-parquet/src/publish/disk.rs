@@ -27,7 +27,7 @@ use crate::error::WriteError;
 use crate::format::encoded_group::EncodedGroups;
 use crate::format::footer;
 use crate::format::published::Published;
-use crate::format::read_failure::{ReadFailure, contain};
+use crate::format::read_failure::contain;
 use crate::publish::layout::{Layout, LayoutError, Move, Version};
 use crate::publish::names::Names;
 use crate::publish::ownership::{Place, Present};
@@ -621,15 +621,7 @@ impl Disk {
     }
 
     fn refused(&self, error: LayoutError) -> WriteError {
-        let path = self.place.path.clone();
-        match error {
-            LayoutError::Read(ReadFailure::Storage(error)) => WriteError::Storage(error),
-            LayoutError::Read(ReadFailure::Damaged(reason)) => WriteError::Damaged { path, reason },
-            LayoutError::Read(ReadFailure::Unsupported(reason)) => {
-                WriteError::Unsupported { path, reason }
-            }
-            LayoutError::Encode(source) => WriteError::Encode { path, source },
-        }
+        error.at(&self.place.path)
     }
 }
 

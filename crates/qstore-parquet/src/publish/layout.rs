@@ -9,6 +9,7 @@ use crate::columns::buffers::Buffers;
 use crate::columns::column::{Column, HeldValues};
 use crate::columns::present::Present;
 use crate::columns::table::Values;
+use crate::error::WriteError;
 use crate::format::chunk::CHUNK_BYTES_MAX;
 use crate::format::encoded_group::{Coding, EncodedGroup, EncodedGroups};
 use crate::format::entry::ChunkEntry;
@@ -24,6 +25,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use qstore_schema::{DataType, Field};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -66,6 +68,21 @@ pub(crate) enum LayoutError {
     /// The library refused to encode.
     #[error(transparent)]
     Encode(#[from] ParquetError),
+}
+
+impl LayoutError {
+    /// The error for the version of the file at this path.
+    pub(crate) fn at(self, path: &Path) -> WriteError {
+        let path = path.to_path_buf();
+        match self {
+            Self::Read(ReadFailure::Storage(error)) => WriteError::Storage(error),
+            Self::Read(ReadFailure::Damaged(reason)) => WriteError::Damaged { path, reason },
+            Self::Read(ReadFailure::Unsupported(reason)) => {
+                WriteError::Unsupported { path, reason }
+            }
+            Self::Encode(source) => WriteError::Encode { path, source },
+        }
+    }
 }
 
 /// Where everything goes.

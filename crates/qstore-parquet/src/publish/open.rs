@@ -10,6 +10,7 @@ use crate::format::read_at::ReadAt;
 use crate::format::read_failure::{ReadFailure, contain};
 use crate::format::{footer, leaves};
 use crate::publish::disk::known_stamp;
+use crate::publish::leftover;
 use crate::publish::names::Names;
 use crate::publish::ownership::Place;
 use crate::publish::recovery;
@@ -44,11 +45,7 @@ pub(crate) fn open(
     let Some(lock) = locking.try_lock(&*dir, &names.lock)? else {
         return Err(OpenError::AlreadyOpen { path: names.path });
     };
-    // A killed writer left it. The public name has led to a whole file all the time, so this is never
-    // the only copy; if there is no public file now, someone has removed it.
-    if dir.metadata(&names.hidden)?.is_some() {
-        dir.remove_file(&names.hidden)?;
-    }
+    leftover::settle(&*dir, &names)?;
     let mut place = Place::new(Arc::clone(storage), Arc::clone(&dir), names.clone(), lock, locking);
     let found = match found(&*dir, &names)? {
         Existing::File(found) => *found,

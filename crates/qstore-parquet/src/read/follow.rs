@@ -129,6 +129,7 @@ impl Follow {
         };
         let batch = file.batches_of(columns, self.next_row..u64::MAX).next().transpose();
         let rows = batch.as_ref().map_or(0, |batch| batch.as_ref().map_or(0, |table| table.rows));
+        // mutant: followed_rows_yielded_again
         self.next_row += rows as u64;
         if batch.is_err() || self.next_row >= file.rows() {
             // Nothing is left to read in it; it is not kept open for what may come.
@@ -163,6 +164,7 @@ impl Follow {
             Err(error) => return Err(error),
         };
         let history = newer.history();
+        // mutant: follow_goes_on_with_another_file
         if self.seen.as_ref().is_some_and(|seen| !seen.is_continued_by(&history)) {
             return Err(ReadError::Replaced { path: self.path.clone() });
         }

@@ -6,6 +6,7 @@ mod displaced;
 mod following;
 mod foreign;
 mod foreign_continued;
+mod leftovers;
 mod lengths;
 mod lists;
 mod mixed_kinds;

@@ -103,10 +103,12 @@ impl FileSystem for LocalDir {
     fn resolve(&self, path: &Path) -> Result<PathBuf> {
         // As many links in a row as Linux itself follows.
         const LINKS_MAX: usize = 40;
-        let mut path = self
-            .present_name()
-            .context(Operation::Inspect, &self.shown(Path::new(".")))?
-            .join(path);
+        let mut path = if path.is_absolute() {
+            path.to_path_buf()
+        } else {
+            let here = self.present_name();
+            here.context(Operation::Inspect, &self.shown(Path::new(".")))?.join(path)
+        };
         for _ in 0..LINKS_MAX {
             match fs::canonicalize(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

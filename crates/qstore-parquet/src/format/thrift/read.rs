@@ -36,6 +36,16 @@ pub(crate) enum Step {
     Other,
 }
 
+/// What begins a field of a structure.
+enum Field {
+    /// Nothing: the structure ends.
+    End,
+    Of {
+        number: i64,
+        kind: u8,
+    },
+}
+
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
@@ -53,20 +63,28 @@ impl<'a> Reader<'a> {
         &mut self,
         mut field: impl FnMut(&mut Self, i64, Value) -> Option<()>,
     ) -> Option<()> {
-        let mut number = 0_i64;
-        loop {
-            let head = self.byte()?;
-            let kind = head & 0x0f;
-            if kind == 0 {
-                return Some(());
-            }
-            number = match head >> 4 {
-                0 => self.integer()?,
-                step => number.checked_add(step.into())?,
-            };
+        let mut last = 0;
+        while let Field::Of { number, kind } = self.field(last)? {
             let value = self.value(kind)?;
             field(self, number, value)?;
+            last = number;
         }
+        Some(())
+    }
+
+    /// The number and the kind of the next field, of which only the difference to the last number may be
+    /// stored.
+    fn field(&mut self, last: i64) -> Option<Field> {
+        let head = self.byte()?;
+        let kind = head & 0x0f;
+        if kind == 0 {
+            return Some(Field::End);
+        }
+        let number = match head >> 4 {
+            0 => self.integer()?,
+            step => last.checked_add(step.into())?,
+        };
+        Some(Field::Of { number, kind })
     }
 
     /// Skips a structure.
@@ -86,21 +104,14 @@ impl<'a> Reader<'a> {
         path: &mut Vec<i64>,
         visit: &mut dyn FnMut(&[i64], Step),
     ) -> Option<()> {
-        let mut number = 0_i64;
-        loop {
-            let head = self.byte()?;
-            let kind = head & 0x0f;
-            if kind == 0 {
-                return Some(());
-            }
-            number = match head >> 4 {
-                0 => self.integer()?,
-                step => number.checked_add(step.into())?,
-            };
+        let mut last = 0;
+        while let Field::Of { number, kind } = self.field(last)? {
             path.push(number);
             self.walk_value(kind, path, visit, WALK_DEPTH_MAX)?;
             path.pop();
+            last = number;
         }
+        Some(())
     }
 
     fn walk_value(

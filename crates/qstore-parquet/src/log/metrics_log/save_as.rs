@@ -7,19 +7,17 @@ use crate::error::{ReadError, WriteError};
 use crate::format::encoded_group::EncodedGroups;
 use crate::format::footer;
 use crate::format::published::Published;
-use crate::format::read_failure::{ReadFailure, contain};
-use crate::log::accounts::random_id;
+use crate::format::read_failure::contain;
 use crate::log::stack::{Plan, Stack};
 use crate::publish::layout::{Layout, LayoutError, Version};
 use crate::publish::space::Space;
 use crate::read::reader::MetricsFile;
 use bytes::Bytes;
 use qstore_schema::Record;
-use qstore_storage::{EntryKind, Error as StorageError, FileSystem, Operation, StagedFile};
-use std::ffi::OsString;
+use qstore_storage::{EntryKind, Error as StorageError, FileSystem, Operation, Replacement};
 use std::io::ErrorKind;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -102,7 +100,7 @@ impl<R: Record> MetricsLog<R> {
         refuse_existing(&*self.storage, path)?;
         let job = self.encode_job(plan, self.rows.len(), true);
         let encoded = job.run()?;
-        let layout = packed(version, old, &encoded).map_err(|error| refused(path, error))?;
+        let layout = packed(version, old, &encoded).map_err(|error| error.at(path))?;
         let end = footer::encode(&layout.groups, &version.shape, &version.keys);
         write(&self.storage, path, &layout, end, old)
     }
@@ -140,8 +138,7 @@ fn write(
     pieces.push((layout.data_end, Piece::New(end.into())));
     pieces.sort_by_key(|(at, _)| *at);
 
-    let temporary = temporary_of(path);
-    let mut staged = StagedFile::create(storage, &temporary)?;
+    let mut staged = Replacement::of(storage, path)?;
     let mut block = Vec::new();
     for (at, piece) in pieces {
         debug_assert_eq!(at, staged.len(), "the pieces are back to back");
@@ -151,19 +148,13 @@ fn write(
             (Piece::Old(_), None) => unreachable!("without a published file nothing is moved"),
         }
     }
-    check(storage, path, &temporary)?;
-    match staged.link_to(path) {
-        Err(error) if error.is_unsupported() => {
-            refuse_existing(&**storage, path)?;
-            drop(staged.commit(path)?);
-        }
-        linked => linked?,
-    }
+    check(storage, path, staged.temporary())?;
+    staged.commit_new()?;
     Ok(layout.groups.iter().map(|group| group.rows() as u64).sum())
 }
 
 fn append(
-    staged: &mut StagedFile,
+    staged: &mut Replacement,
     old: &Published,
     range: Range<u64>,
     block: &mut Vec<u8>,
@@ -199,24 +190,4 @@ fn refuse_existing(storage: &dyn FileSystem, path: &Path) -> Result<(), WriteErr
         Some(_) => ErrorKind::AlreadyExists,
     };
     Err(StorageError::new(Operation::Create, path, reason.into()).into())
-}
-
-fn refused(path: &Path, error: LayoutError) -> WriteError {
-    let path = path.to_path_buf();
-    match error {
-        LayoutError::Read(ReadFailure::Storage(error)) => WriteError::Storage(error),
-        LayoutError::Read(ReadFailure::Damaged(reason)) => WriteError::Damaged { path, reason },
-        LayoutError::Read(ReadFailure::Unsupported(reason)) => {
-            WriteError::Unsupported { path, reason }
-        }
-        LayoutError::Encode(source) => WriteError::Encode { path, source },
-    }
-}
-
-/// A hidden name next to it that nothing else uses.
-fn temporary_of(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.new", random_id()));
-    path.with_file_name(name)
 }
