@@ -177,8 +177,10 @@ class Reads:
 
 def main():
     engine, path, progress, reads, gap, seconds = sys.argv[1:]
-    reads, gap, end = int(reads), float(gap), time.monotonic() + float(seconds)
+    reads, gap = int(reads), float(gap)
     all_reads = Reads(engine, path, progress)
+    # Spark takes a while to start.
+    end = time.monotonic() + float(seconds)
     planned, left = deque(), reads // 2
     while (left or planned) and all_reads.count < reads:
         while planned and planned[0]["at"] + gap <= time.monotonic():
