@@ -192,7 +192,7 @@ def main():
             planned.append(all_reads.plan("planned"))
             all_reads.run(all_reads.plan("at once"))
             # Spread over the time, so that parts are sealed meanwhile.
-            time.sleep(min(7.0, max(0.0, (end - time.monotonic()) / max(left, 1))))
+            time.sleep(min(5.0, max(0.0, (end - time.monotonic()) / max(left, 1))))
         elif planned:
             time.sleep(max(0.0, planned[0]["at"] + gap - time.monotonic()))
     os._exit(0)

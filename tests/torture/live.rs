@@ -63,10 +63,11 @@ pub(crate) fn run(trial: &Arc<Trial>) {
             let (ranks, metrics, progress) = (&ranks, &metrics, &progress);
             scope.spawn(move || ranks.write(writer, metrics, progress));
         }
+        // Also if a reader cannot be started.
+        let _end = End(&ranks.is_over);
         ranks.wait_for_rows();
         ranks.record(&progress);
         read(trial, extent, &metrics, &progress);
-        ranks.is_over.store(true, SeqCst);
     });
     trial.note(&format!(
         "{} ranks, {} rows a second and rank",
@@ -124,6 +125,15 @@ fn listen(trial: &Trial, engine: &str, mut child: Child) {
         reads.into_inner(),
         not_found.into_inner()
     ));
+}
+
+/// Ends the writers when it is dropped.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
 }
 
 /// The ranks and how many rows of each are flushed.
