@@ -11,37 +11,33 @@ use std::time::{Duration, Instant};
 
 /// The versions of Spark that datasets are held up to.
 const SPARK: [&str; 2] = ["3.5", "4"];
-const OTHERS: [&str; 5] = ["DuckDB", "polars", "DataFusion", "pyarrow", "pandas"];
+const OTHERS: &str = "DuckDB,polars,DataFusion,pyarrow,pandas";
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/datasets.md")
 }
 
-/// Reads the dataset with all engines, or only Spark.
-fn check(dir: &Path, table: &str, expected: &Value, engines: &[&str]) {
-    let expected = readers::expect(dir.parent().unwrap(), expected);
-    let docs = docs();
-    let arguments = |engines: &[&str]| -> Vec<PathBuf> {
-        let first = [docs.clone(), table.into(), dir.into(), expected.clone()];
-        first.into_iter().chain(engines.iter().map(PathBuf::from)).collect()
-    };
-    let run = |python: Option<&Path>, engines: &[&str]| {
-        let arguments = arguments(engines);
-        let arguments: Vec<&Path> = arguments.iter().map(PathBuf::as_path).collect();
-        let child = match python {
-            Some(python) => readers::spawn_with(python, "engines.py", &arguments),
-            None => readers::spawn("engines.py", &arguments),
-        };
-        readers::finish("engines.py", child);
-    };
-    if !engines.is_empty() {
-        run(None, engines);
+/// A dataset and what engines must find in it.
+struct Dataset {
+    /// Which table of the page has the lines.
+    table: &'static str,
+    dir: PathBuf,
+    expected: Value,
+}
+
+/// Reads the datasets with these engines, one after the other.
+fn check(python: Option<&Path>, engines: &str, datasets: &[Dataset]) {
+    let mut arguments = vec![docs(), engines.into()];
+    for Dataset { table, dir, expected } in datasets {
+        let expected = readers::expect(dir.parent().unwrap(), expected);
+        arguments.extend([table.into(), dir.clone(), expected]);
     }
-    for version in SPARK {
-        if let Some(python) = readers::spark(version) {
-            run(Some(&python), &["Spark"]);
-        }
-    }
+    let arguments: Vec<&Path> = arguments.iter().map(PathBuf::as_path).collect();
+    let child = match python {
+        Some(python) => readers::spawn_with(python, "engines.py", &arguments),
+        None => readers::spawn("engines.py", &arguments),
+    };
+    readers::finish("engines.py", child);
 }
 
 fn append(log: &mut RankLog<Row>, row: &Row) {
@@ -50,10 +46,8 @@ fn append(log: &mut RankLog<Row>, row: &Row) {
 
 /// A metric that is an integer in one rank, a float in another, a text and a flag in others; one that is spelled in
 /// two ways; one that comes late and in one rank only; parts that are sealed, compacted and open.
-#[test]
-fn every_engine_shows_every_column_of_every_part_by_the_line_in_the_docs() {
-    let tmp = tempfile::tempdir().unwrap();
-    let dir = tmp.path().join("metrics");
+fn mixed(tmp: &Path) -> (Dataset, Vec<RankLog<Row>>) {
+    let dir = tmp.join("metrics");
     let mut open = Vec::new();
     for rank in 0..4_u32 {
         let settings = DatasetSettings::default()
@@ -97,14 +91,20 @@ fn every_engine_shows_every_column_of_every_part_by_the_line_in_the_docs() {
     all["ROWS"] = 36.into();
     all["n"] = (4 * 28 + 400).into();
     all["rank"] = (9 * 6).into();
-    check(&dir, "line", &json!({ "sealed": sealed, "open": all }), &OTHERS);
+    let expected = json!({ "sealed": sealed, "open": all });
+    (Dataset { table: "line", dir, expected }, open)
+}
+
+#[test]
+fn every_engine_shows_every_column_of_every_part_by_the_line_in_the_docs() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (dataset, _open) = mixed(tmp.path());
+    check(None, OTHERS, &[dataset]);
 }
 
 /// With announced columns the short lines do, from the first row on.
-#[test]
-fn every_engine_shows_announced_columns_by_the_short_line_in_the_docs() {
-    let tmp = tempfile::tempdir().unwrap();
-    let dir = tmp.path().join("metrics");
+fn announced(tmp: &Path) -> Dataset {
+    let dir = tmp.join("metrics");
     for rank in 0..2_u32 {
         let settings = DatasetSettings::default().part_bytes_max(1).columns(["n", "late"]);
         let mut log = RankLog::<Row>::open(&dir, rank, settings).unwrap();
@@ -119,15 +119,19 @@ fn every_engine_shows_announced_columns_by_the_short_line_in_the_docs() {
         log.close().unwrap();
     }
     let all = json!({ "ROWS": 12, "n": 30, "late": 6, "rank": 6 });
-    check(&dir, "short line", &json!({ "sealed": all, "open": all }), &OTHERS);
+    Dataset { table: "short line", dir, expected: json!({ "sealed": all, "open": all }) }
+}
+
+#[test]
+fn every_engine_shows_announced_columns_by_the_short_line_in_the_docs() {
+    let tmp = tempfile::tempdir().unwrap();
+    check(None, OTHERS, &[announced(tmp.path())]);
 }
 
 /// The declared columns of the logger, by default settings: required ones, integers, texts, and what was not
-/// measured. Spark before 4.3 cannot read a default file, but a default dataset.
-#[test]
-fn spark_and_fastparquet_read_a_default_dataset_of_the_logger() {
-    let tmp = tempfile::tempdir().unwrap();
-    let dir = tmp.path().join("metrics");
+/// measured.
+fn default(tmp: &Path) -> Dataset {
+    let dir = tmp.join("metrics");
     for rank in 0..2 {
         let log = RankLog::open(&dir, rank, DatasetSettings::default()).unwrap();
         let settings = LoggerSettings::default().buffer_size(100_000);
@@ -137,7 +141,6 @@ fn spark_and_fastparquet_read_a_default_dataset_of_the_logger() {
             logger.log_step(row.with("accuracy", 1)).unwrap();
         }
         logger.stop(Duration::from_secs(60)).unwrap();
-        readers::run("fast.py", &[&dir.join(format!("rank={rank}/part-00000.parquet"))]);
     }
     let mut all = json!({
         "ROWS": 10_000, "rank": 5_000, "epoch": 0, "step": 2 * (4_999 * 5_000 / 2), "train_loss": 20_000,
@@ -168,4 +171,17 @@ fn spark_and_fastparquet_read_a_default_dataset_of_the_logger() {
         !WriterSettings::default().plain_encoding,
         "a default file is smaller, and needs a newer reader"
     );
+}
+
+/// Spark before 4.3 cannot read a default file, but a default dataset. One session of each version reads all.
+#[test]
+fn spark_of_two_versions_reads_every_dataset_by_the_lines_in_the_docs() {
+    let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let (mixed, _open) = mixed(dirs[0].path());
+    let datasets = [mixed, announced(dirs[1].path()), default(dirs[2].path())];
+    for version in SPARK {
+        if let Some(python) = readers::spark(version) {
+            check(Some(&python), "Spark", &datasets);
+        }
+    }
 }

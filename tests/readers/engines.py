@@ -1,8 +1,8 @@
 """Reads datasets of ranks by the lines that docs/datasets.md names for each engine.
 
-engines.py DOCS TABLE DIR EXPECTED [ENGINE...]
+engines.py DOCS ENGINE[,ENGINE...] [TABLE DIR EXPECTED]...
 
-TABLE is `line` or `short line`: which of the two tables of DOCS. EXPECTED is JSON:
+For each dataset DIR, TABLE is `line` or `short line`: which of the two tables of DOCS. EXPECTED is JSON:
 {"sealed": {"ROWS": …}, "open": {…}}: what engines see that pass over open parts, and what the others see; each
 maps a column to the sum of its values (of floats their integer parts), to the number of values if they are
 not numbers, or to null if it only must be there.
@@ -34,6 +34,7 @@ def spark_session():
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master("local[2]").appName("qstore").config("spark.ui.enabled", "false")
+    builder = builder.config("spark.ui.showConsoleProgress", "false")
     session = builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
@@ -69,12 +70,19 @@ def summary(table):
     return sums
 
 
-def main():
-    docs, table, path, expected, *engines = sys.argv[1:]
+def check(engine, line, path, expected, names):
     with open(expected) as file:
         expected = json.load(file)
-    known = lines(docs, table)
-    for engine in engines:
+    found = summary(eval(line.replace("METRICS", path), names))
+    wanted = expected["open" if engine in SEES_OPEN_PARTS else "sealed"]
+    # A column that must be there, with whatever values.
+    found = {name: None if wanted.get(name, 0) is None else value for name, value in found.items()}
+    assert found == wanted, f"{engine}, {path}: {found} instead of {wanted}"
+
+
+def main():
+    docs, engines, *datasets = sys.argv[1:]
+    for engine in engines.split(","):
         names = {"glob": glob}
         if engine == "Spark":
             names["spark"] = spark_session()
@@ -82,12 +90,9 @@ def main():
             import datafusion, duckdb, pandas, polars, pyarrow, pyarrow.dataset
 
             names |= dict(datafusion=datafusion, duckdb=duckdb, pandas=pandas, polars=polars, pyarrow=pyarrow)
-        found = summary(eval(known[engine].replace("METRICS", path), names))
-        wanted = expected["open" if engine in SEES_OPEN_PARTS else "sealed"]
-        # A column that must be there, with whatever values.
-        found = {name: None if wanted.get(name, 0) is None else value for name, value in found.items()}
-        assert found == wanted, f"{engine}: {found} instead of {wanted}"
-    print(f"{', '.join(engines)} agree")
+        for table, path, expected in zip(datasets[::3], datasets[1::3], datasets[2::3]):
+            check(engine, lines(docs, table)[engine], path, expected, names)
+    print(f"{engines} agree")
 
 
 main()

@@ -63,10 +63,11 @@ pub(crate) fn run(trial: &Arc<Trial>) {
             let (ranks, metrics, progress) = (&ranks, &metrics, &progress);
             scope.spawn(move || ranks.write(writer, metrics, progress));
         }
+        // Also if a reader cannot be started.
+        let _end = End(&ranks.is_over);
         ranks.wait_for_rows();
         ranks.record(&progress);
         read(trial, extent, &metrics, &progress);
-        ranks.is_over.store(true, SeqCst);
     });
     trial.note(&format!(
         "{} ranks, {} rows a second and rank",
@@ -103,15 +104,17 @@ fn read(trial: &Trial, extent: Extent, metrics: &Path, progress: &Path) {
 /// Counts what one engine says about its reads.
 fn listen(trial: &Trial, engine: &str, mut child: Child) {
     let said = BufReader::new(child.stdout.take().expect("its output is piped"));
-    let (reads, not_found) = (AtomicU64::new(0), AtomicU64::new(0));
+    let [reads, not_found, late] = [0; 3].map(AtomicU64::new);
     for line in said.lines().map_while(Result::ok) {
         let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
         let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
         let (name, outcome) = (text("case"), text("outcome"));
         reads.fetch_add(1, SeqCst);
         not_found.fetch_add(u64::from(outcome == "not found"), SeqCst);
+        late.fetch_add(u64::from(outcome == "late"), SeqCst);
         trial.case(&name, || {
-            assert!(outcome == "right" || outcome == "not found", "{outcome}: {}", text("message"));
+            let is_right = ["right", "not found", "late"].contains(&&*outcome);
+            assert!(is_right, "{outcome}: {}", text("message"));
         });
     }
     let ended = child.wait_with_output().expect("it can be waited for");
@@ -120,10 +123,21 @@ fn listen(trial: &Trial, engine: &str, mut child: Child) {
         assert!(ended.status.success(), "it ended with {}: {wrong}", ended.status);
     });
     trial.note(&format!(
-        "{engine}: {} reads, {} of them \"file not found\" for a part that was sealed meanwhile",
+        "{engine}: {} reads, {} of them \"file not found\" for a part that was sealed meanwhile, {} failed that came \
+         later than what they planned on stays in place",
         reads.into_inner(),
-        not_found.into_inner()
+        not_found.into_inner(),
+        late.into_inner()
     ));
+}
+
+/// Ends the writers when it is dropped.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
 }
 
 /// The ranks and how many rows of each are flushed.

@@ -88,14 +88,18 @@ impl<R: Record + Send + 'static> Part<R> {
                     }
                     self.stage = Stage::Resting { since: now };
                 }
-                Stage::Resting { since } => match rest {
+                Stage::Resting { since } => {
+                    let rested = now.saturating_duration_since(*since);
                     // mutant: sealed_without_a_rest
-                    Some(rest) if now.saturating_duration_since(*since) < rest => {
+                    let is_rested = rest.is_none_or(|rest| rested >= rest);
+                    if !is_rested {
                         return Ok(Progress::Idle);
                     }
-                    Some(_) => return Ok(self.trim()),
-                    None => self.stage = Stage::Sealing { outcome: Arc::default() },
-                },
+                    if rest.is_some() {
+                        return Ok(self.trim());
+                    }
+                    self.stage = Stage::Sealing { outcome: Arc::default() };
+                }
                 // If it failed, the part is as it was.
                 Stage::Trimming => self.stage = Stage::Sealing { outcome: Arc::default() },
                 Stage::Sealing { outcome } => {

@@ -87,7 +87,7 @@ impl DatasetSettings {
 
     /// Announces metrics that are numbers. Their columns are in every part from its beginning, null until
     /// there is a value. Most engines take the columns of a table from its first file, so a column that is
-    /// missing there is invisible to them, or an error, unless they are told otherwise. Announce the same
+    /// missing there is invisible to them, or an error, unless an option says otherwise. Announce the same
     /// columns in all ranks.
     #[must_use]
     pub fn columns<N: Into<SmolStr>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
