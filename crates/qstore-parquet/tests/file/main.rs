@@ -11,6 +11,7 @@ mod priority;
 mod ranks;
 mod reading;
 mod recovery;
+mod sealed;
 mod stale;
 mod wide;
 
