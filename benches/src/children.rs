@@ -5,10 +5,12 @@ use crate::{Result, checkpoint, end_to_end, instructions, parquet};
 /// Given the arguments behind the word; what it returns is printed.
 type Child = fn(&[String]) -> Result<String>;
 
-const CHILDREN: [(&str, Child); 5] = [
+const CHILDREN: [(&str, Child); 7] = [
     (checkpoint::load::CHILD, checkpoint::load::child),
     (parquet::long_runs::CHILD, parquet::long_runs::child),
     (parquet::processor_share::CHILD, parquet::processor_share::child),
+    (parquet::wide::GROW, parquet::wide::grow_child),
+    (parquet::wide::TRICKLE, parquet::wide::trickle_child),
     (end_to_end::CHILD, end_to_end::child),
     (instructions::CHILD, instructions::child),
 ];

@@ -7,6 +7,7 @@ pub(crate) mod flushes;
 pub(crate) mod long_runs;
 pub(crate) mod processor_share;
 mod python_writers;
+pub(crate) mod wide;
 
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
@@ -37,6 +38,7 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
     let steps = steps::random(RUN);
     let mut rows = race(NAME, 7, whole_runs(scratch, &steps)?)?;
     rows.extend(flushes::run(run, &steps)?);
+    rows.extend(wide::run(run)?);
     rows.extend(long_runs::run(run, &steps)?);
     Ok(rows)
 }

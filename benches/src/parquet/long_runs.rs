@@ -147,6 +147,11 @@ pub(crate) fn child(arguments: &[String]) -> Result<String> {
 fn grow(rows: usize, path: &Path) -> Result<f64> {
     let steps = steps::random(10_000);
     prepare(path, rows, &steps, WriterSettings::default())?.close()?;
+    peak_megabytes()
+}
+
+/// The most memory this process had.
+pub(super) fn peak_megabytes() -> Result<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));

@@ -94,6 +94,7 @@ pub use publish::recovery::Recovery;
 pub use qstore_os::Priority;
 pub use qstore_settings::{Codec, Compression, SettingError};
 pub use qstore_storage::Locking;
+pub use read::bounds::Bounds;
 pub use read::follow::Follow;
 pub use read::reader::{Batches, MetricsFile};
 pub use read::validate::{Damage, Unchecked, Validation, validate};

@@ -10,6 +10,7 @@ pub(crate) mod encode_job;
 pub(crate) mod metrics_log;
 pub(crate) mod pace;
 pub(crate) mod part_of;
+pub(crate) mod sealed;
 pub(crate) mod settings;
 pub(crate) mod stack;
 pub(crate) mod stats;

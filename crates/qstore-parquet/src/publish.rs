@@ -5,7 +5,9 @@
 //! business.
 
 pub(crate) mod disk;
+pub(crate) mod join;
 pub(crate) mod layout;
+pub(crate) mod layout_error;
 pub(crate) mod leftover;
 pub(crate) mod names;
 pub(crate) mod open;

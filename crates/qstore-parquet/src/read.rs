@@ -3,6 +3,7 @@
 //! It shares the format with the writing side and nothing else: a reader takes no lock and creates,
 //! writes and removes no file.
 
+pub(crate) mod bounds;
 pub(crate) mod follow;
 pub(crate) mod history;
 pub(crate) mod reader;

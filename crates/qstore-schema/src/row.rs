@@ -30,6 +30,10 @@ const FEW: usize = 32;
 pub struct Row {
     values: Vec<(SmolStr, Value)>,
     /// Where each name is. Not kept for few values, among which a name is found as fast without it.
+    #[expect(
+        clippy::box_collection,
+        reason = "a row is copied with every push: a pointer is smaller"
+    )]
     index: Option<Box<HashMap<SmolStr, usize>>>,
 }
 

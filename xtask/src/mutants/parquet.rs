@@ -9,6 +9,7 @@ const FAULTS: &[Tests] = &[
     Tests::lib("qstore-parquet", "log::metrics_log::tests::every_flushed_row"),
     Tests::of("qstore-tests", "integration", "faults::"),
 ];
+const SEALED: Tests = Tests::of("qstore-parquet", "file", "sealed::");
 const AHEAD: &[Tests] = &[Tests::lib("qstore-parquet", "log::metrics_log::ahead")];
 const DAMAGE: &[Tests] = &[Tests::of("qstore-parquet", "file", "damage::")];
 const STALE: &[Tests] = &[Tests::of("qstore-parquet", "file", "stale::")];
@@ -275,6 +276,42 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Replace(", run)", ", run.start.saturating_sub(1)..run.end - 1)")],
         danger: "values stand in other rows than they were logged in",
         tests: &[Tests::lib("qstore-parquet", "page_writer_tests::")],
+    },
+    Mutant {
+        name: "wide_groups_begin_where_others_began",
+        edits: &[Replace("self.space.turn % STEP", "self.space.turn % STEP * 0")],
+        danger: "a reader that planned its query earlier finds the values of another column",
+        tests: &[Tests::lib("qstore-parquet", "space")],
+    },
+    Mutant {
+        name: "span_table_checksum_not_compared",
+        edits: &[Replace("crc32c::crc32c(&table) != *checksum", "false")],
+        danger: "a flipped bit in a table becomes a bound",
+        tests: &[SEALED],
+    },
+    Mutant {
+        name: "joined_dictionaries_not_compared",
+        edits: &[Replace("bytes == dictionary.bytes", "bytes == dictionary.bytes || true")],
+        danger: "texts become those of another group",
+        tests: &[SEALED],
+    },
+    Mutant {
+        name: "joined_bytes_missing_from_the_twin",
+        edits: &[Replace("one.from.start != one.to", "false && one.from.start != one.to")],
+        danger: "the version after a merge lacks the bytes of the merged group",
+        tests: &[SEALED],
+    },
+    Mutant {
+        name: "failed_write_forgets_what_it_overwrote",
+        edits: &[Replace(", layout.written()]", "]")],
+        danger: "after a full disk the next version has bytes of one that never was",
+        tests: &[SEALED],
+    },
+    Mutant {
+        name: "bounds_not_verified",
+        edits: &[Replace("!is_same", "false && !is_same")],
+        danger: "bounds that are wrong are not found",
+        tests: &[SEALED],
     },
     Mutant {
         name: "rejected_row_not_counted",

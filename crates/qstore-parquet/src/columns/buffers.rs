@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// encoded ahead.
 const KEPT_MAX: usize = 3;
 
+/// Of buffers that are larger than those of an ordinary full group, one of each kind is kept.
+const LARGE_BYTES: usize = 16 << 20;
+
 /// Idle buffers; all clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Buffers {
@@ -43,7 +46,8 @@ impl Buffers {
         for column in &mut columns {
             column.values.release();
         }
-        self.columns.give(columns);
+        let bytes = columns.iter().map(Column::capacity).sum();
+        self.columns.give(columns, bytes);
     }
 }
 
@@ -57,9 +61,10 @@ impl<T: Default> Pool<T> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
-    fn give(&self, memory: T) {
+    fn give(&self, memory: T, bytes: usize) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < KEPT_MAX {
+        let most = if bytes > LARGE_BYTES { 1 } else { KEPT_MAX };
+        if idle.len() < most {
             idle.push(memory);
         }
     }
@@ -92,7 +97,8 @@ impl Drop for Lent {
     fn drop(&mut self) {
         let mut buffer = mem::take(&mut self.buffer);
         buffer.clear();
-        self.home.give(buffer);
+        let bytes = buffer.capacity();
+        self.home.give(buffer, bytes);
     }
 }
 

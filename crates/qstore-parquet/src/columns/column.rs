@@ -69,6 +69,11 @@ impl Column {
         self.field.nullable && self.values.len() == 0
     }
 
+    /// About the memory of its values, in bytes.
+    pub(crate) fn capacity(&self) -> usize {
+        each!(HeldValues, &self.values, list => list.capacity() * size_of_item(list))
+    }
+
     /// Whether row number `row` has a value. No row after it has one.
     pub(crate) fn has(&self, row: usize) -> bool {
         if self.field.nullable { self.present.end() > row } else { self.values.len() > row }
@@ -185,6 +190,10 @@ impl Column {
         self.values.forget(values);
         self.present.forget(rows);
     }
+}
+
+const fn size_of_item<T>(_: &[T]) -> usize {
+    size_of::<T>()
 }
 
 pub(crate) fn is_exact(value: i64) -> bool {

@@ -13,7 +13,8 @@ use std::ops::Range;
 
 mod dataset;
 
-/// The maximum number of columns; values of further names are left out. Every column has an entry in every
+/// The maximum number of columns besides declared ones; values of further names are left out. Every column has
+/// an entry in every
 /// row group, which every reader reads: ten thousand take half a megabyte for each group.
 pub(crate) const COLUMNS_MAX: usize = 10_000;
 
@@ -53,7 +54,7 @@ pub(crate) struct Omission {
 pub(crate) enum Why {
     #[error("a metric needs a name")]
     Unnamed,
-    #[error("the file has {COLUMNS_MAX} columns, the maximum")]
+    #[error("the file has {COLUMNS_MAX} columns for metrics, the maximum")]
     TooManyColumns,
     #[error("it was set twice in one row; the first value is kept")]
     Twice,
@@ -307,7 +308,7 @@ impl Rows {
 
     /// Creates the column of that name, which does not exist, if there is room for it.
     fn create(&mut self, name: &SmolStr, data_type: DataType) -> Option<usize> {
-        if self.columns.len() >= COLUMNS_MAX {
+        if self.columns.len() - self.declared.len() >= COLUMNS_MAX {
             return None;
         }
         let index = self.columns.len();

@@ -22,6 +22,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use qstore_schema::SmolStr;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The offset of a chunk in memory: an offset of 0 has another meaning to the library.
@@ -40,17 +41,73 @@ impl Published {
         column: usize,
         bytes_max: u64,
     ) -> Result<Values, ReadFailure> {
+        let stored = &self.groups[group];
+        let rows = stored.rows();
+        let missing = || ReadFailure::damaged("its row group has fewer columns than the file");
+        let range = stored.range(column).ok_or_else(missing)?;
+        self.decoded((group, column), rows, bytes_max, || {
+            self.checked_bytes(&range, stored.checksum(column), bytes_max)
+        })
+    }
+
+    /// The values of one span of a group, as [`values`](Self::values).
+    pub(crate) fn span_values(
+        &self,
+        group: usize,
+        span: usize,
+        column: usize,
+        bytes_max: u64,
+    ) -> Result<Values, ReadFailure> {
+        let spans = match self.spans(group) {
+            Ok(spans) => spans.unwrap_or_default(),
+            Err(failure @ ReadFailure::Storage(_)) => return Err(failure),
+            // Pieces of such a group are whole.
+            Err(ReadFailure::Damaged(_) | ReadFailure::Unsupported(_)) => Arc::default(),
+        };
+        let (chunk, found) = (self.groups[group].range(column), spans.columns.get(column));
+        let found = found.filter(|found| found.is_split() && spans.rows.len() > 1);
+        let Some((chunk, found)) = chunk.zip(found) else {
+            let mut values = self.values(group, column, bytes_max)?;
+            if spans.rows.len() > 1 {
+                let start = spans.rows[..span].iter().map(|rows| *rows as usize).sum();
+                values.cut(&(start..start + spans.rows[span] as usize));
+            }
+            return Ok(values);
+        };
+        let dictionary = chunk.start..chunk.start + found.dictionary.len;
+        let pages = found.range(span);
+        let pages = chunk.start + pages.start..chunk.start + pages.end;
+        self.decoded((group, column), spans.rows[span] as usize, bytes_max, || {
+            let mut bytes = Vec::new();
+            if found.dictionary.len > 0 {
+                let checksum = Some(found.dictionary.checksum);
+                bytes = self.checked_bytes(&dictionary, checksum, bytes_max)?;
+            }
+            let checksum = Some(found.spans[span].part.checksum);
+            bytes.extend(self.checked_bytes(&pages, checksum, bytes_max)?);
+            Ok(bytes)
+        })
+    }
+
+    /// The values of `rows` rows of a chunk, from its bytes.
+    fn decoded(
+        &self,
+        (group, column): (usize, usize),
+        rows: usize,
+        bytes_max: u64,
+        bytes: impl FnOnce() -> Result<Vec<u8>, ReadFailure>,
+    ) -> Result<Values, ReadFailure> {
         let Leaf { field, reading, .. } = &self.shape.leaves[column];
         let reading = reading.clone().map_err(ReadFailure::Unsupported)?;
-        let (rows, nullable) = (self.groups[group].rows(), field.nullable);
+        let nullable = field.nullable;
         let levels = self.shape.leaves[column].levels();
         if reading == Reading::Nulls {
             // bounded: a row group has at most `GROUP_ROWS_MAX` rows
             return Ok(Values::Int(vec![None; rows]));
         }
-        let bytes = self.chunk_bytes(group, column, bytes_max)?;
+        let bytes = bytes()?;
         contain(|| {
-            let (reader, claimed) = self.column_reader(group, column, &bytes, bytes_max)?;
+            let (reader, claimed) = self.column_reader((group, column), rows, &bytes, bytes_max)?;
             Ok(match reading {
                 Reading::Bool => Values::Bool(read::<BoolType, _>(reader, rows, nullable, Ok)?),
                 Reading::Int64 | Reading::Nulls => {
@@ -111,16 +168,13 @@ impl Published {
         Ok((all.into_iter().flatten().collect(), levels))
     }
 
-    /// The bytes of a chunk; they agree with their checksum, if there is one.
-    fn chunk_bytes(
+    /// Some bytes of the file; they agree with their checksum, if there is one.
+    fn checked_bytes(
         &self,
-        group: usize,
-        column: usize,
+        range: &Range<u64>,
+        checksum: Option<u32>,
         bytes_max: u64,
     ) -> Result<Vec<u8>, ReadFailure> {
-        let stored = &self.groups[group];
-        let missing = || ReadFailure::damaged("its row group has fewer columns than the file");
-        let range = stored.range(column).ok_or_else(missing)?;
         let len = range.end - range.start;
         // Inside the file, which was checked when the footer was read; but a file of holes has any length.
         if len > bytes_max {
@@ -133,7 +187,6 @@ impl Published {
         room(&mut bytes, len)?;
         bytes.resize(len, 0); // bounded: it was reserved
         self.file.read_at(range.start, &mut bytes)?;
-        let checksum = stored.checksum(column);
         // mutant: chunk_checksum_not_compared
         if checksum.is_some_and(|checksum| crc32c::crc32c(&bytes) != checksum) {
             return Err(ReadFailure::damaged("its bytes do not agree with their checksum"));
@@ -145,18 +198,21 @@ impl Published {
     /// element of a list.
     fn column_reader(
         &self,
-        group: usize,
-        column: usize,
+        (group, column): (usize, usize),
+        rows: usize,
         bytes: &[u8],
         bytes_max: u64,
     ) -> Result<(ColumnReader, usize), ReadFailure> {
-        let stored = &self.groups[group];
         let metadata = self.group(group)?;
         let chunk = metadata.column(column);
         let Leaf { field, reading, .. } = &self.shape.leaves[column];
         let reading = reading.clone().map_err(ReadFailure::Unsupported)?;
-        let claimed = if reading.is_list() { chunk.num_values() } else { stored.rows() as i64 };
-        let claimed = usize::try_from(claimed).unwrap_or(0);
+        let claimed = if reading.is_list() {
+            let is_whole = rows == self.groups[group].rows();
+            elements(bytes, is_whole.then(|| chunk.num_values()))?
+        } else {
+            rows
+        };
         let claims = Claims {
             compression: chunk.compression(),
             reading,
@@ -169,13 +225,13 @@ impl Published {
             .clone()
             .into_builder()
             .set_compression(Compression::UNCOMPRESSED)
+            .set_num_values(claimed as i64)
             .set_total_compressed_size((pages.len() - HEAD) as i64)
             .set_data_page_offset(HEAD as i64)
             .set_dictionary_page_offset(None)
             .set_index_page_offset(None)
             .build()?;
-        let pages =
-            SerializedPageReader::new(Arc::new(Bytes::from(pages)), &chunk, stored.rows(), None)?;
+        let pages = SerializedPageReader::new(Arc::new(Bytes::from(pages)), &chunk, rows, None)?;
         Ok((get_column_reader(chunk.column_descr_ptr(), Box::new(pages)), claimed))
     }
 }
@@ -270,4 +326,15 @@ impl Texts {
         self.0.borrow_mut().insert(place, text.clone());
         Ok(text)
     }
+}
+
+/// The number of elements, empty and null lists included, that the pages of a list column claim; those of a
+/// whole chunk must claim what its footer does.
+fn elements(pages: &[u8], footer: Option<i64>) -> Result<usize, ReadFailure> {
+    let found = pages::values_of(pages)?;
+    let agrees = footer.is_none_or(|claimed| u64::try_from(claimed) == Ok(found));
+    usize::try_from(found)
+        .ok()
+        .filter(|_| agrees)
+        .ok_or_else(|| ReadFailure::damaged("its pages have more or fewer elements than it claims"))
 }

@@ -4,12 +4,27 @@
 
 use crate::format::entry::ChunkEntry;
 use crate::format::leaves::Leaf;
+use crate::format::span_table::SpanTable;
+use crate::format::spans::{ColumnSpans, Part};
 use crate::format::stored::Stored;
 use bytes::Bytes;
-use parquet::basic::{Compression, GzipLevel, ZstdLevel};
+use parquet::basic::{Compression, GzipLevel, Type as Physical, ZstdLevel};
 
 /// Smaller groups have no statistics: they are merged soon, and statistics are most of a footer.
 pub(crate) const STATISTICS_ROWS_MIN: usize = 4_096;
+
+/// With more chunks than that, those of a group begin at multiples of some bytes, relative to its beginning:
+/// then a group can be placed so that none of them begins where one of an earlier group began. Of few chunks
+/// that is so in most places.
+pub(crate) const CHUNKS_MANY: usize = 256;
+
+/// These bytes; a column of nulls has about as many.
+pub(crate) const STEP: u64 = 32;
+
+/// The bytes of which the beginnings of that many chunks are multiples.
+pub(crate) fn step(chunks: usize) -> u64 {
+    if chunks > CHUNKS_MANY { STEP } else { 1 }
+}
 
 /// How values become bytes.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +34,8 @@ pub(crate) struct Coding {
     pub(crate) is_plain: bool,
     /// Whether the group will be merged soon.
     pub(crate) is_passing: bool,
+    /// Whether a group that will not be merged soon gets a table of its spans.
+    pub(crate) has_spans: bool,
 }
 
 impl Coding {
@@ -50,6 +67,8 @@ pub(crate) struct EncodedGroup {
     pub(crate) chunks: Vec<ChunkEntry>,
     checksums: Vec<u32>,
     rows: usize,
+    /// Where the table of its spans is, and the list of its chunks that are not finite.
+    table: Option<(SpanTable, String)>,
 }
 
 impl EncodedGroup {
@@ -60,7 +79,14 @@ impl EncodedGroup {
         checksums: Vec<u32>,
         rows: usize,
     ) -> Self {
-        Self { bytes, chunks, checksums, rows }
+        Self { bytes, chunks, checksums, rows, table: None }
+    }
+
+    /// The same, with the table of its spans, which is among the bytes, and the list of its chunks that are
+    /// not finite.
+    pub(crate) fn with_table(mut self, table: Option<(SpanTable, String)>) -> Self {
+        self.table = table;
+        self
     }
 
     pub(crate) fn bytes(&self) -> Bytes {
@@ -76,7 +102,32 @@ impl EncodedGroup {
     pub(crate) fn place(&self, offset: u64, leaves: &[Leaf]) -> Stored {
         let mut stored = Stored::new(self.rows, self.chunks.len());
         self.place_into(&mut stored, offset, leaves);
+        if let Some((table, odd)) = &self.table {
+            stored.set_table(table.moved(offset));
+            stored.set_odd(odd.clone());
+        }
         stored
+    }
+
+    /// The spans of its only chunk, whose values are those that `before` is about, as numbers perhaps of
+    /// another type.
+    pub(crate) fn spans_like(&self, before: &ColumnSpans) -> ColumnSpans {
+        let mut spans = before.clone();
+        let is_float = self.chunks[0].physical == Physical::DOUBLE;
+        for span in &mut spans.spans {
+            span.part = Part::default();
+            if let Some(facts) = span.facts.as_mut().filter(|_| is_float) {
+                *facts = facts.as_floats();
+            }
+        }
+        spans.dictionary = Part::default();
+        if let [span] = &mut spans.spans[..] {
+            let data_at = self.chunks[0].data_at as usize;
+            let (dictionary, pages) = self.bytes.split_at(data_at);
+            spans.dictionary = Part::of(dictionary);
+            span.part = Part::of(pages);
+        }
+        spans
     }
 
     /// Adds its chunks to a group of as many rows, once the bytes are at `offset`; `leaves` are those of the

@@ -11,6 +11,7 @@ use parquet::basic::{Compression, Encoding, Type as Physical};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
+use std::cmp::Ordering;
 use std::ops::Range;
 
 /// What the footer says about a chunk. It takes a tenth of the memory of the library's description, and
@@ -83,11 +84,11 @@ impl ChunkEntry {
     /// Moves the chunk to that offset.
     pub(crate) fn move_to(&mut self, start: u64) {
         let old = self.range().start;
-        let moved = |at: u64| at - old + start;
-        self.data_at = moved(self.data_at);
-        self.dictionary_at = self.dictionary_at.map(moved);
-        // An index before its chunk is outside it, and dropped.
-        self.index_at = self.index_at.filter(|at| *at >= old).map(moved);
+        // What is before the chunk is outside it, and dropped.
+        let moved = |at: u64| Some(at.checked_sub(old)? + start);
+        self.data_at = self.data_at - old + start;
+        self.dictionary_at = self.dictionary_at.and_then(moved);
+        self.index_at = self.index_at.and_then(moved);
     }
 
     /// Appends the entry, for the column of that path.
@@ -150,6 +151,27 @@ impl Bounds {
         bounds
     }
 
+    /// The statistics of these values and of others; `are_null` tells of which all are. Only the nulls if
+    /// the order of the type is not known.
+    pub(crate) fn with(&self, other: &Self, are_null: [bool; 2], order: Option<Physical>) -> Self {
+        let joined = |one: &Option<Box<[u8]>>, two: &Option<Box<[u8]>>, wanted: Ordering| {
+            let (one, two, order) = (one.as_deref()?, two.as_deref()?, order?);
+            let first = if compare(order, two, one)? == wanted { two } else { one };
+            Some(Box::from(first))
+        };
+        let (min, max) = match are_null {
+            [true, _] => (other.min.clone(), other.max.clone()),
+            [_, true] => (self.min.clone(), self.max.clone()),
+            _ => (
+                joined(&self.min, &other.min, Ordering::Less),
+                joined(&self.max, &other.max, Ordering::Greater),
+            ),
+        };
+        let known = order.is_some();
+        let nulls = self.nulls.zip(other.nulls).map(|(one, two)| one + two);
+        Self { nulls, distinct: None, min: min.filter(|_| known), max: max.filter(|_| known) }
+    }
+
     fn describe(&self, fields: &mut Fields<'_>) {
         if let Some(count) = self.nulls {
             fields.long(3, count as i64);
@@ -164,6 +186,30 @@ impl Bounds {
             fields.bytes(6, min);
         }
     }
+}
+
+/// Compares two bounds; `None` if they cannot be.
+fn compare(order: Physical, one: &[u8], other: &[u8]) -> Option<Ordering> {
+    match order {
+        Physical::INT32 => {
+            number(one).map(i32::from_le_bytes)?.partial_cmp(&i32::from_le_bytes(number(other)?))
+        }
+        Physical::INT64 => {
+            number(one).map(i64::from_le_bytes)?.partial_cmp(&i64::from_le_bytes(number(other)?))
+        }
+        Physical::FLOAT => {
+            number(one).map(f32::from_le_bytes)?.partial_cmp(&f32::from_le_bytes(number(other)?))
+        }
+        Physical::DOUBLE => {
+            number(one).map(f64::from_le_bytes)?.partial_cmp(&f64::from_le_bytes(number(other)?))
+        }
+        Physical::BYTE_ARRAY => Some(one.cmp(other)),
+        _ => None,
+    }
+}
+
+fn number<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
+    bytes.try_into().ok()
 }
 
 /// The number of a codec in the format.

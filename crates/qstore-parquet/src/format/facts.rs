@@ -5,7 +5,6 @@
 
 use crate::columns::column::{Column, HeldValues};
 use crate::columns::table::Values;
-use qstore_schema::Value;
 use std::ops::Range;
 
 /// What is known about some values of a column.
@@ -23,15 +22,6 @@ pub(crate) struct Facts {
 pub(crate) enum Finite {
     Int(i64, i64),
     Float(f64, f64),
-}
-
-impl Finite {
-    pub(crate) fn values(self) -> (Value, Value) {
-        match self {
-            Self::Int(min, max) => (min.into(), max.into()),
-            Self::Float(min, max) => (min.into(), max.into()),
-        }
-    }
 }
 
 impl Facts {
@@ -114,14 +104,19 @@ impl Facts {
         }
     }
 
+    /// The same of values that became floats.
+    pub(crate) fn as_floats(self) -> Self {
+        let finite = match self.finite {
+            // They are exact: otherwise the column would not have changed.
+            Some(Finite::Int(min, max)) => Some(Finite::Float(min as f64, max as f64)),
+            finite => finite,
+        };
+        Self { finite, ..self }
+    }
+
     /// Whether there is a number that is not finite.
     pub(crate) fn has_odd(&self) -> bool {
         self.nans > 0 || self.infinite > 0
-    }
-
-    /// Of the same values as another, whatever the sign of a zero is.
-    pub(crate) fn agrees(&self, other: &Self) -> bool {
-        self == other
     }
 }
 

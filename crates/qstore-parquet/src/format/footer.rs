@@ -5,9 +5,11 @@
 
 use crate::format::audit::{FORMAT_VERSION, FORMAT_VERSION_KEY};
 use crate::format::checksums::{self, SEAL_LEN, Seal};
+use crate::format::odd_bounds;
 use crate::format::read_at::ReadAt;
 use crate::format::read_failure::{ReadFailure, contain};
 use crate::format::shape::Shape;
+use crate::format::span_table::{self, SpanTable};
 use crate::format::stored::Stored;
 use crate::format::thrift::structure;
 use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
@@ -52,6 +54,9 @@ pub(crate) fn encode(groups: &[Arc<Stored>], shape: &Shape, keys: &[KeyValue]) -
     let rows = groups.iter().map(|group| group.rows() as i64).sum();
     let entries = groups.iter().map(|group| group.entry().entries.len()).sum::<usize>();
     let sums = KeyValue::new(checksums::KEY.into(), checksums::encode(groups));
+    let tables = span_table::encode(groups);
+    let tables = tables.map(|tables| KeyValue::new(span_table::KEY.into(), tables));
+    let odd = odd_bounds::encode(groups).map(|odd| KeyValue::new(odd_bounds::KEY.into(), odd));
     let columns = shape.columns();
     let around = columns.entries.len() + 2 * shape.leaves.len() + 64 * groups.len();
     let mut end =
@@ -62,7 +67,7 @@ pub(crate) fn encode(groups: &[Arc<Stored>], shape: &Shape, keys: &[KeyValue]) -
         footer.joined(2, columns.count, &columns.entries);
         footer.long(3, rows);
         footer.structures(4, groups, |group, fields| group.entry().describe(fields));
-        let keys: Vec<_> = keys.iter().chain([&sums]).collect();
+        let keys: Vec<_> = keys.iter().chain([&sums]).chain(&tables).chain(&odd).collect();
         footer.structures(5, &keys, |KeyValue { key, value }, pair| {
             pair.bytes(1, key);
             if let Some(value) = value {
@@ -86,6 +91,10 @@ pub(crate) struct Footer {
     pub(crate) metadata: ParquetMetaData,
     /// The checksums of each chunk of each row group; empty if there are none.
     pub(crate) checksums: Vec<Vec<Option<u32>>>,
+    /// Where the table of the spans of each row group is; empty if there are none.
+    pub(crate) tables: Vec<Option<SpanTable>>,
+    /// The list of chunks of each row group that are not finite; empty if there are none.
+    pub(crate) odd: Vec<String>,
     /// Where the row groups end and the footer, with its seal, begins.
     pub(crate) start: u64,
 }
@@ -192,7 +201,10 @@ impl Sealed {
         if seal == Seal::None && checksums.is_some() {
             return Err(damaged("its checksum is gone"));
         }
-        Ok(Footer { metadata, checksums: checksums.unwrap_or_default(), start })
+        let tables = if is_ours { read_tables(&metadata, start)? } else { None };
+        let (checksums, tables) = (checksums.unwrap_or_default(), tables.unwrap_or_default());
+        let odd = key(&metadata, odd_bounds::KEY).filter(|_| is_ours).map(odd_bounds::decode);
+        Ok(Footer { checksums, tables, odd: odd.unwrap_or_default(), start, metadata })
     }
 }
 
@@ -234,14 +246,28 @@ fn damaged(reason: &str) -> ReadFailure {
 type Checksums = Vec<Vec<Option<u32>>>;
 
 fn read_checksums(metadata: &ParquetMetaData) -> Result<Option<Checksums>, ReadFailure> {
-    let info = metadata.file_metadata();
-    let keys = info.key_value_metadata().into_iter().flatten();
-    let text = keys.filter(|key| key.key == checksums::KEY).find_map(|key| key.value.as_deref());
-    let Some(text) = text else { return Ok(None) };
-    let (groups, columns) = (metadata.num_row_groups(), info.schema_descr().num_columns());
+    let Some(text) = key(metadata, checksums::KEY) else { return Ok(None) };
+    let columns = metadata.file_metadata().schema_descr().num_columns();
+    let groups = metadata.num_row_groups();
     checksums::decode(text, groups, columns)
         .map(Some)
         .ok_or_else(|| ReadFailure::damaged("its checksums are malformed"))
+}
+
+fn read_tables(
+    metadata: &ParquetMetaData,
+    start: u64,
+) -> Result<Option<Vec<Option<SpanTable>>>, ReadFailure> {
+    let Some(text) = key(metadata, span_table::KEY) else { return Ok(None) };
+    span_table::decode(text, metadata.num_row_groups(), start)
+        .map(Some)
+        .ok_or_else(|| ReadFailure::damaged("the places of its spans are malformed"))
+}
+
+/// The value of a key.
+fn key<'a>(metadata: &'a ParquetMetaData, name: &str) -> Option<&'a str> {
+    let keys = metadata.file_metadata().key_value_metadata().into_iter().flatten();
+    keys.filter(|key| key.key == name).find_map(|key| key.value.as_deref())
 }
 
 /// Checks that what a footer claims is possible, before any of it is used, and no more than this crate

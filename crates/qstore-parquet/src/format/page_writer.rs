@@ -12,6 +12,7 @@ use crate::columns::present::Present;
 use crate::format::encoded_group::{Coding, STATISTICS_ROWS_MIN};
 use crate::format::entry::{Bounds, ChunkEntry, bit};
 use crate::format::page_header::{Kind, PageHeader};
+use crate::format::spans::Part;
 use crate::format::statistics;
 use flate2::{Compress, Crc, FlushCompress, Status};
 use parquet::basic::{Compression, Encoding, Type as Physical};
@@ -56,8 +57,10 @@ pub(crate) struct PageWriter {
     rows: usize,
     codec: Codec,
     page: Vec<u8>,
-    /// The pages of a column of nulls, and their checksum.
-    nulls: Option<(Vec<u8>, u32)>,
+    /// The pages of the last column.
+    parts: Vec<Part>,
+    /// The pages of a column of nulls: together, their length without compression, and each of them.
+    nulls: Option<(Vec<u8>, usize, Vec<Part>)>,
 }
 
 impl PageWriter {
@@ -69,7 +72,7 @@ impl PageWriter {
             other => other,
         };
         let codec = Codec::of(compression)?;
-        Ok(Self { coding, rows, codec, page: Vec::new(), nulls: None })
+        Ok(Self { coding, rows, codec, page: Vec::new(), parts: Vec::new(), nulls: None })
     }
 
     /// Appends the chunk of a column; returns its entry and its checksum.
@@ -80,16 +83,19 @@ impl PageWriter {
         file: &mut Vec<u8>,
     ) -> Result<(ChunkEntry, u32)> {
         if column.is_null() {
-            return Ok(self.append_nulls(physical, file));
+            return self.append_nulls(physical, file);
         }
+        self.parts.clear();
         let start = file.len();
         let (mut full_len, mut encoding) = (0, Encoding::PLAIN);
         for rows in pages_of(self.rows) {
             self.page.clear();
+            let page_start = file.len();
             encoding = write_page(column, &rows, physical, self.coding, &mut self.page);
             let body = self.codec.pack(&self.page)?;
             full_len += self.page.len();
             full_len += append_page(file, rows.len(), encoding, self.page.len(), body);
+            self.parts.push(Part::of(&file[page_start..]));
         }
         let has_bounds = self.rows >= STATISTICS_ROWS_MIN;
         let bounds = has_bounds.then(|| statistics::of(column, physical, self.rows)).flatten();
@@ -106,31 +112,35 @@ impl PageWriter {
             bounds: bounds.map(Box::new),
             pages: Box::default(),
         };
-        Ok((entry, crc32c::crc32c(&file[start..])))
+        Ok((entry, joined(&self.parts)))
     }
 
-    /// Nulls take the same few bytes in every column, whatever its type: they are encoded once for a group,
-    /// and not compressed.
-    fn append_nulls(&mut self, physical: Physical, file: &mut Vec<u8>) -> (ChunkEntry, u32) {
-        let (pages, checksum) = self.nulls.get_or_insert_with(|| {
-            let mut pages = Vec::new();
-            for rows in pages_of(self.rows) {
-                self.page.clear();
-                write_levels(&Present::default(), rows.len(), &mut self.page);
-                let (page, len) = (&self.page, self.page.len());
-                append_page(&mut pages, rows.len(), Encoding::PLAIN, len, page);
-            }
-            let checksum = crc32c::crc32c(&pages);
-            (pages, checksum)
-        });
+    /// The pages of the column that was appended last.
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Nulls take the same few bytes in every column, whatever its type: they are encoded once for a group.
+    fn append_nulls(
+        &mut self,
+        physical: Physical,
+        file: &mut Vec<u8>,
+    ) -> Result<(ChunkEntry, u32)> {
+        if self.nulls.is_none() {
+            self.nulls = Some(self.null_pages()?);
+        }
+        let Some((pages, full_len, parts)) = &self.nulls else {
+            unreachable!("they were just made")
+        };
+        self.parts.clone_from(parts);
         let has_bounds = self.rows >= STATISTICS_ROWS_MIN;
         let nulls = Some(self.rows as u64);
         let entry = ChunkEntry {
             physical,
-            codec: Compression::UNCOMPRESSED,
+            codec: self.codec.compression(),
             encodings: bit(Encoding::RLE) | bit(Encoding::PLAIN),
             values: self.rows as u64,
-            full_len: pages.len() as u64,
+            full_len: *full_len as u64,
             len: pages.len() as u64,
             data_at: file.len() as u64,
             dictionary_at: None,
@@ -139,12 +149,30 @@ impl PageWriter {
             pages: Box::default(),
         };
         file.extend_from_slice(pages);
-        (entry, *checksum)
+        Ok((entry, joined(&self.parts)))
+    }
+
+    fn null_pages(&mut self) -> Result<(Vec<u8>, usize, Vec<Part>)> {
+        let (mut pages, mut full_len, mut parts) = (Vec::new(), 0, Vec::new());
+        for rows in pages_of(self.rows) {
+            self.page.clear();
+            write_levels(&Present::default(), rows.len(), &mut self.page);
+            let (start, len) = (pages.len(), self.page.len());
+            let body = self.codec.pack(&self.page)?;
+            full_len += len + append_page(&mut pages, rows.len(), Encoding::PLAIN, len, body);
+            parts.push(Part::of(&pages[start..]));
+        }
+        Ok((pages, full_len, parts))
     }
 }
 
+/// The checksum of pages that are back to back.
+fn joined(parts: &[Part]) -> u32 {
+    parts.iter().fold(0, |sum, part| crc32c::crc32c_combine(sum, part.checksum, part.len as usize))
+}
+
 /// The rows of each page.
-fn pages_of(rows: usize) -> impl Iterator<Item = Range<usize>> {
+pub(crate) fn pages_of(rows: usize) -> impl Iterator<Item = Range<usize>> {
     (0..rows).step_by(PAGE_ROWS_MAX).map(move |start| start..(start + PAGE_ROWS_MAX).min(rows))
 }
 
@@ -175,7 +203,7 @@ struct Codec {
 
 enum Method {
     None,
-    Snappy(snap::raw::Encoder),
+    Snappy(Box<snap::raw::Encoder>),
     Gzip(Compress),
     Zstd(zstd::bulk::Compressor<'static>),
     Lz4,
@@ -188,7 +216,7 @@ impl Codec {
     fn of(compression: Compression) -> Result<Self> {
         let method = match compression {
             Compression::UNCOMPRESSED => Method::None,
-            Compression::SNAPPY => Method::Snappy(snap::raw::Encoder::new()),
+            Compression::SNAPPY => Method::Snappy(Box::new(snap::raw::Encoder::new())),
             Compression::GZIP(level) => {
                 let level = flate2::Compression::new(level.compression_level());
                 Method::Gzip(Compress::new(level, false))

@@ -63,18 +63,36 @@ pub(crate) fn check(chunk: &[u8], head: usize, claims: Claims) -> Result<Vec<u8>
     pages.bytes.resize(head, 0); // bounded: it is a constant
     let mut rest = chunk;
     while !rest.is_empty() {
-        let header = PageHeader::read(rest);
-        let (header, header_len) =
-            header.ok_or_else(|| ReadFailure::damaged("a page has a malformed header"))?;
-        let body = header_len + header.stored_len as usize;
-        let body = rest.get(header_len..body);
-        let body = body.ok_or_else(|| ReadFailure::damaged("a page reaches beyond its chunk"))?;
-        rest = &rest[header_len + body.len()..];
+        let (header, body) = next_page(&mut rest)?;
         if header.kind != Kind::Index {
             pages.add(header, body)?;
         }
     }
     Ok(pages.bytes)
+}
+
+/// The number of values that pages claim, nulls included.
+pub(crate) fn values_of(chunk: &[u8]) -> Result<u64, ReadFailure> {
+    let (mut rest, mut values) = (chunk, 0);
+    while !rest.is_empty() {
+        let (header, _) = next_page(&mut rest)?;
+        if let Kind::Data { values: more, .. } | Kind::DataV2 { values: more, .. } = header.kind {
+            values += u64::from(more);
+        }
+    }
+    Ok(values)
+}
+
+/// Takes the first page off the front: its header and its body.
+fn next_page<'a>(rest: &mut &'a [u8]) -> Result<(PageHeader, &'a [u8]), ReadFailure> {
+    let header = PageHeader::read(rest);
+    let (header, header_len) =
+        header.ok_or_else(|| ReadFailure::damaged("a page has a malformed header"))?;
+    let body = header_len + header.stored_len as usize;
+    let body = rest.get(header_len..body);
+    let body = body.ok_or_else(|| ReadFailure::damaged("a page reaches beyond its chunk"))?;
+    *rest = &rest[header_len + body.len()..];
+    Ok((header, body))
 }
 
 fn too_long(Claims { values, bytes_max, .. }: Claims) -> ReadFailure {

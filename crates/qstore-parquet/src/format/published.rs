@@ -6,6 +6,8 @@ use crate::format::leaves;
 use crate::format::read_at::ReadAt;
 use crate::format::read_failure::ReadFailure;
 use crate::format::shape::Shape;
+use crate::format::span_table::SpanTable;
+use crate::format::spans::Spans;
 use crate::format::statistics;
 use crate::format::stored::Stored;
 use parquet::errors::Result as ParquetResult;
@@ -34,16 +36,14 @@ pub(crate) struct Published {
     pub(crate) end_sum: Option<u32>,
     /// The group whose entry was decoded last, and what was found: the next chunk is mostly of the same one.
     pub(crate) decoded: Mutex<Option<(usize, Arc<RowGroupMetaData>)>>,
+    /// The same of spans.
+    pub(crate) split: Mutex<Option<(usize, Arc<Spans>)>>,
 }
 
 impl Published {
     /// An existing file.
-    pub(crate) fn found(
-        file: Arc<dyn FileHandle>,
-        stamp: Option<Stamp>,
-        footer: Footer,
-    ) -> ParquetResult<Self> {
-        let Footer { metadata, checksums, start } = footer;
+    pub(crate) fn found(file: Arc<dyn FileHandle>, stamp: Option<Stamp>, footer: Footer) -> Self {
+        let Footer { metadata, checksums, tables, odd, start } = footer;
         let keys = metadata.file_metadata().key_value_metadata().cloned().unwrap_or_default();
         let shape = Shape::of(leaves::read(metadata.file_metadata().schema_descr()));
         // bounded: they are in the footer
@@ -65,12 +65,25 @@ impl Published {
                 let checksum = checksums.get(column).copied().flatten();
                 stored.push(&entry, checksum, &shape.leaves[column].path());
             }
+            if let Some(table) = tables.get(number).cloned().flatten() {
+                stored.set_table(table);
+                stored.set_odd(odd.get(number).cloned().unwrap_or_default());
+            }
             groups.push(Arc::new(stored));
         }
-        let (shape, decoded) = (Arc::new(shape), Mutex::default());
-        // Completed by `with_end_sum`, which reads the end.
-        let (data_end, len) = (start, start);
-        Ok(Self { file, stamp, shape, data_end, len, keys, groups, end_sum: None, decoded })
+        Self {
+            file,
+            stamp,
+            shape: Arc::new(shape),
+            // Completed by `with_end_sum`, which reads the end.
+            data_end: start,
+            len: start,
+            keys,
+            groups,
+            end_sum: None,
+            decoded: Mutex::default(),
+            split: Mutex::default(),
+        }
     }
 
     /// The decoded entry of a group.
@@ -114,6 +127,32 @@ impl Published {
     pub(crate) fn stored_bytes(&self) -> u64 {
         let chunks = self.groups.iter().flat_map(|group| group.ranges());
         chunks.map(|range| range.end - range.start).sum()
+    }
+
+    /// The spans of a group; `None` if it has no table of them, and is read as a whole.
+    pub(crate) fn spans(&self, number: usize) -> Result<Option<Arc<Spans>>, ReadFailure> {
+        let group = &self.groups[number];
+        let Some(SpanTable { range, checksum }) = group.table() else { return Ok(None) };
+        let mut split = self.split.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, spans)) = split.as_ref().filter(|(known, _)| *known == number) {
+            return Ok(Some(Arc::clone(spans)));
+        }
+        let damaged = || ReadFailure::damaged("the table of its spans is damaged");
+        let file = ReadAt::new(Arc::clone(&self.file))?;
+        let table = file.bytes(range.start, (range.end - range.start) as usize)?;
+        // mutant: span_table_checksum_not_compared
+        if crc32c::crc32c(&table) != *checksum {
+            return Err(damaged());
+        }
+        // bounded: they are in the footer
+        let chunks: Vec<_> = (0..group.len())
+            .filter_map(|column| group.range(column))
+            .map(|range| range.end - range.start)
+            .collect();
+        let spans = Spans::decode(&table, group.rows(), &chunks).ok_or_else(damaged)?;
+        let spans = Arc::new(spans);
+        *split = Some((number, Arc::clone(&spans)));
+        Ok(Some(spans))
     }
 
     pub(crate) fn rows(&self) -> u64 {

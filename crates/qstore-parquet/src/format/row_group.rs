@@ -6,11 +6,15 @@
 
 use crate::columns::buffers::Buffers;
 use crate::columns::column::{Column, HeldValues};
-use crate::format::encoded_group::{Coding, EncodedGroup, STATISTICS_ROWS_MIN};
+use crate::format::encoded_group::{Coding, EncodedGroup, STATISTICS_ROWS_MIN, step};
 use crate::format::entry::{ChunkEntry, range_of};
+use crate::format::facts::Facts;
 use crate::format::list_levels::{Flat, Levels, by_row};
-use crate::format::page_writer::{self, PAGE_ROWS_MAX, PageWriter};
+use crate::format::odd_bounds;
+use crate::format::page_writer::{self, PAGE_ROWS_MAX, PageWriter, pages_of};
 use crate::format::shape::Shape;
+use crate::format::span_table::SpanTable;
+use crate::format::spans::{ColumnSpans, Part, Span, Spans};
 use bytes::Bytes;
 use parquet::basic::{Encoding, Type as Physical};
 use parquet::data_type::{
@@ -45,6 +49,11 @@ pub(crate) fn encode(
     let is_ours = |column: &Column| {
         page_writer::suits(column) || coding.is_passing && page_writer::suits_small(column, rows)
     };
+    let has_spans = !coding.is_passing && coding.has_spans;
+    let mut spans = has_spans.then(|| Spans {
+        rows: pages_of(rows).map(|rows| rows.len() as u32).collect(),
+        columns: Vec::with_capacity(columns.len()),
+    });
     let theirs: Vec<_> = (0..columns.len()).filter(|number| !is_ours(&columns[*number])).collect();
     let theirs = by_library(columns, rows, theirs, (shape, first), coding, buffers)?;
     let mut theirs = theirs.peekable();
@@ -52,15 +61,53 @@ pub(crate) fn encode(
     let mut file = buffers.take();
     let (mut chunks, mut checksums) =
         (Vec::with_capacity(columns.len()), Vec::with_capacity(columns.len()));
+    let step = step(columns.len()) as usize;
     for (number, column) in columns.iter().enumerate() {
-        let (chunk, checksum) = match theirs.next_if(|chunk| chunk.number == number) {
-            Some(chunk) => chunk.append(&mut file),
-            None => writer.append(column, shape.leaves[first + number].physical, &mut file)?,
+        file.resize(file.len().next_multiple_of(step), 0);
+        let theirs = theirs.next_if(|chunk| chunk.number == number);
+        let (chunk, checksum, found) = if let Some(chunk) = theirs {
+            let (chunk, checksum) = chunk.append(&mut file);
+            let found = spans.as_ref().map(|_| spans_of(&chunk, &file, rows));
+            (chunk, checksum, found)
+        } else {
+            let physical = shape.leaves[first + number].physical;
+            let (chunk, checksum) = writer.append(column, physical, &mut file)?;
+            let parts = writer.parts().iter().map(|part| Span { part: *part, facts: None });
+            let dictionary = Part::default();
+            (chunk, checksum, Some(ColumnSpans { dictionary, spans: parts.collect() }))
         };
+        if let Some((spans, mut found)) = spans.as_mut().zip(found) {
+            for (span, rows) in found.spans.iter_mut().zip(pages_of(rows)) {
+                span.facts = Some(Facts::of(column, &rows));
+            }
+            spans.columns.push(found);
+        }
         chunks.push(chunk);
         checksums.push(checksum);
     }
-    Ok(EncodedGroup::new(buffers.freeze(file), chunks, checksums, rows))
+    let table = spans.map(|spans| (append_table(&spans, &mut file), odd_bounds::of_group(&spans)));
+    Ok(EncodedGroup::new(buffers.freeze(file), chunks, checksums, rows).with_table(table))
+}
+
+/// Appends the table of the spans.
+fn append_table(spans: &Spans, file: &mut Vec<u8>) -> SpanTable {
+    let table = spans.encode();
+    let start = file.len() as u64;
+    file.extend_from_slice(&table);
+    SpanTable { range: start..file.len() as u64, checksum: crc32c::crc32c(&table) }
+}
+
+/// The spans of a chunk of the library, which can be read in parts only if there is one.
+fn spans_of(chunk: &ChunkEntry, file: &[u8], rows: usize) -> ColumnSpans {
+    let count = pages_of(rows).count();
+    if count > 1 {
+        return ColumnSpans { spans: vec![Span::default(); count], ..ColumnSpans::default() };
+    }
+    let range = chunk.range();
+    let (start, data_at, end) = (range.start as usize, chunk.data_at as usize, range.end as usize);
+    let dictionary = Part::of(&file[start..data_at]);
+    let span = Span { part: Part::of(&file[data_at..end]), facts: None };
+    ColumnSpans { dictionary, spans: vec![span] }
 }
 
 /// A chunk that the library has encoded, as in a file of its own.

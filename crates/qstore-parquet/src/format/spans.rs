@@ -62,6 +62,13 @@ pub(crate) struct Span {
     pub(crate) facts: Option<Facts>,
 }
 
+impl Part {
+    /// All of these bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self { len: bytes.len() as u64, checksum: crc32c::crc32c(bytes) }
+    }
+}
+
 impl ColumnSpans {
     /// Whether the spans can be read alone.
     pub(crate) fn is_split(&self) -> bool {
@@ -102,7 +109,8 @@ impl Spans {
     /// The table.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let span_len = COLUMN_LEN + SPAN_LEN * self.rows.len();
-        let mut table = Vec::with_capacity(12 + 4 * self.rows.len() + self.columns.len() * span_len);
+        let mut table =
+            Vec::with_capacity(12 + 4 * self.rows.len() + self.columns.len() * span_len);
         table.extend_from_slice(LETTERS);
         table.extend((self.columns.len() as u32).to_le_bytes());
         table.extend((self.rows.len() as u32).to_le_bytes());
@@ -142,7 +150,8 @@ impl Spans {
             return None;
         }
         // bounded: the table has all of them
-        let mut found = Self { rows: Vec::with_capacity(spans), columns: Vec::with_capacity(columns) };
+        let mut found =
+            Self { rows: Vec::with_capacity(spans), columns: Vec::with_capacity(columns) };
         for _ in 0..spans {
             found.rows.push(u32_of(&mut rest).filter(|rows| *rows > 0)?);
         }
@@ -249,10 +258,12 @@ mod tests {
 
     #[test]
     fn the_checksum_of_a_chunk_is_that_of_its_parts_together() {
-        let (dictionary, first, second) = (b"words".as_slice(), b"pages".as_slice(), b"more of them".as_slice());
+        let (dictionary, first, second) =
+            (b"words".as_slice(), b"pages".as_slice(), b"more of them".as_slice());
         let part = |bytes: &[u8]| Part { len: bytes.len() as u64, checksum: crc32c::crc32c(bytes) };
         let span = |bytes| Span { part: part(bytes), facts: None };
-        let mut column = ColumnSpans { dictionary: part(dictionary), spans: vec![span(first), span(second)] };
+        let mut column =
+            ColumnSpans { dictionary: part(dictionary), spans: vec![span(first), span(second)] };
         assert_eq!(column.checksum(), crc32c::crc32c(&[dictionary, first, second].concat()));
         assert_eq!(column.range(1), 10..22);
         column.dictionary = Part::default();

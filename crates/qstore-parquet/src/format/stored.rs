@@ -6,9 +6,11 @@ use crate::format::checksums;
 use crate::format::entry::{ChunkEntry, GroupEntry};
 use crate::format::leaves::Path;
 use crate::format::shape::Shape;
+use crate::format::span_table::SpanTable;
 use parquet::errors::Result;
 use parquet::file::metadata::RowGroupMetaData;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// A row group with a place in the file.
 #[derive(Debug, Clone)]
@@ -19,7 +21,15 @@ pub(crate) struct Stored {
     /// Their checksums as the footer has them.
     sums: String,
     full_len: u64,
+    /// The bytes of its chunks.
+    len: u64,
     chunks: Vec<Chunk>,
+    /// Where the table of its spans is.
+    table: Option<SpanTable>,
+    /// Its list of chunks that are not finite, as the footer has it.
+    odd: String,
+    /// All of its bytes.
+    extents: OnceLock<Vec<Range<u64>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -34,7 +44,9 @@ impl Stored {
     pub(crate) fn new(rows: usize, columns: usize) -> Self {
         let entries = Vec::with_capacity(64 * columns);
         let sums = String::with_capacity(checksums::DIGITS * columns);
-        Self { rows, entries, sums, full_len: 0, chunks: Vec::with_capacity(columns) }
+        let (chunks, odd) = (Vec::with_capacity(columns), String::new());
+        let extents = OnceLock::new();
+        Self { rows, entries, sums, full_len: 0, len: 0, chunks, table: None, odd, extents }
     }
 
     /// Adds the chunk of the next column, which has that path.
@@ -42,6 +54,8 @@ impl Stored {
         chunk.append(path, &mut self.entries);
         checksums::append(checksum, &mut self.sums);
         self.full_len += chunk.full_len;
+        self.len += chunk.len;
+        self.extents = OnceLock::new();
         self.chunks.push(Chunk { place: chunk.range(), checksum });
     }
 
@@ -62,13 +76,38 @@ impl Stored {
             rows: self.rows as u64,
             start: self.chunks.first().map_or(0, |first| first.place.start),
             full_len: self.full_len,
-            len: self.ranges().map(|range| range.end - range.start).sum(),
+            len: self.len,
         }
     }
 
-    /// The ranges of its chunks.
+    /// The ranges of its chunks, and of the table of its spans.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<u64>> {
-        self.chunks.iter().map(|chunk| chunk.place.clone())
+        let table = self.table.iter().map(|table| table.range.clone());
+        self.chunks.iter().map(|chunk| chunk.place.clone()).chain(table)
+    }
+
+    /// The same as few ranges, sorted.
+    pub(crate) fn extents(&self) -> &[Range<u64>] {
+        self.extents.get_or_init(|| merged(self.ranges().collect()))
+    }
+
+    /// Where the table of its spans is, if it has one.
+    pub(crate) fn table(&self) -> Option<&SpanTable> {
+        self.table.as_ref()
+    }
+
+    pub(crate) fn set_table(&mut self, table: SpanTable) {
+        self.table = Some(table);
+        self.extents = OnceLock::new();
+    }
+
+    /// The list of its chunks that are not finite, as the footer has it.
+    pub(crate) fn odd(&self) -> &str {
+        &self.odd
+    }
+
+    pub(crate) fn set_odd(&mut self, odd: String) {
+        self.odd = odd;
     }
 
     /// The range of a chunk.
@@ -81,9 +120,10 @@ impl Stored {
         self.chunks.get(column)?.checksum
     }
 
-    /// The checksum of each chunk, if it is known.
+    /// The checksum of each chunk, if it is known, and that of the table.
     pub(crate) fn checksums(&self) -> impl Iterator<Item = Option<u32>> {
-        self.chunks.iter().map(|chunk| chunk.checksum)
+        let table = self.table.iter().map(|table| Some(table.checksum));
+        self.chunks.iter().map(|chunk| chunk.checksum).chain(table)
     }
 
     /// The checksums as the footer has them.
@@ -95,4 +135,18 @@ impl Stored {
     pub(crate) fn metadata(&self, shape: &Shape) -> Result<RowGroupMetaData> {
         self.entry().decode(shape.columns())
     }
+}
+
+/// The same bytes as sorted ranges, no two adjacent.
+pub(crate) fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut merged: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
 }

@@ -18,6 +18,7 @@ use crate::log::appended::Appended;
 use crate::log::encode_job::{EncodeJob, GroupRows, Source};
 use crate::log::pace::Pace;
 use crate::log::part_of::PartOf;
+use crate::log::sealed::{self, Sealed};
 use crate::log::settings::{Durability, WriterSettings};
 use crate::log::stack::{Costs, Plan, Stack};
 use crate::log::stats::WriterStats;
@@ -34,6 +35,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -111,6 +113,8 @@ pub struct MetricsLog<R> {
     published: Option<Arc<Published>>,
     /// Row groups of earlier sessions and sealed ones: they are never encoded again.
     stored_groups: usize,
+    /// The number of stored groups that cannot become one with those after them.
+    unjoined: usize,
     stack: Stack,
     rows: Rows,
     /// The columns of the rows, as of this edition of them.
@@ -194,6 +198,7 @@ impl<R: Record> MetricsLog<R> {
             compression: parquet_codec(settings.compression)?,
             is_plain: settings.plain_encoding,
             is_passing: false,
+            has_spans: true,
         };
         let opened = open::open(&storage, path, R::DECLARED, settings.locking)?;
         let Opened { place, published, recovery } = opened;
@@ -216,6 +221,7 @@ impl<R: Record> MetricsLog<R> {
         let mut log = Self {
             storage,
             stored_groups: published.as_deref().map_or(0, |published| published.groups.len()),
+            unjoined: 0,
             stats,
             accounts: Accounts::new(published.as_deref(), &settings),
             rows: match part {
@@ -341,15 +347,18 @@ impl<R: Record> MetricsLog<R> {
             Prepared { plan, pending: self.pending, shape, source: Source::Here(job) }
         };
         let Prepared { plan, pending, shape, source } = prepared;
+        let joined = self.joined(closes, &shape);
         let version = Version {
             kept: self.stored_groups + plan.kept,
+            joined: joined.clone(),
             shape: Arc::clone(&shape),
             keys: self.keys(pending, closes),
             coding: self.coding,
             closes,
         };
         let done = Arc::new(Mutex::new(None));
-        let publication = Publication { plan, pending, shape, closes, done: Arc::clone(&done) };
+        let done_at = Arc::clone(&done);
+        let publication = Publication { plan, pending, shape, closes, joined, done: done_at };
         self.turn = Turn::Publishing(publication);
         let (disk, durability) = (Arc::clone(&self.disk), self.settings.durability);
         let (home, path) = (self.home.clone(), Arc::clone(&self.stats.output_path));
@@ -448,6 +457,21 @@ impl<R: Record> MetricsLog<R> {
         }))
     }
 
+    /// The sealed groups that become one in the next version.
+    fn joined(&self, closes: bool, shape: &Arc<Shape>) -> Option<Range<usize>> {
+        let published = self.published.as_deref()?;
+        if closes || !Arc::ptr_eq(shape, &published.shape) {
+            return None;
+        }
+        let groups = published.groups.get(self.unjoined..self.stored_groups)?;
+        let sealed = groups.iter().map(|group| {
+            let bytes = group.extents().iter().map(|range| range.end - range.start).sum();
+            Sealed { rows: group.rows() as u64, bytes }
+        });
+        let range = sealed::joined(&sealed.collect::<Vec<_>>())?;
+        Some(self.unjoined + range.start..self.unjoined + range.end)
+    }
+
     /// The number of rows in a full group: fewer than were set if rows are large.
     fn full(&self) -> usize {
         let rows_max = self.settings.row_group_bytes_max / self.rows.row_bytes();
@@ -481,10 +505,9 @@ impl<R: Record> MetricsLog<R> {
                 return;
             }
         };
-        let Publication { plan, pending, closes, done, .. } = publication;
+        let Publication { plan, pending, closes, joined, done, .. } = publication;
         let done = done.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Done { published, took, publishing, bytes_written, full_copies, path }) = done
-        else {
+        let Some(done) = done else {
             self.stats.errors += 1;
             self.flushing = None;
             // What was encoded ahead would come after rows that are not in the file.
@@ -492,6 +515,8 @@ impl<R: Record> MetricsLog<R> {
             drop(prepared);
             return;
         };
+        let Done { published, took, publishing, bytes_written, full_copies, has_joined, path } =
+            done;
         self.turn = prepared.map_or(Turn::Resting, Turn::Ready);
         // mutant: acknowledged_before_the_name_is_durable
         if self.settings.durability == Durability::Sync && !self.disk().is_durable() {
@@ -501,7 +526,13 @@ impl<R: Record> MetricsLog<R> {
         let groups = published.groups.len();
         self.published = Some(published);
         self.largest.clear();
-        self.pace.published(took, Instant::now());
+        match joined {
+            // What cannot be joined is left as it is, and so are the groups before it.
+            Some(range) if !has_joined => self.unjoined = range.end,
+            _ => {}
+        }
+        // Copying groups is work for many versions, as encoding is.
+        self.pace.published((!has_joined).then_some(took), Instant::now());
         self.stack.apply(&plan);
         if plan.sealed > 0 {
             self.rows.forget(plan.sealed);

@@ -51,12 +51,13 @@ impl Pace {
         has_paused && (pending >= settings.flush_interval || age >= settings.flush_after)
     }
 
-    /// Records that a publication has ended.
-    pub(crate) fn published(&mut self, cost: Duration, now: Instant) {
-        self.cost = match self.last {
-            None => cost,
+    /// Records that a publication has ended, and its cost, if it was an ordinary one.
+    pub(crate) fn published(&mut self, cost: Option<Duration>, now: Instant) {
+        self.cost = match (self.last, cost) {
+            (_, None) => self.cost,
+            (None, Some(cost)) => cost,
             // A mean that follows a change within about ten flushes.
-            Some(_) => (self.cost * 7 + cost) / 8,
+            (Some(_), Some(cost)) => (self.cost * 7 + cost) / 8,
         };
         self.last = Some(now);
     }
@@ -79,11 +80,11 @@ mod tests {
         assert!(is_due(&pace, 2, start + Duration::from_secs(10)), "two rows are old enough");
         assert!(is_due(&pace, 3, start), "three rows are enough");
 
-        pace.published(Duration::ZERO, start);
+        pace.published(Some(Duration::ZERO), start);
         assert!(!is_due(&pace, 3, start + pause / 2));
         assert!(is_due(&pace, 3, start + pause));
         let mut slow = Pace::default();
-        slow.published(pause, start);
+        slow.published(Some(pause), start);
         assert!(!is_due(&slow, 3, start + pause * 19), "a slow disk stretches the pause");
         assert!(is_due(&slow, 3, start + pause * 20));
         assert!(is_due(&slow, 65_536, start), "but not indefinitely");
@@ -95,9 +96,9 @@ mod tests {
     #[test]
     fn the_cost_follows_the_disk() {
         let (now, mut pace) = (Instant::now(), Pace::default());
-        pace.published(Duration::from_millis(1), now);
+        pace.published(Some(Duration::from_millis(1)), now);
         for _ in 0..40 {
-            pace.published(Duration::from_millis(9), now);
+            pace.published(Some(Duration::from_millis(9)), now);
         }
         assert!(pace.cost > Duration::from_millis(8), "{:?}", pace.cost);
     }

@@ -22,7 +22,7 @@ pub struct WriterStats {
     /// Rows rejected because a declared column had no value that fits it.
     pub rejected_rows: u64,
     /// Values that could not be stored, although their rows were: beyond the maximum number of columns
-    /// (10 000), without a name, or set twice. The file counts them by column
+    /// (10 000 besides declared ones), without a name, or set twice. The file counts them by column
     /// ([`Segment::omitted`](crate::Segment::omitted)).
     pub omitted_values: u64,
     /// Why the latest row was rejected, or the latest value omitted.

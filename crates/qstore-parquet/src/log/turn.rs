@@ -5,6 +5,7 @@ use crate::format::shape::Shape;
 use crate::log::encode_job::Source;
 use crate::log::stack::Plan;
 use crate::publish::disk::Done;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 /// The state of a log between two calls.
@@ -35,6 +36,8 @@ pub(crate) struct Publication {
     pub(crate) pending: usize,
     pub(crate) shape: Arc<Shape>,
     pub(crate) closes: bool,
+    /// The stored groups that are to become one.
+    pub(crate) joined: Option<Range<usize>>,
     /// Where the work leaves its result; empty while it is under way, and if it failed.
     pub(crate) done: Arc<Mutex<Option<Done>>>,
 }

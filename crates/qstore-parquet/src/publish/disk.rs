@@ -28,13 +28,16 @@ use crate::format::encoded_group::EncodedGroups;
 use crate::format::footer;
 use crate::format::published::Published;
 use crate::format::read_failure::contain;
-use crate::publish::layout::{Layout, LayoutError, Move, Version};
+use crate::format::stored::{Stored, merged};
+use crate::publish::layout::{Layout, Move, Version};
+use crate::publish::layout_error::LayoutError;
 use crate::publish::names::Names;
 use crate::publish::ownership::{Place, Present};
-use crate::publish::space::{Space, merged};
+use crate::publish::space::Space;
 use qstore_os::ForkCheck;
 use qstore_storage::{Claim, Exclusive, FileHandle, FileSystem, Stamp, parent_of};
 use std::collections::HashSet;
+use std::mem;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -129,6 +132,8 @@ pub(crate) struct Done {
     pub(crate) publishing: Publishing,
     pub(crate) bytes_written: u64,
     pub(crate) full_copies: u64,
+    /// Whether the groups that were to become one did.
+    pub(crate) has_joined: bool,
     /// Where the file is; its directory may have been renamed.
     pub(crate) path: PathBuf,
 }
@@ -242,24 +247,18 @@ impl Disk {
         let layout =
             contain(|| version.lay_out(old.as_deref(), encoded, &patches, space, has_twin))
                 .map_err(|error| self.refused(error))?;
+        let has_joined = layout.has_joined;
         let published = self.write(version, layout, old.as_deref())?;
 
         let published = Arc::new(published);
         if let Some(old) = old {
-            let chunks = |file: &Published| -> Vec<Range<u64>> {
-                file.groups.iter().flat_map(|group| group.ranges()).collect()
-            };
-            let mentioned: HashSet<u64> =
-                chunks(&published).into_iter().map(|chunk| chunk.start).collect();
-            let chunks = chunks(&old).into_iter();
-            let gone = chunks.filter(|chunk| !mentioned.contains(&chunk.start));
-            self.space.bury(gone.collect(), Instant::now());
+            self.space.bury(gone(&old, &published), Instant::now());
         }
         self.space.bury_footer(&(published.data_end..published.len), Instant::now());
         self.published = Some(Arc::clone(&published));
         let Self { publishing, bytes_written, full_copies, .. } = *self;
         let (took, path) = (started.elapsed(), self.place.path.clone());
-        Ok(Done { published, took, publishing, bytes_written, full_copies, path })
+        Ok(Done { published, took, publishing, bytes_written, full_copies, has_joined, path })
     }
 
     /// Writes the version and gives it the public name.
@@ -283,6 +282,10 @@ impl Disk {
             Target::Twin(mut twin, claim) => {
                 let moves = layout.moves_into_twin(&twin.missing);
                 if let Err(error) = self.fill(&*twin.file, old, &moves, &layout, &end) {
+                    // What was overwritten may belong to groups that the version before still has.
+                    // mutant: failed_write_forgets_what_it_overwrote
+                    twin.missing =
+                        merged([mem::take(&mut twin.missing), layout.written()].concat());
                     // On a full disk the part that it shares with the published file is kept.
                     let kept = old.filter(|_| !layout.is_packed).map(|old| old.data_end);
                     // mutant: failed_write_forgets_what_is_missing
@@ -329,6 +332,7 @@ impl Disk {
             keys: version.keys.clone(),
             end_sum: Some(crc32c::crc32c(&end)),
             decoded: Mutex::default(),
+            split: Mutex::default(),
         })
     }
 
@@ -431,10 +435,14 @@ impl Disk {
         end: &[u8],
     ) -> Result<(), WriteError> {
         if let Some(old) = old {
+            self.bytes_written +=
+                moves.iter().map(|one| one.from.end - one.from.start).sum::<u64>();
+            let mut gather = Gather { start: 0, bytes: mem::take(&mut self.block) };
             for one in moves {
-                self.bytes_written += one.from.end - one.from.start;
-                copy(&*old.file, file, one, &mut self.block)?;
+                gather.copy(&*old.file, file, one)?;
             }
+            gather.write(file)?;
+            self.block = gather.bytes;
         }
         let end = [(layout.data_end, end)];
         let writes = layout.writes.iter().map(|(offset, bytes)| (*offset, &bytes[..]));
@@ -646,6 +654,21 @@ impl Drop for Disk {
     }
 }
 
+/// The chunks of a version that the next one does not refer to.
+fn gone(old: &Published, new: &Published) -> Vec<Range<u64>> {
+    // Most groups are the same in both.
+    let groups = |file: &Published| -> HashSet<_> { file.groups.iter().map(Arc::as_ptr).collect() };
+    let chunks = |file: &Published, others: &HashSet<*const Stored>| -> Vec<Range<u64>> {
+        let changed = file.groups.iter().filter(|group| !others.contains(&Arc::as_ptr(group)));
+        changed.flat_map(|group| group.ranges()).collect()
+    };
+    let mentioned = chunks(new, &groups(old)).into_iter().map(|chunk| chunk.start);
+    let mentioned: HashSet<u64> = mentioned.collect();
+    let mut gone = chunks(old, &groups(new));
+    gone.retain(|chunk| !mentioned.contains(&chunk.start));
+    gone
+}
+
 /// The stamp of a file; `None` where the file system cannot tell files apart.
 pub(crate) fn known_stamp(file: &dyn FileHandle) -> qstore_storage::Result<Option<Stamp>> {
     match file.stamp() {
@@ -662,23 +685,46 @@ fn cut(file: &dyn FileHandle, len: u64) -> qstore_storage::Result<Stamp> {
     file.stamp()
 }
 
-fn copy(
-    from: &dyn FileHandle,
-    to: &dyn FileHandle,
-    Move { from: range, to: start }: &Move,
-    block: &mut Vec<u8>,
-) -> qstore_storage::Result<()> {
-    let len = range.end - range.start;
-    if (block.len() as u64) < len.min(BLOCK) {
-        block.resize(len.min(BLOCK) as usize, 0);
+/// Bytes that are back to back in a file that is written, until there are enough of them: joined groups are
+/// copied in small pieces.
+struct Gather {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Gather {
+    /// Copies bytes of one file to another.
+    fn copy(
+        &mut self,
+        from: &dyn FileHandle,
+        to: &dyn FileHandle,
+        Move { from: range, to: start }: &Move,
+    ) -> qstore_storage::Result<()> {
+        if self.start + self.bytes.len() as u64 != *start {
+            self.write(to)?;
+            self.start = *start;
+        }
+        let mut at = range.start;
+        while at < range.end {
+            if self.bytes.len() as u64 >= BLOCK {
+                self.write(to)?;
+            }
+            let count = (range.end - at).min(BLOCK - self.bytes.len() as u64) as usize;
+            let len = self.bytes.len();
+            self.bytes.resize(len + count, 0);
+            from.read_at(at, &mut self.bytes[len..])?;
+            at += count as u64;
+        }
+        Ok(())
     }
-    let mut done = 0;
-    while done < len {
-        let count = (len - done).min(BLOCK);
-        let block = &mut block[..count as usize];
-        from.read_at(range.start + done, block)?;
-        to.write_at(start + done, block)?;
-        done += count;
+
+    /// Writes what was gathered.
+    fn write(&mut self, to: &dyn FileHandle) -> qstore_storage::Result<()> {
+        if !self.bytes.is_empty() {
+            to.write_at(self.start, &self.bytes)?;
+            self.start += self.bytes.len() as u64;
+            self.bytes.clear();
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -9,7 +9,6 @@ use crate::columns::buffers::Buffers;
 use crate::columns::column::{Column, HeldValues};
 use crate::columns::present::Present;
 use crate::columns::table::Values;
-use crate::error::WriteError;
 use crate::format::chunk::CHUNK_BYTES_MAX;
 use crate::format::encoded_group::{Coding, EncodedGroup, EncodedGroups};
 use crate::format::entry::ChunkEntry;
@@ -18,14 +17,16 @@ use crate::format::published::Published;
 use crate::format::read_failure::ReadFailure;
 use crate::format::row_group;
 use crate::format::shape::Shape;
-use crate::format::stored::Stored;
-use crate::publish::space::{Free, Space, merged};
+use crate::format::span_table::SpanTable;
+use crate::format::spans::Spans;
+use crate::format::stored::{Stored, merged};
+use crate::publish::join::{self, Joined, Piece};
+use crate::publish::layout_error::LayoutError;
+use crate::publish::space::{Free, Space};
 use bytes::Bytes;
-use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use qstore_schema::{DataType, Field};
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -38,6 +39,8 @@ const UNUSED_SHARE: u64 = 64;
 pub(crate) struct Version {
     /// The number of row groups of the old version that stay.
     pub(crate) kept: usize,
+    /// Those of them that become one; only if the columns have not changed.
+    pub(crate) joined: Option<Range<usize>>,
     /// All columns.
     pub(crate) shape: Arc<Shape>,
     pub(crate) keys: Vec<KeyValue>,
@@ -59,32 +62,6 @@ pub(crate) struct Patch {
     added: EncodedGroup,
 }
 
-/// Why the next version could not be laid out.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LayoutError {
-    /// Stored bytes that it needs could not be read, or are damaged.
-    #[error(transparent)]
-    Read(#[from] ReadFailure),
-    /// The library refused to encode.
-    #[error(transparent)]
-    Encode(#[from] ParquetError),
-}
-
-impl LayoutError {
-    /// The error for the version of the file at this path.
-    pub(crate) fn at(self, path: &Path) -> WriteError {
-        let path = path.to_path_buf();
-        match self {
-            Self::Read(ReadFailure::Storage(error)) => WriteError::Storage(error),
-            Self::Read(ReadFailure::Damaged(reason)) => WriteError::Damaged { path, reason },
-            Self::Read(ReadFailure::Unsupported(reason)) => {
-                WriteError::Unsupported { path, reason }
-            }
-            Self::Encode(source) => WriteError::Encode { path, source },
-        }
-    }
-}
-
 /// Where everything goes.
 pub(crate) struct Layout {
     /// Stored bytes of the new version, and their places in it.
@@ -95,6 +72,8 @@ pub(crate) struct Layout {
     pub(crate) data_end: u64,
     /// Whether the chunks are back to back.
     pub(crate) is_packed: bool,
+    /// Whether the groups that were to become one did.
+    pub(crate) has_joined: bool,
 }
 
 /// Bytes of the old version and their place in the new one.
@@ -127,7 +106,8 @@ impl Version {
         let (rows, fields) = (old.groups[number].rows(), &self.shape.fields);
         let encode = |columns: &[Column], first| {
             let buffers = Buffers::default();
-            row_group::encode(columns, rows, (&self.shape, first), self.coding, &buffers)
+            let coding = Coding { has_spans: false, ..self.coding };
+            row_group::encode(columns, rows, (&self.shape, first), coding, &buffers)
         };
         let mut replaced = Vec::with_capacity(changed.len());
         for &index in changed {
@@ -170,17 +150,39 @@ impl Version {
     ) -> Result<Layout, LayoutError> {
         let stored = old.map_or(&[][..], |old| &old.groups);
         let (kept, buried) = stored.split_at_checked(self.kept).ok_or_else(missing)?;
+        let joined = match (self.joined.clone(), old) {
+            (Some(range), Some(old)) if space.is_some() && range.end <= kept.len() => {
+                join::join(old, range.clone(), self.coding)?.map(|joined| (range, joined))
+            }
+            _ => None,
+        };
+        let gone = joined.as_ref().map_or(0..0, |(range, _)| range.clone());
+        let live = [&kept[..gone.start], &kept[gone.end..]].concat();
+        let buried = [buried, &kept[gone.clone()]].concat();
         let mut places = match space {
-            Some((space, now)) => Places::Free(space.free(kept, buried, now)),
+            Some((space, now)) => Places::Free(space.free(&live, &buried, now)),
             None => Places::Packed { end: footer::MAGIC.len() as u64 },
         };
         let (moves, writes, groups) = (Vec::new(), Vec::new(), Vec::new());
         let is_packed = space.is_none();
-        let mut layout = Layout { moves, writes, groups, data_end: 0, is_packed };
+        let has_joined = joined.is_some();
+        let mut layout = Layout { moves, writes, groups, data_end: 0, is_packed, has_joined };
+        let mut copies = Vec::new();
         for (number, group) in kept.iter().enumerate() {
+            if let Some((range, joined)) =
+                joined.as_ref().filter(|(range, _)| range.contains(&number))
+            {
+                if number == range.start {
+                    let place = places.take(joined.len(), &joined.starts());
+                    copies = layout.add_joined(joined, place);
+                    layout.groups.push(Arc::new(joined.place(place, &self.shape)));
+                }
+                continue;
+            }
             let group = match (patches.get(number), old) {
                 (patch, Some(old)) if patch.is_some() || is_packed => {
                     let shapes = (&*old.shape, &*self.shape);
+                    let group = (old, number, &**group);
                     Arc::new(layout.keep(group, shapes, patch, &mut places)?)
                 }
                 _ => Arc::clone(group),
@@ -197,6 +199,7 @@ impl Version {
         } else {
             layout.writes.push((0, Bytes::from_static(footer::MAGIC)));
         }
+        layout.moves.extend(copies);
         layout.data_end = places.end();
         Ok(layout)
     }
@@ -206,16 +209,16 @@ impl Layout {
     /// A group that stays, in a file that had the columns of one shape and has those of another now.
     fn keep(
         &mut self,
-        group: &Arc<Stored>,
+        (old, number, group): (&Published, usize, &Stored),
         (before, now): (&Shape, &Shape),
         patch: Option<&Patch>,
         places: &mut Places<'_>,
     ) -> Result<Stored, LayoutError> {
         let replaced = patch.map_or(&[][..], |patch| &patch.replaced);
         let mut kept = if replaced.is_empty() && !places.is_packed() {
-            Stored::clone(group)
+            group.clone()
         } else {
-            self.rewrite(group, (before, now), replaced, places)?
+            self.rewrite((old, number, group), (before, now), replaced, places)?
         };
         if let Some(Patch { added, .. }) = patch.filter(|patch| !patch.added.chunks.is_empty()) {
             let offset = places.take(added.bytes().len() as u64, &added.starts());
@@ -228,17 +231,18 @@ impl Layout {
     /// The chunks of a group with some of them replaced, and in a packed version with others moved.
     fn rewrite(
         &mut self,
-        group: &Stored,
+        (old, number, group): (&Published, usize, &Stored),
         (before, now): (&Shape, &Shape),
         replaced: &[(usize, EncodedGroup)],
         places: &mut Places<'_>,
     ) -> Result<Stored, LayoutError> {
         let metadata = group.metadata(before)?;
         let mut rewritten = Stored::new(group.rows(), now.fields.len());
-        let mut replaced = replaced.iter().peekable();
+        rewritten.set_odd(group.odd().to_owned());
+        let mut chunks = replaced.iter().peekable();
         for (index, chunk) in metadata.columns().iter().enumerate() {
             let leaf = now.leaves.get(index..=index).ok_or_else(missing)?;
-            if let Some((_, patch)) = replaced.next_if(|(number, _)| *number == index) {
+            if let Some((_, patch)) = chunks.next_if(|(number, _)| *number == index) {
                 let offset = places.take(patch.bytes().len() as u64, &patch.starts());
                 patch.place_into(&mut rewritten, offset, leaf);
                 self.writes.push((offset, patch.bytes()));
@@ -253,7 +257,57 @@ impl Layout {
             }
             rewritten.push(&entry, group.checksum(index), &leaf[0].path());
         }
+        self.rewrite_table((old, number, group), replaced, places, &mut rewritten)?;
         Ok(rewritten)
+    }
+
+    /// The table of a group's spans, if some of its chunks are others now, or in its place in a packed version.
+    fn rewrite_table(
+        &mut self,
+        (old, number, group): (&Published, usize, &Stored),
+        replaced: &[(usize, EncodedGroup)],
+        places: &mut Places<'_>,
+        rewritten: &mut Stored,
+    ) -> Result<(), LayoutError> {
+        let Some(table) = group.table() else { return Ok(()) };
+        let len = table.range.end - table.range.start;
+        if replaced.is_empty() {
+            let to = places.take(len, &[0]);
+            rewritten.set_table(table.moved_to(to));
+            self.push_move(Move { from: table.range.clone(), to });
+            return Ok(());
+        }
+        let spans = match old.spans(number) {
+            Ok(Some(spans)) => spans,
+            Err(ReadFailure::Storage(error)) => return Err(ReadFailure::Storage(error).into()),
+            // Without a table the group is read as a whole, and its chunks have checksums of their own.
+            Ok(None) | Err(_) => return Ok(()),
+        };
+        let mut spans = Spans::clone(&spans);
+        for (column, patch) in replaced {
+            if let Some(known) = spans.columns.get_mut(*column) {
+                *known = patch.spans_like(known);
+            }
+        }
+        let table = Bytes::from(spans.encode());
+        let start = places.take(table.len() as u64, &[0]);
+        let checksum = crc32c::crc32c(&table);
+        rewritten.set_table(SpanTable { range: start..start + table.len() as u64, checksum });
+        self.writes.push((start, table));
+        Ok(())
+    }
+
+    /// Adds what is encoded of a joined group at `place`; returns what is copied.
+    fn add_joined(&mut self, joined: &Joined, place: u64) -> Vec<Move> {
+        let mut copies = Vec::with_capacity(joined.pieces().len());
+        for (start, piece) in joined.pieces() {
+            let to = place + start;
+            match piece {
+                Piece::Stored(from) => copies.push(Move { from: from.clone(), to }),
+                Piece::New(bytes) => self.writes.push((to, bytes.clone())),
+            }
+        }
+        copies
     }
 
     /// Bytes before the footer that belong to no chunk.
@@ -295,7 +349,10 @@ impl Layout {
     /// The ranges that the new version writes.
     pub(crate) fn written(&self) -> Vec<Range<u64>> {
         let writes = self.writes.iter();
-        merged(writes.map(|(offset, bytes)| *offset..offset + bytes.len() as u64).collect())
+        let writes = writes.map(|(offset, bytes)| *offset..offset + bytes.len() as u64);
+        // mutant: joined_bytes_missing_from_the_twin
+        let copies = self.moves.iter().filter(|one| one.from.start != one.to);
+        merged(writes.chain(copies.map(|one| one.to..one.end())).collect())
     }
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn open(
         (file, stamp) = open_file(&*dir, &names.public)?;
     }
     place.known = known_stamp(&*file)?;
-    let published = contain(|| Published::found(file, stamp, footer)?.with_end_sum())
+    let published = contain(|| Published::found(file, stamp, footer).with_end_sum())
         .map_err(|failure| refused(&names.path, failure))?;
     check_lists(&published).map_err(|failure| refused(&names.path, failure))?;
     Ok(Opened { place, published: Some(published), recovery })

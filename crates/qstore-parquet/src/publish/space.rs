@@ -15,8 +15,9 @@
 //! becomes shorter and grows by a footer with each version; that is affordable in a file that is closed
 //! soon.
 
+use crate::format::encoded_group::{CHUNKS_MANY, STEP};
 use crate::format::footer::MAGIC;
-use crate::format::stored::Stored;
+use crate::format::stored::{Stored, merged};
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub(crate) struct Space {
     /// The offsets of chunks that are no longer referred to, the oldest first, and the same as a set.
     starts: VecDeque<u64>,
     is_start: BTreeSet<u64>,
+    /// The number of versions so far.
+    turn: u64,
 }
 
 /// The free space at one moment.
@@ -62,7 +65,8 @@ impl Space {
         now: Instant,
     ) -> Self {
         let (starts, is_start) = (VecDeque::new(), BTreeSet::new());
-        let mut space = Self { grace, footer: None, dying: VecDeque::new(), starts, is_start };
+        let mut space =
+            Self { grace, footer: None, dying: VecDeque::new(), starts, is_start, turn: 0 };
         let start = MAGIC.len() as u64;
         let free = space.free(groups, &[], now);
         let (gaps, end) = (free.gaps, free.end);
@@ -100,13 +104,13 @@ impl Space {
         now: Instant,
     ) -> Free<'_> {
         let start = MAGIC.len() as u64;
-        let mut kept: Vec<_> = groups.iter().flat_map(|group| group.ranges()).collect();
+        let mut kept: Vec<_> = groups.iter().flat_map(|group| group.extents()).cloned().collect();
         kept.push(0..start);
         kept.extend(self.dying(now).cloned());
         // mutant: last_footer_overwritten
         kept.extend(self.footer.clone());
         if !self.grace.is_zero() {
-            kept.extend(buried.iter().flat_map(|group| group.ranges()));
+            kept.extend(buried.iter().flat_map(|group| group.extents()).cloned());
         }
         let kept = merged(kept);
         let gaps = kept.windows(2).map(|pair| pair[0].end..pair[1].start).collect();
@@ -117,6 +121,7 @@ impl Space {
 
     /// Records that a version was published that no longer refers to these chunks.
     pub(crate) fn bury(&mut self, chunks: Vec<Range<u64>>, now: Instant) {
+        self.turn += 1;
         while self.dying.front().is_some_and(|(_, since)| *since + self.grace <= now) {
             self.dying.pop_front();
         }
@@ -165,26 +170,19 @@ impl Free<'_> {
 
     /// The first offset from `offset` on where no chunk begins that a stale reader could look for.
     fn unused(&self, offset: u64, starts: &[u64]) -> u64 {
+        if starts.len() > CHUNKS_MANY {
+            // No shift is enough for so many. They begin at multiples of `STEP`, and so each of the next
+            // versions has places of its own.
+            // mutant: wide_groups_begin_where_others_began
+            let wanted = self.space.turn % STEP;
+            return offset + (wanted + STEP - offset % STEP) % STEP;
+        }
         // mutant: beginnings_of_the_dying_forgotten
         let began = |at: u64| self.space.is_start.contains(&at) || self.buried.contains(&at);
         let is_unused = |place: &u64| !starts.iter().any(|start| began(place + start));
         // mutant: place_used_again_as_it_was
         (offset..offset + SHIFT_MAX).find(is_unused).unwrap_or(offset)
     }
-}
-
-/// The same bytes as sorted ranges, no two adjacent.
-pub(crate) fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
-    ranges.retain(|range| !range.is_empty());
-    ranges.sort_unstable_by_key(|range| range.start);
-    let mut merged: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => merged.push(range),
-        }
-    }
-    merged
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ impl MetricsFile {
     ) -> Result<Self, ReadError> {
         let fingerprint = footer.fingerprint();
         let footer = footer.decode().map_err(|failure| failure.of_file(path))?;
-        let published = contain(|| Ok(Published::found(file, None, footer)?))
+        let published = contain(|| Ok(Published::found(file, None, footer)))
             .map_err(|failure: ReadFailure| failure.of_file(path))?;
         let leaves = published.shape.leaves.iter();
         let readable = leaves.filter(|leaf| leaf.reading.is_ok());
@@ -299,7 +299,8 @@ impl MetricsFile {
         Ok(all)
     }
 
-    /// The same rows in pieces of a row group or less, so that no more than that is in memory.
+    /// The same rows in pieces of up to 65 536, and of a row group or less, so that no more than that is in
+    /// memory.
     ///
     /// ```
     /// use qstore_parquet::{MetricsFile, MetricsLog, WriterSettings};
@@ -338,7 +339,7 @@ impl MetricsFile {
     }
 
     /// The number of the column of that name, which can be read.
-    fn column(&self, name: &str) -> Result<usize, ReadError> {
+    pub(crate) fn column(&self, name: &str) -> Result<usize, ReadError> {
         if let Some(column) = self.find_column(name) {
             return Ok(column);
         }
@@ -375,7 +376,13 @@ impl MetricsFile {
     pub(crate) fn batches_of(&self, columns: Vec<usize>, rows: Range<u64>) -> Batches<'_> {
         let end = rows.end.min(self.rows());
         let rows = rows.start.min(end)..end;
-        Batches { file: self, columns, rows, group: 0, group_start: 0 }
+        Batches { file: self, columns, rows, place: Place::default() }
+    }
+
+    /// The pieces in which these rows are.
+    pub(crate) fn pieces(&self, rows: Range<u64>) -> Result<Vec<Piece>, ReadError> {
+        let mut place = Place::default();
+        std::iter::from_fn(|| place.next(self, &rows).transpose()).collect()
     }
 
     pub(crate) fn storage(&self) -> &Arc<dyn FileSystem> {
@@ -392,8 +399,13 @@ impl MetricsFile {
     }
 
     /// The failure to read a chunk, with the values it is about.
-    fn failed(&self, group: usize, start: u64, column: usize, failure: ReadFailure) -> ReadError {
-        let end = start + self.published.groups[group].rows() as u64;
+    pub(crate) fn failed(
+        &self,
+        rows: &Range<u64>,
+        column: usize,
+        failure: ReadFailure,
+    ) -> ReadError {
+        let Range { start, end } = rows;
         let name = &self.published.shape.fields[column].name;
         failure.at(&format!("column `{name}` of rows {start} to {end}")).of_file(&self.path)
     }
@@ -420,45 +432,92 @@ pub struct Batches<'a> {
     columns: Vec<usize>,
     /// What is left to read.
     rows: Range<u64>,
-    /// The next row group and the number of its first row.
+    place: Place,
+}
+
+/// Rows that are read together: a span of a row group, or all of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Piece {
+    pub(crate) group: usize,
+    pub(crate) span: usize,
+    pub(crate) rows: Range<u64>,
+}
+
+/// Where in a file a reader is: the next span, and the number of its first row.
+#[derive(Debug, Default)]
+struct Place {
     group: usize,
-    group_start: u64,
+    span: usize,
+    start: u64,
+}
+
+impl Place {
+    /// The next piece that has some of these rows.
+    fn next(&mut self, file: &MetricsFile, rows: &Range<u64>) -> Result<Option<Piece>, ReadError> {
+        while let Some(stored) = file.published.groups.get(self.group) {
+            if self.start >= rows.end {
+                break;
+            }
+            let end = self.start + stored.rows() as u64;
+            if self.span == 0 && end <= rows.start {
+                (self.group, self.start) = (self.group + 1, end);
+                continue;
+            }
+            let spans = match file.published.spans(self.group) {
+                Ok(spans) => spans.unwrap_or_default(),
+                Err(ReadFailure::Storage(error)) => return Err(error.into()),
+                // It is read as a whole, and its chunks have checksums of their own.
+                Err(ReadFailure::Damaged(_) | ReadFailure::Unsupported(_)) => Arc::default(),
+            };
+            let len = spans.rows.get(self.span).map_or(stored.rows() as u64, |rows| (*rows).into());
+            let found = self.start..self.start + len;
+            let piece = Piece { group: self.group, span: self.span, rows: found };
+            self.start += len;
+            self.span += 1;
+            if self.span >= spans.rows.len() {
+                (self.group, self.span) = (self.group + 1, 0);
+            }
+            if piece.rows.end > rows.start {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl Iterator for Batches<'_> {
     type Item = Result<Table, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let Some(stored) = self.file.published.groups.get(self.group) {
-            if self.rows.is_empty() {
-                return None;
-            }
-            let (group, start) = (self.group, self.group_start);
-            let end = start + stored.rows() as u64;
-            self.group += 1;
-            self.group_start = end;
-            if end > self.rows.start {
-                let wanted = self.rows.start..self.rows.end.min(end);
-                self.rows.start = wanted.end;
-                return Some(self.read(group, start, &wanted));
-            }
+        if self.rows.is_empty() {
+            return None;
         }
-        None
+        let piece = match self.place.next(self.file, &self.rows).transpose()? {
+            Ok(piece) => piece,
+            Err(error) => {
+                self.rows.start = self.rows.end;
+                return Some(Err(error));
+            }
+        };
+        let wanted = self.rows.start..self.rows.end.min(piece.rows.end);
+        self.rows.start = wanted.end;
+        Some(self.read(&piece, &wanted))
     }
 }
 
 impl Batches<'_> {
-    fn read(&self, group: usize, start: u64, wanted: &Range<u64>) -> Result<Table, ReadError> {
+    fn read(&self, piece: &Piece, wanted: &Range<u64>) -> Result<Table, ReadError> {
+        let start = piece.rows.start;
         let inside = (wanted.start - start) as usize..(wanted.end - start) as usize;
         let mut columns = Vec::with_capacity(self.columns.len()); // bounded: they are in memory
         for &column in &self.columns {
+            let published = &self.file.published;
             let bytes_max = self.file.chunk_bytes_max;
-            let values = self.file.published.values(group, column, bytes_max);
+            let values = published.span_values(piece.group, piece.span, column, bytes_max);
             let mut values =
-                values.map_err(|failure| self.file.failed(group, start, column, failure))?;
+                values.map_err(|failure| self.file.failed(&piece.rows, column, failure))?;
             values.cut(&inside);
-            let field = self.file.published.shape.fields[column].clone();
-            columns.push(TableColumn { field, values });
+            columns.push(TableColumn { field: published.shape.fields[column].clone(), values });
         }
         Ok(Table { first_row: wanted.start, rows: inside.len(), columns })
     }

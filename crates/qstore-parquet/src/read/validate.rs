@@ -2,10 +2,14 @@
 
 use crate::error::ReadError;
 use crate::format::audit::Audit;
+use crate::format::facts::Facts;
 use crate::format::read_failure::ReadFailure;
+use crate::format::span_table;
+use crate::format::spans::Spans;
 use crate::read::reader::MetricsFile;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The result of validating a metrics file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,25 +132,74 @@ impl MetricsFile {
         for (number, group) in self.published.groups.iter().enumerate() {
             let rows = start..start + group.rows() as u64;
             start = rows.end;
+            let spans = match self.published.spans(number) {
+                Ok(spans) => spans.unwrap_or_default(),
+                Err(failure) => {
+                    let column = span_table::KEY.to_owned();
+                    validation.found(column, rows.clone(), failure)?;
+                    Arc::default()
+                }
+            };
             for (index, field) in self.published.shape.fields.iter().enumerate() {
                 validation.chunks += 1;
-                let is_guarded = group.checksum(index).is_some();
-                validation.unguarded_chunks += usize::from(!is_guarded);
-                let (column, rows) = (field.name.to_string(), rows.clone());
-                match self.published.values(number, index, self.chunk_bytes_max) {
-                    Ok(_) => {}
-                    Err(ReadFailure::Storage(error)) => return Err(error.into()),
-                    Err(ReadFailure::Damaged(reason)) => {
-                        validation.damage.push(Damage { column, rows, reason });
-                    }
-                    Err(ReadFailure::Unsupported(reason)) => {
-                        validation.unchecked.push(Unchecked { column, rows, reason });
+                validation.unguarded_chunks += usize::from(group.checksum(index).is_none());
+                let mut rows = rows.start..rows.start;
+                for span in 0..spans.rows.len().max(1) {
+                    let len = spans.rows.get(span).map_or(group.rows(), |rows| *rows as usize);
+                    rows = rows.end..rows.end + len as u64;
+                    if let Err(failure) = self.check(number, span, index, &spans) {
+                        validation.found(field.name.to_string(), rows.clone(), failure)?;
                     }
                 }
             }
         }
         validation.contradiction = self.audit().and_then(|audit| contradiction(audit, self.rows()));
         Ok(validation)
+    }
+}
+
+impl MetricsFile {
+    /// Checks some values of a column: that they can be read, and that what the file says about them is true.
+    fn check(
+        &self,
+        group: usize,
+        span: usize,
+        column: usize,
+        spans: &Spans,
+    ) -> Result<(), ReadFailure> {
+        let values = self.published.span_values(group, span, column, self.chunk_bytes_max)?;
+        let Some(found) = spans.columns.get(column) else { return Ok(()) };
+        let is_same = found.spans[span].facts.is_none_or(|facts| facts == Facts::of_read(&values));
+        // mutant: bounds_not_verified
+        if !is_same {
+            return Err(ReadFailure::damaged("its bounds do not agree with its values"));
+        }
+        let checksum = self.published.groups[group].checksum(column);
+        if found.is_split() && checksum.is_some_and(|checksum| checksum != found.checksum()) {
+            return Err(ReadFailure::damaged(
+                "the checksums of its parts are not those of the whole",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Validation {
+    /// Records a failure to check some values; an error if the disk failed.
+    fn found(
+        &mut self,
+        column: String,
+        rows: Range<u64>,
+        failure: ReadFailure,
+    ) -> Result<(), ReadError> {
+        match failure {
+            ReadFailure::Storage(error) => return Err(error.into()),
+            ReadFailure::Damaged(reason) => self.damage.push(Damage { column, rows, reason }),
+            ReadFailure::Unsupported(reason) => {
+                self.unchecked.push(Unchecked { column, rows, reason });
+            }
+        }
+        Ok(())
     }
 }
 

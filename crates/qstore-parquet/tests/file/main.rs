@@ -15,6 +15,7 @@ mod priority;
 mod ranks;
 mod reading;
 mod recovery;
+mod sealed;
 mod sealing;
 mod stale;
 mod times;

@@ -135,14 +135,13 @@ proptest! {
         let shape = Shape::continued(fields, None);
         let compression =
             if is_compressed { Compression::GZIP(GzipLevel::default()) } else { Compression::UNCOMPRESSED };
-        let coding = Coding { compression, is_plain, is_passing: false };
+        let coding = Coding { compression, is_plain, is_passing: false, has_spans: true };
         let encode =
             |coding| row_group::encode(&columns, rows, (&shape, 0), coding, &Buffers::default()).unwrap();
         let (own, theirs) = (encode(coding.passing()), encode(coding));
         let is_list = |column: &Column| matches!(column.values, HeldValues::List(_));
-        for (chunk, column) in own.chunks.iter().zip(&columns).filter(|(_, column)| !is_list(column)) {
-            let is_packed = is_compressed && !column.is_null();
-            let codec = if is_packed { Compression::SNAPPY } else { Compression::UNCOMPRESSED };
+        for (chunk, _) in own.chunks.iter().zip(&columns).filter(|(_, column)| !is_list(column)) {
+            let codec = if is_compressed { Compression::SNAPPY } else { Compression::UNCOMPRESSED };
             prop_assert_eq!(chunk.codec, codec);
         }
         let (own, theirs) = ((&own, &shape), (&theirs, &shape));
@@ -158,7 +157,9 @@ fn floats_of_every_codec_are_read_by_the_library() {
         |name: &'static str, is_set: &dyn Fn(usize) -> bool, value: &dyn Fn(usize) -> f64| {
             let mut column = Column::new(Field::nullable(name, DataType::Float64), false);
             let present: Vec<_> = (0..rows).filter(|row| is_set(*row)).collect();
-            present.iter().for_each(|row| column.present.push(*row));
+            for row in &present {
+                column.present.push(*row);
+            }
             column.values = HeldValues::Float(present.into_iter().map(value).collect());
             column
         };
@@ -182,7 +183,7 @@ fn floats_of_every_codec_are_read_by_the_library() {
         Compression::ZSTD(ZstdLevel::default()),
         Compression::LZ4_RAW,
     ] {
-        let coding = Coding { compression, is_plain: false, is_passing: false };
+        let coding = Coding { compression, is_plain: false, is_passing: false, has_spans: true };
         let group =
             row_group::encode(&columns, rows, (&shape, 0), coding, &Buffers::default()).unwrap();
         for (number, column) in columns.iter().enumerate() {
@@ -198,7 +199,12 @@ fn floats_of_every_codec_are_read_by_the_library() {
 fn a_column_of_nulls_takes_a_few_bytes_however_many_rows_there_are() {
     let shape = Shape::continued(vec![Field::nullable("n", DataType::Utf8)], None);
     let columns = [Column::new(shape.fields[0].clone(), false)];
-    let coding = Coding { compression: Compression::SNAPPY, is_plain: false, is_passing: false };
+    let coding = Coding {
+        compression: Compression::SNAPPY,
+        is_plain: false,
+        is_passing: false,
+        has_spans: false,
+    };
     for rows in [1, 100, PAGE_ROWS_MAX] {
         let group =
             row_group::encode(&columns, rows, (&shape, 0), coding, &Buffers::default()).unwrap();

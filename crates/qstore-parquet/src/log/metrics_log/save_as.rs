@@ -9,7 +9,8 @@ use crate::format::footer;
 use crate::format::published::Published;
 use crate::format::read_failure::contain;
 use crate::log::stack::{Plan, Stack};
-use crate::publish::layout::{Layout, LayoutError, Version};
+use crate::publish::layout::{Layout, Version};
+use crate::publish::layout_error::LayoutError;
 use crate::publish::space::Space;
 use crate::read::reader::MetricsFile;
 use bytes::Bytes;
@@ -60,6 +61,7 @@ impl<R: Record> MetricsLog<R> {
         let plan = self.stack.plan_seal(self.pending, self.full(), true);
         let version = Version {
             kept: self.stored_groups,
+            joined: None,
             shape: self.shape(),
             keys: self.keys(self.pending, false),
             coding: self.coding,
@@ -80,6 +82,7 @@ impl<R: Record> MetricsLog<R> {
         let plan = Stack::default().plan_seal(self.pending, self.full(), true);
         let version = Version {
             kept: 0,
+            joined: None,
             shape: self.shape(),
             // The accounts are those of the whole log.
             keys: Vec::new(),

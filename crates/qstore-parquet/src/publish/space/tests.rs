@@ -49,6 +49,22 @@ fn space_is_free_after_the_grace_period_and_no_chunk_begins_where_another_began(
     assert_eq!(free.take(300, &[0]), 204, "what dies with this version is not free in it");
 }
 
+/// Ten thousand chunks cannot be shifted so that none begins where one began, except all together.
+#[test]
+fn no_chunk_of_a_wide_group_begins_where_one_of_the_versions_before_began() {
+    let (now, starts) = (Instant::now(), (0..1_000).map(|chunk| chunk * STEP).collect::<Vec<_>>());
+    let mut space = Space::new(Duration::ZERO, &[], 4, now);
+    let mut seen = BTreeSet::new();
+    for turn in 0..STEP {
+        let place = space.free(&[], &[], now).take(1_000 * STEP, &starts);
+        assert!(place < 4 + 2 * STEP, "the space is used again");
+        let begins: Vec<_> = starts.iter().map(|start| place + start).collect();
+        assert!(begins.iter().all(|start| seen.insert(*start)), "version {turn}");
+        let group = place..place + 1_000 * STEP;
+        space.bury(ranges(&[stored(&group)]), now);
+    }
+}
+
 #[test]
 fn without_a_grace_period_space_is_free_at_once_but_no_chunk_begins_where_another_began() {
     let now = Instant::now();
