@@ -57,6 +57,43 @@ fn groups_that_are_full_become_one_and_each_piece_is_read_alone() {
     assert!(check(&memory, &rows).is_whole());
 }
 
+/// Lists have more values than rows, and a column of lists may come late.
+#[test]
+fn pieces_with_lists_are_joined_and_each_is_read_alone() {
+    let memory = MemoryFs::new();
+    let mut log = open(&memory, settings());
+    let list = |len: u64| Value::from((0..len).map(|n| n as f64).collect::<Vec<_>>());
+    let row = |n: u64| {
+        let mut row = Row::from([("n", n as i64)]);
+        if n % 7 != 3 {
+            row.set("hist", list(n % 5));
+        }
+        if n >= 1_205 && n % 3 == 0 {
+            row.set("late", list(n % 4));
+        }
+        row
+    };
+    let rows: Vec<_> = (0..2_400).map(row).collect();
+    for (number, row) in rows.iter().enumerate() {
+        log.append(row, Instant::now());
+        if number % FULL == FULL - 1 {
+            log.flush().unwrap();
+        }
+    }
+    let file = read(&memory);
+    assert!(file.row_groups() < 80, "{} groups", file.row_groups());
+    assert!(check(&memory, &rows).is_whole());
+    for start in (0..2_390).step_by(83) {
+        let table = file.read(&["hist", "late"], start..start + 9).unwrap();
+        for (found, row) in table.iter_rows().zip(&rows[start as usize..]) {
+            let lists = |row: &Row| (row.get("hist").cloned(), row.get("late").cloned());
+            assert_eq!(lists(&found), lists(row), "row {start}");
+        }
+    }
+    log.close().unwrap();
+    assert!(check(&memory, &rows).is_whole());
+}
+
 /// What another library reads is the same.
 #[test]
 fn a_group_that_was_made_of_others_is_ordinary_parquet() {
