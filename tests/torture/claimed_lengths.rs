@@ -7,13 +7,16 @@
 //!
 //! The inputs are everything in [`malformed`]: metrics files with their footers, pages, dictionaries and texts,
 //! of ours and of other programs; checkpoints, manifests and Zarr documents, chunks and archives; safetensors.
+//! A checkpoint has the time of its save in it, so a place behind that may be a few bytes off in another run.
 
 use crate::trial::Trial;
 use qstore_tests::malformed::claims::{Claim, claims};
 use qstore_tests::malformed::{Limits, TARGETS, judge, target};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,19 +34,46 @@ const NOT_LENGTHS: &str = "names";
 const ENDS_MAX: usize = 20;
 
 pub(crate) fn run(trial: &Arc<Trial>) {
+    let dir = tempfile::tempdir().expect("there is a temporary directory");
     let mut shards = Vec::new();
     let mut planned = 0;
     for target in TARGETS.into_iter().filter(|target| target.name != NOT_LENGTHS) {
         if !trial.wants(&format!("{}/", target.name)) {
             continue;
         }
-        let count = claims(&(target.seeds)()).len();
-        let numbers = selection(trial, count);
+        // For every process the same.
+        let seeds = Seeds { name: target.name, dir: dir.path().join(target.name) };
+        seeds.write(&(target.seeds)());
+        let numbers = selection(trial, claims(&seeds.read()).len());
         planned += numbers.len();
-        shards.extend(numbers.chunks(SHARD).map(|shard| (target.name, shard.to_vec())));
+        shards.extend(numbers.chunks(SHARD).map(|shard| (seeds.clone(), shard.to_vec())));
     }
     trial.plan(planned);
-    trial.side_by_side(&shards, |(name, numbers)| read_all(trial, name, numbers));
+    trial.side_by_side(&shards, |(seeds, numbers)| read_all(trial, seeds, numbers));
+}
+
+/// The valid inputs of a target, a file for each.
+#[derive(Debug, Clone)]
+struct Seeds {
+    name: &'static str,
+    dir: PathBuf,
+}
+
+impl Seeds {
+    fn write(&self, seeds: &[Vec<u8>]) {
+        fs::create_dir(&self.dir).expect("the directory is new");
+        for (number, seed) in seeds.iter().enumerate() {
+            fs::write(self.dir.join(number.to_string()), seed).expect("it can be written");
+        }
+    }
+
+    fn read(&self) -> Vec<Vec<u8>> {
+        read_seeds(&self.dir)
+    }
+}
+
+fn read_seeds(dir: &Path) -> Vec<Vec<u8>> {
+    (0..).map_while(|number: usize| fs::read(dir.join(number.to_string())).ok()).collect()
 }
 
 /// Which inputs are tried.
@@ -57,16 +87,15 @@ fn selection(trial: &Trial, count: usize) -> Vec<usize> {
 }
 
 /// Reads these inputs of a target, and reports each as a case.
-fn read_all(trial: &Trial, name: &'static str, numbers: &[usize]) {
-    let of = target(name).expect("it is one of them");
-    let all = claims(&(of.seeds)());
+fn read_all(trial: &Trial, seeds: &Seeds, numbers: &[usize]) {
+    let (name, all) = (seeds.name, claims(&seeds.read()));
     let case = |number: usize| format!("{name}/{}", all[number]);
     let mut numbers: Vec<_> =
         numbers.iter().copied().filter(|number| trial.wants(&case(*number))).collect();
     let mut verdicts: BTreeMap<usize, Result<(), String>> = BTreeMap::new();
     for _ in 0..ENDS_MAX {
         let Some(first) = numbers.first().copied() else { break };
-        let mut child = Reader::start(name, &numbers);
+        let mut child = Reader::start(seeds, &numbers);
         let end = child.listen(&mut verdicts);
         let Err(reason) = end else { break };
         let culprit = verdicts.last_key_value().map_or(first, |(number, _)| *number);
@@ -88,11 +117,11 @@ struct Reader {
 }
 
 impl Reader {
-    fn start(name: &str, numbers: &[usize]) -> Self {
+    fn start(Seeds { name, dir }: &Seeds, numbers: &[usize]) -> Self {
         let shell = format!("ulimit -v {ADDRESS_SPACE} && exec \"$0\" \"$@\"");
         let program = std::env::current_exe().expect("a program knows its own path");
         let mut command = Command::new("sh");
-        command.arg("-c").arg(shell).arg(program).args(["--reader", name]);
+        command.arg("-c").arg(shell).arg(program).args(["--reader", name]).arg(dir);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("a shell can be started");
         let mut lines = String::new();
@@ -121,11 +150,10 @@ impl Reader {
 
 /// The child: reads the inputs with the numbers on its standard input.
 pub(crate) fn reader(arguments: &[String]) -> ExitCode {
-    let Some(target) = arguments.first().and_then(|name| target(name)) else {
-        return ExitCode::from(2);
-    };
+    let [name, dir] = arguments else { return ExitCode::from(2) };
+    let Some(target) = target(name) else { return ExitCode::from(2) };
     std::panic::set_hook(Box::new(|_| {}));
-    let seeds = (target.seeds)();
+    let seeds = read_seeds(Path::new(dir));
     let all: Vec<Claim> = claims(&seeds);
     // Only memory counts here.
     let limits = Limits { time: Duration::from_secs(600), ..Limits::default() };

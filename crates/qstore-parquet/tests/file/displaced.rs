@@ -48,11 +48,30 @@ fn occupant(error: &WriteError) -> Option<Occupant> {
     }
 }
 
+/// Whether files that are open keep their directory from being removed, as on FUSE and NFS, which keep them under
+/// hidden names in it.
+fn keeps_open_files() -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    let (below, file) = (dir.path().join("below"), dir.path().join("below/file"));
+    fs::create_dir(&below).unwrap();
+    let open = fs::File::create(file).unwrap();
+    let is_kept = fs::remove_dir_all(&below).is_err();
+    drop(open);
+    is_kept
+}
+
 #[test]
 fn a_new_run_under_the_name_of_an_old_one_keeps_its_rows() {
+    let can_remove = !keeps_open_files();
+    if !can_remove {
+        println!("not tested: a removed directory, where files that are open keep it");
+    }
     for (settings, is_renamed) in
         ways().into_iter().flat_map(|way| [(way.clone(), true), (way, false)])
     {
+        if !is_renamed && !can_remove {
+            continue;
+        }
         let dir = tempfile::tempdir().unwrap();
         let (run, kept) = (dir.path().join("run"), dir.path().join("kept"));
         let path = run.join("metrics.parquet");

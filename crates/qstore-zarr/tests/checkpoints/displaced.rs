@@ -123,12 +123,31 @@ fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
+/// Whether files that are open keep their directory from being removed, as on FUSE and NFS, which keep them under
+/// hidden names in it.
+fn keeps_open_files() -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    let (below, file) = (dir.path().join("below"), dir.path().join("below/file"));
+    fs::create_dir(&below).unwrap();
+    let open = fs::File::create(file).unwrap();
+    let is_kept = fs::remove_dir_all(&below).is_err();
+    drop(open);
+    is_kept
+}
+
 #[test]
 fn a_directory_exchanged_at_any_operation_keeps_every_byte_of_the_other_run() {
     let mut cases = 0;
+    let can_remove = !keeps_open_files();
+    if !can_remove {
+        println!("not tested: a removed directory, where files that are open keep it");
+    }
     for (layout, removes) in
         LAYOUTS.into_iter().flat_map(|layout| [(layout, false), (layout, true)])
     {
+        if removes && !can_remove {
+            continue;
+        }
         for at in (0..).step_by(if removes { 3 } else { 1 }) {
             let tmp = tempfile::tempdir().unwrap();
             let root = fs::canonicalize(tmp.path()).unwrap();
@@ -180,7 +199,7 @@ fn a_directory_exchanged_at_any_operation_keeps_every_byte_of_the_other_run() {
         }
     }
     println!("{cases} cases");
-    assert!(cases > 200, "{cases} cases");
+    assert!(cases > if can_remove { 200 } else { 100 }, "{cases} cases");
 }
 
 #[test]

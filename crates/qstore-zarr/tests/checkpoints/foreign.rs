@@ -241,22 +241,16 @@ fn a_checkpoint_that_was_exchanged_after_the_scan_is_not_removed() {
         save(&other, 7).unwrap();
         save(&other, 1).unwrap();
         drop(other);
-        let name = match layout {
-            Layout::SingleFile => "epoch_0001.zarr.zip",
-            _ => "epoch_0001",
-        };
+        let is_file = layout == Layout::SingleFile;
+        let name = if is_file { "/c/epoch_0001.zarr.zip" } else { "/c/epoch_0001" };
         let mut left_alone = 0;
         for at in 0.. {
-            let memory = MemoryFs::clone(&memory.power_cut());
+            let memory = memory.power_cut();
             let swap: fn(&MemoryFs, &str) = |memory, name| {
                 let from = name.replace("/c/", "/other/");
                 memory.exchange(Path::new(&from), Path::new(name)).unwrap_or_else(|_| {
                     memory.rename(Path::new(&from), Path::new(name)).unwrap();
                 });
-            };
-            let name: &'static str = match layout {
-                Layout::SingleFile => "/c/epoch_0001.zarr.zip",
-                _ => "/c/epoch_0001",
             };
             let intruder = Intruder {
                 memory: memory.clone(),
