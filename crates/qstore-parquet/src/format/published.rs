@@ -69,7 +69,7 @@ impl Published {
         let end_sum = None;
         // Completed by `with_end_sum`, which reads the end.
         let (data_end, len) = (start, start);
-        Ok(Self { file, stamp, fields, leaves, data_end, len, keys, groups, end_sum })
+        Ok(Self { file, stamp, fields, leaves, groups, data_end, len, keys, end_sum })
     }
 
     /// The same, with what a writer needs to recognize its file.
