@@ -124,8 +124,8 @@ impl DatasetNames {
     /// Forgets the columns from that number on.
     pub(crate) fn forget_from(&mut self, known: usize) {
         self.spellings.retain(|_, column| *column < known);
-        for homes in self.homes.values_mut() {
-            homes.iter_mut().for_each(|home| *home = home.filter(|column| *column < known));
+        for home in self.homes.values_mut().flatten() {
+            *home = home.filter(|column| *column < known);
         }
     }
 }

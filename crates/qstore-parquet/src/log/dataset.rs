@@ -202,7 +202,7 @@ impl<R: Record + Send + 'static> RankLog<R> {
     /// # Errors
     /// As [`MetricsLog::save_as`].
     pub fn save_as(&self, path: impl AsRef<Path>) -> Result<u64, WriteError> {
-        self.save_each(path.as_ref(), |log, path| log.save_as(path))
+        self.save_each(path.as_ref(), MetricsLog::save_as)
     }
 
     /// As [`save_as`](Self::save_as), but only the rows that are in no published version.
@@ -210,7 +210,7 @@ impl<R: Record + Send + 'static> RankLog<R> {
     /// # Errors
     /// As [`MetricsLog::save_as`].
     pub fn save_pending_as(&self, path: impl AsRef<Path>) -> Result<u64, WriteError> {
-        self.save_each(path.as_ref(), |log, path| log.save_pending_as(path))
+        self.save_each(path.as_ref(), MetricsLog::save_pending_as)
     }
 
     fn save_each(

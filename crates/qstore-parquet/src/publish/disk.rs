@@ -562,7 +562,8 @@ impl Disk {
             Some(stamp) => {
                 let (file, mut missing) = (Arc::clone(&old.file), layout.written());
                 if self.space.keeps_footers() {
-                    missing = merged([missing, vec![layout.data_end..len]].concat());
+                    missing.push(layout.data_end..len);
+                    missing = merged(missing);
                 }
                 self.twin = Some(Twin { file, stamp, missing });
             }

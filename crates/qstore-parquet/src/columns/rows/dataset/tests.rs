@@ -73,7 +73,7 @@ fn lists_and_times_have_columns_of_their_own_and_times_one_unit() {
     assert_eq!(columns_of(&values), expected);
     let finer = Timestamp::new(1_700_000_000_123_456_789, TimestampUnit::Nanos);
     let omitted = push(&mut rows(&[]), &Row::from([("x", Value::from(finer))]));
-    assert_eq!(omitted.len(), 1, "it is no whole number of microseconds, and that is reported");
+    assert_eq!(omitted.len(), 1, "it is not a whole number of microseconds, and that is reported");
 }
 
 #[test]
