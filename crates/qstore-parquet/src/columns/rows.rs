@@ -424,7 +424,7 @@ impl Visit<'_, '_> {
             return Err(Why::Unnamed);
         }
         if self.rows.dataset.is_some() {
-            return self.set_in_dataset(name, data_type, value);
+            return self.set_in_dataset(name, value);
         }
         let column = known.or_else(|| self.rows.create(name, data_type));
         let mut column = column.ok_or(Why::TooManyColumns)?;

@@ -67,7 +67,6 @@ impl Visit<'_, '_> {
     pub(super) fn set_in_dataset(
         &mut self,
         name: &SmolStr,
-        data_type: DataType,
         value: ValueRef<'_>,
     ) -> Result<(), Why> {
         let rank = self.rows.dataset.as_ref().map(|names| names.rank);
@@ -81,14 +80,8 @@ impl Visit<'_, '_> {
             // Every reader shows it already.
             return if is_the_rank { Ok(()) } else { Err(Why::Partition) };
         }
-        let column = match Kind::of(value) {
-            Some(kind) => self.rows.home(name, kind)?,
-            None => {
-                let known = self.rows.by_name.get(name).copied();
-                let column = known.or_else(|| self.rows.create(name, data_type));
-                column.ok_or(Why::TooManyColumns)?
-            }
-        };
+        let kind = Kind::of(value).ok_or(Why::NoColumnFits(value.describe()))?;
+        let column = self.rows.home(name, kind)?;
         match self.set(column, value) {
             Placed::Whole | Placed::Widened => Ok(()),
             Placed::Twice => Err(Why::Twice),
