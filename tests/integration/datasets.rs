@@ -166,7 +166,18 @@ fn default(tmp: &Path) -> Dataset {
     }
     // The time of the call.
     all["timestamp"] = Value::Null;
-    check(&dir, "short line", &json!({ "sealed": all, "open": all }), &["polars"]);
+    Dataset { table: "short line", dir, expected: json!({ "sealed": all, "open": all }) }
+}
+
+#[test]
+fn fastparquet_reads_a_default_dataset_of_the_logger() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dataset = default(tmp.path());
+    for rank in 0..2 {
+        let part = dataset.dir.join(format!("rank={rank}/part-00000.parquet"));
+        readers::run("fast.py", &[&part]);
+    }
+    check(None, "polars", &[dataset]);
     assert!(
         !WriterSettings::default().plain_encoding,
         "a default file is smaller, and needs a newer reader"
