@@ -293,6 +293,7 @@ fn kind_of(column: &ColumnDescriptor) -> String {
 
 /// The columns as they are encoded in a footer: the root, then a leaf for each column, back to back.
 pub(crate) fn entries(leaves: &[Leaf]) -> Vec<u8> {
+    // bounded: the columns are in memory
     let mut entries = Vec::with_capacity(32 * leaves.len());
     structure(&mut entries, |root| {
         root.bytes(4, ROOT);
