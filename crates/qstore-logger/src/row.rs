@@ -8,7 +8,7 @@ use qstore_schema::{
     ValueRef,
 };
 use smallvec::SmallVec;
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 /// Number of extra metrics that fit without heap memory.
 const INLINE: usize = 4;
@@ -126,17 +126,20 @@ impl MetricsRow {
     }
 
     fn last_values(&self) -> impl Iterator<Item = (Name, ValueRef<'_>)> {
-        let entries = || self.set.iter().enumerate();
         // Comparing each name with each takes seconds for ten thousand; for few it is faster than hashing.
         let last = (self.set.len() > FEW).then(|| {
-            let last = entries().map(|(index, (name, _))| (name.as_str(), index));
-            last.collect::<HashMap<_, _>>()
+            let mut later = HashSet::with_capacity(self.set.len());
+            let names = self.set.iter().rev().map(|(name, _)| later.insert(name.as_str()));
+            let mut last: Vec<_> = names.collect();
+            last.reverse();
+            last
         });
         let is_last = move |index: usize, name: Name| match &last {
-            Some(last) => last[name.as_str()] == index,
+            Some(last) => last[index],
             None => self.set[index + 1..].iter().all(|(later, _)| *later != name),
         };
-        entries()
+        let entries = self.set.iter().enumerate();
+        entries
             .filter(move |(index, (name, _))| is_last(*index, *name))
             .map(|(_, (name, value))| (*name, value.as_ref()))
     }

@@ -7,9 +7,7 @@
 //! file order, `-` for a chunk that another program wrote, row groups separated by commas. The footer's
 //! own is in the eight bytes before it: four letters and the crc32c of the footer.
 
-use crate::format::stored::Stored;
 use std::fmt::Write;
-use std::sync::Arc;
 
 /// The metadata key of the chunks' checksums.
 pub(crate) const KEY: &str = "qstore.crc32c";
@@ -47,9 +45,6 @@ pub(crate) fn check_seal(before: &[u8], footer: &[u8]) -> Seal {
     }
 }
 
-/// The length of a checksum as text.
-pub(crate) const DIGITS: usize = 8;
-
 /// Appends the checksum of a chunk to those of its group.
 pub(crate) fn append(checksum: Option<u32>, text: &mut String) {
     match checksum {
@@ -59,14 +54,14 @@ pub(crate) fn append(checksum: Option<u32>, text: &mut String) {
     }
 }
 
-/// The value of the key for these groups.
-pub(crate) fn encode(groups: &[Arc<Stored>]) -> String {
-    let mut text = String::with_capacity(groups.iter().map(|group| group.sums().len() + 1).sum());
-    for (number, group) in groups.iter().enumerate() {
+/// The value of the key for groups with these checksums.
+pub(crate) fn encode<'a>(groups: impl Iterator<Item = &'a str>) -> String {
+    let mut text = String::new();
+    for (number, sums) in groups.enumerate() {
         if number > 0 {
             text.push(',');
         }
-        text.push_str(group.sums());
+        text.push_str(sums);
     }
     text
 }

@@ -53,8 +53,11 @@ const VALUES_PER_BYTE_MAX: u64 = 512;
 pub(crate) fn encode(groups: &[Arc<Stored>], shape: &Shape, keys: &[KeyValue]) -> Vec<u8> {
     let rows = groups.iter().map(|group| group.rows() as i64).sum();
     let entries = groups.iter().map(|group| group.entry().entries.len()).sum::<usize>();
-    let sums = KeyValue::new(checksums::KEY.into(), checksums::encode(groups));
-    let tables = span_table::encode(groups);
+    let sums = KeyValue::new(
+        checksums::KEY.into(),
+        checksums::encode(groups.iter().map(|group| group.sums())),
+    );
+    let tables = span_table::encode(groups.iter().map(|group| group.table()));
     let tables = tables.map(|tables| KeyValue::new(span_table::KEY.into(), tables));
     let odd = odd_bounds::encode(groups).map(|odd| KeyValue::new(odd_bounds::KEY.into(), odd));
     let columns = shape.columns();

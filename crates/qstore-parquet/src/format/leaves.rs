@@ -407,6 +407,7 @@ pub(crate) struct Columns {
 
 /// The columns as a footer has them.
 pub(crate) fn entries(leaves: &[Leaf]) -> Columns {
+    // bounded: the columns are in memory
     let (mut count, mut entries) = (1, Vec::with_capacity(32 * leaves.len()));
     structure(&mut entries, |root| {
         root.bytes(4, ROOT);

@@ -59,6 +59,8 @@ pub(crate) fn encode(
     let mut theirs = theirs.peekable();
     let mut writer = PageWriter::new(coding, rows)?;
     let mut file = buffers.take();
+    // A buffer that doubles would take twice the memory of a large group.
+    file.reserve(columns.iter().map(|column| 64 + 8 * column.values.len()).sum());
     let (mut chunks, mut checksums) =
         (Vec::with_capacity(columns.len()), Vec::with_capacity(columns.len()));
     let step = step(columns.len()) as usize;

@@ -3,15 +3,15 @@
 //! For each row group, separated by commas: the offset of its table, its length and its crc32c, in
 //! hexadecimal digits with colons between, or `-` where a group has none.
 
-use crate::format::footer::MAGIC;
 use crate::format::spans;
-use crate::format::stored::Stored;
 use std::fmt::Write;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// The metadata key of the tables.
 pub(crate) const KEY: &str = "qstore.spans";
+
+/// Where the first chunk of a file can be: after the letters at its beginning.
+const DATA_START: u64 = 4;
 
 /// Where the table of a group is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,26 +33,23 @@ impl SpanTable {
     }
 }
 
-/// The value of the key for these groups; `None` if no group has a table.
-pub(crate) fn encode(groups: &[Arc<Stored>]) -> Option<String> {
-    if groups.iter().all(|group| group.table().is_none()) {
-        return None;
-    }
-    let mut text = String::new();
-    for (number, group) in groups.iter().enumerate() {
+/// The value of the key for groups with these tables; `None` if no group has one.
+pub(crate) fn encode<'a>(groups: impl Iterator<Item = Option<&'a SpanTable>>) -> Option<String> {
+    let (mut text, mut is_needed) = (String::new(), false);
+    for (number, table) in groups.enumerate() {
         if number > 0 {
             text.push(',');
         }
-        match group.table() {
-            Some(SpanTable { range, checksum }) => {
-                let len = range.end - range.start;
-                // Writing to a string does not fail.
-                let _ = write!(text, "{:x}:{len:x}:{checksum:08x}", range.start);
-            }
-            None => text.push('-'),
-        }
+        let Some(SpanTable { range, checksum }) = table else {
+            text.push('-');
+            continue;
+        };
+        is_needed = true;
+        let len = range.end - range.start;
+        // Writing to a string does not fail.
+        let _ = write!(text, "{:x}:{len:x}:{checksum:08x}", range.start);
     }
-    Some(text)
+    is_needed.then_some(text)
 }
 
 /// The tables of that many row groups in a file whose footer begins at `data_end`; `None` if the text is
@@ -70,7 +67,7 @@ fn table(text: &str, data_end: u64) -> Option<SpanTable> {
     let mut numbers = text.split(':').map(|digits| u64::from_str_radix(digits, 16).ok());
     let (start, len, checksum) = (numbers.next()??, numbers.next()??, numbers.next()??);
     let end = start.checked_add(len)?;
-    let is_inside = start >= MAGIC.len() as u64 && end <= data_end && len <= spans::BYTES_MAX;
+    let is_inside = start >= DATA_START && end <= data_end && len <= spans::BYTES_MAX;
     let checksum = u32::try_from(checksum).ok()?;
     (is_inside && numbers.next().is_none()).then_some(SpanTable { range: start..end, checksum })
 }

@@ -90,10 +90,11 @@ impl ColumnSpans {
 
     /// The checksum of the whole chunk.
     pub(crate) fn checksum(&self) -> u32 {
-        let Part { len, checksum } = self.dictionary;
-        let start = if len == 0 { 0 } else { checksum };
-        self.spans.iter().fold(start, |sum, span| {
-            crc32c::crc32c_combine(sum, span.part.checksum, span.part.len as usize)
+        let dictionary = Some(self.dictionary).filter(|part| part.len > 0);
+        let mut parts = dictionary.into_iter().chain(self.spans.iter().map(|span| span.part));
+        let first = parts.next().unwrap_or_default();
+        parts.fold(first.checksum, |sum, part| {
+            crc32c::crc32c_combine(sum, part.checksum, part.len as usize)
         })
     }
 

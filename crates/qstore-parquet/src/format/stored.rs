@@ -42,11 +42,20 @@ struct Chunk {
 impl Stored {
     /// A group without chunks so far.
     pub(crate) fn new(rows: usize, columns: usize) -> Self {
-        let entries = Vec::with_capacity(64 * columns);
-        let sums = String::with_capacity(checksums::DIGITS * columns);
-        let (chunks, odd) = (Vec::with_capacity(columns), String::new());
-        let extents = OnceLock::new();
-        Self { rows, entries, sums, full_len: 0, len: 0, chunks, table: None, odd, extents }
+        let (sums, odd, extents) = (String::new(), String::new(), OnceLock::new());
+        // bounded: the columns are in memory
+        let chunks = Vec::with_capacity(columns);
+        Self {
+            rows,
+            entries: Vec::new(),
+            sums,
+            full_len: 0,
+            len: 0,
+            chunks,
+            table: None,
+            odd,
+            extents,
+        }
     }
 
     /// Adds the chunk of the next column, which has that path.
@@ -141,7 +150,7 @@ impl Stored {
 pub(crate) fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     ranges.retain(|range| !range.is_empty());
     ranges.sort_unstable_by_key(|range| range.start);
-    let mut merged: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
+    let mut merged: Vec<Range<u64>> = Vec::new();
     for range in ranges {
         match merged.last_mut() {
             Some(last) if range.start <= last.end => last.end = last.end.max(range.end),

@@ -84,7 +84,7 @@ pub struct WriterSettings {
     /// Rows of a full row group. Default 65 536, at least 1.
     pub row_group_rows_max: usize,
     /// Bytes of the values of a full row group in memory, 8 for a number: the rows of a wide table fill a
-    /// group earlier. Four times as many may be pending. Default 16 MiB, at least 1.
+    /// group earlier. Four times as many may be pending. Default 12 MiB, at least 1.
     pub row_group_bytes_max: usize,
     /// The maximum number of pending rows; beyond it the ring fills. Default 196 608, at least 1: one
     /// full group that is being written, one that is being encoded, and one that is filling. The rows
@@ -132,7 +132,7 @@ impl Default for WriterSettings {
             flush_after: Duration::from_secs(10),
             compression: Compression::GZIP,
             row_group_rows_max: 65_536,
-            row_group_bytes_max: 16 << 20,
+            row_group_bytes_max: 12 << 20,
             pending_rows_max: 196_608,
             durability: Durability::default(),
             plain_encoding: false,
@@ -284,7 +284,7 @@ impl WriterSettings {
             let rows = self.row_group_rows_max;
             return Err(SettingError::new("row_group_rows_max", rows, choices, "65 536"));
         }
-        SettingError::check_min("row_group_bytes_max", self.row_group_bytes_max, 1, "16 MiB")?;
+        SettingError::check_min("row_group_bytes_max", self.row_group_bytes_max, 1, "12 MiB")?;
         SettingError::check_min("pending_rows_max", self.pending_rows_max, 1, "196 608")?;
         parquet_codec(self.compression).map(drop)
     }

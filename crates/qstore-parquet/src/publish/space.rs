@@ -171,7 +171,7 @@ impl Free<'_> {
     /// The first offset from `offset` on where no chunk begins that a stale reader could look for.
     fn unused(&self, offset: u64, starts: &[u64]) -> u64 {
         if starts.len() > CHUNKS_MANY {
-            // No shift is enough for so many. They begin at multiples of `STEP`, and so each of the next
+            // No shift is enough for thousands of chunks. They begin at multiples of `STEP`, and so each of the next
             // versions has places of its own.
             // mutant: wide_groups_begin_where_others_began
             let wanted = self.space.turn % STEP;
