@@ -296,11 +296,11 @@ fn children_of_one_process_have_different_run_ids() {
 
 /// Holds every rename, which is how a checkpoint gets its name.
 #[derive(Debug, Default)]
-struct HoldsRenames(Gate);
+struct HoldsNames(Gate);
 
-impl Watcher for HoldsRenames {
+impl Watcher for HoldsNames {
     fn before(&self, step: &Step<'_>) -> Verdict {
-        if step.operation == Operation::Rename {
+        if matches!(step.operation, Operation::Rename | Operation::Link) {
             self.0.pass();
         }
         Verdict::Proceed
@@ -352,7 +352,7 @@ fn a_child_during_a_save_leaves_it_alone_reads_pins_and_saves_with_a_manager_of_
         first.save(snapshot(1)).unwrap().wait(LONG).unwrap();
         drop(first);
 
-        let watched = WatchedFs::over(Arc::new(LocalFs::new()), HoldsRenames::default());
+        let watched = WatchedFs::over(Arc::new(LocalFs::new()), HoldsNames::default());
         let manager = CheckpointManager::open_in(watched.shared(), &dir, settings.clone()).unwrap();
         let ticket = manager.save(snapshot(2)).unwrap();
         watched.watcher().0.wait_for_somebody(); // written, and about to get its name

@@ -126,7 +126,7 @@ fn names() -> Result<Vec<Row>> {
         "18 fields and 1 000 floats by names that are known: the row is made and pushed; one thread",
     );
     let (names, values) = (&names, &values);
-    let named = Contender::new(measure, move || {
+    let by_name = Contender::new(measure, move || {
         let started = Instant::now();
         for number in 0..PUSHES {
             let mut row = MetricsRow::from(metrics(number));
@@ -153,7 +153,7 @@ fn names() -> Result<Vec<Row>> {
         while plain.pop().is_some() {}
         Ok(took)
     });
-    race(NAME, 50, vec![named, vector])
+    race(NAME, 50, vec![by_name, vector])
 }
 
 /// Flushes of dense rows beside pyarrow, which writes the same numbers as a new file.

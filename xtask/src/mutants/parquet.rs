@@ -273,7 +273,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "nulls_of_small_groups_shifted",
-        edits: &[Replace(", run)", ", run.start.saturating_sub(1)..run.end - 1)")],
+        edits: &[Rewrite(
+            "set_bits(&mut page[bits_at..], run.start.saturating_sub(1)..run.end - 1);",
+        )],
         danger: "values stand in other rows than they were logged in",
         tests: &[Tests::lib("qstore-parquet", "page_writer_tests::")],
     },
@@ -303,7 +305,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "failed_write_forgets_what_it_overwrote",
-        edits: &[Replace(", layout.written()]", "]")],
+        edits: &[Rewrite("twin.missing = merged(mem::take(&mut twin.missing));")],
         danger: "after a full disk the next version has bytes of one that never was",
         tests: &[SEALED],
     },

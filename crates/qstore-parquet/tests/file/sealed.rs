@@ -68,7 +68,7 @@ fn pieces_with_lists_are_joined_and_each_is_read_alone() {
         if n % 7 != 3 {
             row.set("hist", list(n % 5));
         }
-        if n >= 1_205 && n % 3 == 0 {
+        if n >= 1_205 && n.is_multiple_of(3) {
             row.set("late", list(n % 4));
         }
         row

@@ -69,6 +69,16 @@ fn correct_pages_are_unchanged_except_that_they_are_decompressed() {
     }
 }
 
+/// Regression: the library took a page without values, which pyarrow writes, for the end of the chunk.
+#[test]
+fn pages_without_values_are_left_out() {
+    let (first, last) = (data(60, 480, &[7; 480]), data(40, 320, &[7; 320]));
+    let chunk = [&first[..], &data(0, 1, &[2]), &last].concat();
+    let pages = check(&chunk, 4, claims(Reading::Float64, Compression::UNCOMPRESSED)).unwrap();
+    assert_eq!(pages, [&[0; 4][..], &first, &last].concat());
+    assert_eq!(values_of(&chunk).unwrap(), 100);
+}
+
 #[test]
 fn a_length_that_the_rows_do_not_justify_is_more_than_the_reader_takes() {
     for compression in [gz(), Compression::SNAPPY, Compression::UNCOMPRESSED] {
