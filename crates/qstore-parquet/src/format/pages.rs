@@ -64,16 +64,11 @@ pub(crate) fn check(chunk: &[u8], head: usize, claims: Claims) -> Result<Vec<u8>
     let mut rest = chunk;
     while !rest.is_empty() {
         let (header, body) = next_page(&mut rest)?;
-        // The library takes a page without values, which pyarrow writes between others, for the end.
-        if header.kind != Kind::Index && !is_empty(header.kind) {
+        if header.kind != Kind::Index {
             pages.add(header, body)?;
         }
     }
     Ok(pages.bytes)
-}
-
-fn is_empty(kind: Kind) -> bool {
-    matches!(kind, Kind::Data { values: 0, .. } | Kind::DataV2 { values: 0, .. })
 }
 
 /// The number of values that pages claim, nulls included.
@@ -118,6 +113,10 @@ impl Pages {
     fn add(&mut self, mut header: PageHeader, body: &[u8]) -> Result<(), ReadFailure> {
         // mutant: page_may_claim_anything
         self.left.take(&header)?;
+        // The library takes a page without values, which pyarrow writes between others, for the end.
+        if matches!(header.kind, Kind::Data { values: 0, .. } | Kind::DataV2 { values: 0, .. }) {
+            return Ok(());
+        }
         let (plain, packed) = parts(&header, body)?;
         let full_len = (header.full_len as usize).checked_sub(plain.len());
         let full_len = full_len.ok_or_else(levels_too_long)?;
