@@ -5,7 +5,7 @@
 //! number of each input before it reads it: when it is killed by a signal, the last number is the culprit, and
 //! another child goes on behind it.
 //!
-//! The inputs are everything in [`malformed`]: metrics files with their footers, pages, dictionaries and texts,
+//! The inputs are everything in `malformed`: metrics files with their footers, pages, dictionaries and texts,
 //! of ours and of other programs; checkpoints, manifests and Zarr documents, chunks and archives; safetensors.
 //! A checkpoint has the time of its save in it, so a place behind that may be a few bytes off in another run.
 
