@@ -1,7 +1,7 @@
 //! The Python package: laid out below `target/python` and tested by pytest.
 //!
-//! The native module is the one that the step `build` has built, so nothing is compiled twice, and no tool of
-//! Python's packaging is needed. What the wheel has more is its metadata.
+//! Nothing but the native module itself is compiled for it, because the step `build` has built the crates below,
+//! and no tool of Python's packaging is needed. What the wheel has more is its metadata.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::tally::Tally;
 use super::{count, judge};
 use crate::error::{Error, Result};
+use crate::process;
 use crate::python::{self, cannot};
 use crate::workspace::Workspace;
 
@@ -18,6 +19,8 @@ const HOME: &[&str] = &["crates", "qstore-python"];
 
 /// Runs the tests of the package with this Python.
 pub(super) fn check(workspace: &Workspace, target: &Path, python: &Path) -> Result<Tally> {
+    // The step `build` builds tests and programs, and this is neither.
+    process::run(workspace.cargo().args(["build", "--package", "qstore-python"]))?;
     let path = lay_out(workspace, target)?;
     let mut pytest = python::python(python.as_os_str());
     pytest.args(["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"]);

@@ -304,11 +304,12 @@ mod tests {
         ]
     }
 
-    /// The number as a multiple of 2^-1074 would be exact; halves of an i128 are enough to tell neighbors.
+    /// The whole part and the rest, which are both exact. (With `floor` the rest of a tiny negative number is rounded
+    /// to 1.)
     fn exact(metric: &Metric) -> (i128, f64) {
         match metric {
             Metric::Int(value) => (i128::from(*value), 0.0),
-            Metric::Float(value) => (value.floor() as i128, value - value.floor()),
+            Metric::Float(value) => (value.trunc() as i128, value.fract()),
             Metric::Unknown(_) => unreachable!("only numbers are generated"),
         }
     }
