@@ -136,7 +136,7 @@ fn names() -> Result<Vec<Row>> {
             ours.push(row).map_err(|error| error.to_string())?;
         }
         let took = per_row(started);
-        while ours.pop().is_some() {}
+        while ours.try_pop().is_some() {}
         Ok(took)
     });
     let note = "18 fields and a vector that the same floats are put into one by one";
@@ -150,7 +150,7 @@ fn names() -> Result<Vec<Row>> {
             plain.push((metrics(number), all)).map_err(|error| error.to_string())?;
         }
         let took = per_row(started);
-        while plain.pop().is_some() {}
+        while plain.try_pop().is_some() {}
         Ok(took)
     });
     race(NAME, 50, vec![by_name, vector])
