@@ -130,8 +130,10 @@ def test_a_worker_of_multiprocessing_keeps_its_own_rows(run_script, metrics, met
 @pytest.mark.parametrize("wait", ["buffer.pop()", "buffer.pop(timeout=60)", "buffer.pop_many(5)"])
 def test_ctrl_c_arrives_in_a_wait(wait, tmp_path):
     script = f"""
-import time
+import signal, time
 from qstore import AsyncBuffer
+# What runs in the background of a shell ignores it, and its children do.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 buffer = AsyncBuffer(1)
 try:
     print("ready", flush=True)
@@ -143,7 +145,10 @@ except KeyboardInterrupt:
         assert child.stdout.readline() == "ready\n"
         sent = time.time()
         child.send_signal(signal.SIGINT)
-        out, _ = child.communicate(timeout=30)
+        try:
+            out, _ = child.communicate(timeout=30)
+        finally:
+            child.kill()
     # A signal that is sent before the wait has begun arrives at its begin.
     assert float(out) - sent < 10
 
