@@ -50,14 +50,14 @@ def stop_all() -> None:
             print(f"qstore: {error}", file=sys.stderr)
 
 
-def take_over(path: str, successor: Open) -> None:
-    """Ends what has ``path`` open in this process, and remembers ``successor``.
+def remember(path: str, opened: Open) -> None:
+    """Remembers that ``opened`` has ``path`` open.
 
     A notebook cell that is run twice opens the same file twice, and the first object lives until its name is bound
-    again.
+    again. So the next one has to find the one before.
     """
     with _lock:
-        _by_path[path] = weakref.ref(successor)
+        _by_path[path] = weakref.ref(opened)
 
 
 def holder(path: str) -> Any:

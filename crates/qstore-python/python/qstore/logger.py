@@ -60,7 +60,7 @@ class AsyncMetricsLogger(Logger):
         self.output_path = path
         self._is_stopped = False
         endings.watch(self)
-        endings.take_over(real, self)
+        endings.remember(real, self)
         return self
 
     def log(self, metrics: Any) -> Logged:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -89,16 +91,24 @@ class AsyncMetricsWriter(threading.Thread):
             for row in batch:
                 try:
                     rows.log(as_dict(row))
-                except TypeError as error:  # that row; the others are good
+                except Exception as error:  # that row, whatever its to_dict() does; the others are good
                     self._reject(error)
             if is_last and not batch:
                 return
 
-    def _reject(self, error: TypeError) -> None:
+    def _reject(self, error: Exception) -> None:
         self._rejected[0] += 1
-        if self._rejected[1] is None:
-            self._rejected[1] = str(error)
-            warnings.warn(f"a row was rejected: {error}", RuntimeWarning, stacklevel=2)
+        if self._rejected[1] is not None:
+            return
+        self._rejected[1] = f"{type(error).__name__}: {error}"
+        # Where warnings are errors, this one must not end the thread that writes the other rows.
+        with contextlib.suppress(RuntimeWarning):
+            warnings.warn(
+                f"a row for {self.output_path} was rejected: {self._rejected[1]}; further ones are counted in "
+                "stats() and health()",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def stop(self, timeout: float | None = 30.0) -> None:
         """Writes every row that is in the buffer, closes the file and ends the thread.
@@ -106,13 +116,14 @@ class AsyncMetricsWriter(threading.Thread):
         :raises TimeoutError: if that took longer than ``timeout`` seconds. It goes on by itself.
         :raises WriteError: if rows could not be written. They are still held.
         """
+        deadline = None if timeout is None else time.monotonic() + timeout
         self._stop_event.set()
         if self.is_alive():
             self.join(timeout)
             if self.is_alive():
                 raise TimeoutError(f"the writer of {self.output_path} was not done after {timeout} s; it goes on")
         if self._rows is not None:
-            self._rows.stop(timeout)
+            self._rows.stop(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
     def _end(self, timeout: float) -> None:
         self.stop(timeout)
