@@ -68,11 +68,29 @@ pub(crate) struct Claimed<'a, T> {
 impl<T> Claimed<'_, T> {
     #[inline]
     pub(crate) fn fill(self, item: T) {
+        self.fill_then(item, |_| {});
+    }
+
+    /// Stores the item, and calls `finish` on it where it is now.
+    #[inline]
+    pub(crate) fn fill_then(self, item: T, finish: impl FnOnce(&mut T)) {
+        // Only `finish` can panic. Then the item is there, and those behind it must not wait for ever.
+        let _filled = Filled(&self);
         // SAFETY: this thread alone has claimed the position, and its slot is free.
-        unsafe { self.slot.item.write(item) };
+        unsafe { self.slot.item.write(item, finish) };
+    }
+}
+
+/// Hands a filled slot to the consumers when it goes out of scope.
+struct Filled<'a, T>(&'a Claimed<'a, T>);
+
+impl<T> Drop for Filled<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        let Claimed { slot, tail } = self.0;
         let is_weak = weakened::is(Place::Stamp);
         // mutant: ring_stamp_without_release
-        self.slot.stamp.store(self.tail + 1, if is_weak { Relaxed } else { Release });
+        slot.stamp.store(tail + 1, if is_weak { Relaxed } else { Release });
     }
 }
 

@@ -84,9 +84,8 @@ impl LogHandle {
     /// As [`log`](Self::log).
     #[inline]
     pub fn log_step(&self, row: impl Into<MetricsRow>) -> Result<Logged, LogError> {
-        let mut row = row.into();
-        row.stamp(self.now());
-        outcome(&self.buffer.push(row))
+        let now = self.now();
+        outcome(&self.buffer.push_then(row.into(), |row| row.stamp(now)))
     }
 }
 

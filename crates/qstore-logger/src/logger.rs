@@ -102,9 +102,8 @@ impl<S: Sink<MetricsRow>> AsyncMetricsLogger<S> {
     /// opened it. A full ring is not an error.
     #[inline]
     pub fn log_step(&self, row: impl Into<MetricsRow>) -> Result<Logged, LogError> {
-        let mut row = row.into();
-        row.stamp(self.now());
-        outcome(&self.drain.buffer().push(row))
+        let now = self.now();
+        outcome(&self.drain.buffer().push_then(row.into(), |row| row.stamp(now)))
     }
 
     /// Logs one row that sums up an epoch. Its step is −1, `loss` becomes `train_loss` and `val_loss`,

@@ -5,6 +5,7 @@ use crate::buffer::settings::Overflow;
 use crate::health::Loss;
 use proptest::prelude::*;
 use std::collections::VecDeque;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Barrier, Mutex};
 use std::thread;
 
@@ -166,6 +167,36 @@ fn rates_are_shares_and_never_nan() {
     }
     let stats = buffer.stats();
     assert_eq!((stats.drop_rate, stats.utilization), (0.2, 1.0));
+}
+
+#[test]
+fn an_item_is_finished_whether_it_is_stored_handed_back_or_waits() {
+    let finish = |item: &mut u8| *item += 1;
+    for overflow in [Overflow::DropNewest, Overflow::DropOldest, Overflow::BlockFor(Duration::ZERO)]
+    {
+        let settings = BufferSettings::default().maxsize(1).overflow(overflow);
+        let buffer = AsyncBuffer::with_settings(settings).unwrap();
+        assert_eq!(buffer.push_then(10, finish), Ok(()));
+        let evicts = overflow == Overflow::DropOldest;
+        let expected = if evicts { Ok(()) } else { Err(PushError::Full(21)) };
+        assert_eq!(buffer.push_then(20, finish), expected);
+        assert_eq!(buffer.try_pop(), Some(if evicts { 21 } else { 11 }));
+        buffer.close();
+        assert_eq!(buffer.push_then(30, finish), Err(PushError::Closed(31)));
+    }
+}
+
+#[test]
+fn a_panic_while_an_item_is_finished_stops_nothing_behind_it() {
+    let buffer = AsyncBuffer::new(4).unwrap();
+    let panicked = panic::catch_unwind(AssertUnwindSafe(|| {
+        buffer.push_then("finished by half", |_| panic!("from the test"))
+    }));
+    assert!(panicked.is_err());
+    buffer.push("behind it").unwrap();
+    buffer.close();
+    assert_eq!([(); 3].map(|()| buffer.pop()), [Some("finished by half"), Some("behind it"), None]);
+    assert_eq!((buffer.stats().pushed, buffer.stats().popped), (2, 2));
 }
 
 #[test]

@@ -19,12 +19,14 @@ impl<T> Cell<T> {
 
 #[cfg(not(loom))]
 impl<T> Cell<T> {
+    /// Stores an item, and calls `finish` on it.
+    ///
     /// # Safety
     /// No other thread uses the cell.
     #[inline]
-    pub(crate) unsafe fn write(&self, item: T) {
+    pub(crate) unsafe fn write(&self, item: T, finish: impl FnOnce(&mut T)) {
         // SAFETY: ensured by the caller.
-        unsafe { (*self.0.get()).write(item) };
+        finish(unsafe { (*self.0.get()).write(item) });
     }
 
     /// # Safety
@@ -38,12 +40,14 @@ impl<T> Cell<T> {
 
 #[cfg(loom)]
 impl<T> Cell<T> {
+    /// Stores an item, and calls `finish` on it.
+    ///
     /// # Safety
     /// No other thread uses the cell.
-    pub(crate) unsafe fn write(&self, item: T) {
+    pub(crate) unsafe fn write(&self, item: T, finish: impl FnOnce(&mut T)) {
         self.0.with_mut(|place| {
             // SAFETY: ensured by the caller; loom checks it.
-            unsafe { (*place).write(item) };
+            finish(unsafe { (*place).write(item) });
         });
     }
 
