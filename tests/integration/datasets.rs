@@ -2,7 +2,7 @@
 //! that know the oldest encodings only.
 
 use qstore::parquet::{DatasetSettings, RankLog, WriterSettings, compact_rank};
-use qstore::schema::DataType;
+use qstore::schema::{DataType, Timestamp};
 use qstore::{AsyncMetricsLogger, LoggerSettings, MetricsRow, Row};
 use qstore_tests::readers;
 use serde_json::{Value, json};
@@ -102,6 +102,39 @@ fn every_engine_shows_every_column_of_every_part_by_the_line_in_the_docs() {
     check(None, OTHERS, &[dataset]);
 }
 
+/// Histograms and times, in some rows and in one rank only; empty lists, times before 1970.
+fn nested(tmp: &Path) -> Dataset {
+    let dir = tmp.join("metrics");
+    for rank in 0..2_u32 {
+        let settings = DatasetSettings::default().part_bytes_max(1);
+        let mut log = RankLog::<Row>::open(&dir, rank, settings).unwrap();
+        for n in 0..6_i64 {
+            let mut row = Row::from([("n", n)]);
+            if n % 3 != 2 {
+                row.set("hist", (0..n).map(|bin| (bin * n) as f64).collect::<Vec<_>>());
+            }
+            row.set("when", Timestamp::micros(1_700_000_000_000_000 + n));
+            if rank == 1 {
+                row.set("wall", Timestamp::micros(-1_000_000 * n).local());
+            }
+            append(&mut log, &row);
+            log.flush().unwrap();
+        }
+        log.close().unwrap();
+    }
+    // The sums of 0 to n - 1, times n, in rows 0, 1, 3 and 4.
+    let all = json!({
+        "ROWS": 12, "n": 30, "rank": 6, "hist__list": 2 * (3 * 3 + 4 * 6), "when__time": 12, "wall__local_time": 6,
+    });
+    Dataset { table: "line", dir, expected: json!({ "sealed": all, "open": all }) }
+}
+
+#[test]
+fn every_engine_shows_the_lists_and_times_of_a_dataset() {
+    let tmp = tempfile::tempdir().unwrap();
+    check(None, OTHERS, &[nested(tmp.path())]);
+}
+
 /// With announced columns the short lines do, from the first row on.
 fn announced(tmp: &Path) -> Dataset {
     let dir = tmp.join("metrics");
@@ -187,9 +220,10 @@ fn fastparquet_reads_a_default_dataset_of_the_logger() {
 /// Spark before 4.3 cannot read a default file, but a default dataset. One session of each version reads all.
 #[test]
 fn spark_of_two_versions_reads_every_dataset_by_the_lines_in_the_docs() {
-    let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let dirs = [(); 4].map(|()| tempfile::tempdir().unwrap());
     let (mixed, _open) = mixed(dirs[0].path());
-    let datasets = [mixed, announced(dirs[1].path()), default(dirs[2].path())];
+    let datasets =
+        [mixed, announced(dirs[1].path()), default(dirs[2].path()), nested(dirs[3].path())];
     for version in SPARK {
         if let Some(python) = readers::spark(version) {
             check(Some(&python), "Spark", &datasets);

@@ -4,8 +4,8 @@ engines.py DOCS ENGINE[,ENGINE...] [TABLE DIR EXPECTED]...
 
 For each dataset DIR, TABLE is `line` or `short line`: which of the two tables of DOCS. EXPECTED is JSON:
 {"sealed": {"ROWS": …}, "open": {…}}: what engines see that pass over open parts, and what the others see; each
-maps a column to the sum of its values (of floats their integer parts), to the number of values if they are
-not numbers, or to null if it only must be there.
+maps a column to the sum of its values (of floats their integer parts, of lists that of their elements), to the
+number of values if they are not numbers, or to null if it only must be there.
 """
 
 import glob  # noqa: F401, used by the lines
@@ -63,11 +63,20 @@ def summary(table):
     for row in rows(table):
         sums["ROWS"] += 1
         for name, value in row.items():
-            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
             sums.setdefault(name, 0)
-            if value is not None:
-                sums[name] += int(value) if is_number else 1
+            sums[name] += worth(value)
     return sums
+
+
+def worth(value):
+    """What a value adds to the sum of its column."""
+    if value is None:
+        return 0
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return int(value)
+    if hasattr(value, "__iter__") and not isinstance(value, str):
+        return sum(worth(element) for element in value)
+    return 1
 
 
 def check(engine, line, path, expected, names):
