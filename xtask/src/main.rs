@@ -12,8 +12,10 @@ mod help;
 #[cfg(test)]
 mod known_tests;
 mod mutants;
+mod package;
 mod process;
 mod python;
+mod readers;
 mod test;
 mod tidy;
 mod tokens;
@@ -41,6 +43,18 @@ const COMMANDS: &[Command] = &[
         arguments: torture::ARGUMENTS,
         about: torture::ABOUT,
         run: torture::run,
+    },
+    Command {
+        name: "python",
+        arguments: package::session::ARGUMENTS,
+        about: package::session::ABOUT,
+        run: package::session::run,
+    },
+    Command {
+        name: "wheel",
+        arguments: package::wheel::ARGUMENTS,
+        about: package::wheel::ABOUT,
+        run: package::wheel::run,
     },
     Command { name: "bench", arguments: bench::ARGUMENTS, about: bench::ABOUT, run: bench::run },
     Command { name: "tidy", arguments: tidy::ARGUMENTS, about: tidy::ABOUT, run: tidy::run },

@@ -17,7 +17,6 @@
 mod consumers;
 mod models;
 mod package;
-mod readers;
 mod report;
 mod spark;
 mod tally;
@@ -28,6 +27,7 @@ use std::process::{Command, ExitStatus};
 
 use crate::error::{Error, Result};
 use crate::process;
+use crate::readers;
 use crate::workspace::Workspace;
 use report::Report;
 use tally::Tally;

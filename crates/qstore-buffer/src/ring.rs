@@ -74,7 +74,7 @@ impl<T> Claimed<'_, T> {
     /// Stores the item, and calls `finish` on it where it is now.
     #[inline]
     pub(crate) fn fill_then(self, item: T, finish: impl FnOnce(&mut T)) {
-        // Only `finish` can panic. Then the item is there, and those behind it must not wait for ever.
+        // Only `finish` can panic. Then the item is there, and those behind it must not wait forever.
         let _filled = Filled(&self);
         // SAFETY: this thread alone has claimed the position, and its slot is free.
         unsafe { self.slot.item.write(item, finish) };

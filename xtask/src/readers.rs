@@ -19,7 +19,7 @@ const NAME: &str = "readers-venv";
 const PROBE: &str = "import datafusion, duckdb, fastparquet, numpy, pandas, polars, pyarrow.parquet, tensorstore, zarr";
 
 /// Makes the environment or finds the one made before, and returns the path of its Python.
-pub(super) fn prepare(root: &Path, target: &Path, chosen: Option<&OsStr>) -> Result<PathBuf> {
+pub(crate) fn prepare(root: &Path, target: &Path, chosen: Option<&OsStr>) -> Result<PathBuf> {
     let requirements_path = root.join("tests").join("readers").join("requirements.txt");
     let requirements = fs::read_to_string(&requirements_path)
         .map_err(|error| cannot("read", &requirements_path, &error))?;
