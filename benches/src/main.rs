@@ -14,6 +14,7 @@ mod instructions;
 mod logger;
 mod parquet;
 mod peers;
+mod python;
 mod report;
 mod request;
 mod rivals;

@@ -7,19 +7,28 @@
 mod peers;
 
 use crate::error::Result;
+use crate::package;
 use crate::process;
+use crate::python::{CANDIDATES, Interpreter};
 use crate::workspace::{Workspace, cargo_here};
 use std::ffi::OsString;
 
 use peers::GROUPS;
 
 pub(crate) const ARGUMENTS: &str = "[SET…] [--long] [--peers] [--baseline FILE] [--write-docs] …";
-pub(crate) const ABOUT: &str =
-    "measure: buffer, logger, parquet, checkpoint, end_to_end, scaling, instructions (no SET: all)";
+pub(crate) const ABOUT: &str = "measure: buffer, logger, parquet, checkpoint, end_to_end, python, scaling, instructions (no SET: all)";
 
 /// The sets, as [`ABOUT`] has them.
-const SETS: [&str; 7] =
-    ["buffer", "logger", "parquet", "checkpoint", "end_to_end", "scaling", "instructions"];
+const SETS: [&str; 8] = [
+    "buffer",
+    "logger",
+    "parquet",
+    "checkpoint",
+    "end_to_end",
+    "python",
+    "scaling",
+    "instructions",
+];
 
 const PACKAGE: [&str; 5] = ["--release", "--package", "qstore-bench", "--features", "peers"];
 
@@ -42,6 +51,11 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: lexopt::Parser) -> Resul
         } else {
             cargo.env_remove(group.variable);
         }
+    }
+    if is_asked_for("python", &words) {
+        let interpreter = Interpreter::find(None, CANDIDATES)?;
+        let package = package::build(workspace, &workspace.target()?, true)?;
+        cargo.env("QSTORE_PACKAGE", package).env("QSTORE_PACKAGE_PYTHON", interpreter.program);
     }
     // The program counts with another one, which has an allocator of its own.
     let mut build = cargo_here();

@@ -130,7 +130,7 @@ impl Row {
 
     /// Whether a larger figure is a better one.
     pub(crate) fn more_is_better(&self) -> bool {
-        matches!(self.unit.as_str(), "rows/s" | "MB/s" | "steps/s")
+        matches!(self.unit.as_str(), "rows/s" | "MB/s" | "steps/s" | "% kept")
     }
 }
 

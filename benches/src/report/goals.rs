@@ -24,6 +24,7 @@ pub(super) struct Goal {
 const PARQUET: &str = "metrics file";
 const HOT_PATH: &str = "hot path";
 const CHECKPOINTS: &str = "checkpoints";
+const PYTHON: &str = "Python";
 
 const fn goal(
     topic: &'static str,
@@ -95,6 +96,16 @@ pub(super) const GOALS: &[Goal] = &[
     goal(HOT_PATH, "drops_100k_rows_per_s_core_busy", &[], AtMost(0.0)),
     goal(HOT_PATH, "pop_delivery_us", &[], Reported),
     goal(HOT_PATH, "drain_delivery_us", &[], Reported),
+    goal(PYTHON, "py_log_step_17", &[], AtMost(0.6)),
+    goal(PYTHON, "py_log_step_17_p99", &[], AtMost(1.5)),
+    goal(PYTHON, "py_log_step_17", &["py_csv_flush_step"], AtMost(1.0 / 15.0)),
+    goal(PYTHON, "py_log_step_17", &["py_original_log_step"], AtMost(1.0 / 25.0)),
+    goal(PYTHON, "py_log_step_17", &["py_expman_log_vector"], AtMost(1.0)),
+    goal(PYTHON, "py_log_step_4", &[], AtMost(0.45)),
+    goal(PYTHON, "py_log_step_3_plus_10_names", &[], AtMost(1.3)),
+    goal(PYTHON, "py_push", &["py_simple_queue_put"], Reported),
+    goal(PYTHON, "py_rows_kept", &[], AtLeast(100.0)),
+    goal(PYTHON, "py_import_ms", &[], AtMost(5.0)),
     goal(CHECKPOINTS, "save_return_us_zero_copy_100mb", &[], AtMost(50.0)),
     goal(CHECKPOINTS, "save_return_us_zero_copy_1gb", &[], AtMost(50.0)),
     goal(CHECKPOINTS, "save_stall_ms_borrowed_100mb", &["memcpy_ms_100mb"], AtMost(1.5)),

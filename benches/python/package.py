@@ -1,0 +1,286 @@
+"""What a call of our Python package costs the training thread, beside what Python programs call instead.
+
+package.py SCRATCH SECONDS
+
+All contenders are called in turns, in one process. Each call is timed by itself; the clock is in every figure,
+and `py_empty_call` is the clock alone. A line of the output is {"row": NAME, "samples": [...]} or
+{"absent": WHO, "why": TEXT}. Rows are logged at 10 000 a second for SECONDS, while both processors are busy; 0
+leaves that out.
+"""
+
+import asyncio
+import json
+import multiprocessing
+import os
+import queue
+import statistics
+import subprocess
+import sys
+import time
+
+from metrics_peers import SilentOutput, original_storage
+
+TURNS = 15
+CALLS = 2_000
+RATE = 10_000
+
+NAMES = (
+    "epoch step timestamp train_loss val_loss grad_norm grad_max grad_min circuit_execution_time_ms circuits_executed "
+    "qubits_used shots_per_circuit backend queue_time_ms cost_usd credits_used batch_time_ms throughput_samples_per_sec"
+).split()
+
+
+def values(n):
+    return (
+        1, n, 1.7e9 + n, 0.5 / (n + 1), 0.25, 1.5, 2.5, -2.5, 20.0, 40, 8, 1024, "simulator", 5.0, 0.01, 0.5, 30.0, 900.0,
+    )  # fmt: skip
+
+
+class Ours:
+    """`log_step` of one logger with default settings, called in three ways."""
+
+    def __init__(self, home):
+        import qstore
+
+        self.logger = qstore.AsyncMetricsLogger(f"{home}/ours.parquet")
+        self.calls = 0
+
+    def all_17(self, count):
+        clock, log_step, took = time.perf_counter_ns, self.logger.log_step, [0] * count
+        for n in range(count):
+            _, _, _, a, b, c, d, e, f, g, h, i, j, k, l, m, o, p = values(n)
+            started = clock()
+            log_step(
+                epoch=1, step=n, train_loss=a, val_loss=b, grad_norm=c, grad_max=d, grad_min=e,
+                circuit_execution_time_ms=f, circuits_executed=g, qubits_used=h, shots_per_circuit=i, backend=j,
+                queue_time_ms=k, cost_usd=l, credits_used=m, batch_time_ms=o, throughput_samples_per_sec=p,
+            )  # fmt: skip
+            took[n] = clock() - started
+        self.calls += count
+        return took
+
+    def four(self, count):
+        clock, log_step, took = time.perf_counter_ns, self.logger.log_step, [0] * count
+        for n in range(count):
+            loss = 0.5 / (n + 1)
+            started = clock()
+            log_step(epoch=1, step=n, train_loss=loss, grad_norm=1.5)
+            took[n] = clock() - started
+        self.calls += count
+        return took
+
+    def three_and_ten_names(self, count):
+        clock, log_step, took = time.perf_counter_ns, self.logger.log_step, [0] * count
+        for n in range(count):
+            loss = 0.5 / (n + 1)
+            started = clock()
+            log_step(
+                epoch=1, step=n, train_loss=loss, m0=loss, m1=1.5, m2=2.5, m3=3.5, m4=4.5, m5=5.5, m6=6.5, m7=7.5,
+                m8=8.5, m9=9.5,
+            )  # fmt: skip
+            took[n] = clock() - started
+        self.calls += count
+        return took
+
+    def finish(self):
+        self.logger.stop()
+        stats = self.logger.stats()
+        kept, dropped = stats["writer"]["rows_written"], stats["buffer"]["dropped"]
+        assert kept + dropped == self.calls, f"{self.calls} calls, {kept} rows, {dropped} dropped"
+
+
+class Push:
+    def __init__(self, put):
+        self.put = put
+
+    def push(self, count):
+        clock, put, took = time.perf_counter_ns, self.put, [0] * count
+        for n in range(count):
+            started = clock()
+            put(n)
+            took[n] = clock() - started
+        return took
+
+
+def empty(count):
+    clock, took = time.perf_counter_ns, [0] * count
+    for n in range(count):
+        started = clock()
+        took[n] = clock() - started
+    return took
+
+
+class Csv:
+    """csv.writer, flushed to the system at every step: a kill loses nothing."""
+
+    def __init__(self, home):
+        import csv
+
+        self.file = open(f"{home}/steps.csv", "w", newline="")
+        self.writer = csv.writer(self.file)
+
+    def log(self, count):
+        clock, write, flush, took = time.perf_counter_ns, self.writer.writerow, self.file.flush, [0] * count
+        for n in range(count):
+            row = values(n)
+            started = clock()
+            write(row)
+            flush()
+            took[n] = clock() - started
+        return took
+
+    def finish(self):
+        self.file.close()
+
+
+class Original:
+    """`await log_step` of the package that this project follows, with its default buffer."""
+
+    def __init__(self, home):
+        self.logger = original_storage().AsyncMetricsLogger(f"{home}/original.parquet")
+
+    def log(self, count):
+        async def steps():
+            clock, log_step, took = time.perf_counter_ns, self.logger.log_step, [0] * count
+            rows = [dict(zip(NAMES, values(n))) for n in range(count)]
+            for row in rows:
+                del row["timestamp"]
+            for n, row in enumerate(rows):
+                started = clock()
+                await log_step(**row)
+                took[n] = clock() - started
+            return took
+
+        return asyncio.run(steps())
+
+    def finish(self):
+        with SilentOutput():
+            self.logger.stop()
+
+
+class Expman:
+    """`log_vector` of a dictionary: a package in Rust that writes Parquet, too."""
+
+    def __init__(self, home):
+        from expman import Experiment
+
+        self.experiment = Experiment("bench", base_dir=home, redirect_console=False)
+        self.experiment.__enter__()
+
+    def log(self, count):
+        clock, log_vector, took = time.perf_counter_ns, self.experiment.log_vector, [0] * count
+        for n in range(count):
+            row = dict(zip(NAMES, values(n)))
+            started = clock()
+            log_vector(row)
+            took[n] = clock() - started
+        return took
+
+    def finish(self):
+        self.experiment.__exit__(None, None, None)
+
+
+def say(row, samples):
+    print(json.dumps({"row": row, "samples": samples}), flush=True)
+
+
+def race(contenders):
+    """Median and 99th percentile of each turn, in microseconds."""
+    medians, tails = {name: [] for name in contenders}, {name: [] for name in contenders}
+    for turn in range(TURNS):
+        for name, call in contenders.items():
+            took = sorted(call(CALLS))
+            # The first turn meets cold code.
+            if turn > 0:
+                medians[name].append(took[CALLS // 2] / 1e3)
+                tails[name].append(took[CALLS * 99 // 100] / 1e3)
+            # The threads behind the contenders do their work outside the next one's turn.
+            time.sleep(0.05)
+    for name in contenders:
+        say(name, medians[name])
+        say(f"{name}_p99", tails[name])
+
+
+def log_steps(home):
+    ours = Ours(home)
+    contenders = {
+        "py_log_step_17": ours.all_17,
+        "py_log_step_4": ours.four,
+        "py_log_step_3_plus_10_names": ours.three_and_ten_names,
+        "py_empty_call": empty,
+    }
+    others = [ours]
+    for row, who, peer in [
+        ("py_csv_flush_step", "csv", Csv),
+        ("py_original_log_step", "q-store", Original),
+        ("py_expman_log_vector", "expman-rs", Expman),
+    ]:
+        try:
+            with SilentOutput():
+                other = peer(home)
+        except ImportError as error:
+            print(json.dumps({"absent": who, "why": f"{error}"}), flush=True)
+            continue
+        others.append(other)
+        contenders[row] = other.log
+    race(contenders)
+    for other in others:
+        other.finish()
+
+
+def pushes():
+    import qstore
+
+    size = TURNS * CALLS
+    race({"py_push": Push(qstore.AsyncBuffer(size).push).push, "py_simple_queue_put": Push(queue.SimpleQueue().put).push})
+
+
+def imports(home):
+    """A new interpreter each time; what it imports besides is an error."""
+    code = (
+        "import time; started = time.perf_counter(); import qstore; took = time.perf_counter() - started; import sys; "
+        "foreign = {'numpy', 'torch', 'pandas', 'jax'} & set(sys.modules); assert not foreign, foreign; print(took * 1e3)"
+    )
+    run = [sys.executable, "-c", code]
+    say("py_import_ms", [float(subprocess.run(run, check=True, capture_output=True).stdout) for _ in range(TURNS)])
+
+
+def spin(end):
+    while time.monotonic() < end:
+        pass
+
+
+def rows_kept(home, seconds):
+    """The share of the rows that are in the file, logged at a steady rate beside a process that computes for each
+    processor."""
+    import qstore
+
+    context = multiprocessing.get_context("spawn")
+    busy = [context.Process(target=spin, args=(time.monotonic() + seconds,)) for _ in range(os.cpu_count())]
+    for process in busy:
+        process.start()
+    logger = qstore.AsyncMetricsLogger(f"{home}/kept.parquet")
+    started, steps = time.monotonic(), 0
+    while (passed := time.monotonic() - started) < seconds:
+        while steps < passed * RATE:
+            logger.log_step(epoch=0, step=steps, train_loss=0.5, grad_norm=1.5, accuracy=0.9)
+            steps += 1
+        time.sleep(0.001)
+    logger.stop()
+    for process in busy:
+        process.join()
+    kept = logger.stats()["writer"]["rows_written"]
+    say("py_rows_kept", [100.0 * kept / steps])
+
+
+def main():
+    home, seconds = sys.argv[1], float(sys.argv[2])
+    log_steps(home)
+    pushes()
+    imports(home)
+    if seconds:
+        rows_kept(home, seconds)
+
+
+if __name__ == "__main__":
+    main()
