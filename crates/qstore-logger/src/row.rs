@@ -13,9 +13,6 @@ use std::collections::HashSet;
 /// Number of extra metrics that fit without heap memory.
 const INLINE: usize = 4;
 
-/// From this number of metrics on, their list doubles when it is full.
-const MANY: usize = 256;
-
 /// Up to this number of metrics, each name is compared with each.
 const FEW: usize = 16;
 
@@ -90,7 +87,7 @@ impl MetricsRow {
     #[inline]
     #[must_use]
     pub fn with(mut self, name: impl Into<Name>, value: impl Into<Value>) -> Self {
-        self.push(name.into(), value.into().into());
+        self.set.push((name.into(), value.into().into()));
         self
     }
 
@@ -107,23 +104,8 @@ impl MetricsRow {
     /// ```
     #[inline]
     pub fn set(&mut self, name: impl Into<Name>, value: impl Into<Value>) -> &mut Self {
-        self.push(name.into(), value.into().into());
+        self.set.push((name.into(), value.into().into()));
         self
-    }
-
-    #[inline]
-    fn push(&mut self, name: Name, value: Extra) {
-        if self.set.len() == self.set.capacity() {
-            self.grow();
-        }
-        self.set.push((name, value));
-    }
-
-    /// A row that has more than a few metrics often has hundreds: small lists grow to four times their length.
-    #[cold]
-    fn grow(&mut self) {
-        let len = self.set.len();
-        self.set.reserve_exact(if len < MANY { 3 * len } else { len });
     }
 
     /// The fixed columns, without those that [`with`](Self::with) and [`set`](Self::set) override.
