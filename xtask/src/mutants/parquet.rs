@@ -267,7 +267,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "beginnings_of_the_dying_forgotten",
-        edits: &[Replace("|| self.buried.contains(&at)", "")],
+        edits: &[Replace("|| self.buried.contains(at)", "")],
         danger: "without a grace, a reader of the version before finds other rows without an error",
         tests: &[Tests::lib("qstore-parquet", "space")],
     },

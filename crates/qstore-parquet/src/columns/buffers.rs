@@ -35,6 +35,12 @@ impl Buffers {
         Bytes::from_owner(Lent { buffer, home: self.bytes.clone() })
     }
 
+    /// Frees idle buffers.
+    pub(crate) fn clear(&self) {
+        self.bytes.clear();
+        self.columns.clear();
+    }
+
     /// Columns to copy rows into; their contents are irrelevant.
     pub(crate) fn take_columns(&self) -> Vec<Column> {
         self.columns.take()
@@ -59,6 +65,11 @@ struct Pool<T> {
 impl<T: Default> Pool<T> {
     fn take(&self) -> T {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn clear(&self) {
+        let idle = mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(idle);
     }
 
     fn give(&self, memory: T, bytes: usize) {
@@ -131,5 +142,8 @@ mod tests {
         drop(view);
         let again = buffers.take();
         assert_eq!((again.as_ptr(), again.len()), (address, 0));
+        drop(buffers.freeze(again));
+        buffers.clear();
+        assert_eq!(buffers.take().capacity(), 0, "nothing is idle");
     }
 }

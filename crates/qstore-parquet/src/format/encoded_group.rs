@@ -13,19 +13,6 @@ use parquet::basic::{Compression, GzipLevel, Type as Physical, ZstdLevel};
 /// Smaller groups have no statistics: they are merged soon, and statistics are most of a footer.
 pub(crate) const STATISTICS_ROWS_MIN: usize = 4_096;
 
-/// With more chunks than that, those of a group begin at multiples of some bytes, relative to its beginning:
-/// then a group can be placed so that none of them begins where one of an earlier group began. Of few chunks
-/// that is so in most places.
-pub(crate) const CHUNKS_MANY: usize = 256;
-
-/// These bytes; a column of nulls has about as many.
-pub(crate) const STEP: u64 = 32;
-
-/// The bytes of which the beginnings of that many chunks are multiples.
-pub(crate) fn step(chunks: usize) -> u64 {
-    if chunks > CHUNKS_MANY { STEP } else { 1 }
-}
-
 /// How values become bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Coding {
@@ -106,6 +93,7 @@ impl EncodedGroup {
             stored.set_table(table.moved(offset));
             stored.set_odd(odd.clone());
         }
+        stored.shrink();
         stored
     }
 

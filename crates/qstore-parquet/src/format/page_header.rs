@@ -108,13 +108,19 @@ impl PageHeader {
 
     /// The bytes of the header.
     pub(crate) fn write(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.append(&mut bytes);
+        bytes
+    }
+
+    /// Appends the bytes of the header.
+    pub(crate) fn append(&self, bytes: &mut Vec<u8>) {
         let facts = |header: &mut Fields<'_>, kind: u32| {
             for (number, fact) in (1..).zip([kind, self.full_len, self.stored_len]) {
                 header.int(number, fact as i32);
             }
         };
-        let mut bytes = Vec::new();
-        structure(&mut bytes, |header| match &self.kind {
+        structure(bytes, |header| match &self.kind {
             Kind::Index => facts(header, INDEX),
             Kind::Unknown(kind) => facts(header, *kind),
             Kind::Data { values, encoding, levels: [definition, repetition] } => {
@@ -150,7 +156,6 @@ impl PageHeader {
                 });
             }
         });
-        bytes
     }
 }
 

@@ -5,7 +5,7 @@
 //! For the hundred rows of a flush, and for thousands of columns, that costs several times as much as the
 //! values. Here a page of the first version holds up to 65 536 rows: floats in byte streams, which compress
 //! without a model, everything else plain. Small groups that will be merged use snappy, which needs no setup
-//! and which every reader supports.
+//! and which every reader supports, and store pages of a few bytes as they are.
 
 use crate::columns::column::{Column, HeldValues};
 use crate::columns::present::Present;
@@ -22,6 +22,13 @@ use std::ops::Range;
 
 /// Larger groups gain from dictionaries, deltas and a better codec.
 pub(crate) const SMALL_ROWS_MAX: usize = STATISTICS_ROWS_MIN;
+
+/// A group that will be merged is small as well if its columns have fewer values than that on average: a codec
+/// that is set up again for each of ten thousand columns takes a hundred times as long as the values.
+pub(crate) const SMALL_VALUES_MAX: usize = 512;
+
+/// Pages of a small group that are shorter are not compressed.
+pub(crate) const PACKED_BYTES_MIN: usize = 128;
 
 /// The maximum number of bytes of text in one page of a small group.
 pub(crate) const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -55,24 +62,36 @@ pub(crate) fn suits(column: &Column) -> bool {
 pub(crate) struct PageWriter {
     coding: Coding,
     rows: usize,
+    is_small: bool,
     codec: Codec,
     page: Vec<u8>,
     /// The pages of the last column.
     parts: Vec<Part>,
-    /// The pages of a column of nulls: together, their length without compression, and each of them.
-    nulls: Option<(Vec<u8>, usize, Vec<Part>)>,
+    /// The pages of a column of nulls.
+    nulls: Option<NullPages>,
+}
+
+/// The pages of a column of nulls: together, their length without compression, and each of them.
+struct NullPages {
+    codec: Compression,
+    pages: Vec<u8>,
+    full_len: usize,
+    parts: Vec<Part>,
 }
 
 impl PageWriter {
-    pub(crate) fn new(coding: Coding, rows: usize) -> Result<Self> {
-        let is_small = coding.is_passing && rows < SMALL_ROWS_MAX;
+    /// For columns of `rows` rows that have this number of `values` on average.
+    pub(crate) fn new(coding: Coding, rows: usize, values: usize) -> Result<Self> {
+        let is_few = rows < SMALL_ROWS_MAX || values < SMALL_VALUES_MAX;
+        let is_small = coding.is_passing && is_few;
         let compression = match coding.compression {
             Compression::UNCOMPRESSED => Compression::UNCOMPRESSED,
             _ if is_small => Compression::SNAPPY,
             other => other,
         };
         let codec = Codec::of(compression)?;
-        Ok(Self { coding, rows, codec, page: Vec::new(), parts: Vec::new(), nulls: None })
+        let (page, parts) = (Vec::new(), Vec::new());
+        Ok(Self { coding, rows, is_small, codec, page, parts, nulls: None })
     }
 
     /// Appends the chunk of a column; returns its entry and its checksum.
@@ -88,20 +107,28 @@ impl PageWriter {
         self.parts.clear();
         let start = file.len();
         let (mut full_len, mut encoding) = (0, Encoding::PLAIN);
+        let mut codec = self.codec.compression();
         for rows in pages_of(self.rows) {
             self.page.clear();
             let page_start = file.len();
             encoding = write_page(column, &rows, physical, self.coding, &mut self.page);
-            let body = self.codec.pack(&self.page)?;
+            if self.is_tiny() {
+                codec = Compression::UNCOMPRESSED;
+            }
+            let body = if codec == Compression::UNCOMPRESSED {
+                &self.page
+            } else {
+                self.codec.pack(&self.page)?
+            };
             full_len += self.page.len();
             full_len += append_page(file, rows.len(), encoding, self.page.len(), body);
             self.parts.push(Part::of(&file[page_start..]));
         }
-        let has_bounds = self.rows >= STATISTICS_ROWS_MIN;
-        let bounds = has_bounds.then(|| statistics::of(column, physical, self.rows)).flatten();
+        let bounds = self.has_bounds().then(|| statistics::of(column, physical, self.rows));
+        let bounds = bounds.flatten();
         let entry = ChunkEntry {
             physical,
-            codec: self.codec.compression(),
+            codec,
             encodings: bit(Encoding::RLE) | bit(encoding),
             values: self.rows as u64,
             full_len: full_len as u64,
@@ -129,15 +156,15 @@ impl PageWriter {
         if self.nulls.is_none() {
             self.nulls = Some(self.null_pages()?);
         }
-        let Some((pages, full_len, parts)) = &self.nulls else {
+        let Some(NullPages { codec, pages, full_len, parts }) = &self.nulls else {
             unreachable!("they were just made")
         };
         self.parts.clone_from(parts);
-        let has_bounds = self.rows >= STATISTICS_ROWS_MIN;
         let nulls = Some(self.rows as u64);
+        let has_bounds = self.has_bounds();
         let entry = ChunkEntry {
             physical,
-            codec: self.codec.compression(),
+            codec: *codec,
             encodings: bit(Encoding::RLE) | bit(Encoding::PLAIN),
             values: self.rows as u64,
             full_len: *full_len as u64,
@@ -152,17 +179,30 @@ impl PageWriter {
         Ok((entry, joined(&self.parts)))
     }
 
-    fn null_pages(&mut self) -> Result<(Vec<u8>, usize, Vec<Part>)> {
+    fn null_pages(&mut self) -> Result<NullPages> {
         let (mut pages, mut full_len, mut parts) = (Vec::new(), 0, Vec::new());
+        // Packed, they would be longer.
+        let codec =
+            if self.is_small { Compression::UNCOMPRESSED } else { self.codec.compression() };
         for rows in pages_of(self.rows) {
             self.page.clear();
             write_levels(&Present::default(), rows.len(), &mut self.page);
             let (start, len) = (pages.len(), self.page.len());
-            let body = self.codec.pack(&self.page)?;
+            let body = if self.is_small { &self.page } else { self.codec.pack(&self.page)? };
             full_len += len + append_page(&mut pages, rows.len(), Encoding::PLAIN, len, body);
             parts.push(Part::of(&pages[start..]));
         }
-        Ok((pages, full_len, parts))
+        Ok(NullPages { codec, pages, full_len, parts })
+    }
+
+    /// Whether the page is the only one of its chunk, and not worth packing.
+    fn is_tiny(&self) -> bool {
+        self.is_small && self.rows <= PAGE_ROWS_MAX && self.page.len() < PACKED_BYTES_MIN
+    }
+
+    /// Whether chunks have statistics.
+    fn has_bounds(&self) -> bool {
+        self.rows >= STATISTICS_ROWS_MIN && !self.is_small
     }
 }
 
@@ -192,10 +232,11 @@ fn append_page(
     let levels = [Encoding::RLE as u32; 2];
     let kind = Kind::Data { values: rows as u32, encoding: encoding as u32, levels };
     let header = PageHeader { kind, full_len: full_len as u32, stored_len: body.len() as u32 };
-    let header = header.write();
-    file.extend_from_slice(&header);
+    let start = file.len();
+    header.append(file);
+    let header_len = file.len() - start;
     file.extend_from_slice(body);
-    header.len()
+    header_len
 }
 
 /// Compresses pages, one after the other, with what was set up once.

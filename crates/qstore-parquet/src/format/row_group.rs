@@ -6,7 +6,7 @@
 
 use crate::columns::buffers::Buffers;
 use crate::columns::column::{Column, HeldValues};
-use crate::format::encoded_group::{Coding, EncodedGroup, STATISTICS_ROWS_MIN, step};
+use crate::format::encoded_group::{Coding, EncodedGroup, STATISTICS_ROWS_MIN};
 use crate::format::entry::{ChunkEntry, range_of};
 use crate::format::facts::Facts;
 use crate::format::list_levels::{Flat, Levels, by_row};
@@ -15,6 +15,7 @@ use crate::format::page_writer::{self, PAGE_ROWS_MAX, PageWriter, pages_of};
 use crate::format::shape::Shape;
 use crate::format::span_table::SpanTable;
 use crate::format::spans::{ColumnSpans, Part, Span, Spans};
+use crate::format::stored::step;
 use bytes::Bytes;
 use parquet::basic::{Encoding, Type as Physical};
 use parquet::data_type::{
@@ -57,10 +58,11 @@ pub(crate) fn encode(
     let theirs: Vec<_> = (0..columns.len()).filter(|number| !is_ours(&columns[*number])).collect();
     let theirs = by_library(columns, rows, theirs, (shape, first), coding, buffers)?;
     let mut theirs = theirs.peekable();
-    let mut writer = PageWriter::new(coding, rows)?;
+    let values = columns.iter().map(|column| column.values.len()).sum::<usize>();
+    let mut writer = PageWriter::new(coding, rows, values / columns.len().max(1))?;
     let mut file = buffers.take();
     // A buffer that doubles would take twice the memory of a large group.
-    file.reserve(columns.iter().map(|column| 64 + 8 * column.values.len()).sum());
+    file.reserve(64 * columns.len() + 8 * values);
     let (mut chunks, mut checksums) =
         (Vec::with_capacity(columns.len()), Vec::with_capacity(columns.len()));
     let step = step(columns.len()) as usize;

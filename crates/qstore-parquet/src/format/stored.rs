@@ -12,6 +12,22 @@ use parquet::file::metadata::RowGroupMetaData;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+/// With more chunks than that, those of a group begin at multiples of some bytes, relative to its beginning:
+/// then a group can be placed so that none of them begins where one of an earlier group began. Of few chunks
+/// that is so in most places.
+pub(crate) const CHUNKS_MANY: usize = 256;
+
+/// These bytes; a column of nulls has about as many.
+pub(crate) const STEP: u64 = 32;
+
+/// The bytes of which the beginnings of that many chunks are multiples.
+pub(crate) fn step(chunks: usize) -> u64 {
+    if chunks > CHUNKS_MANY { STEP } else { 1 }
+}
+
+/// About the bytes of a chunk's entry, with a name of two dozen letters.
+const ENTRY_BYTES: usize = 56;
+
 /// A row group with a place in the file.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
@@ -42,12 +58,12 @@ struct Chunk {
 impl Stored {
     /// A group without chunks so far.
     pub(crate) fn new(rows: usize, columns: usize) -> Self {
-        let (sums, odd, extents) = (String::new(), String::new(), OnceLock::new());
+        let (odd, extents) = (String::new(), OnceLock::new());
         // bounded: the columns are in memory
-        let chunks = Vec::with_capacity(columns);
+        let (chunks, sums) = (Vec::with_capacity(columns), String::with_capacity(8 * columns));
         Self {
             rows,
-            entries: Vec::new(),
+            entries: Vec::with_capacity(ENTRY_BYTES * columns), // bounded: the same
             sums,
             full_len: 0,
             len: 0,
@@ -66,6 +82,12 @@ impl Stored {
         self.len += chunk.len;
         self.extents = OnceLock::new();
         self.chunks.push(Chunk { place: chunk.range(), checksum });
+    }
+
+    /// Gives back memory that no further chunk will need: the group may be kept for days.
+    pub(crate) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+        self.sums.shrink_to_fit();
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -95,9 +117,9 @@ impl Stored {
         self.chunks.iter().map(|chunk| chunk.place.clone()).chain(table)
     }
 
-    /// The same as few ranges, sorted.
+    /// The same as few ranges, sorted; see [`extents`].
     pub(crate) fn extents(&self) -> &[Range<u64>] {
-        self.extents.get_or_init(|| merged(self.ranges().collect()))
+        self.extents.get_or_init(|| extents(self.ranges().collect()))
     }
 
     /// Where the table of its spans is, if it has one.
@@ -147,13 +169,24 @@ impl Stored {
 }
 
 /// The same bytes as sorted ranges, no two adjacent.
-pub(crate) fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+pub(crate) fn merged(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    merged_across(ranges, 0)
+}
+
+/// The same bytes, and the unused ones between the chunks of a wide group, as sorted ranges: else it would be ten
+/// thousand ranges to look at and to copy.
+pub(crate) fn extents(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    merged_across(ranges, STEP - 1)
+}
+
+/// The same bytes, and those between two ranges that are at most `gap` bytes apart, as sorted ranges.
+fn merged_across(mut ranges: Vec<Range<u64>>, gap: u64) -> Vec<Range<u64>> {
     ranges.retain(|range| !range.is_empty());
     ranges.sort_unstable_by_key(|range| range.start);
     let mut merged: Vec<Range<u64>> = Vec::new();
     for range in ranges {
         match merged.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            Some(last) if range.start <= last.end + gap => last.end = last.end.max(range.end),
             _ => merged.push(range),
         }
     }

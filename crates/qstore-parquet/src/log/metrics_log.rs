@@ -13,6 +13,7 @@ use crate::format::encoded_group::Coding;
 use crate::format::published::Published;
 use crate::format::read_failure::ReadFailure;
 use crate::format::shape::Shape;
+use crate::format::stored::CHUNKS_MANY;
 use crate::log::accounts::Accounts;
 use crate::log::appended::Appended;
 use crate::log::encode_job::{EncodeJob, GroupRows, Source};
@@ -362,10 +363,14 @@ impl<R: Record> MetricsLog<R> {
         self.turn = Turn::Publishing(publication);
         let (disk, durability) = (Arc::clone(&self.disk), self.settings.durability);
         let (home, path) = (self.home.clone(), Arc::clone(&self.stats.output_path));
+        let is_wide = version.shape.fields.len() > CHUNKS_MANY;
+        let idle = (version.joined.is_some() && is_wide).then(|| self.buffers.clone());
         Progress::Work(Box::new(move || {
             // In a child the thread that encodes may not exist.
             check_process(&home, &path)?;
             let encoded = source.get()?;
+            // The tables of sixteen groups with ten thousand columns take as much memory as encoding one of them.
+            idle.iter().for_each(Buffers::clear);
             let mut disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
             let published =
                 disk.publish(&version, &encoded).map_err(|error| error.about(pending))?;

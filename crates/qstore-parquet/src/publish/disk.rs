@@ -663,9 +663,13 @@ fn gone(old: &Published, new: &Published) -> Vec<Range<u64>> {
         let changed = file.groups.iter().filter(|group| !others.contains(&Arc::as_ptr(group)));
         changed.flat_map(|group| group.ranges()).collect()
     };
+    let mut gone = chunks(old, &groups(new));
+    // A group that was changed shares chunks with what it was only where columns were added.
+    if Arc::ptr_eq(&old.shape, &new.shape) {
+        return gone;
+    }
     let mentioned = chunks(new, &groups(old)).into_iter().map(|chunk| chunk.start);
     let mentioned: HashSet<u64> = mentioned.collect();
-    let mut gone = chunks(old, &groups(new));
     gone.retain(|chunk| !mentioned.contains(&chunk.start));
     gone
 }

@@ -9,7 +9,7 @@ use crate::columns::column::{Column, HeldValues};
 use crate::columns::present::Present;
 use crate::columns::table::Values;
 use crate::format::chunk::CHUNK_BYTES_MAX;
-use crate::format::encoded_group::{Coding, step};
+use crate::format::encoded_group::Coding;
 use crate::format::entry::{Bounds, ChunkEntry, bit};
 use crate::format::facts::Facts;
 use crate::format::leaves::{Leaf, Reading};
@@ -22,7 +22,7 @@ use crate::format::read_failure::ReadFailure;
 use crate::format::shape::Shape;
 use crate::format::span_table::SpanTable;
 use crate::format::spans::{ColumnSpans, Part, Span, Spans};
-use crate::format::stored::Stored;
+use crate::format::stored::{Stored, step};
 use crate::publish::layout_error::LayoutError;
 use bytes::Bytes;
 use parquet::basic::{Encoding, PageType, Type as Physical};
@@ -94,6 +94,7 @@ impl Joined {
         }
         group.set_table(self.table.moved(offset));
         group.set_odd(self.odd.clone());
+        group.shrink();
         group
     }
 }
@@ -360,7 +361,7 @@ impl Join<'_> {
     ) -> Result<(), LayoutError> {
         let coding = Coding { compression: entry.codec, is_passing: false, ..self.coding };
         let mut bytes = Vec::new();
-        let mut writer = PageWriter::new(coding, rows)?;
+        let mut writer = PageWriter::new(coding, rows, rows)?;
         let (chunk, checksum) = writer.append(column, entry.physical, &mut bytes)?;
         entry.encodings |= chunk.encodings;
         entry.full_len += chunk.full_len;

@@ -15,13 +15,16 @@
 //! becomes shorter and grows by a footer with each version; that is affordable in a file that is closed
 //! soon.
 
-use crate::format::encoded_group::{CHUNKS_MANY, STEP};
 use crate::format::footer::MAGIC;
-use crate::format::stored::{Stored, merged};
+use crate::format::stored::{CHUNKS_MANY, STEP, Stored, extents, merged};
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+mod begun;
+
+use begun::{Begun, Comb};
 
 /// The number of chunk offsets that are remembered: about a megabyte, enough for days of flushes.
 const STARTS_MAX: usize = 1 << 16;
@@ -40,6 +43,8 @@ pub(crate) struct Space {
     /// The offsets of chunks that are no longer referred to, the oldest first, and the same as a set.
     starts: VecDeque<u64>,
     is_start: BTreeSet<u64>,
+    /// Those of wide groups, and the turn in which they were dropped.
+    combs: VecDeque<(Comb, u64)>,
     /// The number of versions so far.
     turn: u64,
 }
@@ -51,7 +56,7 @@ pub(crate) struct Free<'a> {
     /// The ranges that must stay: sorted, and no two adjacent.
     pub(crate) kept: Vec<Range<u64>>,
     /// The offsets of the chunks that this version is the first not to refer to.
-    buried: BTreeSet<u64>,
+    buried: Begun,
     gaps: Vec<Range<u64>>,
     end: u64,
 }
@@ -64,9 +69,15 @@ impl Space {
         data_end: u64,
         now: Instant,
     ) -> Self {
-        let (starts, is_start) = (VecDeque::new(), BTreeSet::new());
-        let mut space =
-            Self { grace, footer: None, dying: VecDeque::new(), starts, is_start, turn: 0 };
+        let mut space = Self {
+            grace,
+            footer: None,
+            dying: VecDeque::new(),
+            starts: VecDeque::new(),
+            is_start: BTreeSet::new(),
+            combs: VecDeque::new(),
+            turn: 0,
+        };
         let start = MAGIC.len() as u64;
         let free = space.free(groups, &[], now);
         let (gaps, end) = (free.gaps, free.end);
@@ -115,8 +126,9 @@ impl Space {
         let kept = merged(kept);
         let gaps = kept.windows(2).map(|pair| pair[0].end..pair[1].start).collect();
         let end = kept.last().map_or(start, |last| last.end);
-        let buried = buried.iter().flat_map(|group| group.ranges()).map(|range| range.start);
-        Free { space: self, kept, buried: buried.collect(), gaps, end }
+        let starts = buried.iter().flat_map(|group| group.ranges()).map(|range| range.start);
+        let buried = Begun::of(&starts.collect::<Vec<_>>());
+        Free { space: self, kept, buried, gaps, end }
     }
 
     /// Records that a version was published that no longer refers to these chunks.
@@ -125,17 +137,29 @@ impl Space {
         while self.dying.front().is_some_and(|(_, since)| *since + self.grace <= now) {
             self.dying.pop_front();
         }
-        for chunk in &chunks {
-            if self.is_start.insert(chunk.start) {
-                self.starts.push_back(chunk.start);
+        let starts: Vec<_> = chunks.iter().map(|chunk| chunk.start).collect();
+        let Begun { each, combs } = Begun::of(&starts);
+        for start in each {
+            if self.is_start.insert(start) {
+                self.starts.push_back(start);
             }
         }
-        self.dying.extend(merged(chunks).into_iter().map(|range| (range, now)));
+        // For as many versions, wide groups avoid the places of others.
+        while self.combs.front().is_some_and(|(_, since)| *since + STEP <= self.turn) {
+            self.combs.pop_front();
+        }
+        self.combs.extend(combs.into_iter().map(|comb| (comb, self.turn)));
+        self.dying.extend(extents(chunks).into_iter().map(|range| (range, now)));
         while self.starts.len() > STARTS_MAX {
             if let Some(oldest) = self.starts.pop_front() {
                 self.is_start.remove(&oldest);
             }
         }
+    }
+
+    /// Whether a chunk may have begun there that is no longer referred to.
+    fn began(&self, at: u64) -> bool {
+        self.is_start.contains(&at) || self.combs.iter().any(|(comb, _)| comb.contains(at))
     }
 
     fn dying(&self, now: Instant) -> impl Iterator<Item = &Range<u64>> {
@@ -178,7 +202,7 @@ impl Free<'_> {
             return offset + (wanted + STEP - offset % STEP) % STEP;
         }
         // mutant: beginnings_of_the_dying_forgotten
-        let began = |at: u64| self.space.is_start.contains(&at) || self.buried.contains(&at);
+        let began = |at: u64| self.space.began(at) || self.buried.contains(at);
         let is_unused = |place: &u64| !starts.iter().any(|start| began(place + start));
         // mutant: place_used_again_as_it_was
         (offset..offset + SHIFT_MAX).find(is_unused).unwrap_or(offset)

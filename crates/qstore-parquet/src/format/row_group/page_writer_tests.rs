@@ -4,8 +4,10 @@ use crate::columns::buffers::Buffers;
 use crate::columns::column::{Column, HeldValues};
 use crate::format::encoded_group::{Coding, EncodedGroup};
 use crate::format::footer::MAGIC;
+use crate::format::page_header::PageHeader;
 use crate::format::page_writer::{
-    PAGE_ROWS_MAX, SMALL_ROWS_MAX, TEXT_BYTES_MAX, suits, suits_small,
+    PACKED_BYTES_MIN, PAGE_ROWS_MAX, SMALL_ROWS_MAX, SMALL_VALUES_MAX, TEXT_BYTES_MAX, suits,
+    suits_small,
 };
 use crate::format::row_group;
 use crate::format::shape::Shape;
@@ -141,12 +143,44 @@ proptest! {
         let (own, theirs) = (encode(coding.passing()), encode(coding));
         let is_list = |column: &Column| matches!(column.values, HeldValues::List(_));
         for (chunk, _) in own.chunks.iter().zip(&columns).filter(|(_, column)| !is_list(column)) {
-            let codec = if is_compressed { Compression::SNAPPY } else { Compression::UNCOMPRESSED };
+            let (page, _) = PageHeader::read(&own.bytes()[chunk.data_at as usize..]).unwrap();
+            let is_packed = is_compressed && page.full_len as usize >= PACKED_BYTES_MIN;
+            let codec = if is_packed { Compression::SNAPPY } else { Compression::UNCOMPRESSED };
             prop_assert_eq!(chunk.codec, codec);
         }
         let (own, theirs) = ((&own, &shape), (&theirs, &shape));
         prop_assert_eq!(contents(own, &columns, rows), contents(theirs, &columns, rows));
     }
+}
+
+/// A codec that is set up for each of ten thousand columns takes longer than everything else, and bounds of each
+/// of them are most of a footer.
+#[test]
+fn many_rows_of_few_values_are_a_small_group_until_it_is_sealed() {
+    let rows = SMALL_ROWS_MAX + 1;
+    let check = |values: usize, is_passing: bool, is_small: bool| {
+        let mut column = Column::new(Field::nullable("c", DataType::Float64), false);
+        (0..values).for_each(|row| column.present.push(2 * row));
+        column.values = HeldValues::Float((0..values).map(|n| n as f64).collect());
+        let columns = [column];
+        let shape = Shape::continued(vec![columns[0].field.clone()], None);
+        let compression = Compression::GZIP(GzipLevel::default());
+        let coding = Coding { compression, is_plain: true, is_passing: false, has_spans: true };
+        let coding = if is_passing { coding.passing() } else { coding };
+        let group =
+            row_group::encode(&columns, rows, (&shape, 0), coding, &Buffers::default()).unwrap();
+        let chunk = &group.chunks[0];
+        let is_gzip = matches!(chunk.codec, Compression::GZIP(_));
+        assert_eq!((is_gzip, chunk.bounds.is_some()), (!is_small, !is_small), "{values} values");
+        let found = contents((&group, &shape), &columns, rows).remove(0).1;
+        let bits = (0..values).map(|n| (n as f64).to_bits() as i64).collect();
+        assert_eq!(found, HeldValues::Int(bits));
+    };
+    check(0, true, true);
+    check(7, true, true);
+    check(SMALL_VALUES_MAX - 1, true, true);
+    check(SMALL_VALUES_MAX, true, false);
+    check(7, false, false);
 }
 
 /// Every codec, with pages that shrink and pages that do not, and more rows than a page has.

@@ -65,6 +65,26 @@ fn no_chunk_of_a_wide_group_begins_where_one_of_the_versions_before_began() {
     }
 }
 
+/// A table that has got one more column: its chunks in the groups before are few.
+#[test]
+fn few_chunks_do_not_begin_where_those_of_a_wide_group_began() {
+    let now = Instant::now();
+    let mut space = Space::new(Duration::ZERO, &[], 4, now);
+    let wide = |place: u64| -> Vec<_> {
+        (0..1_000).map(|chunk| place + chunk * STEP).map(|start| start..start + 20).collect()
+    };
+    for turn in 0..STEP / 2 {
+        space.bury(wide(4 + turn), now);
+    }
+    let place = space.free(&[], &[], now).take(10, &[0]);
+    assert!(place > 4 + STEP / 2 - 1 && place < 4 + STEP, "{place}");
+    for turn in 0..STEP {
+        space.bury(Vec::new(), now);
+        assert_eq!(space.combs.is_empty(), turn == STEP - 1, "they are forgotten after {turn}");
+    }
+    assert_eq!(space.free(&[], &[], now).take(10, &[0]), 4);
+}
+
 #[test]
 fn without_a_grace_period_space_is_free_at_once_but_no_chunk_begins_where_another_began() {
     let now = Instant::now();
