@@ -28,7 +28,9 @@ impl Begun {
     /// have it as well.
     pub(super) fn of(starts: &[u64]) -> Self {
         let mut counts = [0; STEP as usize];
-        starts.iter().for_each(|start| counts[(start % STEP) as usize] += 1);
+        for start in starts {
+            counts[(start % STEP) as usize] += 1;
+        }
         let is_many = |start: u64| counts[(start % STEP) as usize] > CHUNKS_MANY;
         let mut begun = Self::default();
         for &start in starts {
