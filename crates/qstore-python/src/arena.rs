@@ -18,7 +18,7 @@ impl Default for Arena {
 }
 
 impl Arena {
-    /// An arena with room for so many bytes: the one of earlier saves or, if it is too small for two such states, a new
+    /// An arena with room for this number of bytes: the one of earlier saves or, if it is too small for two such states, a new
     /// one. The memory of the old one is freed when its saves are done.
     pub(crate) fn with_room_for(&self, bytes: u64) -> StagingArena {
         let mut arena = self.arena.lock().unwrap_or_else(PoisonError::into_inner);

@@ -86,7 +86,7 @@ class SaveTicket(Coroutine[Any, Any, SaveOutcome]):
             try:
                 await _readable(notifier)
             finally:
-                # Not left to the collector: a cancelled task is often part of a cycle.
+                # Not left to the collector: a canceled task is often part of a cycle.
                 notifier.close()
         elif not self._ticket.done:
             await _in_a_thread(self._ticket)

@@ -104,7 +104,7 @@ impl<'e> Source<'e> {
         let base = bytes.as_mut_ptr();
         self.layout.each_run(|offset, at, len| {
             // SAFETY: the exporter says that all elements of its shape and strides are its memory; `at + len` is within
-            // `bytes`, whose length was compared. Theirs is no memory of ours, so the two do not overlap.
+            // `bytes`, whose length was compared. The memory is not ours, so the two do not overlap.
             unsafe { copy(self.start.offset(offset), base.add(at), len) };
         });
         swap(bytes, self.layout.swapped);

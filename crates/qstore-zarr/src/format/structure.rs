@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kinds_of_version_3_come_back_and_are_told_from_those_of_version_2() {
+    fn the_kinds_of_version_3_come_back_and_those_of_version_2_do_not_need_it() {
         let nan = f64::from_bits(0x7ff8_dead_beef_0001);
         let inner = State::Tuple(vec![State::Bytes(vec![1, 2].into()), State::Tuple(Vec::new())]);
         let kinds = [
