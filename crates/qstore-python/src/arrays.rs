@@ -8,6 +8,7 @@ use crate::memory::{Export, Source, Target};
 use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
 use qstore_schema::Dtype;
 
@@ -26,6 +27,11 @@ impl Array {
     /// # Errors
     /// `TypeError`, with the reason, for an array that cannot be saved; what the library raises.
     pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
+        if is_ndarray(object)
+            && let Ok(array) = Self::export(object, None, false)
+        {
+            return Ok(Some(array));
+        }
         match plain_array(object)? {
             Some((array, dtype)) => Self::export(&array, dtype, false).map(Some),
             None => Ok(None),
@@ -78,6 +84,14 @@ fn is_refusal(py: Python<'_>, error: &PyErr) -> bool {
         || error.is_instance_of::<pyo3::exceptions::PyValueError>(py)
 }
 
+/// The class `numpy.ndarray`, once one of its objects was seen. Most arrays are of exactly this class, and states have
+/// thousands of them: so they are not looked up among the modules again.
+static NDARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+fn is_ndarray(object: &Bound<'_, PyAny>) -> bool {
+    NDARRAY.get(object.py()).is_some_and(|class| object.get_type().is(class))
+}
+
 /// What has the buffer protocol over the memory of an object, and the element type, if it is not that of the buffer.
 type Plain<'py> = (Bound<'py, PyAny>, Option<Dtype>);
 
@@ -105,6 +119,10 @@ fn plain_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Plain<'py>>> 
     // A scalar is an array without dimensions.
     for class in ["ndarray", "generic"] {
         if let Some(array) = instance_of(object, "numpy", class)? {
+            let kind = object.get_type();
+            if class == "ndarray" && kind.name()? == class && library_of(object)? == "numpy" {
+                let _ = NDARRAY.set(py, kind.into_any().unbind());
+            }
             return numpy_array(array).map(Some);
         }
     }
