@@ -1,5 +1,5 @@
 //! Checks whether a state can be saved: no name is empty, depth and dimensions are bounded, and metadata
-//! contains no tensors.
+//! contains neither tensors nor bytes, which are arrays.
 
 use crate::error::StateError;
 use qstore_schema::{Key, State, StateDict};
@@ -53,6 +53,9 @@ impl Check {
             State::Tensor(_) if self.place == Place::Metadata => {
                 return Err(StateError::TensorInMetadata { at: self.at() });
             }
+            State::Bytes(_) if self.place == Place::Metadata => {
+                return Err(StateError::BytesInMetadata { at: self.at() });
+            }
             State::Tensor(tensor) if tensor.shape().len() > DIMENSIONS_MAX => {
                 let found = tensor.shape().len();
                 return Err(StateError::TooManyDimensions {
@@ -64,10 +67,13 @@ impl Check {
             State::Null
             | State::Bool(_)
             | State::Int(_)
+            | State::BigInt(_)
             | State::Float(_)
+            | State::Complex(_)
             | State::Text(_)
+            | State::Bytes(_)
             | State::Tensor(_) => {}
-            State::List(list) => {
+            State::List(list) | State::Tuple(list) => {
                 for (number, node) in list.iter().enumerate() {
                     self.node(format_smolstr!("{number}"), node)?;
                 }
@@ -107,5 +113,10 @@ mod tests {
         assert!(state("model", &nested(DEPTH_MAX - 1), Place::Part).is_ok());
         let flat = StateDict::from_iter([("w", Tensor::from_vec(vec![1_u8], [1; 65]).unwrap())]);
         assert!(refuse(flat).starts_with("tensor `model.w` has 65 dimensions"));
+        let tuple = State::Tuple(vec![State::Null, State::Bytes(vec![1].into())]);
+        let opaque = StateDict::from_iter([("t", tuple)]);
+        assert!(state("model", &opaque, Place::Part).is_ok());
+        let error = state("metadata", &opaque, Place::Metadata).unwrap_err().to_string();
+        assert!(error.starts_with("metadata contains bytes at `metadata.t.1`"), "{error}");
     }
 }

@@ -50,6 +50,12 @@ pub enum StateError {
         /// The tensor, as a path through the metadata.
         at: String,
     },
+    /// Bytes where only plain values are allowed.
+    #[error("metadata contains bytes at `{at}`; put them into a part, or encode them as a text")]
+    BytesInMetadata {
+        /// The bytes, as a path through the metadata.
+        at: String,
+    },
     /// A node of a kind that this version does not know.
     #[error("`{at}` is of a kind that this version cannot save; update Q-Store")]
     UnknownNode {

@@ -43,7 +43,8 @@ impl Siblings {
     }
 }
 
-/// Every tensor of these parts with its path, in the order of the state.
+/// Every array of these parts with its path, in the order of the state: the tensors, and bytes as a tensor of
+/// `uint8`.
 #[must_use]
 pub fn tensors(parts: &Parts) -> Vec<(String, Tensor)> {
     let mut found = Vec::new();
@@ -73,7 +74,11 @@ fn collect_node(
             let path = format!("{group}/{}", siblings.name_for(&key.to_string()));
             found.push((path, tensor.clone()));
         }
-        State::List(list) => {
+        State::Bytes(bytes) => {
+            let path = format!("{group}/{}", siblings.name_for(&key.to_string()));
+            found.push((path, Tensor::from_bytes(bytes.clone())));
+        }
+        State::List(list) | State::Tuple(list) => {
             let group = format!("{group}/{}", siblings.name_for(&key.to_string()));
             let mut siblings = Siblings::default();
             for (number, node) in list.iter().enumerate() {

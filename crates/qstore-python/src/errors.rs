@@ -2,11 +2,13 @@
 //!
 //! They are classes of the package `qstore`: pickle finds them by that name.
 
-use pyo3::exceptions::{PyException, PyOSError, PyTimeoutError, PyValueError};
-use pyo3::{PyErr, create_exception};
+use pyo3::exceptions::{PyException, PyMemoryError, PyOSError, PyTimeoutError, PyValueError};
+use pyo3::{PyErr, create_exception, import_exception};
 use qstore_buffer::DrainError;
+use qstore_checkpoint::{LoadError, OpenError as CheckpointsOpenError, SaveError as SaveFailed};
 use qstore_logger::{LogError, OpenError as LoggerOpenError};
 use qstore_parquet as parquet;
+use qstore_zarr::ArenaError;
 use std::error::Error as StdError;
 
 create_exception!(qstore, Error, PyException, "Anything that qstore could not do.");
@@ -29,6 +31,13 @@ create_exception!(
     Error,
     "This process was forked from the one that opened it, whose threads run only there."
 );
+
+// These have attributes or a second base class, and are written in Python.
+import_exception!(qstore.errors, CheckpointError);
+import_exception!(qstore.errors, DamagedError);
+import_exception!(qstore.errors, NotFoundError);
+import_exception!(qstore.errors, SaveError);
+import_exception!(qstore.errors, StateError);
 
 /// The message of an error with those of its causes, each once.
 fn message(error: &dyn StdError) -> String {
@@ -84,5 +93,43 @@ pub(crate) fn of_writer(error: &parquet::Error) -> PyErr {
         parquet::Error::TimedOut { .. } => PyTimeoutError::new_err(message(error)),
         parquet::Error::Spawn(error) => PyOSError::new_err(error.to_string()),
         other => WriteError::new_err(message(other)),
+    }
+}
+
+pub(crate) fn of_checkpoints_open(error: &CheckpointsOpenError) -> PyErr {
+    match error {
+        CheckpointsOpenError::Setting(error) => of_setting(error),
+        CheckpointsOpenError::Spawn { .. } => PyOSError::new_err(message(error)),
+        other => OpenError::new_err(message(other)),
+    }
+}
+
+pub(crate) fn of_arena(error: &ArenaError) -> PyErr {
+    PyMemoryError::new_err(message(error))
+}
+
+pub(crate) fn of_save(error: &SaveFailed) -> PyErr {
+    match error {
+        SaveFailed::State(_) => StateError::new_err(message(error)),
+        SaveFailed::TimedOut { .. } | SaveFailed::CloseTimedOut { .. } => {
+            PyTimeoutError::new_err(message(error))
+        }
+        SaveFailed::Closed { .. } => StoppedError::new_err(message(error)),
+        SaveFailed::Forked => ForkedError::new_err(message(error)),
+        SaveFailed::Spawn { .. } => PyOSError::new_err(message(error)),
+        other => SaveError::new_err(message(other)),
+    }
+}
+
+pub(crate) fn of_load(error: &LoadError) -> PyErr {
+    match error {
+        LoadError::NotFound { .. } => NotFoundError::new_err(message(error)),
+        LoadError::Damaged { damage, .. } => {
+            DamagedError::new_err((message(error), damage.tensor().map(ToOwned::to_owned)))
+        }
+        LoadError::OutOfMemory { .. } => PyMemoryError::new_err(message(error)),
+        LoadError::Catalog(error) => of_checkpoints_open(error),
+        LoadError::Spawn { .. } => PyOSError::new_err(message(error)),
+        other => CheckpointError::new_err(message(other)),
     }
 }

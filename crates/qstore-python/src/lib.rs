@@ -9,13 +9,21 @@
 //!   say is asked for by the next call. So an interpreter that ends has nothing to wait for.
 //! * **Every wait releases the GIL**, in slices after which signals are looked at, so that Ctrl-C arrives.
 
+mod arena;
+mod arrays;
 mod buffer;
+mod checkpoints;
 mod errors;
 mod logged;
 mod logger;
+#[expect(unsafe_code, reason = "the buffer protocol of Python hands out pointers")]
+mod memory;
+mod objects;
 mod row_writer;
 mod settings;
 mod stats;
+mod ticket;
+mod tree;
 mod values;
 mod waiting;
 
@@ -30,13 +38,21 @@ mod _native {
     #[pymodule_export]
     use crate::buffer::Buffer;
     #[pymodule_export]
+    use crate::checkpoints::{Manager, load_zarr_group};
+    #[pymodule_export]
     use crate::errors::{Error, ForkedError, OpenError, StoppedError, WriteError};
     #[pymodule_export]
     use crate::logged::Logged;
     #[pymodule_export]
     use crate::logger::Logger;
     #[pymodule_export]
+    use crate::memory::Tensor;
+    #[pymodule_export]
+    use crate::objects::{copy_into, describe};
+    #[pymodule_export]
     use crate::row_writer::RowWriter;
+    #[pymodule_export]
+    use crate::ticket::{Notifier, Ticket};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -3,9 +3,17 @@
 import asyncio
 import time
 
+import numpy
 import pandas
+import pytest
 
-from qstore.compat import AsyncBuffer, AsyncMetricsLogger, AsyncMetricsWriter, TrainingMetrics
+from qstore.compat import (
+    AsyncBuffer,
+    AsyncMetricsLogger,
+    AsyncMetricsWriter,
+    CheckpointManager,
+    TrainingMetrics,
+)
 
 
 def test_buffer_push_pop():
@@ -56,6 +64,104 @@ def test_writer_append_mode(tmp_path):
             assert buffer.push({"step": 5 * session + i, "loss": 0.5})
         writer.stop()
     assert pandas.read_parquet(tmp_path / "m.parquet")["step"].tolist() == list(range(10))
+
+
+def test_checkpoint_save_load(tmp_path):
+    async def run():
+        manager = CheckpointManager(tmp_path / "checkpoints")
+        model = {"weights": numpy.random.randn(10, 10), "bias": numpy.random.randn(10)}
+        await manager.save(epoch=1, model_state=model, metadata={"loss": 0.5})
+        loaded = await manager.load(epoch=1)
+        assert set(loaded) == {"epoch", "model_state", "optimizer_state", "metadata"}
+        assert (loaded["epoch"], loaded["optimizer_state"]) == (1, {})
+        for name, value in model.items():
+            assert numpy.array_equal(loaded["model_state"][name], value)
+        assert loaded["metadata"]["loss"] == 0.5
+        assert set(loaded["metadata"]) == {"epoch", "timestamp", "save_duration_ms", "loss"}
+        info = manager.get_checkpoint_info(1)
+        assert set(info) == {"epoch", "timestamp", "model_size_mb", "metadata"}
+        assert info["model_size_mb"] == 880 / 2**20 and info["metadata"] == loaded["metadata"]
+        for call in (manager.get_checkpoint_info, manager._load):
+            with pytest.raises(ValueError, match="^Checkpoint not found: epoch_0777$"):
+                call(777)
+
+    asyncio.run(run())
+
+
+def test_checkpoint_cleanup(tmp_path):
+    async def run():
+        manager = CheckpointManager(tmp_path, keep_last=2)
+        for epoch in range(1, 6):
+            await manager.save(epoch=epoch, model_state={"w": numpy.array([epoch])})
+        assert manager.list_checkpoints() == [4, 5]
+        assert manager.latest_checkpoint() == 5
+
+    asyncio.run(run())
+
+
+def test_checkpoint_compression(tmp_path):
+    async def run():
+        manager = CheckpointManager(tmp_path, compression="zstd", compression_level=5)
+        large = numpy.random.randn(1000, 1000)
+        await manager.save(epoch=1, model_state={"large": large})
+        assert numpy.array_equal((await manager.load(1))["model_state"]["large"], large)
+
+    asyncio.run(run())
+    with pytest.raises(ValueError, match="Unknown compression: brotli"):
+        CheckpointManager(tmp_path, compression="brotli")
+
+
+def test_checkpoint_list(tmp_path):
+    manager = CheckpointManager(tmp_path / "new")
+    assert (manager.list_checkpoints(), manager.latest_checkpoint()) == ([], None)
+    (tmp_path / "new" / "epoch_best").mkdir()
+    assert manager.list_checkpoints() == []
+
+
+def test_checkpoints_of_the_original_are_listed_and_loaded(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    weights = numpy.arange(6.0).reshape(2, 3)
+    for version in (2, 3):
+        directory = tmp_path / str(version)
+        root = zarr.open_group(directory, mode="w", zarr_format=version)
+        for epoch in (3, 12):
+            group = root.create_group(f"epoch_{epoch:04d}")
+            group.create_group("model").create_array("w", data=weights * epoch)
+            group.create_group("optimizer").create_group("state").create_array("m", data=numpy.zeros(3))
+            group.attrs.update({"epoch": epoch, "timestamp": 1.5e9, "save_duration_ms": 2.5, "loss": 0.25})
+
+        async def run(directory=directory):
+            manager = CheckpointManager(directory, keep_last=1)
+            assert (manager.list_checkpoints(), manager.latest_checkpoint()) == ([3, 12], 12)
+            loaded = await manager.load(3)
+            assert numpy.array_equal(loaded["model_state"]["w"], weights * 3)
+            assert loaded["optimizer_state"]["state"]["m"].tolist() == [0, 0, 0]
+            assert loaded["metadata"] == {"epoch": 3, "timestamp": 1.5e9, "save_duration_ms": 2.5, "loss": 0.25}
+            assert manager.get_checkpoint_info(12)["model_size_mb"] == 48 / 2**20
+            await manager.save(13, {"w": weights})
+            await manager.save(14, {"w": weights})
+            assert manager.list_checkpoints() == [3, 12, 14], "the original's are never removed"
+            assert manager.latest_checkpoint() == 14
+
+        asyncio.run(run())
+
+
+def test_full_workflow(tmp_path):
+    async def run():
+        logger = AsyncMetricsLogger(tmp_path / "metrics.parquet", buffer_size=100, flush_interval=10)
+        manager = CheckpointManager(tmp_path / "checkpoints", keep_last=2)
+        weights = numpy.zeros(100)
+        for epoch in range(1, 4):
+            for step in range(10):
+                weights += 0.1
+                await logger.log_step(epoch=epoch, step=step, train_loss=1 / (step + 1))
+            await manager.save(epoch, {"w": weights}, {"lr": 0.1}, {"epoch_loss": 0.1})
+        logger.stop()
+        assert manager.list_checkpoints() == [2, 3]
+        assert numpy.array_equal((await manager.load(3))["model_state"]["w"], weights)
+
+    asyncio.run(run())
+    assert len(pandas.read_parquet(tmp_path / "metrics.parquet")) == 30
 
 
 def test_training_metrics_creation_and_to_dict():

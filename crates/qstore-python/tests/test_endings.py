@@ -8,6 +8,8 @@ import time
 import pandas
 import pytest
 
+import qstore
+
 LOG_FIFTY = """
     import os, sys, gc, threading, time, builtins
     from qstore import AsyncMetricsLogger
@@ -174,3 +176,114 @@ for step in range(10_000_000):
                 break
     steps = pandas.read_parquet(metrics)["step"].tolist()
     assert len(steps) >= flushed and steps == list(range(len(steps)))
+
+
+SAVE_TWO = """
+    import os, sys
+    import numpy, qstore
+    manager = qstore.CheckpointManager(sys.argv[1])
+    for epoch in range(2):
+        manager.save(epoch, {"w": numpy.random.default_rng(1).random(2_000_000)})
+"""
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["", "sys.exit(0)", "raise RuntimeError('on purpose')", "import gc; gc.disable(); cycle = [manager]; cycle.append(cycle)"],
+)
+def test_no_save_is_lost_at_the_end_of_a_process(ending, run_script, tmp_path):
+    run_script(SAVE_TWO + f"    {ending}", tmp_path / "c", check=not ending.startswith("raise"))
+    with qstore.CheckpointManager(tmp_path / "c") as manager:
+        assert manager.list_checkpoints() == [0, 1]
+        assert manager.load(1)["model_state"]["w"].shape == (2_000_000,)
+
+
+def test_a_forked_child_cannot_save_and_its_parent_loses_nothing(run_script, tmp_path):
+    script = """
+        import asyncio, os, sys
+        import numpy, qstore
+        manager = qstore.CheckpointManager(sys.argv[1])
+        ticket = manager.save(0, {"w": numpy.random.default_rng(1).random(5_000_000)})
+        pid = os.fork()
+        if pid == 0:
+            for call in (
+                lambda: manager.save(1, {}),
+                lambda: ticket.wait(),
+                lambda: asyncio.run(ticket),
+                lambda: manager.close(),
+                lambda: manager.health(),
+            ):
+                try:
+                    call()
+                except qstore.ForkedError:
+                    continue
+                os._exit(2)
+            assert ticket.done and "parent" in repr(manager) and manager.pending == 0
+            # Reading needs no thread, and a manager of its own can save.
+            manager.list_checkpoints()
+            with qstore.CheckpointManager(sys.argv[1]) as own:
+                own.save(7, {"own": 1})
+            del manager, ticket
+            sys.exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert ticket.wait(60)
+        assert manager.list_checkpoints() == [0, 7]
+    """
+    run_script(script, tmp_path / "c")
+
+
+def test_ctrl_c_arrives_while_a_save_waits_for_room(tmp_path):
+    script = """
+import fcntl, os, signal, sys
+import qstore
+signal.signal(signal.SIGINT, signal.default_int_handler)
+manager = qstore.CheckpointManager(sys.argv[1])
+with open(os.path.join(sys.argv[1], ".qstore.lock"), "a+b") as lock:
+    # No save is published meanwhile, so one runs and one waits, and there is no room for another.
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    manager.save(1, {})
+    manager.save(2, {})
+    try:
+        print("ready", flush=True)
+        manager.save(3, {})
+    except KeyboardInterrupt:
+        assert manager.pending == 2
+        print("interrupted", flush=True)
+manager.close()
+assert manager.list_checkpoints() == [1, 2]
+"""
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout.readline() == "ready\n"
+            child.send_signal(signal.SIGINT)
+            assert child.stdout.readline() == "interrupted\n"
+            assert child.wait(30) == 0
+        finally:
+            child.kill()
+
+
+def test_a_kill_leaves_only_whole_checkpoints(tmp_path):
+    script = """
+import sys
+import numpy, qstore
+manager = qstore.CheckpointManager(sys.argv[1], keep_last=0, compression="none")
+for epoch in range(10_000):
+    ticket = manager.save(epoch, {"w": numpy.full(200_000, epoch)})
+    if epoch % 5 == 4:
+        ticket.wait()
+        print(epoch, flush=True)
+"""
+    durable = -1
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout:
+            durable = int(line)
+            if durable >= 20:
+                child.kill()
+                break
+    with qstore.CheckpointManager(tmp_path, keep_last=0) as manager:
+        epochs = manager.list_checkpoints()
+        assert epochs == list(range(len(epochs))) and len(epochs) > durable
+        for epoch in epochs:
+            assert (manager.load(epoch)["model_state"]["w"] == epoch).all()

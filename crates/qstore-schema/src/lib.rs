@@ -45,6 +45,7 @@
 #[cfg(target_endian = "big")]
 compile_error!("Q-Store keeps tensor bytes in native order and its formats are little-endian");
 
+mod big_int;
 mod column_error;
 mod data_type;
 mod dtype;
@@ -60,6 +61,7 @@ mod tensor_error;
 mod timestamp;
 mod value;
 
+pub use big_int::{BigInt, NotABigInt};
 pub use column_error::ColumnError;
 pub use data_type::DataType;
 pub use dtype::{Dtype, Element, UnknownDtype};

@@ -3,6 +3,7 @@
 //! The shape follows what `PyTorch`'s `state_dict()` returns, including integer keys and lists of groups,
 //! so that such a state survives a round trip unchanged.
 
+use crate::big_int::{BigInt, beyond_64_bits};
 use crate::dtype::Dtype;
 use crate::tensor::Tensor;
 use bytes::Bytes;
@@ -30,8 +31,9 @@ impl fmt::Display for Key {
 
 /// One node of a state.
 ///
-/// Raw bytes, such as the state of a random number generator, are a 1-dimensional `uint8` tensor, as in
-/// `PyTorch`: see [`State::bytes`].
+/// `Tuple`, `BigInt`, `Complex` and `Bytes` are there so that a state of another language comes back as it was.
+/// A state without them is stored in a form that earlier versions read; so raw bytes, such as the state of a random
+/// number generator, are best a 1-dimensional `uint8` tensor, as in `PyTorch`: see [`State::bytes`].
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum State {
@@ -41,14 +43,22 @@ pub enum State {
     Bool(bool),
     /// An integer.
     Int(i64),
+    /// An integer beyond 64 bits.
+    BigInt(BigInt),
     /// A number.
     Float(f64),
+    /// A complex number: the real part, then the imaginary part.
+    Complex([f64; 2]),
     /// A text.
     Text(SmolStr),
+    /// Bytes that are not an array of numbers: Python's `bytes`.
+    Bytes(Bytes),
     /// An array of numbers.
     Tensor(Tensor),
     /// Nodes in order.
     List(Vec<State>),
+    /// Nodes in order that the language of the state tells from a list: Python's `tuple`.
+    Tuple(Vec<State>),
     /// Nodes by key.
     Dict(StateDict),
 }
@@ -121,10 +131,12 @@ impl StateDict {
         text, as_text -> &str;
         /// The tensor under that key.
         tensor, as_tensor -> &Tensor;
-        /// The raw bytes under that key: those of a 1-dimensional `uint8` tensor.
+        /// The raw bytes under that key: of a node of bytes, or of a 1-dimensional `uint8` tensor.
         bytes, as_bytes -> &Bytes;
         /// The list under that key.
         list, as_list -> &[State];
+        /// The tuple under that key.
+        tuple, as_tuple -> &[State];
         /// The dict under that key.
         dict, as_dict -> &Self;
     }
@@ -164,7 +176,7 @@ impl StateDict {
         self.nodes.is_empty()
     }
 
-    /// The bytes of all tensors at any depth.
+    /// The bytes of all tensors and nodes of bytes at any depth.
     #[must_use]
     pub fn tensor_bytes(&self) -> u64 {
         self.nodes.values().map(State::tensor_bytes).sum()
@@ -213,34 +225,59 @@ impl State {
         as_tensor -> &Tensor { Self::Tensor(value) => value }
         /// The list, if the node is one.
         as_list -> &[Self] { Self::List(value) => value }
+        /// The tuple, if the node is one.
+        as_tuple -> &[Self] { Self::Tuple(value) => value }
+        /// The complex number, if the node is one: the real part, then the imaginary part.
+        as_complex -> [f64; 2] { Self::Complex(value) => *value }
         /// The dict, if the node is one.
         as_dict -> &StateDict { Self::Dict(value) => value }
     }
 
-    /// The number, if the node is one; an integer counts as one.
+    /// An integer as a node: an [`Int`](Self::Int) if it fits, otherwise a [`BigInt`](Self::BigInt).
+    #[must_use]
+    pub fn integer(value: i128) -> Self {
+        beyond_64_bits(value).map_or(Self::Int(value as i64), Self::BigInt)
+    }
+
+    /// The integer, if the node is one and fits into 128 bits.
+    #[must_use]
+    pub fn as_integer(&self) -> Option<i128> {
+        match self {
+            Self::Int(value) => Some(i128::from(*value)),
+            Self::BigInt(value) => value.to_i128(),
+            _ => None,
+        }
+    }
+
+    /// The number, if the node is one; an integer counts as one, rounded to the nearest float.
     #[must_use]
     pub fn as_float(&self) -> Option<f64> {
         match self {
             Self::Float(value) => Some(*value),
             Self::Int(value) => Some(*value as f64),
+            Self::BigInt(value) => Some(value.to_f64()),
             _ => None,
         }
     }
 
-    /// The raw bytes, if the node is a 1-dimensional `uint8` tensor; see [`State::bytes`].
+    /// The raw bytes, if the node is one of bytes or a 1-dimensional `uint8` tensor; see [`State::bytes`].
     #[must_use]
     pub fn as_bytes(&self) -> Option<&Bytes> {
+        if let Self::Bytes(bytes) = self {
+            return Some(bytes);
+        }
         let tensor = self.as_tensor()?;
         let is_bytes = tensor.dtype() == Dtype::UInt8 && tensor.shape().len() == 1;
         is_bytes.then(|| tensor.data())
     }
 
-    /// The bytes of all tensors at any depth.
+    /// The bytes of all tensors and nodes of bytes at any depth.
     #[must_use]
     pub fn tensor_bytes(&self) -> u64 {
         match self {
             Self::Tensor(tensor) => tensor.data().len() as u64,
-            Self::List(nodes) => nodes.iter().map(Self::tensor_bytes).sum(),
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::List(nodes) | Self::Tuple(nodes) => nodes.iter().map(Self::tensor_bytes).sum(),
             Self::Dict(dict) => dict.tensor_bytes(),
             _ => 0,
         }
@@ -288,7 +325,7 @@ impl<'s> Iterator for Tensors<'s> {
                     return Some((path, tensor));
                 }
                 State::Dict(dict) => self.open.push((len, Children::Dict(dict.nodes.iter()))),
-                State::List(list) => {
+                State::List(list) | State::Tuple(list) => {
                     self.open.push((len, Children::List(list.iter().enumerate())));
                 }
                 _ => self.path.truncate(len),
@@ -370,16 +407,20 @@ mod tests {
         let list = vec![State::from(inner.clone()), State::from(Tensor::scalar(1_u8))];
         let mut dict = StateDict::from([("list", list)]);
         dict.insert("dict", inner);
-        assert_eq!(dict.tensor_bytes(), 8 + 1 + 8);
+        dict.insert("tuple", State::Tuple(vec![State::Bytes(vec![1, 2, 3].into())]));
+        assert_eq!(dict.tensor_bytes(), 8 + 1 + 8 + 3);
     }
 
     #[test]
-    fn only_a_flat_array_of_uint8_is_read_as_bytes() {
+    fn bytes_and_a_flat_array_of_uint8_are_read_as_bytes() {
         let mut dict = StateDict::from([("rng", State::bytes(vec![1, 2, 3]))]);
         dict.insert("empty", State::bytes(Vec::new()));
         dict.insert("matrix", Tensor::from_vec(vec![1_u8, 2], [1, 2]).unwrap());
         dict.insert("signed", Tensor::from_vec(vec![1_i8], [1]).unwrap());
         dict.insert("text", "123");
+        dict.insert("opaque", State::Bytes(vec![4].into()));
+        assert_eq!(dict.bytes("opaque"), Some(&Bytes::from(vec![4])));
+        assert!(dict.tensor("opaque").is_none());
         assert_eq!(dict.bytes("rng"), Some(&Bytes::from(vec![1, 2, 3])));
         assert_eq!(dict.bytes("empty"), Some(&Bytes::new()));
         for key in ["matrix", "signed", "text", "missing"] {
@@ -388,12 +429,28 @@ mod tests {
     }
 
     #[test]
+    fn a_tuple_is_not_a_list_and_an_integer_has_one_form() {
+        let one = vec![State::from(1_i64)];
+        let dict = StateDict::from([("t", State::Tuple(one.clone())), ("l", State::List(one))]);
+        assert_ne!(dict.get("t"), dict.get("l"));
+        assert_eq!(dict.tuple("t"), dict.list("l"));
+        assert!(dict.list("t").is_none() && dict.tuple("l").is_none());
+        for value in [0, -1, i128::from(i64::MAX), i128::from(i64::MIN), 1 << 63, i128::MIN] {
+            let node = State::integer(value);
+            assert_eq!((node.as_integer(), node.as_float()), (Some(value), Some(value as f64)));
+            assert_eq!(node.as_int().is_some(), i64::try_from(value).is_ok());
+        }
+        assert_eq!(State::Complex([1.0, -2.0]).as_complex(), Some([1.0, -2.0]));
+    }
+
+    #[test]
     fn tensors_are_listed_depth_first_with_their_paths() {
         let leaf = |value: f32| State::from(Tensor::scalar(value));
         let inner = StateDict::from([(0_i64, leaf(1.0)), (1_i64, leaf(2.0))]);
         let mut dict = StateDict::from([("state", inner)]);
         dict.insert("empty", StateDict::new());
-        dict.insert("list", vec![State::Null, State::List(vec![leaf(3.0)]), leaf(4.0)]);
+        dict.insert("list", vec![State::Null, State::Tuple(vec![leaf(3.0)]), leaf(4.0)]);
+        dict.insert("bytes", State::Bytes(vec![1].into()));
         dict.insert("lr", 0.1);
         dict.insert("", StateDict::from([("", leaf(5.0))]));
         let found: Vec<_> = dict

@@ -104,6 +104,14 @@ impl Tensor {
         Self { dtype: Dtype::UInt8, shape: vec![data.len()], data }
     }
 
+    /// The number of bytes that a tensor takes.
+    ///
+    /// # Errors
+    /// [`TensorError::ShapeOverflow`] when it is more than memory can hold.
+    pub fn bytes_of(dtype: Dtype, shape: &[usize]) -> Result<usize, TensorError> {
+        byte_len(dtype, shape)
+    }
+
     /// The element type.
     #[must_use]
     pub fn dtype(&self) -> Dtype {

@@ -103,7 +103,7 @@ pub use exchange::{
 pub use load::checkpoints::Checkpoints;
 pub use load::follow::{Follow, NewSave};
 pub use load::reader::{CheckpointReader, TensorInfo};
-pub use manager::CheckpointManager;
+pub use manager::{CheckpointManager, TrySave};
 pub use save::arena::{ArenaError, ArenaStats, StagingArena};
 pub use save::settings::{Busy, CheckpointSettings};
 pub use save::ticket::SaveTicket;

@@ -12,13 +12,14 @@ mod root;
 
 use crate::catalog::Catalog;
 use crate::container::sealed::Sealed;
+use crate::format::codec::ArrayForm;
 use crate::format::structure::StructureError;
 use fetch::{check_chunks, read_tensors};
 use qstore_checkpoint::{Checkpoint, CheckpointInfo, Damage, Latest, LoadError};
-use qstore_schema::Tensor;
+use qstore_schema::{Dtype, Tensor};
 use root::Root;
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How often a load starts over if another writer replaces or removes the checkpoint it reads.
 const ATTEMPTS: usize = 20;
@@ -75,8 +76,11 @@ fn verify_all(sealed: &Sealed, root: &Root, workers: usize) -> Result<Checkpoint
     if let Some(entry) = sealed.container.unexpected()? {
         return Err(sealed.container.damaged(Damage::Unexpected { entry }));
     }
-    let stand_in = Tensor::scalar(0_u8);
-    root.parts(sealed, &mut |_| Ok(stand_in.clone()))?;
+    let may_be_bytes = |form: &ArrayForm| form.dtype == Dtype::UInt8 && form.shape.len() == 1;
+    let bytes: HashSet<&str> =
+        arrays.iter().filter(|array| may_be_bytes(&array.form)).map(|array| &*array.path).collect();
+    let (flat, other) = (Tensor::from_bytes(Vec::new()), Tensor::scalar(0_u8));
+    root.parts(sealed, &mut |path| Ok(if bytes.contains(path) { &flat } else { &other }.clone()))?;
     root.info(sealed)
 }
 

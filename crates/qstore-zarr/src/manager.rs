@@ -150,6 +150,47 @@ impl CheckpointManager {
         self.intake.push(snapshot, self.settings.busy)?.ok_or_else(|| self.closed())
     }
 
+    /// Like [`save`](Self::save), but returns the snapshot where `save` would wait for room.
+    ///
+    /// With [`wait_for_room`](Self::wait_for_room), for a caller that must look up from the wait: a program with
+    /// signals to handle, or one that would rather use the time.
+    ///
+    /// ```
+    /// use qstore_checkpoint::Snapshot;
+    /// use qstore_zarr::{CheckpointManager, CheckpointSettings, TrySave};
+    /// use std::time::Duration;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let manager = CheckpointManager::open(dir.path(), CheckpointSettings::default())?;
+    /// let mut snapshot = Snapshot::new(1).meta("loss", 0.5);
+    /// let ticket = loop {
+    ///     match manager.try_save(snapshot)? {
+    ///         TrySave::Started(ticket) => break ticket,
+    ///         TrySave::Busy(returned) => snapshot = *returned,
+    ///     }
+    ///     manager.wait_for_room(Duration::from_millis(50));
+    /// };
+    /// assert!(ticket.wait(Duration::from_secs(60))?.is_saved());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub fn try_save(&self, snapshot: Snapshot) -> Result<TrySave, SaveError> {
+        snapshot.check()?;
+        match self.intake.try_push(snapshot, self.settings.busy)? {
+            Pushed::Taken(ticket) => Ok(TrySave::Started(ticket)),
+            Pushed::Full(snapshot) => Ok(TrySave::Busy(snapshot)),
+            Pushed::Closed => Err(self.closed()),
+        }
+    }
+
+    /// Waits up to `timeout` until a save would not have to wait; returns whether that is so. Another thread may
+    /// take the room first. A manager that takes no more saves, and one in a forked child, have nothing to wait for.
+    pub fn wait_for_room(&self, timeout: Duration) -> bool {
+        self.intake.wait_for_room(timeout)
+    }
+
     /// The queue of snapshots, for a thread that may have to wait for room.
     pub(crate) fn queue(&self) -> Queue {
         Queue { intake: self.intake.clone(), busy: self.settings.busy }
@@ -216,6 +257,15 @@ impl Deref for CheckpointManager {
     fn deref(&self) -> &Checkpoints {
         &self.checkpoints
     }
+}
+
+/// What became of a snapshot that was offered to [`CheckpointManager::try_save`].
+#[derive(Debug)]
+pub enum TrySave {
+    /// It is being saved, or was skipped by the policy.
+    Started(SaveTicket),
+    /// One save is running and another one is waiting; here is the snapshot back.
+    Busy(Box<Snapshot>),
 }
 
 /// Queues saves without borrowing the manager.

@@ -70,7 +70,7 @@ pub use qstore_buffer::{
     Overflow, PushError,
 };
 pub use qstore_schema::{
-    Dtype, Key, Logged, QuantumMetrics, Record, Row, State, StateDict, Tensor, Timestamp,
+    BigInt, Dtype, Key, Logged, QuantumMetrics, Record, Row, State, StateDict, Tensor, Timestamp,
     TrainingMetrics, Value,
 };
 pub use qstore_settings::{Codec, Compression, SettingError};

@@ -1,5 +1,5 @@
-//! Golden checkpoints: both layouts, every codec and element type, nested states, and damage of every
-//! kind. Each is in a separate directory, as epoch 1.
+//! Golden checkpoints: both layouts, every codec, element type and kind of node, nested states, and damage of
+//! every kind. Each is in a separate directory, as epoch 1.
 
 use super::{check_refusal, damaged, plain_state, put};
 use crate::stored_zip::{self, Parts};
@@ -41,6 +41,20 @@ fn nested() -> StateDict {
     group.insert("nothing", State::Null);
     let mut state = StateDict::from_iter([("state", StateDict::from_iter([(0_i64, moments)]))]);
     state.insert("param_groups", State::List(vec![group.into()]));
+    state
+}
+
+/// The kinds of nodes that came with version 3.
+fn later_kinds() -> StateDict {
+    let nan = f64::from_bits(0x7ff8_0000_0000_0007);
+    let inner = State::Tuple(vec![State::Null, State::Bytes(vec![0, 255].into())]);
+    let tensor = Tensor::scalar(1.5_f32).into();
+    let mut state = StateDict::from_iter([("betas", State::Tuple(vec![inner, tensor]))]);
+    state.insert("none", State::Tuple(Vec::new()));
+    state.insert("seed", State::integer(i128::from(u64::MAX) + 1));
+    state.insert("low", State::integer(i128::MIN));
+    state.insert("amplitude", State::Complex([-0.0, nan]));
+    state.insert("no bytes", State::Bytes(Vec::new().into()));
     state
 }
 
@@ -131,6 +145,10 @@ pub fn make_checkpoints(root: &Path) -> Map<String, Value> {
     let types = saved(every_type(), None, settings());
     add("every_type", &types, holds(&every_type(), None));
     add("names", &saved(names(), None, settings()), holds(&names(), None));
+    add("later_kinds", &saved(later_kinds(), None, settings()), holds(&later_kinds(), None));
+    let trees = settings().layout(Layout::Directory);
+    let later = saved(later_kinds(), None, trees);
+    add("later_kinds_in_a_directory", &later, holds(&later_kinds(), None));
     let in_directory = settings().layout(Layout::Directory);
     let directory = saved(nested(), None, in_directory.clone());
     add("directory", &directory, holds(&nested(), None));
@@ -162,10 +180,10 @@ pub fn make_checkpoints(root: &Path) -> Map<String, Value> {
     let manifest = parts.iter().position(|(path, _)| path == stored_zip::MANIFEST);
     let (_, sealed) = parts.remove(manifest.expect("it has one"));
     let text = String::from_utf8(sealed).expect("it is JSON");
-    let later = stored_zip::reseal(&text.replace("\"version\":2", "\"version\":3"));
+    let later = stored_zip::reseal(&text.replace("\"version\":2", "\"version\":4"));
     // The chunk keys are those of a directory, which the archive's reader accepts as well.
     let later = one(stored_zip::zip(&parts, &later));
-    add("damaged/of_a_later_version", &later, refuse("UnsupportedVersion", "version 3"));
+    add("damaged/of_a_later_version", &later, refuse("UnsupportedVersion", "version 4"));
 
     let without = |what: &str| -> Parts {
         let gone = format!("{TREE}/{what}");

@@ -22,6 +22,10 @@ fn node(state: &State) -> Value {
         State::Int(number) => json!(number),
         State::Float(number) => plain::float(*number),
         State::Text(text) => json!(text.as_str()),
+        State::BigInt(number) => json!({ "integer": number.as_str() }),
+        State::Complex(parts) => json!({ "complex": parts.map(plain::float) }),
+        State::Bytes(bytes) => json!({ "raw": hexadecimal(bytes) }),
+        State::Tuple(nodes) => json!({ "tuple": nodes.iter().map(node).collect::<Vec<_>>() }),
         State::Tensor(tensor) => self::tensor(tensor),
         State::List(list) => list.iter().map(node).collect(),
         State::Dict(inner) => dict(inner),
@@ -30,9 +34,14 @@ fn node(state: &State) -> Value {
 }
 
 fn tensor(tensor: &Tensor) -> Value {
-    let mut bytes = String::new();
-    for byte in tensor.data() {
-        let _ = write!(bytes, "{byte:02x}"); // a string takes everything
-    }
+    let bytes = hexadecimal(tensor.data());
     json!({ "dtype": tensor.dtype().name(), "shape": tensor.shape(), "bytes": bytes })
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}"); // a string takes everything
+    }
+    text
 }

@@ -1,7 +1,7 @@
 //! The metric that a rule names: where it is in the metadata, and what is found there.
 //!
 //! Any number counts, at any depth and however many there are. An integer is compared exactly, also with a
-//! float. What is not a number has a [`Cause`], which is reported at the save and by a plan.
+//! float; one beyond 64 bits is ranked as the nearest float. What is not a number has a [`Cause`], which is reported at the save and by a plan.
 
 use super::similar::similar;
 use qstore_schema::{State, StateDict};
@@ -33,7 +33,7 @@ pub enum Cause {
     Nan,
     /// It is not a number.
     NotANumber {
-        /// What it is: `null`, `a flag`, `a text`, `a list` or `a dict`.
+        /// What it is: `null`, `a flag`, `a complex value`, `a text`, `a list`, `a tuple` or `a dict`.
         found: &'static str,
     },
     /// The metadata could not be read, so the checkpoint may be the best one. It is kept.
@@ -136,11 +136,14 @@ pub fn metric_of(metadata: &StateDict, name: &str) -> Metric {
     let found = match find(metadata, name) {
         None => return Metric::Unknown(Cause::Missing { similar: similar(metadata, name) }),
         Some(State::Int(value)) => return Metric::Int(*value),
+        Some(State::BigInt(value)) => return Metric::Float(value.to_f64()),
         Some(State::Float(value)) => return Metric::Float(*value),
         Some(State::Null) => "null",
         Some(State::Bool(_)) => "a flag",
+        Some(State::Complex(_)) => "a complex value",
         Some(State::Text(_)) => "a text",
         Some(State::List(_)) => "a list",
+        Some(State::Tuple(_)) => "a tuple",
         Some(State::Dict(_)) => "a dict",
         Some(_) => "something else",
     };
@@ -151,6 +154,7 @@ pub fn metric_of(metadata: &StateDict, name: &str) -> Metric {
 pub fn metrics_of(metadata: &StateDict) -> impl Iterator<Item = (String, Metric)> {
     metadata.iter().filter_map(|(key, node)| match node {
         State::Int(value) => Some((key.to_string(), Metric::Int(*value))),
+        State::BigInt(value) => Some((key.to_string(), Metric::Float(value.to_f64()))),
         State::Float(value) => Some((key.to_string(), Metric::Float(*value))),
         _ => None,
     })
@@ -170,7 +174,7 @@ fn child<'s>(dict: &'s StateDict, key: &str) -> Option<&'s State> {
 fn below<'s>(node: &'s State, path: &str) -> Option<&'s State> {
     match node {
         State::Dict(dict) => find(dict, path),
-        State::List(nodes) => match path.split_once('/') {
+        State::List(nodes) | State::Tuple(nodes) => match path.split_once('/') {
             None => nodes.get(canonical::<usize>(path)?),
             Some((at, rest)) => below(nodes.get(canonical::<usize>(at)?)?, rest),
         },
@@ -216,6 +220,8 @@ mod tests {
         metadata.insert("val/loss/ema", 0.2);
         metadata.insert("fold", by_index);
         metadata.insert("curve", vec![State::from(0.9), State::from(vec![State::from(0.8)])]);
+        metadata.insert("pair", State::Tuple(vec![State::Null, 0.7.into()]));
+        metadata.insert("shots", State::integer(1 << 70));
         metadata.insert("x", StateDict::from([("y/z", 1_i64)]));
         metadata.insert("x/y", StateDict::from([("z", 2_i64), ("w", 3)]));
         metadata
@@ -234,6 +240,8 @@ mod tests {
         check("fold/-1", 0.6);
         check("curve/0", 0.9);
         check("curve/1/0", 0.8);
+        check("pair/1", 0.7);
+        check("shots", 2_f64.powi(70));
         assert_eq!(metric_of(&metadata(), "val/deep"), Metric::Int(7));
         assert_eq!(metric_of(&metadata(), "x/y/z"), Metric::Int(2), "the longest key wins");
         assert_eq!(metric_of(&metadata(), "x/y/w"), Metric::Int(3));
@@ -269,7 +277,9 @@ mod tests {
         let nodes = [
             ("null", State::Null),
             ("a flag", true.into()),
+            ("a complex value", State::Complex([0.5, 0.0])),
             ("a text", "0.5".into()),
+            ("a tuple", State::Tuple(vec![0.5.into()])),
             ("a list", State::List(vec![0.5.into()])),
             ("a dict", StateDict::from([("loss", 0.5)]).into()),
         ];

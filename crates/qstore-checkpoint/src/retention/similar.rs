@@ -21,8 +21,8 @@ pub(super) fn similar(metadata: &StateDict, wanted: &str) -> Vec<String> {
 /// The paths of all numbers at and below a node.
 fn numbers(node: &State, path: String, paths: &mut Vec<String>) {
     match node {
-        State::Int(_) | State::Float(_) => paths.push(path),
-        State::List(nodes) => {
+        State::Int(_) | State::BigInt(_) | State::Float(_) => paths.push(path),
+        State::List(nodes) | State::Tuple(nodes) => {
             for (at, node) in nodes.iter().enumerate() {
                 numbers(node, format!("{path}/{at}"), paths);
             }

@@ -37,6 +37,9 @@ async fn what_goes_in_comes_out(store: &dyn CheckpointStore) {
     let rng = StateDict::from_iter([
         ("bytes", State::from(Tensor::scalar(7_u8))),
         ("seed", 1_i64.into()),
+        ("opaque", State::Bytes(vec![0, 255, 7].into())),
+        ("nothing", State::Bytes(Vec::new().into())),
+        ("words", State::Tuple(vec![State::List(Vec::new()), Tensor::scalar(1_u64).into()])),
     ]);
     let snapshot = Snapshot::new(12)
         .model(model.clone())
@@ -143,6 +146,9 @@ fn metadata() -> StateDict {
         StateDict::from_iter([("loss", State::from(f64::NAN)), ("z", (-0.0).into())]);
     metadata.insert("tag", "größe \0 \u{1f980}");
     metadata.insert(0, i64::MIN);
+    metadata.insert("seed", State::integer(i128::MIN));
+    metadata.insert("amplitude", State::Complex([f64::NAN, -0.0]));
+    metadata.insert("shape", State::Tuple(vec![State::Tuple(Vec::new()), 3_i64.into()]));
     metadata.insert("0", true);
     metadata
 }
@@ -159,7 +165,10 @@ fn is_same(one: &StateDict, other: &StateDict) -> bool {
 fn same_node(one: &State, other: &State) -> bool {
     match (one, other) {
         (State::Float(one), State::Float(other)) => one.to_bits() == other.to_bits(),
-        (State::List(one), State::List(other)) => {
+        (State::Complex(one), State::Complex(other)) => {
+            one.map(f64::to_bits) == other.map(f64::to_bits)
+        }
+        (State::List(one), State::List(other)) | (State::Tuple(one), State::Tuple(other)) => {
             one.len() == other.len()
                 && one.iter().zip(other).all(|(one, other)| same_node(one, other))
         }

@@ -1,13 +1,14 @@
 """Storage that never makes training wait, and never loses what it has acknowledged.
 
-    from qstore import AsyncMetricsLogger
+    from qstore import AsyncMetricsLogger, CheckpointManager
 
-    with AsyncMetricsLogger("run/metrics.parquet") as logger:
+    with AsyncMetricsLogger("run/metrics.parquet") as logger, CheckpointManager("run/checkpoints") as manager:
         for step in range(1000):
             logger.log_step(epoch=0, step=step, train_loss=0.5, accuracy=0.9)
+        manager.save(0, model.state_dict(), optimizer.state_dict())
 
 ``pandas.read_parquet("run/metrics.parquet")`` works at any moment, also while the run goes on and after it was
-killed. ``qstore.compat`` has the names and the behavior of ``q_store.storage``.
+killed; a checkpoint appears as a whole or not at all. ``qstore.compat`` has the names and the behavior of ``q_store.storage``.
 """
 
 from ._native import (
@@ -17,23 +18,36 @@ from ._native import (
     Logged,
     OpenError,
     StoppedError,
+    Tensor,
     WriteError,
 )
 from .buffer import AsyncBuffer
+from .checkpoints import CheckpointManager
+from .errors import CheckpointError, DamagedError, NotFoundError, SaveError, StateError
 from .logger import AsyncMetricsLogger
 from .metrics import QuantumMetrics, TrainingMetrics
+from .ticket import SaveOutcome, SaveTicket
 from .writer import AsyncMetricsWriter
 
 __all__ = [
     "AsyncBuffer",
     "AsyncMetricsLogger",
     "AsyncMetricsWriter",
+    "CheckpointError",
+    "CheckpointManager",
+    "DamagedError",
     "Error",
     "ForkedError",
     "Logged",
+    "NotFoundError",
     "OpenError",
     "QuantumMetrics",
+    "SaveError",
+    "SaveOutcome",
+    "SaveTicket",
+    "StateError",
     "StoppedError",
+    "Tensor",
     "TrainingMetrics",
     "WriteError",
     "__version__",

@@ -15,7 +15,7 @@ PATIENCE = 10.0
 
 
 class Open(Protocol):
-    """Something that holds rows until it is stopped."""
+    """Something that holds rows or states until it is stopped."""
 
     def _end(self, timeout: float) -> None: ...
 
@@ -41,9 +41,10 @@ def watch(opened: Open) -> None:
 
 
 def stop_all() -> None:
-    """Stops everything that is open, within ``PATIENCE`` in all."""
+    """Stops everything that is open, within ``PATIENCE`` in all; checkpoint managers have more."""
     deadline = time.monotonic() + PATIENCE
-    for opened in list(_live):
+    # What may take longer comes last, so that it does not use up the time of the others.
+    for opened in sorted(_live, key=lambda opened: bool(getattr(opened, "ends_last", False))):
         try:
             opened._end(max(0.0, deadline - time.monotonic()))
         except Exception as error:  # the others are stopped all the same

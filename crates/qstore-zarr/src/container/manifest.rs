@@ -12,16 +12,21 @@
 //! Fields left out when empty: `metrics`, some numbers of the metadata, so that retention need not read
 //! more; `digests`, a hash of each array, with deduplication; `attempt`, the attempt of the run; `rank`,
 //! the rank and how many there are.
-//! Version 1 had `epoch` in place of `number`.
+//! Version 1 had `epoch` in place of `number`. Version 3 has more kinds of nodes in its structure; a checkpoint
+//! without them is written as version 2, so that earlier readers read it.
 
+use crate::format::structure::needs_version_3;
 use qstore_checkpoint::retention::Candidate;
 use qstore_checkpoint::seal::{check_seal, seal};
 use qstore_checkpoint::{Attempt, Damage, LoadError, Snapshot};
 use serde::{Deserialize, Serialize};
 
 const FORMAT: &str = "qstore-checkpoint";
-/// The version of the format that is written. All versions from 1 on can be read.
-pub(crate) const VERSION: u64 = 2;
+/// The newest version of the format. All versions from 1 on can be read.
+pub(crate) const VERSION: u64 = 3;
+
+/// The version of a checkpoint without the kinds of nodes that came later.
+const VERSION_WITHOUT_LATER_NODES: u64 = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
@@ -49,7 +54,7 @@ impl Manifest {
     pub(crate) fn new(number: u64) -> Self {
         Self {
             format: FORMAT.into(),
-            version: VERSION,
+            version: VERSION_WITHOUT_LATER_NODES,
             number,
             save_seq: 0,
             attempt: None,
@@ -63,7 +68,12 @@ impl Manifest {
     /// A manifest without entries that identifies a snapshot.
     pub(crate) fn of(snapshot: &Snapshot, metrics: Vec<(String, f64)>) -> Self {
         let rank = snapshot.id.part.as_ref().map(|part| part.rank);
+        let states = snapshot.parts.iter().map(|(_, state)| state);
+        let mut states = states.chain([&snapshot.metadata]);
+        let version =
+            if states.any(needs_version_3) { VERSION } else { VERSION_WITHOUT_LATER_NODES };
         Self {
+            version,
             attempt: snapshot.attempt.as_ref().map(|attempt| attempt.as_str().into()),
             rank: rank.map(|rank| (rank.index(), rank.count())),
             metrics: metrics.into_iter().map(|(name, value)| (name, value.to_bits())).collect(),
@@ -173,6 +183,7 @@ mod tests {
     use super::*;
     use qstore_checkpoint::Rank;
     use qstore_checkpoint::retention::Metric;
+    use qstore_schema::{State, StateDict};
 
     const NAME: &str = "epoch_0003.zarr.zip";
 
@@ -202,6 +213,16 @@ mod tests {
     }
 
     #[test]
+    fn version_3_is_written_only_where_it_is_needed() {
+        let version = |snapshot: &Snapshot| Manifest::of(snapshot, Vec::new()).version();
+        assert_eq!(version(&Snapshot::new(1).meta("loss", 0.5)), 2);
+        let tuple = || State::Tuple(Vec::new());
+        assert_eq!(version(&Snapshot::new(1).meta("shape", tuple())), 3);
+        let part = StateDict::from_iter([("betas", tuple())]);
+        assert_eq!(version(&Snapshot::new(1).part("rng", StateDict::new()).part("x", part)), 3);
+    }
+
+    #[test]
     fn the_identity_of_a_snapshot_round_trips() {
         let attempt = Attempt::new("a1").unwrap();
         let snapshot = Snapshot::new(7).rank(attempt.clone(), Rank::new(1, 4).unwrap());
@@ -218,7 +239,7 @@ mod tests {
         let parse = |manifest: &Manifest| Manifest::parse(&manifest.seal(), NAME).unwrap_err();
         let mut other = Manifest::new(3);
         other.version = VERSION + 1;
-        assert!(parse(&other).to_string().contains("format version 3, this version reads 2"));
+        assert!(parse(&other).to_string().contains("format version 4, this version reads 3"));
         other.format = "parquet".into();
         assert!(parse(&other).to_string().contains("its format is `parquet`"));
     }

@@ -20,7 +20,7 @@ use crate::format::structure::{self, Nodes, StructureError};
 use header::{Entry, HEADER_MAX, Header, HeaderError, METADATA};
 use qstore_checkpoint::{Damage, LoadError, SaveError, Snapshot};
 use qstore_os::memory_limit;
-use qstore_schema::{Key, State, StateDict, Tensor};
+use qstore_schema::{Dtype, Key, State, StateDict, Tensor};
 use qstore_storage::{FileHandle, FileSystem, LocalFs, Replacement, read_into_zeroed};
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
@@ -70,7 +70,7 @@ pub fn export_safetensors_in(
     let mut tree = nodes.tree(Snapshot::MODEL, &state);
     let names = unique_names(&state);
     let paths = nodes.arrays.iter().map(|(path, _)| path.as_str());
-    rename(&mut tree, &paths.zip(names.iter().map(String::as_str)).collect());
+    structure::rename(&mut tree, &paths.zip(names.iter().map(String::as_str)).collect());
     let lens: Vec<_> = nodes.arrays.iter().map(|(_, tensor)| tensor.data().len()).collect();
     let header = header_of(&tree, &names, &leaves, &lens)?;
 
@@ -105,11 +105,19 @@ fn lowered_node(node: &State, leaves: &mut Vec<Leaf>) -> State {
             node.clone()
         }
         State::Dict(dict) => State::Dict(lowered(dict, leaves)),
-        State::List(list) => {
-            State::List(list.iter().map(|node| lowered_node(node, leaves)).collect())
+        State::Bytes(bytes) => {
+            let dtype = header::name_of(Dtype::UInt8).map(ToOwned::to_owned);
+            leaves.push((dtype, vec![bytes.len()]));
+            node.clone()
         }
+        State::List(list) => State::List(lowered_list(list, leaves)),
+        State::Tuple(nodes) => State::Tuple(lowered_list(nodes, leaves)),
         plain => plain.clone(),
     }
+}
+
+fn lowered_list(list: &[State], leaves: &mut Vec<Leaf>) -> Vec<State> {
+    list.iter().map(|node| lowered_node(node, leaves)).collect()
 }
 
 /// The names of the tensors in the file. Two that would have the same name are numbered.
@@ -168,28 +176,11 @@ fn dotted(state: &StateDict, above: &str, names: &mut Vec<String>) {
 
 fn dotted_node(node: &State, name: String, names: &mut Vec<String>) {
     match node {
-        State::Tensor(_) => names.push(name),
+        State::Tensor(_) | State::Bytes(_) => names.push(name),
         State::Dict(dict) => dotted(dict, &format!("{name}."), names),
-        State::List(list) => {
+        State::List(list) | State::Tuple(list) => {
             for (number, node) in list.iter().enumerate() {
                 dotted_node(node, format!("{name}.{number}"), names);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Replaces the array paths in the leaves of a structure with the names of the file's tensors.
-fn rename(tree: &mut Value, names: &HashMap<&str, &str>) {
-    match tree {
-        Value::Array(nodes) => nodes.iter_mut().for_each(|node| rename(node, names)),
-        Value::Object(object) => {
-            if let Some(Value::String(path)) = object.get_mut("tensor") {
-                if let Some(name) = names.get(path.as_str()) {
-                    *path = (*name).to_owned();
-                }
-            } else if let Some(nodes) = object.get_mut("nodes") {
-                rename(nodes, names);
             }
         }
         _ => {}

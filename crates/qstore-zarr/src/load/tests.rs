@@ -176,6 +176,10 @@ fn inconsistent_structures_are_refused() {
         &json!({"keys": ["a"], "nodes": [{"tensor": "gone"}]}),
         "`gone/zarr.json` is missing",
     );
+    let bytes = json!({"keys": ["a"], "nodes": [{"bytes": "model/w"}]});
+    check(&model, &bytes, "has bytes at `model/w`, which is not a flat array of uint8");
+    let tuple = json!({"keys": ["a", "b"], "nodes": [leaf, {"tuple": [{"bytes": "model/w"}]}]});
+    check(&model, &tuple, "names tensor `model/w` twice");
     check(&format!("{ROOT}/parts/1/tree"), &json!(7), "does not start with a dict");
     check(&format!("{ROOT}/parts/1/name"), &json!("model"), "has the part `model` twice");
     check(&format!("{ROOT}/parts"), &json!(null), "lists no parts");

@@ -128,11 +128,49 @@ impl StagingArena {
         shape: impl Into<Vec<usize>>,
         data: &[u8],
     ) -> Result<Tensor, ArenaError> {
-        let mut block = self.shared.take(data.len())?;
-        block.bytes_mut().copy_from_slice(data);
-        let lent =
+        let lent = self.lend(data.len(), |block| block.copy_from_slice(data))?;
+        Ok(Tensor::new(dtype, shape, lent)?)
+    }
+
+    /// Makes a new tensor whose bytes `fill` writes: all of them, since the memory has been used before. For
+    /// sources that are not one slice, such as strided arrays.
+    ///
+    /// ```
+    /// use qstore_schema::Dtype;
+    /// use qstore_zarr::StagingArena;
+    ///
+    /// let arena = StagingArena::new(1 << 20);
+    /// let every_second = arena.fill(Dtype::UInt8, [3], |bytes| {
+    ///     for (at, byte) in bytes.iter_mut().enumerate() {
+    ///         *byte = 2 * at as u8;
+    ///     }
+    /// })?;
+    /// assert_eq!(every_second.as_slice::<u8>()?, [0, 2, 4]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`copy`](Self::copy).
+    pub fn fill(
+        &self,
+        dtype: Dtype,
+        shape: impl Into<Vec<usize>>,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<Tensor, ArenaError> {
+        let shape = shape.into();
+        let lent = self.lend(Tensor::bytes_of(dtype, &shape)?, fill)?;
+        Ok(Tensor::new(dtype, shape, lent)?)
+    }
+
+    fn lend(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Bytes, ArenaError> {
+        let block = self.shared.take(len)?;
+        // It returns to the arena also if `fill` panics.
+        let mut lent =
             Lent { block: Some(block), shared: Arc::clone(&self.shared), home: ForkCheck::new() };
-        Ok(Tensor::new(dtype, shape, Bytes::from_owner(lent))?)
+        if let Some(block) = &mut lent.block {
+            fill(block.bytes_mut());
+        }
+        Ok(Bytes::from_owner(lent))
     }
 
     /// Copies a state with all its tensors.
@@ -150,14 +188,19 @@ impl StagingArena {
             State::Tensor(tensor) => {
                 self.copy(tensor.dtype(), tensor.shape(), tensor.data())?.into()
             }
-            State::List(nodes) => {
-                let nodes: Result<Vec<_>, ArenaError> =
-                    nodes.iter().map(|node| self.copy_node(node)).collect();
-                State::List(nodes?)
+            State::Bytes(bytes) => {
+                let copied = self.copy(Dtype::UInt8, [bytes.len()], bytes)?;
+                State::Bytes(copied.data().clone())
             }
+            State::List(nodes) => State::List(self.copy_nodes(nodes)?),
+            State::Tuple(nodes) => State::Tuple(self.copy_nodes(nodes)?),
             State::Dict(dict) => self.copy_state(dict)?.into(),
             scalar => scalar.clone(),
         })
+    }
+
+    fn copy_nodes(&self, nodes: &[State]) -> Result<Vec<State>, ArenaError> {
+        nodes.iter().map(|node| self.copy_node(node)).collect()
     }
 
     /// Waits up to `timeout` until `bytes` can be copied; returns whether they can.
@@ -298,19 +341,35 @@ mod tests {
 
     #[test]
     fn a_state_is_copied_completely_or_not_at_all() {
-        let arena = StagingArena::new(20);
+        let arena = StagingArena::new(23);
         let inner = StateDict::from_iter([("b", Tensor::scalar(2.0_f64))]);
         let mut state = StateDict::from_iter([("a", Tensor::scalar(1.0_f64))]);
         state.insert("list", vec![State::from(inner), State::from(3_i64)]);
+        let opaque = State::Bytes(vec![1, 2, 3].into());
+        state.insert("tuple", State::Tuple(vec![opaque, State::Complex([0.0, 1.0])]));
         let copied = arena.copy_state(&state).unwrap();
         assert_eq!(copied, state);
         assert_ne!(address(copied.tensor("a").unwrap()), address(state.tensor("a").unwrap()));
         assert!(arena.copy_state(&state).is_err());
-        assert_eq!(arena.stats().in_use_bytes, 16, "the failed copy uses no memory");
+        assert_eq!(arena.stats().in_use_bytes, 19, "the failed copy uses no memory");
         drop(copied);
         assert!(arena.copy_state(&state).is_ok());
         let empty = arena.copy(Dtype::Float32, [0, 3], &[]).unwrap();
         assert!(empty.is_empty() && arena.copy(Dtype::Float32, [2], &[0; 4]).is_err());
+    }
+
+    #[test]
+    fn a_block_that_is_not_filled_to_the_end_returns_to_the_arena() {
+        let arena = StagingArena::new(100);
+        let panics = || arena.fill(Dtype::UInt8, [60], |_| panic!("on purpose"));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+        assert_eq!((arena.stats().in_use_bytes, arena.stats().idle_bytes), (0, 60));
+        let filled = arena.fill(Dtype::Int16, [30], |block| block.fill(3)).unwrap();
+        assert_eq!(filled.data()[..], [3; 60]);
+        assert!(matches!(
+            arena.fill(Dtype::Int16, [usize::MAX, 2], |_| ()),
+            Err(ArenaError::Tensor(_))
+        ));
     }
 
     #[test]

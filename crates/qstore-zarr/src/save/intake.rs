@@ -14,6 +14,7 @@ use qstore_os::ForkCheck;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A requested save.
 pub(crate) struct Job {
@@ -131,6 +132,16 @@ impl Intake {
     /// Like [`push`](Self::push), but returns the snapshot instead of waiting.
     pub(crate) fn try_push(&self, snapshot: Snapshot, busy: Busy) -> Result<Pushed, SaveError> {
         self.push_or_wait(snapshot, busy, false)
+    }
+
+    /// Waits up to `timeout` until the ring has room; returns whether it has. A closed one never fills up.
+    pub(crate) fn wait_for_room(&self, timeout: Duration) -> bool {
+        if self.gate.home.is_forked() {
+            return true;
+        }
+        let is_full = |_: &mut Failures| self.ring.is_full();
+        let waited = self.gate.room.wait_timeout_while(self.gate.lock(), timeout, is_full);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     fn push_or_wait(

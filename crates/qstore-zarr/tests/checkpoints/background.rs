@@ -8,7 +8,7 @@ use qstore_buffer::Loss;
 use qstore_schema::StateDict;
 use qstore_storage::{MemoryFs, Operation};
 use qstore_zarr::{
-    Busy, CheckpointManager, CheckpointSettings, Outcome, SaveError, SaveTicket, Snapshot,
+    Busy, CheckpointManager, CheckpointSettings, Outcome, SaveError, SaveTicket, Snapshot, TrySave,
 };
 use std::future::Future;
 use std::path::Path;
@@ -62,6 +62,31 @@ fn skip_does_not_begin_a_save_while_another_runs() {
     let skipped = health.losses.get(Loss::Dropped).unwrap();
     assert_eq!((skipped.count, skipped.first), (1, Some(2)));
     assert!(health.check().is_ok(), "a skipped save is not a failure");
+}
+
+#[test]
+fn a_caller_that_cannot_wait_gets_its_snapshot_back_until_there_is_room() {
+    let (manager, gate, first) = held(Busy::Wait);
+    assert!(manager.wait_for_room(Duration::ZERO), "one may wait");
+    let second = match manager.try_save(Snapshot::new(2).model(model(2))).unwrap() {
+        TrySave::Started(ticket) => ticket,
+        TrySave::Busy(_) => panic!("there was room"),
+    };
+    assert!(!manager.wait_for_room(Duration::ZERO));
+    let snapshot = match manager.try_save(Snapshot::new(3).model(model(3))).unwrap() {
+        TrySave::Started(_) => panic!("one runs and one waits"),
+        TrySave::Busy(snapshot) => snapshot,
+    };
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| manager.wait_for_room(LONG));
+        gate.open();
+        assert!(waiting.join().unwrap());
+    });
+    // The second save began, so there is room for a third.
+    let TrySave::Started(third) = manager.try_save(*snapshot).unwrap() else { panic!("no room") };
+    assert_eq!([first, second, third].map(|ticket| ticket.durable().number), [1, 2, 3]);
+    let nameless = Snapshot::new(4).model(StateDict::from_iter([("", 1_i64)]));
+    assert!(matches!(manager.try_save(nameless), Err(SaveError::State(_))));
 }
 
 #[test]

@@ -4,8 +4,11 @@ use crate::states::Durable;
 use crate::states::{any_state, assert_same};
 use proptest::prelude::*;
 use qstore_schema::{Dtype, StateDict, Tensor};
-use qstore_storage::{MemoryFs, read_all};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, Compression, Snapshot};
+use qstore_storage::{FileSystem, MemoryFs, read_all};
+use qstore_zarr::{
+    CheckpointManager, CheckpointSettings, Compression, Layout, Snapshot, export_safetensors_in,
+    import_safetensors_in,
+};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,8 +28,9 @@ proptest! {
         compression in prop::sample::select(vec![Compression::ZSTD, Compression::LZ4, Compression::GZIP, Compression::NONE]),
         workers in 1_usize..4,
         chunk_bytes in prop::sample::select(vec![64_usize, 200, 1 << 20]),
+        layout in prop::sample::select(vec![Layout::SingleFile, Layout::Directory]),
     ) {
-        let settings = CheckpointSettings::default();
+        let settings = CheckpointSettings::default().layout(layout);
         let settings = settings.compression(compression).workers(workers).chunk_bytes(chunk_bytes);
         let manager = open(settings);
         let mut snapshot = Snapshot::new(5).model(model.clone()).metadata(metadata.clone());
@@ -44,6 +48,19 @@ proptest! {
         prop_assert_eq!(loaded.info.stored_bytes, saved.stored_bytes);
         let verified = manager.verify(5).unwrap();
         assert_same(&verified.metadata, &metadata);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_state_comes_back_from_a_safetensors_file(state in any_state(true)) {
+        let storage: Arc<dyn FileSystem> = Arc::new(MemoryFs::new());
+        let has_wide_complex = state.tensors().any(|(_, tensor)| tensor.dtype() == Dtype::Complex128);
+        let exported = export_safetensors_in(&storage, "/s.safetensors", &state);
+        prop_assert_eq!(exported.is_err(), has_wide_complex, "{:?}", exported);
+        if exported.is_ok() {
+            assert_same(&import_safetensors_in(&*storage, "/s.safetensors").unwrap(), &state);
+        }
     }
 }
 

@@ -40,7 +40,10 @@ pub(crate) fn optimizer() -> StateDict {
 pub(crate) fn is_same(one: &State, other: &State) -> bool {
     match (one, other) {
         (State::Float(one), State::Float(other)) => one.to_bits() == other.to_bits(),
-        (State::List(one), State::List(other)) => {
+        (State::Complex(one), State::Complex(other)) => {
+            one.map(f64::to_bits) == other.map(f64::to_bits)
+        }
+        (State::List(one), State::List(other)) | (State::Tuple(one), State::Tuple(other)) => {
             one.len() == other.len()
                 && one.iter().zip(other).all(|(one, other)| is_same(one, other))
         }
@@ -111,19 +114,24 @@ pub(crate) fn any_state(with_tensors: bool) -> impl Strategy<Value = StateDict> 
         Just(State::Null),
         any::<bool>().prop_map(State::from),
         any::<i64>().prop_map(State::from),
+        any::<i128>().prop_map(State::integer),
+        any::<[u64; 2]>().prop_map(|bits| State::Complex(bits.map(f64::from_bits))),
         any::<u64>().prop_map(|bits| State::Float(f64::from_bits(bits))),
         prop::sample::select(vec![f64::NAN, -0.0, f64::INFINITY, f64::MIN_POSITIVE])
             .prop_map(State::Float),
         any::<String>().prop_map(State::from),
     ];
     let leaf = if with_tensors {
-        prop_oneof![2 => tensor().prop_map(State::from), 1 => scalar].boxed()
+        let bytes = prop::collection::vec(any::<u8>(), 0..200);
+        let bytes = bytes.prop_map(|bytes| State::Bytes(bytes.into()));
+        prop_oneof![4 => tensor().prop_map(State::from), 1 => bytes, 2 => scalar].boxed()
     } else {
         scalar.boxed()
     };
     let node = leaf.prop_recursive(4, 40, 6, |node| {
         prop_oneof![
             prop::collection::vec(node.clone(), 0..5).prop_map(State::List),
+            prop::collection::vec(node.clone(), 0..4).prop_map(State::Tuple),
             prop::collection::vec((key(), node), 0..6)
                 .prop_map(|nodes| State::Dict(StateDict::from_iter(nodes))),
         ]

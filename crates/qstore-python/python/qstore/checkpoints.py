@@ -1,0 +1,297 @@
+"""The checkpoint manager: states that are saved in the background and come back as they were."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import endings
+from ._native import Manager
+from .tensors import Convert, check, converter, fill
+from .ticket import SaveTicket
+
+#: How long the end of the interpreter and a manager that is forgotten wait for saves, in seconds.
+PATIENCE = 60.0
+
+_MODEL, _OPTIMIZER = "model", "optimizer"
+_FIRST = ("epoch", "timestamp", "save_duration_ms")
+
+
+class CheckpointManager:
+    """Saves the states of a training run in the background, and loads them exactly as they were.
+
+    ``save`` takes the state before it returns, so the loop may change its arrays at once; it is compressed, written and
+    synced by a thread that never takes the GIL. A checkpoint appears as a whole or not at all, and survives a power cut
+    once its ticket is done. Several managers, in one process or in several, may share a directory.
+
+    A state is a tree of dicts, lists, tuples, None, flags, integers of any size, floats, complex numbers, texts, bytes
+    and arrays: of numpy, torch, jax, tensorflow, and anything with the buffer protocol or DLPack. The keys of a dict are
+    texts or integers. What cannot be saved is refused with its path, before anything is done. Nothing is pickled.
+
+    :param checkpoint_dir: The directory. It is created.
+    :param keep_last: How many of the newest saves are kept; 0 keeps all.
+    :param compression: ``"zstd"``, ``"lz4"``, ``"gzip"`` or ``"none"``.
+    :param compression_level: 1 (fast) to 9 (small).
+    :param keep_best: Also keeps the best so many by a number of the metadata: ``(3, "val_loss", "min")`` or
+        ``(3, "accuracy", "max")``.
+    :param keep_every: Also keeps every checkpoint whose number is a multiple of this.
+    :param layout: ``"file"``, one ``epoch_0001.zarr.zip`` for each; or ``"directory"``.
+    :param counter: Whether checkpoints are numbered by ``"epoch"`` or by ``"step"``; None is what the directory has,
+        and epochs for a new one.
+    :param busy: What a save does while one runs and another waits: ``"wait"`` for room; ``"skip"`` itself, if one runs;
+        or ``"coalesce"``, take the place of the one that waits.
+    :param deduplicate: Whether arrays that did not change since the previous checkpoint are linked, in directories.
+    :param workers: How many threads compress and decompress; None is one for each core, at most 2.
+    :raises ValueError: for a setting that cannot be used.
+    :raises OpenError: if the directory cannot be used. Nothing was changed.
+    """
+
+    ends_last = True
+
+    checkpoint_dir: Path
+    keep_last: int
+    compression: str
+    compression_level: int
+
+    def __init__(
+        self,
+        checkpoint_dir: str | os.PathLike[str],
+        keep_last: int = 5,
+        compression: str = "zstd",
+        compression_level: int = 3,
+        *,
+        keep_best: tuple[int, str, str] | None = None,
+        keep_every: int | None = None,
+        layout: str = "file",
+        counter: str | None = None,
+        busy: str = "wait",
+        deduplicate: bool = False,
+        workers: int | None = None,
+    ) -> None:
+        path = Path(checkpoint_dir)
+        path.mkdir(parents=True, exist_ok=True)
+        codec = compression if compression == "none" else f"{compression}:{compression_level}"
+        self._native = Manager(
+            path, keep_last, keep_best, keep_every, codec, layout, counter, busy, deduplicate, workers
+        )
+        self.checkpoint_dir = path
+        self.keep_last = keep_last
+        self.compression = compression
+        self.compression_level = compression_level
+        self._is_closed = False
+        endings.watch(self)
+
+    def save(
+        self,
+        epoch: int,
+        model_state: Any,
+        optimizer_state: Any = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        parts: Mapping[str, Any] | None = None,
+    ) -> SaveTicket:
+        """Takes the state now, and saves it in the background.
+
+        :param epoch: The number of the checkpoint. An earlier one with the same number is replaced once this one is
+            durable.
+        :param model_state: Any tree, such as ``model.state_dict()``.
+        :param optimizer_state: Any tree; None is none.
+        :param metadata: Numbers, texts, and trees of them; ``keep_best`` and other programs read them without the rest.
+        :param parts: Further states by name: a scheduler, random number generators, the position of a data loader.
+        :returns: A ticket, which can be waited for, awaited, or forgotten.
+        :raises StateError: for something that cannot be saved. Nothing was done.
+        :raises SaveError: once, after an earlier save failed and nobody asked for it. This one was not started.
+        :raises StoppedError: after ``close``.
+        :raises ForkedError: in a child of the process that opened the manager.
+        """
+        states = {_MODEL: model_state}
+        if optimizer_state is not None:
+            states[_OPTIMIZER] = optimizer_state
+        for name, state in (parts or {}).items():
+            if name in (_MODEL, _OPTIMIZER):
+                raise ValueError(f"{name!r} is a parameter of its own; give the part another name")
+            states[name] = state
+        return SaveTicket(self._native.save(epoch, states, dict(metadata or {})))
+
+    def load(self, epoch: int, *, tensors: str | Convert | None = None) -> dict[str, Any]:
+        """Loads a checkpoint, and verifies every byte of it.
+
+        :param tensors: What arrays come back as: ``"numpy"``, ``"torch"``, ``"qstore"`` (``qstore.Tensor``, which has
+            the buffer protocol), or what a function makes of that. None is numpy, if it can be imported. All of them
+            can be written to.
+        :returns: ``epoch``, ``model_state``, ``optimizer_state`` (None if none was saved), ``metadata``, ``parts``,
+            ``timestamp`` in seconds since 1970, and ``save_duration_ms``.
+        :raises NotFoundError: if there is none with this number.
+        :raises DamagedError: if its bytes are not those that were written.
+        """
+        return _loaded(self._native.load(epoch, converter(tensors)))
+
+    def load_latest(self, *, tensors: str | Convert | None = None) -> dict[str, Any] | None:
+        """Loads the newest checkpoint that can be loaded; None if there are none.
+
+        A newer one that is damaged is skipped, with a ``RuntimeWarning``.
+
+        :raises CheckpointError: if there are checkpoints, and none of them can be loaded.
+        """
+        latest = self._native.load_latest(converter(tensors))
+        if latest is None:
+            return None
+        loaded, skipped = latest
+        for number, reason in skipped:
+            warnings.warn(f"checkpoint {number} was skipped: {reason}", RuntimeWarning, stacklevel=2)
+        return _loaded(loaded)
+
+    def load_into(
+        self, epoch: int, model_state: Any, optimizer_state: Any = None, *, parts: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Loads a checkpoint into arrays that exist, such as those of ``model.state_dict()``.
+
+        The states must have the structure, shapes and element types of the checkpoint. All of it is compared before the
+        first array is changed. A state that is not given is not read into.
+
+        :returns: As ``load``: the arrays that were given, and the loaded values for everything else, with named tuples
+            as in the states that were given. What torch's ``load_state_dict`` takes.
+        :raises StateError: if something differs. Nothing was changed.
+        """
+        targets = {"model_state": model_state, "optimizer_state": optimizer_state}
+        loaded = _loaded(self._native.load(epoch, None))
+        others = dict(parts or {})
+        for name, target in targets.items():
+            if target is not None:
+                check(target, loaded[name], name)
+        for name, target in others.items():
+            check(target, loaded["parts"].get(name), name)
+        convert = converter(None)
+        for name, target in targets.items():
+            loaded[name] = _converted(loaded[name], convert) if target is None else fill(target, loaded[name], convert)
+        for name, state in loaded["parts"].items():
+            given = others.get(name)
+            filled = _converted(state, convert) if given is None else fill(given, state, convert)
+            loaded["parts"][name] = filled
+        return loaded
+
+    def list_checkpoints(self) -> list[int]:
+        """The numbers of the checkpoints, in ascending order. What is not whole is not listed."""
+        return self._native.list_checkpoints()
+
+    def latest_checkpoint(self) -> int | None:
+        """The number of the newest save, which need not be the largest; None if there are none."""
+        return self._native.latest()
+
+    def get_checkpoint_info(self, epoch: int) -> dict[str, Any]:
+        """Describes a checkpoint without reading its arrays: ``epoch``, ``timestamp``, ``model_size_mb``, ``metadata``
+        and more.
+
+        :raises NotFoundError: if there is none with this number.
+        """
+        return self._native.info(epoch)
+
+    def verify(self, epoch: int) -> dict[str, Any]:
+        """Reads and checks a checkpoint as ``load`` does, and keeps nothing of it. Returns its description.
+
+        :raises DamagedError: if its bytes are not those that were written.
+        """
+        return self._native.verify(epoch)
+
+    def pin(self, epoch: int) -> None:
+        """Keeps a checkpoint whatever the settings say, until it is unpinned."""
+        self._native.pin(epoch)
+
+    def unpin(self, epoch: int) -> None:
+        """Lets the settings decide again."""
+        self._native.unpin(epoch)
+
+    def explain(self) -> list[tuple[int, bool, str]]:
+        """What would be kept now and why, newest save first: the number, whether it is kept, and the reason."""
+        return self._native.explain()
+
+    @property
+    def pending(self) -> int:
+        """How many saves are running or waiting."""
+        return self._native.pending
+
+    def health(self) -> dict[str, Any]:
+        """The first failure in the background, and the saves that were skipped or superseded."""
+        return self._native.health()
+
+    def close(self, timeout: float | None = PATIENCE) -> None:
+        """Waits for all saves and ends the thread. Checkpoints can still be loaded.
+
+        :param timeout: Seconds; None waits until all is saved.
+        :raises TimeoutError: if that took longer. The saves go on, and ``close`` can be called again.
+        :raises SaveError: the first failure in the background, if there was one.
+        """
+        try:
+            self._native.close(timeout)
+        except TimeoutError:
+            raise
+        except Exception:
+            self._is_closed = True
+            raise
+        self._is_closed = True
+
+    def _end(self, timeout: float) -> None:
+        if self._is_closed:
+            return
+        try:
+            # A checkpoint is worth more than a few seconds.
+            self.close(max(timeout, PATIENCE))
+        finally:
+            self._is_closed = True
+
+    def __enter__(self) -> "CheckpointManager":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> "CheckpointManager":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # After an error in `__init__` there is nothing to close.
+        if not getattr(self, "_is_closed", True) and not self._native.is_forked:
+            self.close(PATIENCE)
+
+    def __repr__(self) -> str:
+        if self._native.is_forked:
+            return f"<CheckpointManager {str(self.checkpoint_dir)!r}: of the parent process>"
+        state = "closed" if self._is_closed else f"{self.pending} being saved"
+        return f"<CheckpointManager {str(self.checkpoint_dir)!r}: {self.list_checkpoints()}, {state}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a checkpoint manager belongs to its process; open one in the worker")
+
+
+def _loaded(native: dict[str, Any]) -> dict[str, Any]:
+    parts = native["parts"]
+    return {
+        "epoch": native["epoch"],
+        "model_state": parts.pop(_MODEL, None),
+        "optimizer_state": parts.pop(_OPTIMIZER, None),
+        "metadata": native["metadata"],
+        "parts": parts,
+        "timestamp": native["timestamp"],
+        "save_duration_ms": native["save_duration_ms"],
+    }
+
+
+def _converted(state: Any, convert: Convert | None) -> Any:
+    """A loaded state with its tensors converted."""
+    from ._native import Tensor
+
+    if isinstance(state, Tensor):
+        return state if convert is None else convert(state)
+    if isinstance(state, dict):
+        return {key: _converted(node, convert) for key, node in state.items()}
+    if isinstance(state, list):
+        return [_converted(node, convert) for node in state]
+    if isinstance(state, tuple):
+        return tuple(_converted(node, convert) for node in state)
+    return state

@@ -1,0 +1,118 @@
+"""What a loaded tensor becomes, and states that are filled in place."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ._native import Tensor, copy_into, describe
+from .errors import StateError
+
+Convert = Callable[[Tensor], Any]
+
+#: Element types that numpy does not have itself.
+_OF_ML_DTYPES = {"bfloat16", "float8_e4m3fn", "float8_e5m2"}
+
+
+def converter(tensors: str | Convert | None) -> Convert | None:
+    """What turns the tensors of a load into arrays. None leaves them as they are.
+
+    :raises ValueError: for a name that is not known.
+    :raises ImportError: for a library that cannot be imported.
+    """
+    if callable(tensors):
+        return tensors
+    if tensors == "torch":
+        return _torch()
+    if tensors == "numpy":
+        return _numpy()
+    if tensors == "qstore":
+        return None
+    if tensors is None:
+        try:
+            return _numpy()
+        except ImportError:
+            return None
+    raise ValueError(
+        f'tensors is {tensors!r}; choose None, "numpy", "torch", "qstore" or a function that takes a qstore.Tensor'
+    )
+
+
+def _numpy() -> Convert:
+    import numpy
+
+    def convert(tensor: Tensor) -> Any:
+        if tensor.dtype not in _OF_ML_DTYPES:
+            return numpy.asarray(tensor)
+        try:
+            import ml_dtypes  # type: ignore[import-not-found, import-untyped, unused-ignore]
+        except ImportError:
+            return tensor
+        return numpy.asarray(tensor).view(getattr(ml_dtypes, tensor.dtype))
+
+    return convert
+
+
+def _torch() -> Convert:
+    import torch  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+    def convert(tensor: Tensor) -> Any:
+        dtype = getattr(torch, tensor.dtype)
+        if tensor.nbytes == 0:
+            return torch.empty(tensor.shape, dtype=dtype)
+        return torch.frombuffer(tensor, dtype=dtype).reshape(tensor.shape)
+
+    return convert
+
+
+def check(target: Any, loaded: Any, path: str) -> None:
+    """Compares a state that is to be filled with a loaded one.
+
+    :raises StateError: if their structure, a shape or an element type differs.
+    """
+    if isinstance(loaded, Tensor):
+        known, wanted = describe(target), (loaded.dtype, loaded.shape)
+        if known is None:
+            raise StateError(f"`{path}` is a {type(target).__name__}, and a tensor in the checkpoint", path)
+        if known != wanted:
+            here, there = (f"{dtype} {list(shape)}" for dtype, shape in (known, wanted))
+            raise StateError(f"`{path}` is {here}, and {there} in the checkpoint", path)
+    elif isinstance(loaded, dict) and isinstance(target, Mapping):
+        missing = [key for key in target if key not in loaded]
+        added = [key for key in loaded if key not in target]
+        if missing or added:
+            raise StateError(f"`{path}` lacks {added}, and the checkpoint lacks {missing}", path)
+        for key, node in loaded.items():
+            check(target[key], node, f"{path}.{key}")
+    elif isinstance(loaded, (list, tuple)) and isinstance(target, (list, tuple)):
+        if len(target) != len(loaded):
+            raise StateError(f"`{path}` has {len(target)} elements, and {len(loaded)} in the checkpoint", path)
+        for at, (old, node) in enumerate(zip(target, loaded, strict=True)):
+            check(old, node, f"{path}.{at}")
+    elif isinstance(loaded, (dict, list, tuple)) or isinstance(target, (dict, list, tuple)):
+        here, there = type(target).__name__, type(loaded).__name__
+        raise StateError(f"`{path}` is a {here}, and a {there} in the checkpoint", path)
+
+
+def fill(target: Any, loaded: Any, convert: Convert | None) -> Any:
+    """Copies the arrays of a loaded state into those of ``target``, which was checked.
+
+    Returns the state that is meant: the arrays of ``target`` and the loaded values for all the rest. An array that
+    cannot be written to, as one of jax, is replaced by a new one; a named tuple stays one.
+    """
+    if isinstance(loaded, Tensor):
+        if copy_into(target, loaded):
+            return target
+        new = loaded if convert is None else convert(loaded)
+        if type(target).__module__.partition(".")[0] in ("jax", "jaxlib"):
+            return sys.modules["jax"].numpy.asarray(new)
+        return new
+    if isinstance(loaded, dict):
+        return {key: fill(target[key], node, convert) for key, node in loaded.items()}
+    if isinstance(loaded, (list, tuple)):
+        nodes = [fill(old, node, convert) for old, node in zip(target, loaded, strict=True)]
+        if isinstance(target, tuple) and hasattr(target, "_fields"):
+            return type(target)(*nodes)
+        return tuple(nodes) if isinstance(loaded, tuple) else nodes
+    return loaded

@@ -1,0 +1,267 @@
+//! Which objects are arrays, and where their elements are.
+//!
+//! There is one door, the buffer protocol. Arrays of libraries that do not have it, or not for every element type, are
+//! first made arrays of numpy over the same memory, by the library itself. numpy is imported only then, and a library
+//! only if the program has imported it.
+
+use crate::memory::{Export, Source, Target};
+use pyo3::exceptions::{PyBufferError, PyTypeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyString;
+use qstore_schema::Dtype;
+
+/// An array of numbers of another library.
+pub(crate) struct Array {
+    export: Export,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    /// The bytes of a number whose order is reversed, or 1.
+    swapped: usize,
+}
+
+impl Array {
+    /// The array that an object is; `None` if it is something else.
+    ///
+    /// # Errors
+    /// `TypeError`, with the reason, for an array that cannot be saved; what the library raises.
+    pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
+        if is_ndarray(object)
+            && let Ok(array) = Self::export(object, None, false)
+        {
+            return Ok(Some(array));
+        }
+        match plain_array(object)? {
+            Some((array, dtype)) => Self::export(&array, dtype, false).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The array that an object is, to be written to; `None` if it is something else, or cannot be written to.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub(crate) fn writable(object: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
+        let Some((array, dtype)) = plain_array(object)? else { return Ok(None) };
+        match Self::export(&array, dtype, true) {
+            Ok(array) => Ok(Some(array)),
+            // numpy raises ValueError for memory that is read-only, others BufferError.
+            Err(error) if is_refusal(object.py(), &error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The number of bytes of its elements.
+    pub(crate) fn len(&self) -> u64 {
+        self.shape.iter().product::<usize>() as u64 * self.dtype.size() as u64
+    }
+
+    pub(crate) fn source(&self) -> Source<'_> {
+        self.export.source(self.swapped)
+    }
+
+    pub(crate) fn target(&self) -> PyResult<Target<'_>> {
+        self.export.target(self.swapped)
+    }
+
+    fn export(object: &Bound<'_, PyAny>, dtype: Option<Dtype>, is_written: bool) -> PyResult<Self> {
+        let export = Export::of(object, is_written)?;
+        let format = export.format();
+        let Some((found, swapped)) = element_of(format, export.item_len()) else {
+            let text = format!(
+                "its elements are of the format `{format}`, not numbers of a fixed size that a checkpoint has"
+            );
+            return Err(PyTypeError::new_err(text));
+        };
+        let shape = export.shape();
+        Ok(Self { dtype: dtype.unwrap_or(found), shape, swapped, export })
+    }
+}
+
+fn is_refusal(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyBufferError>(py)
+        || error.is_instance_of::<pyo3::exceptions::PyValueError>(py)
+}
+
+/// The class `numpy.ndarray`, once one of its objects was seen. Most arrays are of exactly this class, and states have
+/// thousands of them: so they are not looked up among the modules again.
+static NDARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+fn is_ndarray(object: &Bound<'_, PyAny>) -> bool {
+    NDARRAY.get(object.py()).is_some_and(|class| object.get_type().is(class))
+}
+
+/// What has the buffer protocol over the memory of an object, and the element type, if it is not that of the buffer.
+type Plain<'py> = (Bound<'py, PyAny>, Option<Dtype>);
+
+fn plain_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Plain<'py>>> {
+    let py = object.py();
+    match library_of(object)?.as_str() {
+        "torch" => {
+            if let Some(tensor) = instance_of(object, "torch", "Tensor")? {
+                return torch(&tensor).map(Some);
+            }
+        }
+        "jax" | "jaxlib" => {
+            if object.hasattr(intern!(py, "__array__"))? {
+                let numpy = import_numpy(py)?;
+                return numpy_array(numpy.call_method1("asarray", (object,))?).map(Some);
+            }
+        }
+        "tensorflow" | "keras" => {
+            if object.hasattr(intern!(py, "numpy"))? {
+                return numpy_array(object.call_method0("numpy")?).map(Some);
+            }
+        }
+        _ => {}
+    }
+    // A scalar is an array without dimensions.
+    for class in ["ndarray", "generic"] {
+        if let Some(array) = instance_of(object, "numpy", class)? {
+            let kind = object.get_type();
+            if class == "ndarray" && kind.name()? == class && library_of(object)? == "numpy" {
+                let _ = NDARRAY.set(py, kind.into_any().unbind());
+            }
+            return numpy_array(array).map(Some);
+        }
+    }
+    if Export::can_be_had(object) {
+        return Ok(Some((object.clone(), None)));
+    }
+    for (method, convert) in [
+        ("__array_interface__", "asarray"),
+        ("__array_struct__", "asarray"),
+        ("__dlpack__", "from_dlpack"),
+    ] {
+        if object.hasattr(method)? {
+            let numpy = import_numpy(py)?;
+            return numpy_array(numpy.call_method1(convert, (object,))?).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// The first part of the name of the module that defines the type.
+fn library_of(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    let module = object.get_type().getattr(intern!(object.py(), "__module__"))?;
+    let Ok(module) = module.cast::<PyString>() else { return Ok(String::new()) };
+    let module = module.to_cow()?;
+    Ok(module.split('.').next().unwrap_or_default().to_owned())
+}
+
+/// The object, if the program has imported this module and the object is one of its class.
+fn instance_of<'py>(
+    object: &Bound<'py, PyAny>,
+    module: &str,
+    class: &str,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = object.py();
+    let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?;
+    let Ok(module) = modules.get_item(module) else { return Ok(None) };
+    let Ok(class) = module.getattr(class) else { return Ok(None) };
+    Ok(object.is_instance(&class)?.then(|| object.clone()))
+}
+
+fn import_numpy(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    py.import(intern!(py, "numpy")).map_err(|error| {
+        let refused =
+            PyTypeError::new_err("it can only be read through numpy, which cannot be imported");
+        refused.set_cause(py, Some(error));
+        refused
+    })
+}
+
+/// An array or a scalar of numpy. Those of other packages' element types, such as bfloat16, have no buffer, but one of
+/// integers of the same size over the same memory has.
+fn numpy_array(array: Bound<'_, PyAny>) -> PyResult<Plain<'_>> {
+    let py = array.py();
+    if instance_of(&array, "numpy.ma", "MaskedArray")?.is_some() {
+        let text = "it is a masked array, whose mask would be lost; save its `data` and its `mask`";
+        return Err(PyTypeError::new_err(text));
+    }
+    let dtype = array.getattr(intern!(py, "dtype"))?;
+    let name = dtype.getattr(intern!(py, "name"))?;
+    let name = name.cast::<PyString>()?.to_cow()?;
+    let as_integers = match &*name {
+        "bfloat16" => Some((Dtype::BFloat16, "uint16")),
+        "float8_e4m3fn" => Some((Dtype::Float8E4M3, "uint8")),
+        "float8_e5m2" => Some((Dtype::Float8E5M2, "uint8")),
+        _ => None,
+    };
+    if let Some((dtype, integers)) = as_integers {
+        return Ok((array.call_method1(intern!(py, "view"), (integers,))?, Some(dtype)));
+    }
+    // Times and texts have no format, and objects have one that must not be used.
+    let kind = dtype.getattr(intern!(py, "kind"))?;
+    if matches!(&*kind.cast::<PyString>()?.to_cow()?, "b" | "i" | "u" | "f" | "c") {
+        return Ok((array, None));
+    }
+    Err(PyTypeError::new_err(format!(
+        "its elements are of type {name}, which a checkpoint does not have"
+    )))
+}
+
+/// A tensor of torch, as an array of numpy over the same memory; of another device, over a copy of it.
+fn torch<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Plain<'py>> {
+    let py = tensor.py();
+    let refused = |what: &str| Err(PyTypeError::new_err(format!("it is a {what} tensor of torch")));
+    if tensor.getattr(intern!(py, "layout"))?.to_string() != "torch.strided" {
+        return refused("sparse");
+    }
+    if tensor.getattr(intern!(py, "is_quantized"))?.is_truthy()? {
+        return refused("quantized");
+    }
+    let mut tensor = tensor.call_method0(intern!(py, "detach"))?;
+    match tensor.getattr("device")?.getattr("type")?.cast::<PyString>()?.to_cow()?.as_ref() {
+        "cpu" => {}
+        "meta" => return refused("meta"),
+        _ => tensor = tensor.call_method0("cpu")?,
+    }
+    for (is_lazy, resolve) in [("is_conj", "resolve_conj"), ("is_neg", "resolve_neg")] {
+        if tensor.call_method0(is_lazy)?.is_truthy()? {
+            tensor = tensor.call_method0(resolve)?;
+        }
+    }
+    let name = tensor.getattr(intern!(py, "dtype"))?.to_string();
+    let as_integers = match name.as_str() {
+        "torch.bfloat16" => Some((Dtype::BFloat16, "int16")),
+        "torch.float8_e4m3fn" => Some((Dtype::Float8E4M3, "uint8")),
+        "torch.float8_e5m2" => Some((Dtype::Float8E5M2, "uint8")),
+        _ => None,
+    };
+    if let Some((dtype, integers)) = as_integers {
+        let integers = py.import("torch")?.getattr(integers)?;
+        let view = tensor.call_method1("view", (integers,))?;
+        return Ok((view.call_method0("numpy")?, Some(dtype)));
+    }
+    Ok((tensor.call_method0(intern!(py, "numpy"))?, None))
+}
+
+/// The element type of a format of the module `struct`, and the bytes of a number if their order is reversed.
+fn element_of(format: &str, len: usize) -> Option<(Dtype, usize)> {
+    let code = format.strip_prefix(['@', '=', '<', '>', '!', '^']).unwrap_or(format);
+    let is_big = format.starts_with(['>', '!']);
+    let dtype = match (code, len) {
+        ("?", 1) => Dtype::Bool,
+        ("b" | "h" | "i" | "l" | "q" | "n", 1) => Dtype::Int8,
+        ("b" | "h" | "i" | "l" | "q" | "n", 2) => Dtype::Int16,
+        ("b" | "h" | "i" | "l" | "q" | "n", 4) => Dtype::Int32,
+        ("b" | "h" | "i" | "l" | "q" | "n", 8) => Dtype::Int64,
+        ("B" | "H" | "I" | "L" | "Q" | "N", 1) => Dtype::UInt8,
+        ("B" | "H" | "I" | "L" | "Q" | "N", 2) => Dtype::UInt16,
+        ("B" | "H" | "I" | "L" | "Q" | "N", 4) => Dtype::UInt32,
+        ("B" | "H" | "I" | "L" | "Q" | "N", 8) => Dtype::UInt64,
+        ("e", 2) => Dtype::Float16,
+        ("f", 4) => Dtype::Float32,
+        ("d", 8) => Dtype::Float64,
+        ("Zf" | "F", 8) => Dtype::Complex64,
+        ("Zd" | "D", 16) => Dtype::Complex128,
+        _ => return None,
+    };
+    let number = match dtype {
+        Dtype::Complex64 | Dtype::Complex128 => len / 2,
+        _ => len,
+    };
+    Some((dtype, if is_big { number } else { 1 }))
+}

@@ -1,0 +1,107 @@
+"""Arrays of torch and jax, where they are installed; the environment of the other tests has neither."""
+
+import collections
+
+import numpy
+import pytest
+
+from qstore import CheckpointManager, StateError
+
+
+@pytest.fixture
+def manager(tmp_path):
+    with CheckpointManager(tmp_path) as manager:
+        yield manager
+
+
+def test_tensors_of_torch_come_back_as_they_were(manager):
+    torch = pytest.importorskip("torch")
+    base = torch.arange(12.0).reshape(3, 4)
+    state = {
+        "float32": base,
+        "parameter": torch.nn.Parameter(base + 0.5),
+        "transposed": base.T,
+        "sliced": base[::2, 1:3],
+        "expanded": torch.ones(3, 1).expand(3, 4),
+        "float16": base.half(),
+        "bfloat16": base.bfloat16().T,
+        "int64": torch.arange(5),
+        "bool": base > 3,
+        "complex": torch.complex(base, base),
+        "conjugate": torch.complex(base, base).conj(),
+        "0-d": torch.tensor(7),
+        "empty": torch.zeros(0, 3),
+    }
+    manager.save(1, state).wait(60)
+    loaded = manager.load(1, tensors="torch")["model_state"]
+    for name, tensor in state.items():
+        expected = tensor.detach().resolve_conj()
+        assert (loaded[name].dtype, loaded[name].shape) == (expected.dtype, expected.shape), name
+        assert torch.equal(loaded[name], expected), name
+    target = {name: torch.zeros_like(tensor.detach().contiguous()) for name, tensor in state.items()}
+    filled = manager.load_into(1, target)["model_state"]
+    for name, tensor in state.items():
+        assert filled[name] is target[name] and torch.equal(target[name], tensor.detach().resolve_conj()), name
+
+
+def test_tensors_of_torch_that_cannot_be_saved_are_refused_with_their_path(manager):
+    torch = pytest.importorskip("torch")
+    refused = {"sparse": torch.eye(3).to_sparse(), "meta": torch.zeros(3, device="meta")}
+    for kind, tensor in refused.items():
+        with pytest.raises(StateError, match=kind) as error:
+            manager.save(1, {"layers": [tensor]})
+        assert error.value.path == "model.layers.0"
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "LBFGS"])
+def test_a_run_of_torch_that_is_resumed_goes_on_bit_by_bit(manager, name):
+    torch = pytest.importorskip("torch")
+
+    def make():
+        torch.manual_seed(1)
+        model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+        return model, getattr(torch.optim, name)(model.parameters(), lr=0.01)
+
+    def train(model, optimizer, steps):
+        for step in range(steps):
+            inputs = torch.linspace(-1, 1, 32).reshape(8, 4) + step
+
+            def closure(inputs=inputs):
+                optimizer.zero_grad()
+                loss = model(inputs).square().mean()
+                loss.backward()
+                return loss
+
+            optimizer.step(closure)
+
+    model, optimizer = make()
+    train(model, optimizer, 3)
+    manager.save(1, model.state_dict(), optimizer.state_dict())
+    train(model, optimizer, 10)
+    other, its_optimizer = make()
+    manager.load_into(1, other.state_dict())
+    its_optimizer.load_state_dict(manager.load(1, tensors="torch")["optimizer_state"])
+    train(other, its_optimizer, 10)
+    for one, another in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(one, another)
+
+
+Optimizer = collections.namedtuple("Optimizer", "count mu")
+
+
+def test_arrays_of_jax_come_back_and_replace_those_that_cannot_be_written_to(manager):
+    jax = pytest.importorskip("jax")
+    weights = jax.numpy.arange(6.0).reshape(2, 3)
+    state = {"w": weights, "b": weights.astype("bfloat16"), "key": jax.random.PRNGKey(7)}
+    optimizer = (Optimizer(jax.numpy.array(3), {"w": weights * 2}), ())
+    manager.save(1, state, optimizer).wait(60)
+    loaded = manager.load(1)
+    for name, expected in state.items():
+        found = loaded["model_state"][name]
+        assert isinstance(found, numpy.ndarray) and found.dtype == expected.dtype
+        assert found.tobytes() == numpy.asarray(expected).tobytes()
+    empty = (Optimizer(jax.numpy.array(0), {"w": jax.numpy.zeros((2, 3))}), ())
+    filled = manager.load_into(1, {name: jax.numpy.zeros_like(each) for name, each in state.items()}, empty)
+    assert type(filled["optimizer_state"][0]) is Optimizer and filled["optimizer_state"][0].count == 3
+    assert isinstance(filled["model_state"]["w"], jax.Array)
+    assert (filled["model_state"]["w"] == weights).all()
