@@ -103,16 +103,12 @@ fn plain_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Plain<'py>>> 
                 return torch(&tensor).map(Some);
             }
         }
-        "jax" | "jaxlib" => {
-            if object.hasattr(intern!(py, "__array__"))? {
-                let numpy = import_numpy(py)?;
-                return numpy_array(numpy.call_method1("asarray", (object,))?).map(Some);
-            }
+        "jax" | "jaxlib" if object.hasattr(intern!(py, "__array__"))? => {
+            let numpy = import_numpy(py)?;
+            return numpy_array(numpy.call_method1("asarray", (object,))?).map(Some);
         }
-        "tensorflow" | "keras" => {
-            if object.hasattr(intern!(py, "numpy"))? {
-                return numpy_array(object.call_method0("numpy")?).map(Some);
-            }
+        "tensorflow" | "keras" if object.hasattr(intern!(py, "numpy"))? => {
+            return numpy_array(object.call_method0("numpy")?).map(Some);
         }
         _ => {}
     }

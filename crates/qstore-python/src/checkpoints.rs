@@ -19,11 +19,14 @@ use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, UNIX_EPOCH};
 
+/// The numbers of checkpoints that could not be loaded, and why.
+type Skipped = Vec<(u64, String)>;
+
 /// Saves checkpoints in the background and loads them.
 #[pyclass(module = "qstore._native", frozen)]
 pub(crate) struct Manager {
     /// For writing only to close it.
-    manager: RwLock<CheckpointManager>,
+    saving: RwLock<CheckpointManager>,
     checkpoints: Checkpoints,
     arena: Arena,
     may_wait: bool,
@@ -32,7 +35,7 @@ pub(crate) struct Manager {
 
 impl Manager {
     fn with<T>(&self, run: impl FnOnce(&CheckpointManager) -> T) -> T {
-        run(&self.manager.read().unwrap_or_else(PoisonError::into_inner))
+        run(&self.saving.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Before the lock, which another thread of the parent may have held at the fork.
@@ -93,8 +96,8 @@ impl Manager {
         let opened = py.detach(|| CheckpointManager::open(path, settings));
         let manager = opened.map_err(|error| of_checkpoints_open(&error))?;
         let checkpoints = manager.checkpoints().clone();
-        let (manager, home) = (RwLock::new(manager), ForkCheck::new());
-        Ok(Self { manager, checkpoints, arena: Arena::default(), may_wait, home })
+        let (saving, home) = (RwLock::new(manager), ForkCheck::new());
+        Ok(Self { saving, checkpoints, arena: Arena::default(), may_wait, home })
     }
 
     /// Takes the state now and saves it in the background.
@@ -149,7 +152,7 @@ impl Manager {
         &self,
         py: Python<'py>,
         convert: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Option<(Bound<'py, PyDict>, Vec<(u64, String)>)>> {
+    ) -> PyResult<Option<(Bound<'py, PyDict>, Skipped)>> {
         let Some(latest) = self.read(py, Checkpoints::load_latest)? else { return Ok(None) };
         let skipped = latest.skipped.iter();
         let skipped = skipped.map(|(number, error)| (*number, error.to_string())).collect();
@@ -211,7 +214,7 @@ impl Manager {
         self.check_process()?;
         let deadline = Deadline::after(timeout)?;
         let close = |slice: Duration| {
-            self.manager.write().unwrap_or_else(PoisonError::into_inner).close(slice)
+            self.saving.write().unwrap_or_else(PoisonError::into_inner).close(slice)
         };
         let is_decided = |closed: &Result<(), SaveError>| {
             !matches!(closed, Err(SaveError::CloseTimedOut { .. }))

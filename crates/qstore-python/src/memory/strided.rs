@@ -92,8 +92,8 @@ unsafe impl Send for Source<'_> {}
 // SAFETY: as above.
 unsafe impl Send for Target<'_> {}
 
-impl<'e> Source<'e> {
-    /// Only for the memory of an export of the lifetime `'e`.
+impl Source<'_> {
+    /// Only for the memory of an export of this lifetime.
     pub(super) fn new(start: *const u8, layout: Layout) -> Self {
         Self { start, layout, export: PhantomData }
     }
@@ -111,8 +111,8 @@ impl<'e> Source<'e> {
     }
 }
 
-impl<'e> Target<'e> {
-    /// Only for the memory of an export of the lifetime `'e`, for writing.
+impl Target<'_> {
+    /// Only for the memory of an export of this lifetime, for writing.
     pub(super) fn new(start: *mut u8, layout: Layout) -> Self {
         Self { start, layout, export: PhantomData }
     }

@@ -287,8 +287,7 @@ fn a_chunk_of_another_tensor_is_refused_by_its_length() {
     assert!(refusal(&dir).contains("does not match its checksum"));
     let dir = saved();
     rewrite(&dir, |entries| {
-        let codec =
-            crate::format::codec::Codec::new(Compression::ZSTD, qstore_schema::Dtype::Float32);
+        let codec = crate::format::codec::Codec::new(Compression::ZSTD, Dtype::Float32);
         entries[0].1 = codec.encode(Cow::Borrowed(&[1; 800])).unwrap().parts().concat();
     });
     assert!(refusal(&dir).contains("does not have the length of a chunk"));
