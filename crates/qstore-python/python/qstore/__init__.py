@@ -21,13 +21,17 @@ from ._native import (
     Tensor,
     WriteError,
 )
-from .buffer import AsyncBuffer
-from .checkpoints import CheckpointManager
-from .errors import CheckpointError, DamagedError, NotFoundError, SaveError, StateError
-from .logger import AsyncMetricsLogger
-from .metrics import QuantumMetrics, TrainingMetrics
-from .ticket import SaveOutcome, SaveTicket
-from .writer import AsyncMetricsWriter
+
+# As `typing.TYPE_CHECKING`, whose import alone would take longer than all of this.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .buffer import AsyncBuffer
+    from .checkpoints import CheckpointManager
+    from .errors import CheckpointError, DamagedError, NotFoundError, SaveError, StateError
+    from .logger import AsyncMetricsLogger
+    from .metrics import QuantumMetrics, TrainingMetrics
+    from .ticket import SaveOutcome, SaveTicket
+    from .writer import AsyncMetricsWriter
 
 __all__ = [
     "AsyncBuffer",
@@ -52,3 +56,34 @@ __all__ = [
     "WriteError",
     "__version__",
 ]
+
+#: The modules of the names that are imported when they are first used, so that `import qstore` costs a millisecond.
+_HOMES = {
+    "AsyncBuffer": "buffer",
+    "AsyncMetricsLogger": "logger",
+    "AsyncMetricsWriter": "writer",
+    "CheckpointError": "errors",
+    "CheckpointManager": "checkpoints",
+    "DamagedError": "errors",
+    "NotFoundError": "errors",
+    "QuantumMetrics": "metrics",
+    "SaveError": "errors",
+    "SaveOutcome": "ticket",
+    "SaveTicket": "ticket",
+    "StateError": "errors",
+    "TrainingMetrics": "metrics",
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        found = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        globals()[name] = found
+        return found
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 import warnings
@@ -138,6 +137,8 @@ def as_dict(metrics: Any) -> dict[str, Any]:
     """The names and values of a row."""
     if isinstance(metrics, dict):
         return dict(metrics)
+    import dataclasses
+
     if dataclasses.is_dataclass(metrics) and not isinstance(metrics, type):
         return {field.name: getattr(metrics, field.name) for field in dataclasses.fields(metrics)}
     if hasattr(metrics, "to_dict"):
