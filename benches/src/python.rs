@@ -83,7 +83,7 @@ fn measure(row: &str) -> Option<Measure> {
         "py_log_step_4" => ours(&[], "epoch, step, train_loss, grad_norm"),
         "py_log_step_3_plus_10_names" => ours(
             &[],
-            "epoch, step, train_loss, and ten names that are no columns of `TrainingMetrics`",
+            "epoch, step, train_loss, and ten names that are not columns of `TrainingMetrics`",
         ),
         "py_empty_call" => Measure::limit(row, "us", "the clock alone, read twice"),
         "py_csv_flush_step" => {
