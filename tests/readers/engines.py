@@ -54,8 +54,7 @@ def rows(table):
         return table.to_table().to_pylist()
     if kind.startswith("datafusion."):
         return table.to_pylist()
-    names = table.columns
-    return [dict(zip(names, row)) for row in table.fetchall()]
+    return table.to_arrow_table().to_pylist()
 
 
 def summary(table):

@@ -46,8 +46,18 @@ fn is_ours(dir: &dyn FileSystem, names: &Names) -> Result<bool, OpenError> {
         }
         Err(ReadFailure::Storage(error)) => Err(error.into()),
         Err(ReadFailure::Damaged(_)) => Ok(true),
-        Err(ReadFailure::Unsupported(_)) => Ok(false),
+        // A footer of ours that a power cut tore can look like one of a kind that this version cannot read.
+        Err(ReadFailure::Unsupported(_)) => Ok(names_us(&file)),
     }
+}
+
+/// Whether the end of the file has our name in it, as every footer of ours does.
+fn names_us(file: &ReadAt) -> bool {
+    const END: u64 = 64 << 10;
+    let name = env!("CARGO_PKG_NAME").as_bytes();
+    let len = file.len().min(END);
+    file.bytes(file.len() - len, len as usize)
+        .is_ok_and(|end| end.windows(name.len()).any(|window| window == name))
 }
 
 /// Gives what is not ours a name that nothing has.
