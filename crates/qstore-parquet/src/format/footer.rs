@@ -179,8 +179,11 @@ impl Sealed {
     /// Decodes it, and checks that what it claims is possible.
     pub(crate) fn decode(self) -> Result<Footer, ReadFailure> {
         let Self { bytes, start, seal, .. } = self;
-        if let Some(reason) = newer::beyond_us(&bytes) {
-            return Err(ReadFailure::Unsupported(reason));
+        if let Some(failure) = newer::beyond_us(&bytes) {
+            return Err(match failure {
+                ReadFailure::Damaged(reason) => damaged(&reason),
+                failure => failure,
+            });
         }
         let metadata =
             contain(|| Ok(ParquetMetaDataReader::decode_metadata(&bytes)?)).map_err(|failure| {
