@@ -46,9 +46,15 @@ fn is_ours(dir: &dyn FileSystem, names: &Names) -> Result<bool, OpenError> {
         }
         Err(ReadFailure::Storage(error)) => Err(error.into()),
         Err(ReadFailure::Damaged(_)) => Ok(true),
-        // A footer of ours that a power cut tore can look like one of a kind that this version cannot read.
-        Err(ReadFailure::Unsupported(_)) => Ok(names_us(&file)),
+        // A footer of ours that a power cut tore can look like one of a kind that this version cannot read. One
+        // whose checksum is right is whole: a later version wrote it.
+        Err(ReadFailure::Unsupported(_)) => Ok(!is_sealed(&file) && names_us(&file)),
     }
+}
+
+/// Whether its footer has a checksum that agrees with it.
+fn is_sealed(file: &ReadAt) -> bool {
+    footer::Sealed::read(file).is_ok_and(|sealed| sealed.is_guarded())
 }
 
 /// Whether the end of the file has our name in it, as every footer of ours does.
