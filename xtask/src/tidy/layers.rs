@@ -4,8 +4,9 @@
 //! That holds as long as no crate depends on a row above or beside its own:
 //!
 //! ```text
-//!  L5  qstore   qstore-tracing   qstore-metrics   qstore-python
-//!  L4  qstore-logger
+//!  L6  qstore   qstore-python   qstore-cli
+//!  L5  qstore-run   qstore-tracing   qstore-metrics
+//!  L4  qstore-logger   qstore-view
 //!  L3  qstore-parquet   qstore-zarr
 //!  L2  qstore-checkpoint
 //!  L1  qstore-schema   qstore-buffer   qstore-storage
@@ -30,11 +31,14 @@ enum Place {
 }
 
 const TABLE: &[(&str, Place)] = &[
-    ("qstore", Place::Layer(5)),
-    ("qstore-python", Place::Layer(5)),
+    ("qstore", Place::Layer(6)),
+    ("qstore-python", Place::Layer(6)),
+    ("qstore-cli", Place::Layer(6)),
+    ("qstore-run", Place::Layer(5)),
     ("qstore-tracing", Place::Layer(5)),
     ("qstore-metrics", Place::Layer(5)),
     ("qstore-logger", Place::Layer(4)),
+    ("qstore-view", Place::Layer(4)),
     ("qstore-zarr", Place::Layer(3)),
     ("qstore-parquet", Place::Layer(3)),
     ("qstore-checkpoint", Place::Layer(2)),
