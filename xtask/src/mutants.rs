@@ -11,6 +11,7 @@ mod edit;
 mod forks;
 mod mutant;
 mod parquet;
+mod run;
 mod sources;
 mod storage;
 mod trial;
@@ -30,10 +31,17 @@ pub(crate) const ABOUT: &str = "take away a sync, an order, a comparison: does a
 
 /// All of them, crate by crate from the bottom up.
 fn all() -> Vec<&'static Mutant> {
-    [buffer::MUTANTS, storage::MUTANTS, parquet::MUTANTS, zarr::MUTANTS, forks::MUTANTS]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        buffer::MUTANTS,
+        storage::MUTANTS,
+        parquet::MUTANTS,
+        zarr::MUTANTS,
+        forks::MUTANTS,
+        run::MUTANTS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 struct Options {
