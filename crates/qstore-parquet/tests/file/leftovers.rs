@@ -83,7 +83,7 @@ fn a_whole_file_of_a_later_version_is_kept_and_a_torn_one_removed() {
     assert_eq!(read_all(&memory, Path::new(DISPLACED)).unwrap(), later);
     assert!(!exists(&memory, HIDDEN));
 
-    // A power cut took its checksum: it still looks like a version that cannot be read, and nobody was told of it.
+    // A power cut took its checksum: it still looks like a version that this one cannot read, but no reader has seen it.
     let mut torn = later;
     let tail = torn.len() - 8;
     let footer = tail - u32::from_le_bytes(torn[tail..tail + 4].try_into().unwrap()) as usize;
