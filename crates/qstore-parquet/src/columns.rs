@@ -19,6 +19,7 @@ pub(crate) mod buffers;
 pub(crate) mod column;
 pub(crate) mod dataset_names;
 pub(crate) mod fit;
+pub(crate) mod numbers;
 pub(crate) mod present;
 pub(crate) mod rows;
 pub(crate) mod table;

@@ -75,6 +75,7 @@ mod log;
 mod publish;
 mod read;
 
+pub use columns::numbers::Numbers;
 pub use columns::table::{Table, TableColumn, Values};
 pub use columns::time_type::{TimeOf, TimeType, TimeUnit};
 pub use error::{CompactError, Error, Occupant, OpenError, ReadError, WriteError};
@@ -95,6 +96,7 @@ pub use qstore_os::Priority;
 pub use qstore_settings::{Codec, Compression, SettingError};
 pub use qstore_storage::Locking;
 pub use read::bounds::Bounds;
+pub use read::chunks::{Chunk, Extent, RowGroup};
 pub use read::follow::Follow;
 pub use read::reader::{Batches, MetricsFile};
 pub use read::validate::{Damage, Unchecked, Validation, validate};

@@ -4,6 +4,7 @@
 //! writes and removes no file.
 
 pub(crate) mod bounds;
+pub(crate) mod chunks;
 pub(crate) mod follow;
 pub(crate) mod history;
 pub(crate) mod reader;

@@ -3,6 +3,7 @@
 //! The whole chunk is read into memory, so that the bytes that are decoded are those that were checked.
 //! What its pages claim is compared with its rows before anything is allocated: see `pages.rs`.
 
+use crate::columns::numbers::Numbers;
 use crate::columns::table::Values;
 use crate::format::decompress::room;
 use crate::format::leaves::{Leaf, Reading};
@@ -41,6 +42,16 @@ impl Published {
         column: usize,
         bytes_max: u64,
     ) -> Result<Values, ReadFailure> {
+        self.whole(group, column, bytes_max)
+    }
+
+    /// The same as any form of values.
+    fn whole<V: Decoded>(
+        &self,
+        group: usize,
+        column: usize,
+        bytes_max: u64,
+    ) -> Result<V, ReadFailure> {
         let stored = &self.groups[group];
         let rows = stored.rows();
         let missing = || ReadFailure::damaged("its row group has fewer columns than the file");
@@ -58,6 +69,27 @@ impl Published {
         column: usize,
         bytes_max: u64,
     ) -> Result<Values, ReadFailure> {
+        self.part(group, span, column, bytes_max)
+    }
+
+    /// The same as numbers.
+    pub(crate) fn span_numbers(
+        &self,
+        group: usize,
+        span: usize,
+        column: usize,
+        bytes_max: u64,
+    ) -> Result<Numbers, ReadFailure> {
+        self.part(group, span, column, bytes_max)
+    }
+
+    fn part<V: Decoded>(
+        &self,
+        group: usize,
+        span: usize,
+        column: usize,
+        bytes_max: u64,
+    ) -> Result<V, ReadFailure> {
         let spans = match self.spans(group) {
             Ok(spans) => spans.unwrap_or_default(),
             Err(failure @ ReadFailure::Storage(_)) => return Err(failure),
@@ -67,7 +99,7 @@ impl Published {
         let (chunk, found) = (self.groups[group].range(column), spans.columns.get(column));
         let found = found.filter(|found| found.is_split() && spans.rows.len() > 1);
         let Some((chunk, found)) = chunk.zip(found) else {
-            let mut values = self.values(group, column, bytes_max)?;
+            let mut values: V = self.whole(group, column, bytes_max)?;
             if spans.rows.len() > 1 {
                 let start = spans.rows[..span].iter().map(|rows| *rows as usize).sum();
                 values.cut(&(start..start + spans.rows[span] as usize));
@@ -90,64 +122,23 @@ impl Published {
     }
 
     /// The values of `rows` rows of a chunk, from its bytes.
-    fn decoded(
+    fn decoded<V: Decoded>(
         &self,
         (group, column): (usize, usize),
         rows: usize,
         bytes_max: u64,
         bytes: impl FnOnce() -> Result<Vec<u8>, ReadFailure>,
-    ) -> Result<Values, ReadFailure> {
+    ) -> Result<V, ReadFailure> {
         let Leaf { field, reading, .. } = &self.shape.leaves[column];
         let reading = reading.clone().map_err(ReadFailure::Unsupported)?;
-        let nullable = field.nullable;
-        let levels = self.shape.leaves[column].levels();
         if reading == Reading::Nulls {
-            // bounded: a row group has at most `GROUP_ROWS_MAX` rows
-            return Ok(Values::Int(vec![None; rows]));
+            return Ok(V::nulls(rows));
         }
         let bytes = bytes()?;
+        let (nullable, levels) = (field.nullable, self.shape.leaves[column].levels());
         contain(|| {
             let (reader, claimed) = self.column_reader((group, column), rows, &bytes, bytes_max)?;
-            Ok(match reading {
-                Reading::Bool => Values::Bool(read::<BoolType, _>(reader, rows, nullable, Ok)?),
-                Reading::Int64 | Reading::Nulls => {
-                    Values::Int(read::<Int64Type, _>(reader, rows, nullable, Ok)?)
-                }
-                Reading::UInt64 => {
-                    Values::Int(read::<Int64Type, _>(reader, rows, nullable, unsigned)?)
-                }
-                Reading::Int32 => {
-                    let widen = |value: i32| Ok(value.into());
-                    Values::Int(read::<Int32Type, _>(reader, rows, nullable, widen)?)
-                }
-                Reading::UInt32 => {
-                    let widen = |value: i32| Ok((value as u32).into());
-                    Values::Int(read::<Int32Type, _>(reader, rows, nullable, widen)?)
-                }
-                Reading::Float64 => {
-                    Values::Float(read::<DoubleType, _>(reader, rows, nullable, Ok)?)
-                }
-                Reading::Float32 => {
-                    let widen = |value: f32| Ok(value.into());
-                    Values::Float(read::<FloatType, _>(reader, rows, nullable, widen)?)
-                }
-                Reading::Float16 => {
-                    let widen = |value: FixedLenByteArray| half(value.data());
-                    Values::Float(read::<FixedLenByteArrayType, _>(reader, rows, nullable, widen)?)
-                }
-                Reading::Lists64 => {
-                    Values::List(lists::<DoubleType>(reader, levels, (rows, claimed), |all| all)?)
-                }
-                Reading::Lists32 => {
-                    let widen = |all: Vec<f32>| all.into_iter().map(f64::from).collect();
-                    Values::List(lists::<FloatType>(reader, levels, (rows, claimed), widen)?)
-                }
-                Reading::Text => {
-                    let texts = Texts::default();
-                    let text = |bytes: ByteArray| texts.get(&bytes);
-                    Values::Text(read::<ByteArrayType, _>(reader, rows, nullable, text)?)
-                }
-            })
+            Ok(V::read(reader, &Expected { reading, rows, nullable, levels, claimed })?)
         })
     }
 
@@ -259,13 +250,130 @@ fn half(bytes: &[u8]) -> ParquetResult<f64> {
     Ok(if bits >> 15 == 1 { -size } else { size })
 }
 
-/// All values of a chunk, one per row.
-fn read<T: ParquetType, V>(
+/// What the footer says about the values of a chunk.
+struct Expected {
+    reading: Reading,
+    rows: usize,
+    nullable: bool,
+    levels: Levels,
+    /// The number of elements, if they are lists.
+    claimed: usize,
+}
+
+/// A form that the values of a chunk are decoded to.
+trait Decoded: Sized {
+    /// Null in all rows.
+    fn nulls(rows: usize) -> Self;
+    fn read(reader: ColumnReader, expected: &Expected) -> ParquetResult<Self>;
+    /// Keeps only these rows.
+    fn cut(&mut self, rows: &Range<usize>);
+}
+
+impl Decoded for Values {
+    fn nulls(rows: usize) -> Self {
+        // bounded: a row group has at most `GROUP_ROWS_MAX` rows
+        Self::Int(vec![None; rows])
+    }
+
+    fn read(reader: ColumnReader, expected: &Expected) -> ParquetResult<Self> {
+        let &Expected { reading, rows, nullable, levels, claimed } = expected;
+        Ok(match reading {
+            Reading::Bool => Self::Bool(read::<BoolType, _>(reader, rows, nullable, Ok)?),
+            Reading::Int64 | Reading::Nulls => {
+                Self::Int(read::<Int64Type, _>(reader, rows, nullable, Ok)?)
+            }
+            Reading::UInt64 => Self::Int(read::<Int64Type, _>(reader, rows, nullable, unsigned)?),
+            Reading::Int32 => {
+                let widen = |value: i32| Ok(value.into());
+                Self::Int(read::<Int32Type, _>(reader, rows, nullable, widen)?)
+            }
+            Reading::UInt32 => {
+                let widen = |value: i32| Ok((value as u32).into());
+                Self::Int(read::<Int32Type, _>(reader, rows, nullable, widen)?)
+            }
+            Reading::Float64 => Self::Float(read::<DoubleType, _>(reader, rows, nullable, Ok)?),
+            Reading::Float32 => {
+                let widen = |value: f32| Ok(value.into());
+                Self::Float(read::<FloatType, _>(reader, rows, nullable, widen)?)
+            }
+            Reading::Float16 => {
+                let widen = |value: FixedLenByteArray| half(value.data());
+                Self::Float(read::<FixedLenByteArrayType, _>(reader, rows, nullable, widen)?)
+            }
+            Reading::Lists64 => {
+                Self::List(lists::<DoubleType>(reader, levels, (rows, claimed), |all| all)?)
+            }
+            Reading::Lists32 => {
+                let widen = |all: Vec<f32>| all.into_iter().map(f64::from).collect();
+                Self::List(lists::<FloatType>(reader, levels, (rows, claimed), widen)?)
+            }
+            Reading::Text => {
+                let texts = Texts::default();
+                let text = |bytes: ByteArray| texts.get(&bytes);
+                Self::Text(read::<ByteArrayType, _>(reader, rows, nullable, text)?)
+            }
+        })
+    }
+
+    fn cut(&mut self, rows: &Range<usize>) {
+        Self::cut(self, rows);
+    }
+}
+
+impl Decoded for Numbers {
+    fn nulls(rows: usize) -> Self {
+        Self::nulls(rows)
+    }
+
+    fn read(reader: ColumnReader, expected: &Expected) -> ParquetResult<Self> {
+        match expected.reading {
+            Reading::Bool => numbers::<BoolType>(reader, expected, |flag| Ok(flag.into())),
+            Reading::Int64 | Reading::Nulls => {
+                numbers::<Int64Type>(reader, expected, |value| Ok(value as f64))
+            }
+            Reading::UInt64 => {
+                numbers::<Int64Type>(reader, expected, |value| Ok(unsigned(value)? as f64))
+            }
+            Reading::Int32 => numbers::<Int32Type>(reader, expected, |value| Ok(value.into())),
+            Reading::UInt32 => {
+                numbers::<Int32Type>(reader, expected, |value| Ok((value as u32).into()))
+            }
+            Reading::Float64 => numbers::<DoubleType>(reader, expected, Ok),
+            Reading::Float32 => numbers::<FloatType>(reader, expected, |value| Ok(value.into())),
+            Reading::Float16 => {
+                numbers::<FixedLenByteArrayType>(reader, expected, |value| half(value.data()))
+            }
+            Reading::Text | Reading::Lists32 | Reading::Lists64 => {
+                Err(ParquetError::NYI("its values are not numbers".into()))
+            }
+        }
+    }
+
+    fn cut(&mut self, rows: &Range<usize>) {
+        Self::cut(self, rows);
+    }
+}
+
+/// All numbers of a chunk.
+fn numbers<T: ParquetType>(
+    reader: ColumnReader,
+    expected: &Expected,
+    convert: impl Fn(T::T) -> ParquetResult<f64>,
+) -> ParquetResult<Numbers> {
+    let &Expected { rows, nullable, .. } = expected;
+    let (values, levels) = stored::<T>(reader, rows, nullable)?;
+    // Where nothing is converted, this is the same memory.
+    let values: Vec<f64> = values.into_iter().map(convert).collect::<ParquetResult<_>>()?;
+    let present = (values.len() < rows).then(|| levels.iter().map(|level| *level == 1).collect());
+    Ok(Numbers { rows: 0..rows as u64, values, present })
+}
+
+/// The values that a chunk has, and a level for each row if they are nullable.
+fn stored<T: ParquetType>(
     reader: ColumnReader,
     rows: usize,
     nullable: bool,
-    convert: impl Fn(T::T) -> ParquetResult<V>,
-) -> ParquetResult<Vec<Option<V>>> {
+) -> ParquetResult<(Vec<T::T>, Vec<i16>)> {
     let (mut values, mut levels) = (Vec::new(), Vec::new());
     let levels_read = nullable.then_some(&mut levels);
     get_typed_column_reader::<T>(reader).read_records(rows, levels_read, None, &mut values)?;
@@ -275,6 +383,17 @@ fn read<T: ParquetType, V>(
     if !is_whole {
         return Err(ParquetError::General("it has fewer rows than it claims".into()));
     }
+    Ok((values, levels))
+}
+
+/// All values of a chunk, one per row.
+fn read<T: ParquetType, V>(
+    reader: ColumnReader,
+    rows: usize,
+    nullable: bool,
+    convert: impl Fn(T::T) -> ParquetResult<V>,
+) -> ParquetResult<Vec<Option<V>>> {
+    let (values, levels) = stored::<T>(reader, rows, nullable)?;
     let mut values = values.into_iter();
     if !nullable {
         return values.map(|value| convert(value).map(Some)).collect();

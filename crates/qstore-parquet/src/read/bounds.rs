@@ -26,7 +26,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    fn new(rows: Range<u64>, facts: Facts) -> Self {
+    pub(crate) fn new(rows: Range<u64>, facts: Facts) -> Self {
         let (min, max) = match facts.finite {
             Some(Finite::Int(min, max)) => (Some(min.into()), Some(max.into())),
             Some(Finite::Float(min, max)) => (Some(min.into()), Some(max.into())),

@@ -1,0 +1,62 @@
+//! The rows of one chunk, reduced to the cells of an axis: what a cache keeps of it.
+
+use crate::bucket::Bucket;
+use crate::grid::Cells;
+
+/// Rows in the order of the file, reduced: a new run begins wherever x enters another cell.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Leaf {
+    pub(crate) runs: Vec<Run>,
+    /// How many rows with a value have no place on the axis.
+    pub(crate) left_out: u64,
+}
+
+/// Consecutive rows in one cell.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) cell: i64,
+    pub(crate) bucket: Bucket,
+}
+
+impl Leaf {
+    /// Reduces rows. A row whose x is not finite has no place; `values` are those of the rows that are `present`,
+    /// `None` being all.
+    pub(crate) fn of(xs: &[f64], present: Option<&[bool]>, values: &[f64], cells: Cells) -> Self {
+        let (mut leaf, mut row, mut value) = (Self::default(), 0, 0);
+        while row < xs.len() {
+            let cell = cells.of(xs[row]);
+            let len = 1 + match cell.map(|cell| (cell, cells.range(cell))) {
+                Some((_, Some((least, next)))) => {
+                    xs[row + 1..].iter().take_while(|x| least <= **x && **x < next).count()
+                }
+                // As long as it takes to find the end of one, where cells have no exact bounds.
+                _ => xs[row + 1..].iter().take_while(|x| cells.of(**x) == cell).count(),
+            };
+            let rows = row..row + len;
+            let present = present.map(|present| &present[rows.clone()]);
+            let count = present.map_or(len, |present| present.iter().filter(|has| **has).count());
+            let values = &values[value..value + count];
+            match cell {
+                Some(cell) => leaf.push(cell, &Bucket::of_rows(&xs[rows], present, values)),
+                None => leaf.left_out += count as u64,
+            }
+            row += len;
+            value += count;
+        }
+        leaf.runs.shrink_to_fit();
+        leaf
+    }
+
+    fn push(&mut self, cell: i64, bucket: &Bucket) {
+        match self.runs.last_mut() {
+            // A row without a place was between them.
+            Some(last) if last.cell == cell => last.bucket = last.bucket.merge(bucket),
+            _ => self.runs.push(Run { cell, bucket: *bucket }),
+        }
+    }
+
+    /// About the memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.runs.capacity() * size_of::<Run>()
+    }
+}
