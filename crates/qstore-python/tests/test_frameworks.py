@@ -76,8 +76,9 @@ def test_a_run_of_torch_that_is_resumed_goes_on_bit_by_bit(manager, name):
 
     model, optimizer = make()
     train(model, optimizer, 3)
-    manager.save(1, model.state_dict(), optimizer.state_dict())
+    saved = manager.save(1, model.state_dict(), optimizer.state_dict())
     train(model, optimizer, 10)
+    saved.wait(60)
     other, its_optimizer = make()
     manager.load_into(1, other.state_dict())
     its_optimizer.load_state_dict(manager.load(1, tensors="torch")["optimizer_state"])
