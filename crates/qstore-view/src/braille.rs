@@ -1,7 +1,7 @@
 //! A picture as text: eight dots in each character.
 //!
 //! ```text
-//! loss   run_003   min 0.2187  max 2.31  last 0.2214
+//! loss  ⣿ run_003  min 0.2187  max 2.31  last 0.2214
 //!      2 ┤⡇
 //!        │⢷⡀
 //!      1 ┤⠈⠳⣄⡀
@@ -106,38 +106,37 @@ impl Braille {
         text
     }
 
-    /// The names of the series, and what they have come to; as much as fits.
+    /// The names of the series and what they have come to, or the names alone if that is too long.
     fn legend(&self, series: &[Series]) -> String {
+        let column = series.first().filter(|first| !first.run.is_empty());
+        let title = column.map(|first| first.column.as_str()).filter(|column| !column.is_empty());
+        let len = |entries: &[String]| {
+            let entries = entries.iter().map(|entry| entry.chars().count() + 2);
+            title.map_or(0, |title| title.chars().count() + 2) + entries.sum::<usize>()
+        };
+        let mut entries: Vec<_> = series.iter().map(|series| entry(series, true)).collect();
+        if len(&entries) > self.columns {
+            entries = series.iter().map(|series| entry(series, false)).collect();
+        }
         let mut text = String::new();
-        let mut len = 0;
-        for (number, series) in series.iter().enumerate() {
-            let total = series.total();
-            let mut entry = String::new();
-            let mark = if series.run.is_empty() { &series.column } else { &series.run };
-            let column = (number == 0 && !series.run.is_empty()).then_some(&series.column);
-            if let Some(column) = column.filter(|column| !column.is_empty()) {
-                let _ = write!(entry, "{column}  ");
+        let mut free = self.columns;
+        // Cut off where it is too long all the same.
+        let mut add = |part: &str, number: Option<usize>| {
+            let part: String = part.chars().take(free).collect();
+            free = free.saturating_sub(part.chars().count() + 2);
+            if !text.is_empty() && !part.is_empty() {
+                text.push_str("  ");
             }
-            let _ = write!(entry, "⣿ {mark}");
-            if total.finite() > 0 {
-                let [min, max, last] = [total.min, total.max, total.last].map(ticks::short);
-                let _ = write!(entry, "  min {min}  max {max}  last {last}");
+            match number {
+                Some(number) => text.push_str(&self.painted(&part, number)),
+                None => text.push_str(&part),
             }
-            for (count, name) in [(total.nans, "NaN"), (total.above, "∞"), (total.below, "-∞")]
-            {
-                if count > 0 {
-                    let _ = write!(entry, "  {name} × {count}");
-                }
-            }
-            let space = if number == 0 { "" } else { "   " };
-            len += space.chars().count() + entry.chars().count();
-            if len > self.columns && number > 0 {
-                let _ = write!(text, " …");
-                break;
-            }
-            let entry: String = entry.chars().take(self.columns).collect();
-            text.push_str(space);
-            text.push_str(&self.painted(&entry, number));
+        };
+        if let Some(title) = title {
+            add(title, None);
+        }
+        for (number, entry) in entries.iter().enumerate() {
+            add(entry, Some(number));
         }
         text.push('\n');
         text
@@ -235,6 +234,23 @@ impl Braille {
             text.to_owned()
         }
     }
+}
+
+/// A series in the legend.
+fn entry(series: &Series, is_long: bool) -> String {
+    let mut entry =
+        format!("⣿ {}", if series.run.is_empty() { &series.column } else { &series.run });
+    let total = series.total();
+    if is_long && total.finite() > 0 {
+        let [min, max, last] = [total.min, total.max, total.last].map(ticks::short);
+        let _ = write!(entry, "  min {min}  max {max}  last {last}");
+    }
+    for (count, name) in [(total.nans, "NaN"), (total.above, "∞"), (total.below, "-∞")] {
+        if is_long && count > 0 {
+            let _ = write!(entry, "  {count} {name}");
+        }
+    }
+    entry
 }
 
 /// What is written beside each line of text.

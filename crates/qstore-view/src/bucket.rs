@@ -110,6 +110,7 @@ impl Bucket {
     /// The mean of the finite values; NaN if there is none.
     #[must_use]
     pub fn mean(&self) -> f64 {
+        // Without one it is 0 divided by 0.
         self.sum / self.finite() as f64
     }
 

@@ -1,8 +1,8 @@
 //! Chunks that were reduced, kept under what their bytes are known by.
 //!
-//! A chunk is found again by its rows, its place in the file and its checksum, and by those of its x. A flush, a
-//! merge of row groups or another session changes some of them; the others need not be read again. Chunks
-//! without a checksum, of other programs, are not kept.
+//! A chunk is found again by its column and rows, and by the length and the checksum of its bytes and of those of its
+//! x. Where the bytes are does not matter: a merge of row groups copies them. What a flush or another session adds is
+//! read, the rest is not. Chunks without a checksum, of other programs, are not kept.
 
 use crate::axis::XAxis;
 use crate::grid::Cells;
@@ -28,8 +28,16 @@ pub struct Cache {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LeafKey {
     pub(crate) x: RangeKey,
-    pub(crate) value: Extent,
+    pub(crate) column: String,
+    pub(crate) value: Content,
     pub(crate) cells: Cells,
+}
+
+/// What some bytes are known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Content {
+    len: u64,
+    checksum: Option<u32>,
 }
 
 /// Some rows of a chunk of x.
@@ -37,8 +45,8 @@ pub(crate) struct LeafKey {
 pub(crate) struct RangeKey {
     pub(crate) rows: Range<u64>,
     pub(crate) x: XAxis,
-    /// The place of the chunk; `None` if x is the number of the row.
-    pub(crate) extent: Option<Extent>,
+    /// The bytes of the chunk; `None` if x is the number of the row.
+    pub(crate) content: Option<Content>,
     /// The bits of what is subtracted, and of what is divided by.
     pub(crate) origin: u64,
     pub(crate) unit: u64,
@@ -113,7 +121,7 @@ impl Cache {
 
     pub(crate) fn keep_leaf(&mut self, key: LeafKey, leaf: Arc<Leaf>) {
         if key.value.checksum.is_some() && key.x.is_known() {
-            let bytes = leaf.bytes();
+            let bytes = leaf.bytes() + key.column.len();
             self.leaves.keep(key, leaf, bytes);
         }
     }
@@ -141,6 +149,12 @@ impl Cache {
     }
 }
 
+impl From<Extent> for Content {
+    fn from(extent: Extent) -> Self {
+        Self { len: extent.len, checksum: extent.checksum }
+    }
+}
+
 impl Reach {
     pub(crate) fn ends(self) -> Option<(f64, f64)> {
         match self {
@@ -161,7 +175,7 @@ impl Reach {
 
 impl RangeKey {
     fn is_known(&self) -> bool {
-        self.extent.is_none_or(|extent| extent.checksum.is_some())
+        self.content.is_none_or(|content| content.checksum.is_some())
     }
 }
 

@@ -99,7 +99,13 @@ impl Envelope {
         }
         let ranges = pieces.iter().map(|piece| x_of.range_around(file, piece));
         let ranges = ranges.collect::<Result<Vec<_>, _>>()?;
-        let grid = exact::grid(request, &ranges)?;
+        // Where a log axis begins among numbers of which only the largest is known, is a matter of taste.
+        let shown = |(least, largest): (f64, f64)| {
+            let is_known = !x_of.is_positive || least > f64::MIN_POSITIVE;
+            (if is_known { least } else { largest.min(1.0) }, largest)
+        };
+        let shown: Vec<_> = ranges.iter().map(|range| range.map(shown)).collect();
+        let grid = exact::grid(request, &shown)?;
         let mut envelopes = Vec::with_capacity(request.columns.len());
         for (number, column) in request.columns.iter().enumerate() {
             let mut bands = Vec::new();
@@ -227,7 +233,7 @@ impl XOf {
         let ends = ends.filter(|(_, largest)| self.is_allowed(*largest));
         Ok(ends.map(|(least, largest)| {
             let least = if self.is_positive && least <= 0.0 {
-                largest.min(1.0)
+                f64::MIN_POSITIVE
             } else if self.x == XAxis::Step {
                 least.max(0.0)
             } else {

@@ -5,11 +5,11 @@
 
 use crate::cache::{Cache, LeafKey};
 use crate::error::ViewError;
-use crate::grid::Grid;
+use crate::grid::{Cells, Grid};
 use crate::leaf::Leaf;
 use crate::request::Request;
 use crate::series::Series;
-use crate::source::{self, Piece, XOf};
+use crate::source::{self, Piece, PieceOf, XOf};
 use crate::threads;
 use qstore_parquet::{MetricsFile, ReadError};
 use std::sync::Arc;
@@ -54,8 +54,11 @@ pub fn exact(
     let ranges = source::placed(file, &pieces, &mut x_of, threads, cache)?;
     let grid = grid(request, &ranges)?;
 
-    let needed = needed(&pieces, &ranges, &grid, request.columns.len());
-    let leaves = leaves(file, request, (&pieces, &needed), (&x_of, &grid), threads, cache)?;
+    let of = Reading { file, request, pieces: &pieces, x_of: &x_of, cells: grid.cells(), threads };
+    let sides: Vec<_> = ranges.iter().map(|range| range.map(|range| side(&grid, range))).collect();
+    let mut leaves: Leaves = vec![vec![None; request.columns.len()]; pieces.len()];
+    // A chunk that turns out to have no value of a column is not where its line comes from: the one before it is.
+    while of.read(&needed(&pieces, &sides, &leaves), &mut leaves, cache)? {}
     let attempts = pieces.last().map_or(0, |last| last.attempt + 1);
     let series = request.columns.iter().enumerate().map(|(column, name)| {
         let mut of_attempts = vec![Vec::new(); attempts];
@@ -92,26 +95,31 @@ enum Side {
     Right,
 }
 
-/// Which columns of which pieces have rows in the picture, or the ends of lines that lead into it.
-fn needed(
-    pieces: &[Piece],
-    ranges: &[Option<(f64, f64)>],
-    grid: &Grid,
-    columns: usize,
-) -> Vec<Vec<bool>> {
-    let side = |(least, largest): (f64, f64)| match (grid.column(least), grid.column(largest)) {
-        (_, Some(last)) if last < 0 => Side::Left,
-        (Some(first), _) if first >= i64::from(grid.columns()) => Side::Right,
+fn side(grid: &Grid, (from, to): (f64, f64)) -> Side {
+    match (grid.column(from), grid.column(to)) {
+        (_, Some(end)) if end < 0 => Side::Left,
+        (Some(start), _) if start >= i64::from(grid.columns()) => Side::Right,
         _ => Side::Inside,
-    };
-    let sides: Vec<_> = ranges.iter().map(|range| range.map(side)).collect();
+    }
+}
+
+/// The reduced chunks that were read, for each piece and column.
+type Leaves = Vec<Vec<Option<Arc<Leaf>>>>;
+
+/// Which columns of which pieces have rows in the picture, or the ends of lines that lead into it.
+fn needed(pieces: &[Piece], sides: &[Option<Side>], leaves: &Leaves) -> Vec<Vec<bool>> {
+    let columns = leaves.first().map_or(0, Vec::len);
     let mut needed = vec![vec![false; columns]; pieces.len()];
-    // The last piece that has a value, by column.
+    // The last piece that has a value, or may have one, by column.
     let mut before = vec![None; columns];
     for (number, piece) in pieces.iter().enumerate() {
         let Some(side) = sides[number] else { continue };
         for (column, before) in before.iter_mut().enumerate() {
-            if piece.values.get(column).is_none_or(source::PieceOf::is_null) {
+            let is_empty = match &leaves[number][column] {
+                Some(leaf) => !leaf.has_values(),
+                None => piece.values.get(column).is_none_or(PieceOf::is_null),
+            };
+            if is_empty {
                 continue;
             }
             let last = before.replace(number);
@@ -129,55 +137,70 @@ fn needed(
     needed
 }
 
-type Leaves = Vec<Vec<Option<Arc<Leaf>>>>;
-
-/// The reduced chunks that are needed, for each piece and column.
-fn leaves(
-    file: &MetricsFile,
-    request: &Request,
-    (pieces, needed): (&[Piece], &[Vec<bool>]),
-    (x_of, grid): (&XOf, &Grid),
+/// What chunks are reduced from, and to what.
+struct Reading<'a> {
+    file: &'a MetricsFile,
+    request: &'a Request,
+    pieces: &'a [Piece],
+    x_of: &'a XOf,
+    cells: Cells,
     threads: usize,
-    cache: &mut Cache,
-) -> Result<Leaves, ReadError> {
-    let cells = grid.cells();
-    let key = |piece: &Piece, column: usize| LeafKey {
-        x: x_of.key(piece),
-        value: piece.values[column].extent,
-        cells,
-    };
-    let mut leaves: Leaves = Vec::with_capacity(pieces.len());
-    let mut missing = Vec::new();
-    for (number, (piece, needed)) in pieces.iter().zip(needed).enumerate() {
-        let (mut found, mut to_read) = (vec![None; needed.len()], Vec::new());
-        for (column, _) in needed.iter().enumerate().filter(|(_, is_needed)| **is_needed) {
-            found[column] = cache.leaf(&key(piece, column));
-            if found[column].is_none() {
-                to_read.push(column);
+}
+
+impl Reading<'_> {
+    /// Adds the chunks that are needed; `false` if all of them have been added before.
+    fn read(
+        &self,
+        needed: &[Vec<bool>],
+        leaves: &mut Leaves,
+        cache: &mut Cache,
+    ) -> Result<bool, ReadError> {
+        let (mut missing, mut is_new) = (Vec::new(), false);
+        for (number, needed) in needed.iter().enumerate() {
+            let mut to_read = Vec::new();
+            for (column, _) in needed.iter().enumerate().filter(|(_, is_needed)| **is_needed) {
+                let leaf = &mut leaves[number][column];
+                if leaf.is_none() {
+                    is_new = true;
+                    *leaf = cache.leaf(&self.key(number, column));
+                }
+                if leaf.is_none() {
+                    to_read.push(column);
+                }
+            }
+            if !to_read.is_empty() {
+                missing.push((number, to_read));
             }
         }
-        if !to_read.is_empty() {
-            missing.push((number, to_read));
+        // What is newest is what is looked at.
+        missing.reverse();
+        let read = threads::run(&missing, self.threads, |(number, columns)| {
+            let piece = &self.pieces[*number];
+            let xs = self.x_of.read(self.file, piece)?;
+            let leaf = |column: &usize| {
+                let name = &self.request.columns[*column];
+                let numbers = self.file.numbers(name, piece.rows.clone())?;
+                let (present, values) = (numbers.present.as_deref(), &numbers.values);
+                Ok(Arc::new(Leaf::of(&xs, present, values, self.cells)))
+            };
+            columns.iter().map(leaf).collect::<Result<Vec<_>, ReadError>>()
+        })?;
+        for ((number, columns), read) in missing.into_iter().zip(read) {
+            for (column, leaf) in columns.into_iter().zip(read) {
+                cache.keep_leaf(self.key(number, column), Arc::clone(&leaf));
+                leaves[number][column] = Some(leaf);
+            }
         }
-        leaves.push(found);
+        Ok(is_new)
     }
-    // What is newest is what is looked at.
-    missing.reverse();
-    let read = threads::run(&missing, threads, |(number, columns)| {
-        let piece = &pieces[*number];
-        let xs = x_of.read(file, piece)?;
-        let leaf = |column: &usize| {
-            let numbers = file.numbers(&request.columns[*column], piece.rows.clone())?;
-            let (present, values) = (numbers.present.as_deref(), &numbers.values);
-            Ok(Arc::new(Leaf::of(&xs, present, values, cells)))
-        };
-        columns.iter().map(leaf).collect::<Result<Vec<_>, ReadError>>()
-    })?;
-    for ((number, columns), read) in missing.into_iter().zip(read) {
-        for (column, leaf) in columns.into_iter().zip(read) {
-            cache.keep_leaf(key(&pieces[number], column), Arc::clone(&leaf));
-            leaves[number][column] = Some(leaf);
+
+    fn key(&self, piece: usize, column: usize) -> LeafKey {
+        let piece = &self.pieces[piece];
+        LeafKey {
+            x: self.x_of.key(piece),
+            column: self.request.columns[column].clone(),
+            value: piece.values[column].content,
+            cells: self.cells,
         }
     }
-    Ok(leaves)
 }

@@ -55,6 +55,11 @@ impl Leaf {
         }
     }
 
+    /// Whether a row that has a place on the axis has a value.
+    pub(crate) fn has_values(&self) -> bool {
+        self.runs.iter().any(|run| run.bucket.n > 0)
+    }
+
     /// About the memory that it takes.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.runs.capacity() * size_of::<Run>()

@@ -12,7 +12,8 @@
 //! | get the series of a file | [`exact`] |
 //! | get bounds at once, from the footer | [`Envelope`] |
 //! | look again, or follow a run, and read only what is new | [`Cache`] |
-//! | draw in a terminal | [`Braille`] |
+//! | draw in a terminal, or as a file | [`Braille`], [`Svg`] |
+//! | draw a smoother line on top | [`Trace::smoothed`], [`smooth`] |
 //! | have the points | [`Series::points`] |
 //! | reduce rows in memory | [`Series::of_rows`] |
 //!
@@ -58,7 +59,9 @@ mod leaf;
 mod raster;
 mod request;
 mod series;
+mod smooth;
 mod source;
+mod svg;
 mod threads;
 mod ticks;
 mod trace;
@@ -74,5 +77,7 @@ pub use grid::Grid;
 pub use raster::{Raster, Rim};
 pub use request::Request;
 pub use series::Series;
+pub use smooth::smooth;
+pub use svg::Svg;
 pub use ticks::{Tick, of_numbers as ticks_of_numbers, of_x as ticks_of_x, short};
 pub use trace::{Point, Trace};

@@ -3,10 +3,10 @@
 //! All columns of a row group have the same chunks, so a piece is one chunk of x and one of each column.
 
 use crate::axis::{Axis, XAxis};
-use crate::cache::{Cache, RangeKey, Reach, table_key};
+use crate::cache::{Cache, Content, RangeKey, Reach, table_key};
 use crate::request::Request;
 use crate::threads;
-use qstore_parquet::{Bounds, Chunk, Extent, MetricsFile, ReadError, RowGroup, TimeUnit};
+use qstore_parquet::{Bounds, Chunk, MetricsFile, ReadError, RowGroup, TimeUnit};
 use qstore_schema::Value;
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(crate) struct Piece {
 /// What is known about the rows of a piece in one column.
 #[derive(Debug, Clone)]
 pub(crate) struct PieceOf {
-    pub(crate) extent: Extent,
+    pub(crate) content: Content,
     /// Of the whole chunk, which may have rows that do not count.
     pub(crate) bounds: Option<Bounds>,
     is_whole: bool,
@@ -106,7 +106,7 @@ impl XOf {
         RangeKey {
             rows: piece.rows.clone(),
             x: self.x,
-            extent: piece.x.as_ref().map(|x| x.extent),
+            content: piece.x.as_ref().map(|x| x.content),
             origin: self.origin.to_bits(),
             unit: self.unit.to_bits(),
             is_positive: self.is_positive,
@@ -213,7 +213,11 @@ pub(crate) fn pieces(
                 let part = |chunks: &Arc<Vec<Chunk>>| {
                     let chunk = chunks.get(number)?;
                     let is_whole = chunk.rows == counted;
-                    Some(PieceOf { extent: chunk.extent, bounds: chunk.bounds.clone(), is_whole })
+                    Some(PieceOf {
+                        content: chunk.extent.into(),
+                        bounds: chunk.bounds.clone(),
+                        is_whole,
+                    })
                 };
                 pieces.push(Piece {
                     attempt,

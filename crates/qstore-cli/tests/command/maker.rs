@@ -1,0 +1,124 @@
+//! Makes the fixture, once: `QSTORE_CLI_FIXTURE=make cargo test -p qstore-cli --test command maker`.
+//!
+//! Its bytes are committed, because checkpoints note when they were saved and how long that took. A later version
+//! of the library has to read them as they are.
+
+use super::kit::package;
+use qstore_checkpoint::Snapshot;
+use qstore_checkpoint::retention::Goal;
+use qstore_parquet::{MetricsLog, WriterSettings};
+use qstore_schema::{Row, StateDict, Tensor, Value};
+use qstore_zarr::{CheckpointManager, CheckpointSettings};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const EPOCHS: i64 = 4;
+const STEPS: i64 = 20;
+/// 2026-11-30T08:00:00Z.
+const STARTED: f64 = 1_796_025_600.0;
+
+fn loss(step: i64, seed: i64) -> f64 {
+    // Exactly representable, so that no platform rounds it differently.
+    let noise = ((step * 37 + seed * 11) % 16) as f64 / 256.0;
+    2.0 / (1.0 + (step / 8) as f64) + noise
+}
+
+fn row(epoch: i64, step: i64, seed: i64) -> Row {
+    let mut row = Row::from([("epoch", Value::from(epoch)), ("step", Value::from(step))]);
+    row.set("timestamp", STARTED + (epoch * STEPS + step.max(0)) as f64 * 0.5);
+    row.set("train_loss", loss(epoch * STEPS + step.max(0), seed));
+    row
+}
+
+fn write_metrics(path: &Path, run_id: &str, seed: i64, is_closed: bool) {
+    let settings = WriterSettings::default().run_id(run_id);
+    let mut log = MetricsLog::<Row>::open(path, settings).unwrap();
+    for epoch in 0..EPOCHS {
+        for step in 0..STEPS {
+            let mut row = row(epoch, epoch * STEPS + step, seed);
+            if epoch == 2 && step == 3 {
+                row.set("train_loss", f64::NAN);
+            }
+            log.append(&row, Instant::now());
+        }
+        let mut summary = row(epoch, -1, seed);
+        summary.set("val_loss", loss(epoch * STEPS, seed) / 2.0);
+        summary.set("note", if epoch == 0 { "warm-up" } else { "" });
+        log.append(&summary, Instant::now());
+    }
+    if is_closed {
+        log.close().unwrap();
+    } else {
+        log.flush().unwrap();
+    }
+}
+
+fn save_checkpoints(dir: &Path) {
+    let settings =
+        CheckpointSettings::default().keep_last(0).keep_best(1, "val_loss", Goal::Lowest);
+    let mut manager = CheckpointManager::open(dir, settings).unwrap();
+    for epoch in 0..EPOCHS {
+        let weights: Vec<f32> = (0..16).map(|index| (index + epoch) as f32).collect();
+        let mut model = StateDict::from([("w", Tensor::from_vec(weights, [4, 4]).unwrap())]);
+        model.insert("b", Tensor::from_vec(vec![0.5_f32, f32::NAN], [2]).unwrap());
+        if epoch == EPOCHS - 1 {
+            model.insert("extra", Tensor::scalar(1_i64));
+        }
+        let snapshot = Snapshot::new(epoch as u64)
+            .model(model)
+            .meta("val_loss", loss(epoch * STEPS, 3) / 2.0)
+            .meta("note", "a text");
+        manager.save(snapshot).unwrap().wait(Duration::from_secs(60)).unwrap();
+    }
+    manager.close(Duration::from_secs(60)).unwrap();
+}
+
+fn make(fixture: &Path) {
+    let tmp = tempfile::tempdir().unwrap();
+    let work = tmp.path();
+    for (name, seed, is_closed) in [("run_003", 3, true), ("run_004", 4, false)] {
+        let run = work.join(name);
+        fs::create_dir(&run).unwrap();
+        write_metrics(&run.join("metrics.parquet"), name, seed, is_closed);
+        let target = fixture.join("runs").join(name);
+        fs::create_dir_all(target.join("checkpoints")).unwrap();
+        fs::copy(run.join("metrics.parquet"), target.join("metrics.parquet")).unwrap();
+        if name == "run_003" {
+            save_checkpoints(&run.join("checkpoints"));
+            for entry in fs::read_dir(run.join("checkpoints")).unwrap() {
+                let entry = entry.unwrap();
+                let name = entry.file_name().into_string().unwrap();
+                if name.starts_with("epoch_") || name == ".qstore.json" {
+                    fs::copy(entry.path(), target.join("checkpoints").join(name)).unwrap();
+                }
+            }
+        } else {
+            fs::remove_dir(target.join("checkpoints")).unwrap();
+        }
+    }
+    // The same, with one bit flipped, and with its end cut off.
+    let damaged = fixture.join("damaged");
+    fs::create_dir_all(&damaged).unwrap();
+    let mut bytes = fs::read(fixture.join("runs/run_003/metrics.parquet")).unwrap();
+    bytes[200] ^= 1;
+    fs::write(damaged.join("metrics.parquet"), &bytes).unwrap();
+    let mut bytes = fs::read(fixture.join("runs/run_003/checkpoints/epoch_0003.zarr.zip")).unwrap();
+    bytes[100] ^= 1;
+    fs::write(damaged.join("epoch_0003.zarr.zip"), &bytes).unwrap();
+}
+
+#[test]
+fn the_fixture_is_made_when_asked_for() {
+    if std::env::var_os("QSTORE_CLI_FIXTURE").is_some_and(|what| what == "make") {
+        let fixture = package().join("tests/fixture");
+        if fixture.exists() {
+            fs::remove_dir_all(&fixture).unwrap();
+        }
+        make(&fixture);
+    }
+    // Without the variable this makes a second one, so that the maker does not rot.
+    let tmp = tempfile::tempdir().unwrap();
+    make(tmp.path());
+    assert!(tmp.path().join("runs/run_003/checkpoints/epoch_0003.zarr.zip").is_file());
+}
