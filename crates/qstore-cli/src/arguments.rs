@@ -3,6 +3,7 @@
 use crate::verbs::completions::{Completions, Man};
 use crate::verbs::diff::Diff;
 use crate::verbs::explain::{Explain, Prune};
+use crate::verbs::jobs::Jobs;
 use crate::verbs::pin::{Pin, Unpin};
 use crate::verbs::show::Show;
 use crate::verbs::tail::Tail;
@@ -51,6 +52,7 @@ pub(crate) enum Verb {
     Prune(Prune),
     Pin(Pin),
     Unpin(Unpin),
+    Jobs(Jobs),
     Completions(Completions),
     Man(Man),
 }

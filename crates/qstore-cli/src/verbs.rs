@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod diff;
 pub mod explain;
+pub mod jobs;
 pub mod pin;
 pub mod show;
 pub mod tail;

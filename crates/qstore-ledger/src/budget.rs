@@ -2,7 +2,6 @@
 
 use crate::error::LedgerError;
 use crate::job::Job;
-use crate::state::JobState;
 use std::fmt;
 use std::sync::Arc;
 
@@ -101,7 +100,7 @@ impl Budget {
     pub(crate) fn spending<'j>(&self, jobs: impl IntoIterator<Item = &'j Job>) -> Spending {
         let mut spending = Spending { limit_usd: self.limit_usd, ..Spending::default() };
         for job in jobs {
-            let (settled, reserved) = committed(job);
+            let (settled, reserved) = job.committed_usd();
             spending.settled_usd += settled;
             spending.reserved_usd += reserved;
         }
@@ -135,18 +134,6 @@ impl Budget {
                 on_alarm(&Alarm { share, spending: after });
             }
         }
-    }
-}
-
-/// What a job did cost, and what it may cost beyond that.
-fn committed(job: &Job) -> (f64, f64) {
-    let estimate = job.known.est_usd.unwrap_or(0.0);
-    match (job.known.cost_usd, job.state) {
-        (Some(cost), state) if state.is_final() => (cost, 0.0),
-        (Some(cost), _) => (cost, (estimate - cost).max(0.0)),
-        (None, JobState::Failed | JobState::Cancelled) => (0.0, 0.0),
-        // Done without a price: it stays reserved until the price is known.
-        (None, _) => (0.0, estimate),
     }
 }
 

@@ -37,6 +37,23 @@ impl Job {
     }
 }
 
+impl Job {
+    /// What it did cost, and what it may cost beyond that, in US dollars.
+    ///
+    /// A job that is done and has no price yet counts with its estimate. One that failed or was cancelled costs nothing
+    /// until a price says otherwise.
+    #[must_use]
+    pub fn committed_usd(&self) -> (f64, f64) {
+        let estimate = self.known.est_usd.unwrap_or(0.0);
+        match (self.known.cost_usd, self.state) {
+            (Some(cost), state) if state.is_final() => (cost, 0.0),
+            (Some(cost), _) => (cost, (estimate - cost).max(0.0)),
+            (None, JobState::Failed | JobState::Cancelled) => (0.0, 0.0),
+            (None, _) => (0.0, estimate),
+        }
+    }
+}
+
 /// The jobs of a ledger, in the order in which they were intended.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Jobs {

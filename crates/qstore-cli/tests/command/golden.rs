@@ -15,6 +15,8 @@ const CALLS: &[(&str, &str, Exit)] = &[
     ("explain", "explain runs/run_003 --keep-last 2 --keep-best 1:val_loss:min", Exit::Done),
     ("explain-stored", "explain runs/run_003", Exit::Done),
     ("explain-idle", "explain runs/run_003 --keep-best 1:val_los:min", Exit::Done),
+    ("jobs", "jobs jobs", Exit::Done),
+    ("jobs-open", "jobs jobs/jobs.parquet --open", Exit::Done),
     ("prune", "prune runs/run_003 --keep-last 2", Exit::Done),
     ("show-checkpoint", "show runs/run_003/checkpoints/epoch_0003.zarr.zip --stats", Exit::Done),
     ("show-checkpoints", "show runs/run_003/checkpoints", Exit::Done),
