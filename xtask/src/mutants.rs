@@ -12,6 +12,7 @@ mod forks;
 mod ledger;
 mod mutant;
 mod parquet;
+mod run;
 mod sources;
 mod storage;
 mod trial;
@@ -38,6 +39,7 @@ fn all() -> Vec<&'static Mutant> {
         zarr::MUTANTS,
         forks::MUTANTS,
         ledger::MUTANTS,
+        run::MUTANTS,
     ]
     .into_iter()
     .flatten()
