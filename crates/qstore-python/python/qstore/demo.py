@@ -179,17 +179,16 @@ class Trainer:
 
     def optimizer_state(self) -> dict[str, Any]:
         """Adam, as torch has it."""
-        moments = {"exp_avg": array("d", self.means), "exp_avg_sq": array("d", self.squares)}
+        moments: dict[str, Any] = {"exp_avg": array("d", self.means), "exp_avg_sq": array("d", self.squares)}
         return {"state": {0: {"step": self.step, **moments}}, "param_groups": [{"lr": RATE, "params": [0]}]}
 
     def restore(self, loaded: dict[str, Any]) -> None:
         """Goes on from a checkpoint that was loaded with ``tensors="qstore"``."""
         adam = loaded["optimizer_state"]["state"][0]
         self.step = adam["step"]
-        self.angles, self.means, self.squares = (
-            memoryview(tensor).cast("B").cast("d").tolist()
-            for tensor in (loaded["model_state"]["angles"], adam["exp_avg"], adam["exp_avg_sq"])
-        )
+        self.angles = list(array("d", memoryview(loaded["model_state"]["angles"]).tobytes()))
+        self.means = list(array("d", memoryview(adam["exp_avg"]).tobytes()))
+        self.squares = list(array("d", memoryview(adam["exp_avg_sq"]).tobytes()))
 
 
 def batches(count: int, seed: int, epoch: int) -> Iterator[list[int]]:
