@@ -105,6 +105,7 @@ fn complement(ranges: &[Range<u64>], rows: u64) -> Vec<Range<u64>> {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "lists of one range are meant")]
 mod tests {
     use super::*;
 
