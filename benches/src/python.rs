@@ -80,6 +80,15 @@ fn measure(row: &str) -> Option<Measure> {
             steps,
             "all columns but the timestamp; default settings; back to back, the clock included",
         ),
+        "py_log_step_17_four_by_position" => ours(
+            steps,
+            "the same, with epoch, step, train_loss and grad_norm by position: Python builds no dict",
+        ),
+        "py_nothing_17" => Measure::limit(
+            row,
+            "us",
+            "a Python function that does nothing, called with 17 names: Python builds a dict",
+        ),
         "py_log_step_4" => ours(&[], "epoch, step, train_loss, grad_norm"),
         "py_log_step_3_plus_10_names" => ours(
             &[],

@@ -9,6 +9,7 @@ mod buffer;
 mod copy;
 mod edit;
 mod forks;
+mod ledger;
 mod mutant;
 mod parquet;
 mod run;
@@ -37,6 +38,7 @@ fn all() -> Vec<&'static Mutant> {
         parquet::MUTANTS,
         zarr::MUTANTS,
         forks::MUTANTS,
+        ledger::MUTANTS,
         run::MUTANTS,
     ]
     .into_iter()

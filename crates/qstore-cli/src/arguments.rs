@@ -6,6 +6,7 @@ use crate::verbs::diff::Diff;
 use crate::verbs::explain::{Explain, Prune};
 use crate::verbs::export::Export;
 use crate::verbs::import::Import;
+use crate::verbs::jobs::Jobs;
 use crate::verbs::ls::Ls;
 use crate::verbs::pin::{Pin, Unpin};
 use crate::verbs::plot::Plot;
@@ -67,6 +68,7 @@ pub(crate) enum Verb {
     Tag(Tag),
     Note(Note),
     Recover(Recover),
+    Jobs(Jobs),
     Completions(Completions),
     Man(Man),
 }

@@ -133,6 +133,7 @@ impl Verb {
             Self::Prune(_) => "prune",
             Self::Pin(_) => "pin",
             Self::Unpin(_) => "unpin",
+            Self::Jobs(_) => "jobs",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
         }
@@ -156,6 +157,7 @@ impl Verb {
             Self::Prune(verb) => verb.run(console),
             Self::Pin(verb) => verb.run(console),
             Self::Unpin(verb) => verb.run(console),
+            Self::Jobs(verb) => verb.run(console),
             Self::Completions(verb) => verb.run(command(), console),
             Self::Man(verb) => verb.run(command(), console),
         }

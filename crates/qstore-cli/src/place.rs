@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const METRICS: &str = "metrics.parquet";
 /// The directory of a run's checkpoints.
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
+/// The ledger of a run's jobs.
+pub(crate) const JOBS: &str = "jobs.parquet";
 
 /// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +94,23 @@ impl Place {
                 Err(Failure::missing(format!("{run} has no {METRICS}: no row was logged yet")))
             }
             _ => Err(self.refused(verb, "a run or a metrics file")),
+        }
+    }
+
+    /// The ledger of jobs that is meant.
+    ///
+    /// # Errors
+    /// As [`metrics`](Self::metrics).
+    pub(crate) fn jobs(&self, verb: &'static str) -> Result<PathBuf, Failure> {
+        let ledger = self.path.join(JOBS);
+        match self.kind {
+            Kind::Metrics => Ok(self.path.clone()),
+            Kind::Run | Kind::Runs if ledger.is_file() => Ok(ledger),
+            Kind::Run => {
+                let run = self.path.display();
+                Err(Failure::missing(format!("{run} has no {JOBS}: it has sent no jobs")))
+            }
+            _ => Err(self.refused(verb, "a run or a ledger of jobs")),
         }
     }
 

@@ -6,6 +6,7 @@ pub mod diff;
 pub mod explain;
 pub mod export;
 pub mod import;
+pub mod jobs;
 pub mod ls;
 pub mod pin;
 pub mod plot;

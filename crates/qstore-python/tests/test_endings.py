@@ -1,5 +1,6 @@
 """How a process ends, and what is in the file then."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -153,6 +154,71 @@ except KeyboardInterrupt:
             child.kill()
     # A signal that is sent before the wait has begun arrives at its begin.
     assert float(out) - sent < 10
+
+
+@pytest.mark.parametrize("read", ["load(1, tensors=convert)", "load_latest(tensors=convert)"])
+def test_ctrl_c_arrives_in_a_load(read, run_script, tmp_path):
+    import numpy
+
+    with qstore.CheckpointManager(tmp_path, compression="gzip", compression_level=1, workers=1) as manager:
+        manager.save(1, {"w": numpy.arange(8_000_000)}).wait(60)
+    script = f"""
+    import os, signal, sys, threading, traceback
+    from qstore import CheckpointManager
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    manager = CheckpointManager(sys.argv[1], workers=1)
+    # The other thread runs as soon as this one lets it, which is inside of the load.
+    sys.setswitchinterval(1000)
+    loads = threading.Event()
+    threading.Thread(target=lambda: loads.wait() and os.kill(os.getpid(), signal.SIGINT)).start()
+    def convert(tensor):
+        return tensor
+    try:
+        loads.set()
+        manager.{read}
+    except KeyboardInterrupt as error:
+        print(traceback.extract_tb(error.__traceback__)[-1].name)
+    """
+    # An interrupt that waits until all is read is raised by the next function in Python, which is `convert`.
+    assert run_script(script, tmp_path).stdout.strip() == read.partition("(")[0]
+
+
+SIGNALS = """
+import os, signal, sys
+from qstore import AsyncMetricsLogger
+from qstore.signals import StopSignal
+with StopSignal({signals}) as stop, AsyncMetricsLogger(sys.argv[1]) as logger:
+    assert not stop
+    for step in range(1000):
+        if stop:
+            break
+        logger.log_step(0, step, 0.5)
+        if step == 5:
+            os.kill(os.getpid(), signal.{sent})
+    assert stop and stop.signal == signal.{sent} and "{sent}" in repr(stop), stop
+{then}
+"""
+
+
+@pytest.mark.parametrize(("signals", "sent"), [("", "SIGTERM"), ("signal.SIGINT, signal.SIGTERM", "SIGINT")])
+def test_a_signal_ends_a_loop_at_a_good_place(signals, sent, run_script, metrics):
+    run_script(SIGNALS.format(signals=signals, sent=sent, then=""), metrics)
+    assert pandas.read_parquet(metrics)["step"].tolist() == list(range(6))
+
+
+def test_a_second_signal_does_what_it_did_before(run_script, metrics):
+    then = "    os.kill(os.getpid(), signal.SIGTERM)\n    signal.pause()"
+    done = run_script(SIGNALS.format(signals="", sent="SIGTERM", then=then), metrics, check=False)
+    assert done.returncode == -signal.SIGTERM
+
+
+def test_handlers_are_restored():
+    from qstore.signals import StopSignal
+
+    before = signal.getsignal(signal.SIGTERM)
+    with StopSignal():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_kill_loses_nothing_that_was_flushed(metrics):

@@ -2,16 +2,15 @@
 //!
 //! Damage is a result, not an error: the other files are checked all the same.
 
+mod report;
+
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::escape::{shown, shown_path};
+use crate::output::escape::shown;
 use crate::output::table::{Align, Cell, Table};
-use crate::output::{amount, json};
 use crate::place::{Kind, Place, is_checkpoint_name};
-use qstore_checkpoint::LoadError;
-use qstore_parquet::{MetricsFile, ReadError};
-use qstore_zarr::{CheckpointReader, import_safetensors_flat};
+use report::{Report, Verdict, check};
 use serde::Serialize;
 use std::fmt::Write;
 use std::fs;
@@ -51,59 +50,12 @@ struct Body {
     failed: usize,
 }
 
-/// What was found in one file.
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    path: String,
-    #[serde(skip)]
-    shown: String,
-    kind: &'static str,
-    result: Result,
-    bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rows: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    chunks: Option<u64>,
-    /// Chunks without a checksum, of other programs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unguarded_chunks: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tensors: Option<usize>,
-    damage: Vec<Damage>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Result {
-    /// Everything was checked, and nothing is damaged.
-    #[default]
-    Whole,
-    /// Bytes are not the ones that were written.
-    Damaged,
-    /// Something could not be checked; nothing is known to be damaged.
-    Unchecked,
-    /// It could not be read.
-    Failed,
-}
-
-/// One thing that is wrong.
-#[derive(Debug, Default, Serialize)]
-struct Damage {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    column: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rows: Option<[u64; 2]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tensor: Option<String>,
-    reason: String,
-}
-
 impl Verify {
     /// Runs the verb.
     ///
     /// # Errors
     /// If a path does not exist or the output cannot be written.
-    pub fn run(&self, console: &mut Console<'_>) -> std::result::Result<Exit, Failure> {
+    pub fn run(&self, console: &mut Console<'_>) -> Result<Exit, Failure> {
         let mut files = Vec::new();
         for path in console.paths_or_default(&self.paths) {
             let place = Place::find(&path)?;
@@ -122,10 +74,10 @@ impl Verify {
         let count = |result| reports.iter().filter(|report| report.result == result).count();
         let body = Body {
             quick: self.quick,
-            whole: count(Result::Whole),
-            damaged: count(Result::Damaged),
-            unchecked: count(Result::Unchecked),
-            failed: count(Result::Failed),
+            whole: count(Verdict::Whole),
+            damaged: count(Verdict::Damaged),
+            unchecked: count(Verdict::Unchecked),
+            failed: count(Verdict::Failed),
             files: reports,
         };
         if console.is_json() {
@@ -171,7 +123,7 @@ impl Verify {
 }
 
 /// Finds the metrics files and checkpoints below a directory, in order of their names.
-fn walk(dir: &Path, depth: usize, files: &mut Vec<Place>) -> std::result::Result<(), Failure> {
+fn walk(dir: &Path, depth: usize, files: &mut Vec<Place>) -> Result<(), Failure> {
     let entries = fs::read_dir(dir).map_err(|error| Failure::reading(dir, error))?;
     let entries = entries.collect::<std::io::Result<Vec<_>>>();
     let mut entries = entries.map_err(|error| Failure::reading(dir, error))?;
@@ -195,150 +147,7 @@ fn walk(dir: &Path, depth: usize, files: &mut Vec<Place>) -> std::result::Result
     Ok(())
 }
 
-fn check(place: &Place, is_quick: bool) -> Report {
-    let mut report = Report {
-        path: json::path(&place.path),
-        shown: shown_path(&place.path),
-        bytes: fs::metadata(&place.path).ok().filter(fs::Metadata::is_file).map(|file| file.len()),
-        ..Report::default()
-    };
-    match place.kind {
-        Kind::Metrics => {
-            report.kind = "metrics";
-            if let Err(error) = check_metrics(&place.path, is_quick, &mut report) {
-                report.read_failed(&error);
-            }
-        }
-        Kind::Safetensors => {
-            report.kind = "safetensors";
-            match import_safetensors_flat(&place.path) {
-                Ok(state) => {
-                    report.tensors = Some(state.tensors().count());
-                    report.unchecked("the format has no checksums; the file can be read".into());
-                }
-                Err(error) => report.load_failed(&error),
-            }
-        }
-        _ => {
-            report.kind = "checkpoint";
-            if let Err(error) = check_checkpoint(&place.path, is_quick, &mut report) {
-                report.load_failed(&error);
-            }
-        }
-    }
-    report
-}
-
-fn check_metrics(
-    path: &Path,
-    is_quick: bool,
-    report: &mut Report,
-) -> std::result::Result<(), ReadError> {
-    let file = MetricsFile::open(path)?;
-    report.rows = Some(file.rows());
-    if is_quick {
-        return Ok(());
-    }
-    let found = file.validate()?;
-    report.chunks = Some(found.chunks as u64);
-    report.unguarded_chunks = Some(found.unguarded_chunks as u64);
-    let rows = |rows: std::ops::Range<u64>| Some([rows.start, rows.end]);
-    for chunk in found.unchecked {
-        report.unchecked(chunk.reason);
-        if let Some(last) = report.damage.last_mut() {
-            (last.column, last.rows) = (Some(chunk.column), rows(chunk.rows));
-        }
-    }
-    for chunk in found.damage {
-        report.damaged(Damage {
-            column: Some(chunk.column),
-            rows: rows(chunk.rows),
-            tensor: None,
-            reason: chunk.reason,
-        });
-    }
-    if let Some(reason) = found.contradiction {
-        report.damaged(Damage { reason, ..Damage::default() });
-    }
-    Ok(())
-}
-
-fn check_checkpoint(
-    path: &Path,
-    is_quick: bool,
-    report: &mut Report,
-) -> std::result::Result<(), LoadError> {
-    let reader = CheckpointReader::open(path)?;
-    let info = if is_quick { reader.info()? } else { reader.verify()? };
-    report.bytes = Some(info.stored_bytes);
-    report.tensors = Some(reader.tensors()?.len());
-    Ok(())
-}
-
-impl Damage {
-    fn place(&self) -> String {
-        let column = self.column.as_ref().map(|name| format!("column `{name}`"));
-        let rows = self.rows.map(|[start, end]| format!("rows {start} to {end}"));
-        let place: Vec<_> = [column, rows].into_iter().flatten().collect();
-        if place.is_empty() { String::new() } else { place.join(", ") + ": " }
-    }
-}
-
-impl Report {
-    fn damaged(&mut self, damage: Damage) {
-        self.result = Result::Damaged;
-        self.damage.push(damage);
-    }
-
-    fn unchecked(&mut self, reason: String) {
-        if self.result != Result::Damaged {
-            self.result = Result::Unchecked;
-        }
-        self.damage.push(Damage { reason, ..Damage::default() });
-    }
-
-    fn failed(&mut self, reason: String) {
-        self.result = Result::Failed;
-        self.damage.push(Damage { reason, ..Damage::default() });
-    }
-
-    fn read_failed(&mut self, error: &ReadError) {
-        match error {
-            ReadError::Damaged { reason, .. } => {
-                self.damaged(Damage { reason: reason.clone(), ..Damage::default() });
-            }
-            ReadError::Unsupported { reason, .. } => self.unchecked(reason.clone()),
-            other => self.failed(other.to_string()),
-        }
-    }
-
-    fn load_failed(&mut self, error: &LoadError) {
-        match error {
-            LoadError::Damaged { damage, .. } => self.damaged(Damage {
-                tensor: damage.tensor().map(ToOwned::to_owned),
-                reason: damage.to_string(),
-                ..Damage::default()
-            }),
-            LoadError::UnsupportedVersion { .. }
-            | LoadError::Unsupported { .. }
-            | LoadError::NotACheckpoint { .. } => self.unchecked(error.to_string()),
-            other => self.failed(other.to_string()),
-        }
-    }
-
-    /// How much was checked, in words.
-    fn extent(&self) -> String {
-        let rows = self.rows.map(|rows| format!("{} rows", amount::count(rows)));
-        let tensors = self.tensors.map(|count| format!("{} tensors", amount::count(count as u64)));
-        let bytes = self.bytes.map(amount::size);
-        let unguarded = self.unguarded_chunks.filter(|chunks| *chunks > 0);
-        let unguarded = unguarded.map(|chunks| format!("{chunks} chunks without a checksum"));
-        let parts: Vec<_> = [rows, tensors, bytes, unguarded].into_iter().flatten().collect();
-        parts.join(", ")
-    }
-}
-
-fn print(body: &Body, console: &mut Console<'_>) -> std::result::Result<(), Failure> {
+fn print(body: &Body, console: &mut Console<'_>) -> Result<(), Failure> {
     let mut table = Table::new()
         .column("file", Align::Left)
         .column("result", Align::Left)
@@ -346,10 +155,10 @@ fn print(body: &Body, console: &mut Console<'_>) -> std::result::Result<(), Fail
         .kept();
     for report in &body.files {
         let result = match report.result {
-            Result::Whole => Cell::new("whole").good(),
-            Result::Damaged => Cell::new("DAMAGED").bad(),
-            Result::Unchecked => Cell::new("unchecked").doubtful(),
-            Result::Failed => Cell::new("failed").bad(),
+            Verdict::Whole => Cell::new("whole").good(),
+            Verdict::Damaged => Cell::new("DAMAGED").bad(),
+            Verdict::Unchecked => Cell::new("unchecked").doubtful(),
+            Verdict::Failed => Cell::new("failed").bad(),
         };
         table.row([Cell::new(&report.shown), result, report.extent().into()]);
     }

@@ -198,14 +198,14 @@ fn what_is_malformed_is_reported_with_its_line_and_leaves_nothing() {
     }
 }
 
-/// `QSTORE_PYTHON` names a Python that has TensorBoard; without one the test is skipped by name.
+/// `QSTORE_READERS` names a Python that has TensorBoard; without one the test is skipped by name.
 #[test]
 fn tensorboard_reads_what_was_exported() {
     let copy = scratch();
     let at = |path: &str| copy.path().join(path).display().to_string();
     let called = call(&["export", &at("runs/run_003"), "--to", "tensorboard", "-o", &at("tb")]);
     assert_eq!(called.exit, Exit::Done, "{}", called.err);
-    let python = std::env::var_os("QSTORE_PYTHON").unwrap_or_else(|| "python3".into());
+    let python = std::env::var_os("QSTORE_READERS").unwrap_or_else(|| "python3".into());
     let script = package().join("tests/command/event_accumulator.py");
     let printed = Command::new(python).arg(script).arg(at("tb")).output();
     let Ok(printed) = printed else {

@@ -39,6 +39,8 @@ const CALLS: &[(&str, &str, Exit)] = &[
         "plot runs/run_003 runs/run_004 -y val_loss -x epoch --width 60 --height 8",
         Exit::Done,
     ),
+    ("jobs", "jobs jobs", Exit::Done),
+    ("jobs-open", "jobs jobs/jobs.parquet --open", Exit::Done),
     ("prune", "prune runs/run_003 --keep-last 2", Exit::Done),
     ("prune-apply", "prune out/run --keep-last 2 --apply", Exit::Done),
     ("recover", "recover damaged/longer.parquet", Exit::Damaged),

@@ -6,6 +6,7 @@
 use super::kit::{BOOT_ID, HOST, package};
 use qstore_checkpoint::Snapshot;
 use qstore_checkpoint::retention::Goal;
+use qstore_ledger::{Batch, Budget, JobSpec, Ledger, Seen};
 use qstore_parquet::{MetricsLog, WriterSettings};
 use qstore_schema::{Row, StateDict, Tensor, Value};
 use qstore_zarr::{CheckpointManager, CheckpointSettings};
@@ -111,6 +112,25 @@ fn descriptions() -> [(&'static str, serde_json::Value); 4] {
     [("run_001", unknown), ("run_002", crashed), ("run_003", finished), ("run_004", failed)]
 }
 
+/// Four jobs: paid, in the queue, failed, and one whose answer was lost.
+fn write_jobs(path: &Path) {
+    let ledger = Ledger::open(path, Budget::usd(10.0)).unwrap();
+    let intend = |step: i64| {
+        let circuits = ["OPENQASM 3.0; qubit q; ry(a) q;"];
+        let batch = Batch::new("ibm_torino", 1_024).circuits(circuits).parameters(&[step as f64]);
+        ledger.intend(JobSpec::new("ibm", batch).at(0, step).estimate_usd(0.67)).unwrap()
+    };
+    let paid = intend(0).submitted("d1a2b3c4").unwrap();
+    let result = Seen::done().usd(0.65).exec_ms(840.0).result("results/0000.json", 7);
+    ledger.observe(&paid.key, &result).unwrap();
+    let queued = intend(1).submitted("d1a2b3c5").unwrap();
+    ledger.observe(&queued.key, &Seen::queued(17)).unwrap();
+    let failed = intend(2).submitted("d1a2b3c6").unwrap();
+    ledger.observe(&failed.key, &Seen::failed("the device is \u{1b}[31mcalibrating")).unwrap();
+    drop(intend(3));
+    ledger.close().unwrap();
+}
+
 fn make(fixture: &Path) {
     let tmp = tempfile::tempdir().unwrap();
     let work = tmp.path();
@@ -142,7 +162,9 @@ fn make(fixture: &Path) {
     }
     let first = fixture.join("runs/run_001/metrics.parquet");
     fs::copy(fixture.join("runs/run_004/metrics.parquet"), first).unwrap();
-    // The same, with one bit flipped, and with something behind its end.
+    fs::create_dir_all(fixture.join("jobs")).unwrap();
+    write_jobs(&fixture.join("jobs/jobs.parquet"));
+    // The same as the run's, with one bit flipped, and with something behind its end.
     let damaged = fixture.join("damaged");
     fs::create_dir_all(&damaged).unwrap();
     let mut bytes = fs::read(fixture.join("runs/run_003/metrics.parquet")).unwrap();
