@@ -59,8 +59,8 @@ struct Body {
     path: String,
     columns: Vec<Column>,
     rows: Vec<Vec<Datum>>,
-    /// The number of the first row, if the rows are consecutive.
-    first_row: u64,
+    /// The number of the first row; null for rows that are picked out.
+    first_row: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -92,6 +92,7 @@ impl Tail {
             let columns = names.iter().map(|name| column(&file, name)).collect();
             let rows = tables.iter().flat_map(rows_of).collect();
             let first_row = tables.first().map_or(file.rows(), |table| table.first_row);
+            let first_row = (!self.epochs).then_some(first_row);
             let body = Body { path: json::path(&path), columns, rows, first_row };
             console.document("tail", &body)?;
             return Ok(Exit::Done);
