@@ -3,7 +3,8 @@
 //! `cargo run -p qstore-cli --example second_process -- PATH`
 
 use qstore_cli::console::{Screen, Waiting, World};
-use std::time::{Duration, SystemTime};
+use qstore_run::RunPlace;
+use std::time::Duration;
 
 /// A call that is never interrupted.
 struct Patient;
@@ -27,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         out: &mut document,
         err: &mut std::io::stderr(),
         screen: Screen::default(),
-        now: SystemTime::now(),
+        place: RunPlace::default(),
         dir: ".".into(),
         waiting: &mut Patient,
     };

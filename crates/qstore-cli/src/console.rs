@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::output::escape::shown_lines;
 use crate::output::json::{self, Document};
 use crate::output::table::Table;
+use qstore_run::RunPlace;
 use serde::Serialize;
 use std::fmt;
 use std::io::Write;
@@ -24,8 +25,8 @@ pub struct World<'a> {
     pub err: &'a mut dyn Write,
     /// What is known of the screen.
     pub screen: Screen,
-    /// The time that ages are counted from.
-    pub now: SystemTime,
+    /// The machine, its clock and its files: whether a run is alive, and how old it is.
+    pub place: RunPlace,
     /// The path that is meant when none is given.
     pub dir: PathBuf,
     /// Waits, and learns of Ctrl-C.
@@ -52,7 +53,7 @@ pub trait Waiting {
     /// Whether Ctrl-C was pressed.
     fn is_stopped(&self) -> bool;
 
-    /// Waits so long, or until Ctrl-C.
+    /// Waits for that time, or until Ctrl-C.
     fn wait(&mut self, time: Duration);
 }
 
@@ -93,7 +94,12 @@ impl<'a> Console<'a> {
 
     /// The time that ages are counted from.
     pub fn now(&self) -> SystemTime {
-        self.world.now
+        self.world.place.surroundings.now()
+    }
+
+    /// The machine and its files.
+    pub fn place(&self) -> &RunPlace {
+        &self.world.place
     }
 
     /// These paths, or the default one.
@@ -140,14 +146,17 @@ impl<'a> Console<'a> {
         for line in table.lines(self.is_colored) {
             self.line(line)?;
         }
-        match left_out.len() {
-            0 => {}
-            1 => self.note(format!("1 column left out: {}; {advice}", left_out[0])),
-            count => {
-                self.note(format!("{count} columns left out: {}; {advice}", left_out.join(", ")));
-            }
-        }
+        self.report_left_out(&left_out, advice);
         Ok(())
+    }
+
+    /// Says which columns do not fit, and what to do about it.
+    pub fn report_left_out(&mut self, heads: &[String], advice: &str) {
+        let columns = if heads.len() == 1 { "column" } else { "columns" };
+        if !heads.is_empty() {
+            let names = heads.join(", ");
+            self.note(format!("{} {columns} left out: {names}; {advice}", heads.len()));
+        }
     }
 
     /// Prints the JSON document of a verb.

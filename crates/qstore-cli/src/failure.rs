@@ -6,6 +6,8 @@ use crate::exit::Exit;
 use qstore_checkpoint::repository::RepositoryError;
 use qstore_checkpoint::{LoadError, SaveError};
 use qstore_parquet::{ReadError, WriteError};
+use qstore_run::RunError;
+use qstore_view::ViewError;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -78,6 +80,12 @@ pub enum Failure {
     /// A file operation failed.
     #[error(transparent)]
     Storage(#[from] qstore_storage::Error),
+    /// A run could not be read or changed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A picture could not be drawn.
+    #[error(transparent)]
+    View(#[from] ViewError),
     /// The operating system refused to read something.
     #[error("could not read {}: {source}", path.display())]
     Read {
@@ -124,13 +132,14 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             _ if self.is_closed_pipe() => Exit::Done,
-            Self::Usage { .. } | Self::WrongKind { .. } => Exit::Usage,
             Self::Missing { .. } => Exit::Missing,
             Self::Busy { .. }
             | Self::MetricsOpen(qstore_parquet::OpenError::AlreadyOpen { .. }) => Exit::Busy,
             Self::Interrupted => Exit::Interrupted,
-            Self::Metrics(error) => of_read(error),
+            Self::Metrics(error) | Self::View(ViewError::Read(error)) => of_read(error),
             Self::Load(error) => of_load(error),
+            Self::Run(error) => of_run(error),
+            Self::Usage { .. } | Self::WrongKind { .. } | Self::View(_) => Exit::Usage,
             Self::Directory(qstore_checkpoint::OpenError::Repository(error))
                 if error.is_not_found() =>
             {
@@ -139,6 +148,20 @@ impl Failure {
             Self::Storage(error) if error.is_not_found() => Exit::Missing,
             _ => Exit::Failed,
         }
+    }
+}
+
+fn of_run(error: &RunError) -> Exit {
+    match error {
+        RunError::NotARun { .. } => Exit::Missing,
+        RunError::Malformed { .. } | RunError::NoneValid { .. } => Exit::Damaged,
+        RunError::Running { .. }
+        | RunError::Busy { .. }
+        | RunError::Metrics(qstore_parquet::OpenError::AlreadyOpen { .. }) => Exit::Busy,
+        RunError::Storage(error) if error.is_not_found() => Exit::Missing,
+        RunError::Read(error) => of_read(error),
+        RunError::Load(error) => of_load(error),
+        _ => Exit::Failed,
     }
 }
 

@@ -15,7 +15,8 @@
 //! ```
 //! use qstore_cli::console::{Screen, Waiting, World};
 //! use qstore_cli::{Exit, run};
-//! use std::time::{Duration, UNIX_EPOCH};
+//! use qstore_run::RunPlace;
+//! use std::time::Duration;
 //!
 //! struct Never;
 //! impl Waiting for Never {
@@ -31,7 +32,7 @@
 //!     out: &mut out,
 //!     err: &mut err,
 //!     screen: Screen::default(),
-//!     now: UNIX_EPOCH,
+//!     place: RunPlace::default(),
 //!     dir: ".".into(),
 //!     waiting: &mut Never,
 //! };
@@ -44,12 +45,16 @@
 
 mod arguments;
 pub mod console;
+mod event_file;
 mod exit;
 mod failure;
+mod metric;
 pub mod output;
 mod place;
+mod row_file;
 mod rows;
 pub mod rules;
+mod runs;
 mod tensors;
 pub mod verbs;
 
@@ -112,6 +117,14 @@ fn explain_usage(error: &clap::Error, world: &mut World<'_>) -> Exit {
 impl Verb {
     fn name(&self) -> &'static str {
         match self {
+            Self::Ls(_) => "ls",
+            Self::Plot(_) => "plot",
+            Self::Compare(_) => "compare",
+            Self::Export(_) => "export",
+            Self::Import(_) => "import",
+            Self::Tag(_) => "tag",
+            Self::Note(_) => "note",
+            Self::Recover(_) => "recover",
             Self::Show(_) => "show",
             Self::Tail(_) => "tail",
             Self::Verify(_) => "verify",
@@ -128,6 +141,14 @@ impl Verb {
 
     fn run(&self, console: &mut Console<'_>) -> Result<Exit, Failure> {
         match self {
+            Self::Ls(verb) => verb.run(console),
+            Self::Plot(verb) => verb.run(console),
+            Self::Compare(verb) => verb.run(console),
+            Self::Export(verb) => verb.run(console),
+            Self::Import(verb) => verb.run(console),
+            Self::Tag(verb) => verb.run(console),
+            Self::Note(verb) => verb.run(console),
+            Self::Recover(verb) => verb.run(console),
             Self::Show(verb) => verb.run(console),
             Self::Tail(verb) => verb.run(console),
             Self::Verify(verb) => verb.run(console),

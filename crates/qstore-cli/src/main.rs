@@ -3,10 +3,11 @@
 
 use anstream::{AutoStream, ColorChoice};
 use qstore_cli::console::{Screen, Waiting, World};
+use qstore_run::RunPlace;
 use qstore_signal::StopSignal;
 use std::io::{self, BufWriter, IsTerminal};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use std::{env, thread};
 
 /// Ctrl-C is noticed after at most this time while the program waits.
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
         out: &mut BufWriter::new(stdout.lock()),
         err: &mut stderr.lock(),
         screen,
-        now: SystemTime::now(),
+        place: RunPlace::default(),
         dir: env::var_os("QSTORE_DIR").map_or(".".into(), Into::into),
         waiting: &mut System::default(),
     };

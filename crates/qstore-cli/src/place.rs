@@ -3,8 +3,8 @@
 
 use crate::failure::Failure;
 use qstore_checkpoint::{Counter, Layout};
+use qstore_run::PathKind;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The metrics file of a run.
@@ -13,8 +13,6 @@ pub(crate) const METRICS: &str = "metrics.parquet";
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
 /// The ledger of a run's jobs.
 pub(crate) const JOBS: &str = "jobs.parquet";
-/// The description of a run.
-pub(crate) const RUN: &str = "run.json";
 
 /// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,11 +64,16 @@ impl Place {
     /// # Errors
     /// [`Failure::Missing`] if there is nothing, [`Failure::Read`] if it cannot be looked at.
     pub(crate) fn find(path: &Path) -> Result<Self, Failure> {
-        let metadata = fs::metadata(path).map_err(|error| Failure::reading(path, error))?;
-        let kind = match () {
-            () if metadata.is_dir() => kind_of_dir(path)?,
-            () if metadata.is_file() => kind_of_file(path)?,
-            () => Kind::Other,
+        let kind = match PathKind::of(path)? {
+            PathKind::Run => Kind::Run,
+            PathKind::RunDirectory => Kind::Runs,
+            PathKind::MetricsFile => Kind::Metrics,
+            PathKind::Checkpoints => Kind::Checkpoints,
+            PathKind::Checkpoint => Kind::Checkpoint,
+            PathKind::Missing => {
+                return Err(Failure::missing(format!("{} does not exist", path.display())));
+            }
+            _ => kind_by_name(path),
         };
         Ok(Self { path: path.to_path_buf(), kind })
     }
@@ -136,32 +139,19 @@ impl Place {
     }
 }
 
-fn kind_of_dir(path: &Path) -> Result<Kind, Failure> {
-    if path.join("zarr.json").is_file() {
-        return Ok(Kind::Checkpoint);
+/// A damaged file is still the file that its name says.
+fn kind_by_name(path: &Path) -> Kind {
+    if path.is_dir() {
+        return if path.join("zarr.json").is_file() { Kind::Checkpoint } else { Kind::Runs };
     }
-    if path.join(RUN).is_file() || path.join(METRICS).is_file() {
-        return Ok(Kind::Run);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match () {
+        () if !path.is_file() => Kind::Other,
+        () if name.ends_with(".parquet") => Kind::Metrics,
+        () if name.ends_with(".zarr.zip") => Kind::Checkpoint,
+        () if name.ends_with(".safetensors") => Kind::Safetensors,
+        () => Kind::Other,
     }
-    if path.join(".qstore.json").is_file() || has_checkpoints(path)? {
-        return Ok(Kind::Checkpoints);
-    }
-    let checkpoints = path.join(CHECKPOINTS);
-    if checkpoints.is_dir() && kind_of_dir(&checkpoints)? == Kind::Checkpoints {
-        return Ok(Kind::Run);
-    }
-    Ok(Kind::Runs)
-}
-
-fn has_checkpoints(path: &Path) -> Result<bool, Failure> {
-    let entries = fs::read_dir(path).map_err(|error| Failure::reading(path, error))?;
-    for entry in entries {
-        let entry = entry.map_err(|error| Failure::reading(path, error))?;
-        if is_checkpoint_name(&entry.file_name().to_string_lossy()) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Whether the library would give this name to a checkpoint.
@@ -186,24 +176,6 @@ pub(crate) fn counter_of(dir: &Path) -> &'static str {
     if names.any(is_step) { "step" } else { "epoch" }
 }
 
-fn kind_of_file(path: &Path) -> Result<Kind, Failure> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if name.ends_with(".safetensors") {
-        return Ok(Kind::Safetensors);
-    }
-    let mut start = Vec::new();
-    let file = fs::File::open(path).map_err(|error| Failure::reading(path, error))?;
-    file.take(4).read_to_end(&mut start).map_err(|error| Failure::reading(path, error))?;
-    Ok(match &*start {
-        b"PAR1" => Kind::Metrics,
-        // A damaged file is still the file that its name says.
-        _ if name.ends_with(".parquet") => Kind::Metrics,
-        b"PK\x03\x04" => Kind::Checkpoint,
-        _ if name.ends_with(".zarr.zip") => Kind::Checkpoint,
-        _ => Kind::Other,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +191,7 @@ mod tests {
         for (name, bytes) in [
             ("runs/a/metrics.parquet", &b"PAR1"[..]),
             ("runs/b/checkpoints/epoch_0001/zarr.json", b"{}"),
+            ("runs/b/checkpoints/.qstore.json", b"{}"),
             ("steps/step_00000001.zarr.zip", b"PK\x03\x04"),
             ("copy", b"PAR1..."),
             ("damaged.parquet", b"x"),

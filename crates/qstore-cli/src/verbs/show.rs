@@ -1,9 +1,10 @@
-//! `qstore show`: everything that is known of a metrics file, a checkpoint or a directory of checkpoints,
+//! `qstore show`: everything that is known of a run, a metrics file, a checkpoint or a directory of checkpoints,
 //! without reading values unless they are asked for.
 
 mod checkpoint;
 mod checkpoints;
 mod metrics;
+mod run;
 
 use crate::console::Console;
 use crate::exit::Exit;
@@ -40,7 +41,7 @@ impl Show {
                 checkpoint::show(&place.path, self.tensors || self.stats, self.stats, console)
             }
             Kind::Checkpoints => checkpoints::show(&place.path, console),
-            Kind::Run => metrics::show(&place.metrics("show")?, console),
+            Kind::Run => run::show(&place.path, console),
             Kind::Runs | Kind::Safetensors | Kind::Other => {
                 Err(place.refused("show", "a run, a metrics file, or checkpoints; see `qstore ls`"))
             }

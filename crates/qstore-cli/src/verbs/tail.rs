@@ -75,6 +75,9 @@ impl Tail {
     /// # Errors
     /// If the rows cannot be read, or a column does not exist.
     pub fn run(&self, console: &mut Console<'_>) -> Result<Exit, Failure> {
+        if self.follow {
+            console.handle_interrupts();
+        }
         if self.follow && console.is_json() {
             return Err(Failure::usage("rows that follow are not one document; use --jsonl"));
         }
@@ -95,6 +98,7 @@ impl Tail {
         }
         let mut printer = Printer { is_jsonl: self.jsonl, is_all: self.all, shown: None };
         printer.print(&tables, console)?;
+        console.flush()?;
         if self.follow {
             self.follow(&file, &names, printer, console)?;
         }
@@ -135,7 +139,6 @@ impl Tail {
         mut printer: Printer,
         console: &mut Console<'_>,
     ) -> Result<(), Failure> {
-        console.handle_interrupts();
         let mut follow = file.follow().columns(names).since(file.rows());
         let is_over = file.is_closed();
         if is_over {
@@ -218,13 +221,7 @@ impl Printer {
             table.widen(shown);
         } else if let Some(width) = console.width().filter(|_| !self.is_all) {
             let left_out = table.fit(width);
-            if !left_out.is_empty() {
-                let names = left_out.join(", ");
-                console.note(format!(
-                    "{} columns left out: {names}; --all, or -c NAME",
-                    left_out.len()
-                ));
-            }
+            console.report_left_out(&left_out, "--all, or -c NAME");
         }
         self.shown = Some(table.widths_by_name());
         let lines = table.lines(console.is_colored());

@@ -3,13 +3,14 @@
 //! Its bytes are committed, because checkpoints note when they were saved and how long that took. A later version
 //! of the library has to read them as they are.
 
-use super::kit::package;
+use super::kit::{BOOT_ID, HOST, package};
 use qstore_checkpoint::Snapshot;
 use qstore_checkpoint::retention::Goal;
 use qstore_ledger::{Batch, Budget, JobSpec, Ledger, Seen};
 use qstore_parquet::{MetricsLog, WriterSettings};
 use qstore_schema::{Row, StateDict, Tensor, Value};
 use qstore_zarr::{CheckpointManager, CheckpointSettings};
+use serde_json::json;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -94,6 +95,42 @@ fn write_jobs(path: &Path) {
     ledger.close().unwrap();
 }
 
+/// What the runs are: one that is unknown, one that the kit lets crash, a finished one and a failed one.
+fn descriptions() -> [(&'static str, serde_json::Value); 4] {
+    let run = |name: &str, lr: f64, ansatz: &str| {
+        json!({
+            "format": "qstore-run", "version": 1, "id": format!("0193-{name}"), "name": name,
+            "created": "2026-11-30T08:00:00Z",
+            "params": {"lr": lr, "ansatz": ansatz, "layers": 2, "device.shots": 1024},
+            "goal": {"metric": "val_loss", "direction": "min"},
+        })
+    };
+    let attempt = |host: &str| {
+        json!({
+            "number": 1, "started": "2026-11-30T08:00:00Z", "host": host, "boot_id": BOOT_ID, "pid": 4711,
+            "argv": ["train", "--lr", "0.01"], "lock": [0, 0],
+            "git": {"commit": "3f1c2aa8a7c5", "branch": "main", "is_dirty": false},
+        })
+    };
+    let mut unknown = run("run_001", 0.1, "ring");
+    unknown["attempts"] = json!([attempt("gpu-7")]);
+    let mut crashed = run("run_002", 0.1, "ring");
+    crashed["attempts"] = json!([attempt(HOST)]);
+    let mut finished = run("run_003", 0.01, "ring");
+    let mut last = attempt(HOST);
+    last["ended"] = "2026-11-30T10:00:00Z".into();
+    last["outcome"] = "finished".into();
+    finished["attempts"] = json!([last.clone()]);
+    finished["tags"] = json!(["baseline", "paper"]);
+    finished["notes"] = "the first run\nthat went well".into();
+    let mut failed = run("run_004", 0.003, "ladder");
+    last["outcome"] = "failed".into();
+    last["error"] = "the device was taken offline".into();
+    last["git"] = json!({"commit": "9be0d41c11", "is_dirty": true});
+    failed["attempts"] = json!([last]);
+    [("run_001", unknown), ("run_002", crashed), ("run_003", finished), ("run_004", failed)]
+}
+
 fn make(fixture: &Path) {
     let tmp = tempfile::tempdir().unwrap();
     let work = tmp.path();
@@ -119,7 +156,15 @@ fn make(fixture: &Path) {
     }
     fs::create_dir_all(fixture.join("jobs")).unwrap();
     write_jobs(&fixture.join("jobs/jobs.parquet"));
-    // The same, with one bit flipped, and with its end cut off.
+    for (name, file) in descriptions() {
+        let text = serde_json::to_string_pretty(&file).unwrap() + "\n";
+        let dir = fixture.join("runs").join(name);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("run.json"), text).unwrap();
+    }
+    let first = fixture.join("runs/run_001/metrics.parquet");
+    fs::copy(fixture.join("runs/run_004/metrics.parquet"), first).unwrap();
+    // The same, with one bit flipped, and with something behind its end.
     let damaged = fixture.join("damaged");
     fs::create_dir_all(&damaged).unwrap();
     let mut bytes = fs::read(fixture.join("runs/run_003/metrics.parquet")).unwrap();
@@ -128,6 +173,9 @@ fn make(fixture: &Path) {
     let mut bytes = fs::read(fixture.join("runs/run_003/checkpoints/epoch_0003.zarr.zip")).unwrap();
     bytes[100] ^= 1;
     fs::write(damaged.join("epoch_0003.zarr.zip"), &bytes).unwrap();
+    let mut bytes = fs::read(fixture.join("runs/run_003/metrics.parquet")).unwrap();
+    bytes.extend(b"appended by mistake");
+    fs::write(damaged.join("longer.parquet"), &bytes).unwrap();
 }
 
 #[test]

@@ -44,6 +44,9 @@ fn reading_verbs_change_nothing() {
     let (runs, run, crashed) = (at("runs"), at("runs/run_003"), at("runs/run_004"));
     let checkpoint = at("runs/run_003/checkpoints/epoch_0002.zarr.zip");
     let other = at("runs/run_003/checkpoints/epoch_0003.zarr.zip");
+    // What is exported is written elsewhere.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let csv = elsewhere.path().join("x.csv").display().to_string();
     let calls: &[(&[&str], Exit)] = &[
         (&["verify", &runs], Exit::Done),
         (&["verify", "--quick", &runs], Exit::Done),
@@ -52,6 +55,18 @@ fn reading_verbs_change_nothing() {
         (&["show", &crashed], Exit::Done),
         (&["show", &checkpoint, "--stats"], Exit::Done),
         (&["show", &at("runs/run_003/checkpoints")], Exit::Done),
+        (&["ls", &runs], Exit::Done),
+        (&["ls", &runs, "-m", "train_loss:max", "--sort", "best"], Exit::Done),
+        (&["show", &at("runs/run_002")], Exit::Done),
+        (&["plot", &run, "-y", "train_loss"], Exit::Done),
+        (&["compare", &run, &crashed], Exit::Done),
+        (&["compare", &runs, "--all"], Exit::Done),
+        (&["tag", &run], Exit::Done),
+        (&["note", &run], Exit::Done),
+        (&["recover", &run], Exit::Done),
+        (&["recover", &at("damaged/longer.parquet")], Exit::Damaged),
+        (&["export", &run, "-o", &csv, "--force"], Exit::Done),
+        (&["export", &runs, "--all", "-o", &csv, "--force"], Exit::Done),
         (&["tail", &run], Exit::Done),
         (&["tail", &run, "-f"], Exit::Done),
         (&["tail", &crashed, "--epochs"], Exit::Done),
@@ -65,7 +80,9 @@ fn reading_verbs_change_nothing() {
             if json.is_some() && arguments.contains(&"-f") {
                 continue;
             }
-            let all: Vec<&str> = arguments.iter().copied().chain(json).collect();
+            let (verb, rest) = arguments.split_first().unwrap();
+            let all: Vec<&str> =
+                [*verb].into_iter().chain(json).chain(rest.iter().copied()).collect();
             let called = call(&all);
             assert_eq!(called.exit, *exit, "{all:?}: {}", called.err);
             let mut after = Facts::new();
