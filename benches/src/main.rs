@@ -11,6 +11,7 @@ mod children;
 mod end_to_end;
 mod harness;
 mod instructions;
+mod ledger;
 mod logger;
 mod parquet;
 mod peers;

@@ -1,13 +1,16 @@
 //! The sets of measurements, in the order in which they run.
 
 use crate::run::Set;
-use crate::{buffer, checkpoint, end_to_end, instructions, logger, parquet, python, scaling, view};
+use crate::{
+    buffer, checkpoint, end_to_end, instructions, ledger, logger, parquet, python, scaling, view,
+};
 
-pub(crate) const SETS: [Set; 9] = [
+pub(crate) const SETS: [Set; 10] = [
     Set { name: buffer::NAME, question: buffer::QUESTION, run: buffer::run },
     Set { name: logger::NAME, question: logger::QUESTION, run: logger::run },
     Set { name: parquet::NAME, question: parquet::QUESTION, run: parquet::run },
     Set { name: checkpoint::NAME, question: checkpoint::QUESTION, run: checkpoint::run },
+    Set { name: ledger::NAME, question: ledger::QUESTION, run: ledger::run },
     Set { name: end_to_end::NAME, question: end_to_end::QUESTION, run: end_to_end::run },
     Set { name: python::NAME, question: python::QUESTION, run: python::run },
     Set { name: view::NAME, question: view::QUESTION, run: view::run },

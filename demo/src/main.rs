@@ -32,8 +32,8 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use options::Options;
-use qstore::StopSignal;
-use recorder::Recorder;
+use qstore::{RunReader, StopSignal};
+use recorder::{Recorder, Restored};
 use settings::Settings;
 use summary::Table;
 use training::Trainer;
@@ -53,19 +53,23 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let Some(options) = Options::parse()? else { return Ok(()) };
-    let mut recorder = Recorder::open(&options.out, options.journal.as_deref())?;
-    let (settings, first_epoch, mut trainer) = begin(&options, &recorder)?;
+    let settings = settings(&options)?;
+    let journal = options.journal.as_deref();
+    let (mut recorder, restored) =
+        Recorder::open(&options.out, options.resume, &settings, journal)?;
+    let (first_epoch, mut trainer) = begin(settings, restored)?;
 
     let data = data::split(settings.seed, settings.test_per_species);
     let steps_per_epoch = data.train.len().div_ceil(settings.batch_size) as u64;
     let progress = progress_bar(first_epoch * steps_per_epoch, settings.epochs * steps_per_epoch)?;
     let mut test = trainer.evaluate(&data.test, first_epoch);
-    let mut steps = 0;
+    let (mut steps, mut is_complete) = (0, true);
     let started = Instant::now();
     let stop = StopSignal::install()?;
     for epoch in first_epoch..settings.epochs {
         if stop.is_set() {
             progress.suspend(|| println!("asked to stop; --resume goes on from here"));
+            is_complete = false;
             break;
         }
         let order = data::epoch_order(data.train.len(), settings.seed, epoch);
@@ -91,29 +95,37 @@ fn run() -> Result<(), Box<dyn Error>> {
     let training = started.elapsed();
     progress.finish_and_clear();
 
-    let summary = recorder.finish()?;
+    let summary = recorder.finish(is_complete)?;
     print!("{}", Table { summary: &summary, steps, test, training, out: &options.out });
     Ok(())
 }
 
-/// A new training, or the one in the latest checkpoint.
-fn begin(
-    options: &Options,
-    recorder: &Recorder,
-) -> Result<(Settings, u64, Trainer), Box<dyn Error>> {
+/// What the run is trained with. One that goes on keeps its seed.
+fn settings(options: &Options) -> Result<Settings, Box<dyn Error>> {
     let mut settings = Settings { epochs: options.epochs, ..Settings::default() };
     settings.seed = options.seed.unwrap_or(settings.seed);
-    let restored = if options.resume { recorder.restore()? } else { None };
+    let run = if options.resume { RunReader::open(&options.out).ok() } else { None };
+    if let Some(seed) = run.and_then(|run| run.run_json().seed) {
+        if options.seed.is_some_and(|given| given != seed) {
+            return Err(format!("the run has seed {seed}; leave --seed out").into());
+        }
+        settings.seed = seed;
+    }
+    Ok(settings)
+}
+
+/// A new training, or the one of a checkpoint.
+fn begin(
+    mut settings: Settings,
+    restored: Option<Restored>,
+) -> Result<(u64, Trainer), Box<dyn Error>> {
     let Some(restored) = restored else {
         // Also after a kill that came before the first checkpoint: the run starts over.
-        return Ok((settings, 0, Trainer::new(settings)));
+        return Ok((0, Trainer::new(settings)));
     };
-    if options.seed.is_some_and(|seed| seed != restored.seed) {
-        return Err(format!("the run has seed {}; leave --seed out", restored.seed).into());
-    }
     settings.seed = restored.seed;
     println!("resuming after epoch {}", restored.next_epoch - 1);
-    Ok((settings, restored.next_epoch, Trainer::resume(settings, restored.state)?))
+    Ok((restored.next_epoch, Trainer::resume(settings, restored.state)?))
 }
 
 fn progress_bar(done: u64, all: u64) -> Result<ProgressBar, Box<dyn Error>> {

@@ -1,4 +1,4 @@
-//! Everything the demo asks of Q-Store: a logger, a checkpoint manager, and a stopwatch on both.
+//! Everything the demo asks of Q-Store: a run, and a stopwatch on it.
 //!
 //! Nothing here knows how the model is trained, and nothing in the training knows of this file.
 
@@ -7,11 +7,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use qstore::{
-    AsyncMetricsLogger, CheckpointManager, CheckpointSettings, LoggerSettings, MetricsRow,
-    ParquetMetricsLogger, Row, SaveTicket, Snapshot, TrainingMetrics, WriterSettings,
+    CheckpointSettings, Direction, MetricsRow, Resumed, Row, Run, RunSettings, SaveTicket,
+    Snapshot, TrainingMetrics, WriterSettings,
 };
 
 use crate::journal::Journal;
+use crate::settings::Settings;
 use crate::snapshot;
 use crate::summary::Summary;
 use crate::training::{Evaluation, State, StepMetrics};
@@ -24,8 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A run being recorded.
 pub struct Recorder {
-    logger: ParquetMetricsLogger,
-    manager: CheckpointManager,
+    run: Run,
+    /// The last step that was logged.
+    last_step: i64,
     /// Saves that are not known to be durable yet.
     tickets: Vec<(u64, SaveTicket)>,
     journal: Option<Journal>,
@@ -56,43 +58,51 @@ struct Totals {
 }
 
 impl Recorder {
-    /// Opens the metrics file and the checkpoints of a run, new or not.
-    pub fn open(out: &Path, journal: Option<&Path>) -> Result<Self, Box<dyn Error>> {
-        let logger = LoggerSettings::default();
-        // A short run: publish often, so that there is something to look at while it goes on.
-        let writer = WriterSettings::default().flush_interval(20);
-        let checkpoints = CheckpointSettings::default().keep_last(3);
-        Ok(Self {
-            logger: AsyncMetricsLogger::open_with(out.join("metrics.parquet"), logger, writer)?,
-            manager: CheckpointManager::open(out.join("checkpoints"), checkpoints)?,
+    /// Begins a run, or goes on with it, and returns where.
+    pub fn open(
+        out: &Path,
+        is_resumed: bool,
+        settings: &Settings,
+        journal: Option<&Path>,
+    ) -> Result<(Self, Option<Restored>), Box<dyn Error>> {
+        let described = RunSettings::default()
+            .tag("demo")
+            .seed(settings.seed)
+            .goal("val_loss", Direction::Min)
+            .param("layers", settings.layers)
+            .param("shots", settings.shots)
+            .param("epochs", settings.epochs)
+            .param("batch_size", settings.batch_size)
+            .param("learning_rate", settings.learning_rate)
+            // A short run: publish often, so that there is something to look at while it goes on.
+            .writer(WriterSettings::default().flush_interval(20))
+            .checkpoints(CheckpointSettings::default().keep_last(3))
+            .finish_timeout(PATIENCE);
+        let (run, resumed) = if is_resumed {
+            Run::resume_or_start(out, described)?
+        } else {
+            (Run::create_at(out, described)?, None)
+        };
+        let restored = resumed.map(|resumed| restore(&resumed)).transpose()?;
+        let recorder = Self {
+            run,
+            last_step: -1,
             tickets: Vec::new(),
             journal: journal.map(Journal::open).transpose()?,
             epoch: Totals::default(),
             in_storage_calls: Duration::ZERO,
-        })
-    }
-
-    /// The latest checkpoint, if there is one.
-    pub fn restore(&self) -> Result<Option<Restored>, Box<dyn Error>> {
-        let Some(epoch) = self.manager.latest_checkpoint()? else { return Ok(None) };
-        let checkpoint = self.manager.load(epoch)?;
-        let model = checkpoint.model().ok_or("the checkpoint has no model")?;
-        let optimizer = checkpoint.optimizer().ok_or("the checkpoint has no optimizer")?;
-        let seed = checkpoint.metadata().int("seed").ok_or("the checkpoint has no seed")?;
-        Ok(Some(Restored {
-            next_epoch: epoch + 1,
-            seed: u64::try_from(seed)?,
-            state: snapshot::restore(model, optimizer)?,
-        }))
+        };
+        Ok((recorder, restored))
     }
 
     /// Logs one step.
     pub fn step(&mut self, epoch: u64, step: u64, m: &StepMetrics) -> Result<(), Box<dyn Error>> {
         let cost_usd = m.total_shots as f64 * USD_PER_SHOT;
         self.epoch.add(m, cost_usd);
+        self.last_step = i64::try_from(step)?;
         self.log(MetricsRow::from(TrainingMetrics {
             epoch: i64::try_from(epoch)?,
-            step: i64::try_from(step)?,
+            step: self.last_step,
             timestamp: 0.0, // stamped by the logger
             train_loss: Some(m.train_loss),
             val_loss: None,
@@ -136,7 +146,7 @@ impl Recorder {
             journal.epoch(epoch, &metrics, &val)?;
         }
         let started = Instant::now();
-        let logged = self.logger.log_epoch(epoch, metrics, val);
+        let logged = self.run.log_epoch(epoch, metrics, val);
         self.in_storage_calls += started.elapsed();
         logged?; // a dropped row is counted, and shown at the end
         self.note_progress()
@@ -162,22 +172,23 @@ impl Recorder {
             .optimizer(optimizer)
             .meta("seed", i64::try_from(seed)?)
             .meta("test_accuracy", accuracy);
-        let ticket = self.manager.save(snapshot)?;
+        let ticket = self.run.save(self.last_step, snapshot)?;
         self.in_storage_calls += started.elapsed();
         self.tickets.push((epoch, ticket));
         Ok(())
     }
 
     /// Ends the recording and reports how it went.
-    pub fn finish(mut self) -> Result<Summary, Box<dyn Error>> {
+    pub fn finish(mut self, is_complete: bool) -> Result<Summary, Box<dyn Error>> {
         for (epoch, ticket) in std::mem::take(&mut self.tickets) {
             ticket.wait(PATIENCE)?;
             if let Some(journal) = &mut self.journal {
                 journal.durable(epoch)?;
             }
         }
-        let logger = self.logger.stop(PATIENCE)?;
-        self.manager.close(PATIENCE)?;
+        let ended =
+            if is_complete { self.run.finish()? } else { self.run.fail("it was asked to stop")? };
+        let logger = ended.metrics;
         if let Some(journal) = &mut self.journal {
             journal.written(logger.writer.rows_written)?;
         }
@@ -186,7 +197,7 @@ impl Recorder {
             rows_written: logger.writer.rows_written,
             rows_dropped: logger.buffer.dropped,
             rows_in_file: logger.writer.file_rows,
-            checkpoints: self.manager.list_checkpoints()?,
+            checkpoints: self.run.checkpoints().list_checkpoints()?,
             in_storage_calls: self.in_storage_calls,
         })
     }
@@ -196,7 +207,7 @@ impl Recorder {
             journal.row(&row)?;
         }
         let started = Instant::now();
-        let logged = self.logger.log_step(row);
+        let logged = self.run.log_step(row);
         self.in_storage_calls += started.elapsed();
         logged?; // a dropped row is counted, and shown at the end
         self.note_progress()
@@ -205,7 +216,7 @@ impl Recorder {
     /// Writes down what is safe by now.
     fn note_progress(&mut self) -> Result<(), Box<dyn Error>> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
-        journal.written(self.logger.stats().writer.rows_written)?;
+        journal.written(self.run.logger().stats().writer.rows_written)?;
         while self.tickets.first().is_some_and(|(_, ticket)| ticket.is_done()) {
             let (epoch, ticket) = self.tickets.remove(0);
             ticket.wait(PATIENCE)?;
@@ -213,6 +224,19 @@ impl Recorder {
         }
         Ok(())
     }
+}
+
+/// What the checkpoint of a run that goes on holds.
+fn restore(resumed: &Resumed) -> Result<Restored, Box<dyn Error>> {
+    let checkpoint = &resumed.checkpoint;
+    let model = checkpoint.model().ok_or("the checkpoint has no model")?;
+    let optimizer = checkpoint.optimizer().ok_or("the checkpoint has no optimizer")?;
+    let seed = checkpoint.metadata().int("seed").ok_or("the checkpoint has no seed")?;
+    Ok(Restored {
+        next_epoch: checkpoint.number() + 1,
+        seed: u64::try_from(seed)?,
+        state: snapshot::restore(model, optimizer)?,
+    })
 }
 
 impl Totals {

@@ -19,6 +19,8 @@ mod faults;
 mod hung_disk;
 /// T3: the process is killed at every operation.
 mod kills;
+/// T18: jobs on a quantum computer, and a process that dies.
+mod ledger;
 /// An attack of our own: the system starves the process.
 mod limits;
 /// T17: a dataset of ranks is read by five engines while it is written.
@@ -56,6 +58,7 @@ const ROWS: &[(&str, Run)] = &[
     ("lower_layers", lower_layers::run),
     ("claimed_lengths", claimed_lengths::run),
     ("live", live::run),
+    ("ledger", ledger::run),
 ];
 
 fn main() -> ExitCode {

@@ -9,8 +9,10 @@ mod buffer;
 mod copy;
 mod edit;
 mod forks;
+mod ledger;
 mod mutant;
 mod parquet;
+mod run;
 mod sources;
 mod storage;
 mod trial;
@@ -30,10 +32,18 @@ pub(crate) const ABOUT: &str = "take away a sync, an order, a comparison: does a
 
 /// All of them, crate by crate from the bottom up.
 fn all() -> Vec<&'static Mutant> {
-    [buffer::MUTANTS, storage::MUTANTS, parquet::MUTANTS, zarr::MUTANTS, forks::MUTANTS]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        buffer::MUTANTS,
+        storage::MUTANTS,
+        parquet::MUTANTS,
+        zarr::MUTANTS,
+        forks::MUTANTS,
+        ledger::MUTANTS,
+        run::MUTANTS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 struct Options {

@@ -15,6 +15,7 @@
 //! tells everything that is broken. The last line is always `N passed, N failed`.
 
 mod consumers;
+mod frameworks;
 mod models;
 mod package;
 mod report;
@@ -120,7 +121,13 @@ fn run_steps(workspace: &Workspace, options: &Options) -> Result {
         report.step("models", || models::check(workspace, &target));
         report.step("consumers", || Ok(consumers::check(workspace, &target)));
         if let Some(python) = &python {
-            report.step("package", || package::check(workspace, &target, python));
+            report.step("package", || package::check(workspace, &target, python, package::ALL));
+            let chosen = options.python.as_deref();
+            if let Some(python) = frameworks::prepare(workspace.root(), &target, chosen) {
+                report.step("frameworks", || {
+                    package::check(workspace, &target, &python, package::OF_FRAMEWORKS)
+                });
+            }
         }
     }
     report.close()

@@ -24,6 +24,7 @@ pub(super) struct Goal {
 const PARQUET: &str = "metrics file";
 const HOT_PATH: &str = "hot path";
 const CHECKPOINTS: &str = "checkpoints";
+const JOBS: &str = "jobs";
 const PYTHON: &str = "Python";
 const VIEW: &str = "pictures";
 
@@ -99,6 +100,10 @@ pub(super) const GOALS: &[Goal] = &[
     goal(HOT_PATH, "drops_100k_rows_per_s_core_busy", &[], AtMost(0.0)),
     goal(HOT_PATH, "pop_delivery_us", &[], Reported),
     goal(HOT_PATH, "drain_delivery_us", &[], Reported),
+    goal(JOBS, "ledger_submit_ms", &[], AtMost(25.0)),
+    goal(JOBS, "ledger_submit_ms_p99", &[], AtMost(60.0)),
+    goal(JOBS, "ledger_unfinished_ms", &[], AtMost(50.0)),
+    goal(JOBS, "ledger_kb", &[], AtMost(1_000.0)),
     goal(PYTHON, "py_log_step_17", &[], AtMost(0.6)),
     goal(PYTHON, "py_log_step_17_p99", &[], AtMost(1.5)),
     goal(PYTHON, "py_log_step_17", &["py_csv_flush_step"], AtMost(1.0 / 15.0)),

@@ -7,9 +7,10 @@
 //! | refuse what would not fit into memory | [`memory_limit`] |
 //! | notice, without a system call, that this process was forked from the one that started the thread | [`ForkCheck`] |
 //! | give a forked child a lock of its own instead of one that nobody will release | [`PerProcess`] |
+//! | find out whether the process that wrote something is still there | [`ProcessMark`], [`boot_id`], [`host_name`] |
 //!
 //! The first three are hints: they change no result. Where the system has no such thing, or refuses, nothing
-//! happens and nothing is reported. They do something on Linux only. The other two work on every Unix.
+//! happens and nothing is reported. They do something on Linux only. The others work on every Unix; what a system does not tell is `None`.
 //!
 //! What it is **not**: it starts no thread and changes no file. Depend on it alone
 //! when you write a sink or a store of your own whose threads should stay out of the way.
@@ -36,12 +37,16 @@
 
 mod fork;
 mod large_pages;
+mod machine;
 mod memory_limit;
 mod priority;
+mod process;
 #[cfg(all(unix, any(test, feature = "testing")))]
 pub mod testing;
 
 pub use fork::{ForkCheck, PerProcess};
 pub use large_pages::prefer_large_pages;
+pub use machine::{boot_id, host_name};
 pub use memory_limit::memory_limit;
 pub use priority::Priority;
+pub use process::ProcessMark;

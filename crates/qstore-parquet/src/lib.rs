@@ -92,6 +92,7 @@ pub use log::stats::WriterStats;
 pub use log::writer::AsyncMetricsWriter;
 pub use publish::disk::Publishing;
 pub use publish::recovery::Recovery;
+pub use publish::rescue::{Rescue, recoverable};
 pub use qstore_os::Priority;
 pub use qstore_settings::{Codec, Compression, SettingError};
 pub use qstore_storage::Locking;

@@ -13,5 +13,6 @@ pub(crate) mod names;
 pub(crate) mod open;
 pub(crate) mod ownership;
 pub(crate) mod recovery;
+pub(crate) mod rescue;
 pub(crate) mod seal;
 pub(crate) mod space;

@@ -5,6 +5,7 @@
 
 pub(crate) mod bounds;
 pub(crate) mod chunks;
+pub(crate) mod current;
 pub(crate) mod follow;
 pub(crate) mod history;
 pub(crate) mod reader;

@@ -18,6 +18,11 @@ impl Default for Arena {
 }
 
 impl Arena {
+    /// The bytes that no save uses.
+    pub(crate) fn idle_bytes(&self) -> u64 {
+        self.arena.lock().unwrap_or_else(PoisonError::into_inner).stats().idle_bytes
+    }
+
     /// An arena with room for this number of bytes: the one of earlier saves or, if it is too small for two such states, a new
     /// one. The memory of the old one is freed when its saves are done.
     pub(crate) fn with_room_for(&self, bytes: u64) -> StagingArena {

@@ -38,11 +38,15 @@ impl Array {
         }
     }
 
-    /// The array that an object is, to be written to; `None` if it is something else, or cannot be written to.
+    /// The array that an object is, to be written to; `None` if it is something else, if it cannot be written to, or if
+    /// its library would hand out a copy.
     ///
     /// # Errors
     /// As [`of`](Self::of).
     pub(crate) fn writable(object: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
+        if is_read_by_copy(object)? {
+            return Ok(None);
+        }
         let Some((array, dtype)) = plain_array(object)? else { return Ok(None) };
         match Self::export(&array, dtype, true) {
             Ok(array) => Ok(Some(array)),
@@ -55,6 +59,19 @@ impl Array {
     /// The number of bytes of its elements.
     pub(crate) fn len(&self) -> u64 {
         self.shape.iter().product::<usize>() as u64 * self.dtype.size() as u64
+    }
+
+    /// Where its first element is.
+    pub(crate) fn address(&self) -> usize {
+        self.export.address()
+    }
+
+    /// Whether both are the same memory, seen in the same way, as tied weights are.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let seen = |array: &Self| (array.address(), array.dtype, array.swapped);
+        seen(self) == seen(other)
+            && self.shape == other.shape
+            && self.export.strides() == other.export.strides()
     }
 
     pub(crate) fn source(&self) -> Source<'_> {
@@ -136,6 +153,18 @@ fn plain_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Plain<'py>>> 
         }
     }
     Ok(None)
+}
+
+/// Whether what [`plain_array`] returns is, or may be, not the memory of the object itself.
+fn is_read_by_copy(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if matches!(library_of(object)?.as_str(), "tensorflow" | "keras") {
+        return Ok(true);
+    }
+    let Some(tensor) = instance_of(object, "torch", "Tensor")? else { return Ok(false) };
+    let device = tensor.getattr("device")?.getattr("type")?;
+    Ok(device.cast::<PyString>()?.to_cow()? != "cpu"
+        || tensor.call_method0("is_conj")?.is_truthy()?
+        || tensor.call_method0("is_neg")?.is_truthy()?)
 }
 
 /// The first part of the name of the module that defines the type.

@@ -17,6 +17,7 @@ use qstore_os::ForkCheck;
 use qstore_zarr::{ArenaError, Busy, CheckpointManager, Checkpoints, StagingArena, TrySave};
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
+use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The numbers of checkpoints that could not be loaded, and why.
@@ -51,6 +52,26 @@ impl Manager {
             waiting::until(py, forever, wait, |has_room| *has_room)?;
         }
         Ok(())
+    }
+
+    /// Walks the trees of parts.
+    fn walked(parts: &Bound<'_, PyDict>) -> PyResult<Walked> {
+        let mut walked = Walked::default();
+        for (name, tree) in parts {
+            walked.part(&name.cast::<PyString>()?.to_cow()?, &tree)?;
+        }
+        Ok(walked)
+    }
+
+    /// For what takes long. An interrupt arrives within one slice of the wait.
+    fn read_all<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        read: impl FnOnce(&Checkpoints) -> Result<T, LoadError> + Send + 'static,
+    ) -> PyResult<T> {
+        let checkpoints = self.checkpoints.clone();
+        let read = move || read(&checkpoints);
+        waiting::elsewhere(py, "qstore-load", read)?.map_err(|error| of_load(&error))
     }
 
     fn read<T: Send>(
@@ -110,10 +131,7 @@ impl Manager {
     ) -> PyResult<Ticket> {
         self.check_process()?;
         self.wait_for_room(py)?;
-        let mut walked = Walked::default();
-        for (name, tree) in parts {
-            walked.part(&name.cast::<PyString>()?.to_cow()?, &tree)?;
-        }
+        let walked = Self::walked(parts)?;
         let mut snapshot = Snapshot::new(number).metadata(self::metadata(metadata)?);
         let bytes = walked.bytes();
         let copied = match walked.copy(py, &self.arena.with_room_for(bytes)) {
@@ -121,9 +139,11 @@ impl Manager {
             Err(ArenaError::Full { .. }) => walked.copy(py, &StagingArena::new(bytes)),
             copied => copied,
         };
-        for (name, state) in walked.states(copied.map_err(|error| of_arena(&error))?) {
+        let copied = copied.map_err(|error| of_arena(&error))?;
+        for (name, state) in walked.states(&copied) {
             snapshot = snapshot.part(name, state);
         }
+        drop(copied);
         loop {
             let saved = py.detach(|| self.with(|manager| manager.try_save(snapshot)));
             match saved.map_err(|error| of_save(&error))? {
@@ -134,6 +154,28 @@ impl Manager {
         }
     }
 
+    /// Allocates the memory for a snapshot of such states, so that the first save is as fast as the later ones.
+    fn reserve(&self, py: Python<'_>, parts: &Bound<'_, PyDict>, wait: bool) -> PyResult<()> {
+        self.check_process()?;
+        let walked = Self::walked(parts)?;
+        let (bytes, lens) = (walked.bytes(), walked.lens());
+        drop(walked);
+        let arena = self.arena.with_room_for(bytes);
+        // What has no room now is allocated by the save.
+        let reserve = move || drop(arena.reserve(lens));
+        if wait {
+            return waiting::elsewhere(py, "qstore-reserve", reserve);
+        }
+        thread::Builder::new().name("qstore-reserve".into()).spawn(reserve)?;
+        Ok(())
+    }
+
+    /// The bytes of memory that wait for the next save.
+    #[getter]
+    fn reserved_bytes(&self) -> u64 {
+        self.arena.idle_bytes()
+    }
+
     /// Loads a checkpoint; each tensor is what `convert` makes of it.
     #[pyo3(signature = (number, convert=None))]
     fn load<'py>(
@@ -142,7 +184,7 @@ impl Manager {
         number: u64,
         convert: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let loaded = self.read(py, |checkpoints| checkpoints.load(number))?;
+        let loaded = self.read_all(py, move |checkpoints| checkpoints.load(number))?;
         of_checkpoint(py, loaded, convert)
     }
 
@@ -153,7 +195,7 @@ impl Manager {
         py: Python<'py>,
         convert: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<(Bound<'py, PyDict>, Skipped)>> {
-        let Some(latest) = self.read(py, Checkpoints::load_latest)? else { return Ok(None) };
+        let Some(latest) = self.read_all(py, Checkpoints::load_latest)? else { return Ok(None) };
         let skipped = latest.skipped.iter();
         let skipped = skipped.map(|(number, error)| (*number, error.to_string())).collect();
         Ok(Some((of_checkpoint(py, latest.checkpoint, convert)?, skipped)))
@@ -166,7 +208,7 @@ impl Manager {
 
     /// Reads and checks a checkpoint, and keeps nothing of it.
     fn verify<'py>(&self, py: Python<'py>, number: u64) -> PyResult<Bound<'py, PyDict>> {
-        of_info(py, self.read(py, |checkpoints| checkpoints.verify(number))?)
+        of_info(py, self.read_all(py, move |checkpoints| checkpoints.verify(number))?)
     }
 
     /// The numbers of the checkpoints, in ascending order.
@@ -221,9 +263,7 @@ impl Manager {
         };
         match waiting::until(py, deadline, close, is_decided)? {
             Err(SaveError::CloseTimedOut { .. }) => {
-                let waited =
-                    Duration::try_from_secs_f64(timeout.unwrap_or(0.0)).unwrap_or_default();
-                Err(of_save(&SaveError::CloseTimedOut { waited }))
+                Err(of_save(&SaveError::CloseTimedOut { waited: waiting::waited(timeout) }))
             }
             closed => closed.map_err(|error| of_save(&error)),
         }
@@ -244,8 +284,8 @@ pub(crate) fn load_zarr_group<'py>(
     path: PathBuf,
     convert: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let read = || qstore_zarr::load_zarr_group(path, qstore_zarr::MissingChunks::Fill);
-    let loaded = py.detach(read).map_err(|error| of_load(&error))?;
+    let read = move || qstore_zarr::load_zarr_group(path, qstore_zarr::MissingChunks::Fill);
+    let loaded = waiting::elsewhere(py, "qstore-load", read)?.map_err(|error| of_load(&error))?;
     of_checkpoint(py, loaded, convert)
 }
 

@@ -16,12 +16,16 @@ mod checkpoints;
 mod errors;
 mod logged;
 mod logger;
-#[expect(unsafe_code, reason = "the buffer protocol of Python hands out pointers")]
+#[expect(
+    unsafe_code,
+    reason = "the buffer protocol and the calling convention of Python hand out pointers"
+)]
 mod memory;
 mod objects;
 mod row_writer;
 mod settings;
 mod stats;
+mod step;
 mod ticket;
 mod tree;
 mod values;
@@ -56,6 +60,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::memory::add::<crate::step::LogStep>(module.py())?;
         module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
         module.add("IS_DEBUG", cfg!(debug_assertions))?;
         Ok(())

@@ -1,7 +1,4 @@
-//! The logger: `log_step` with every fixed column as a named parameter.
-//!
-//! Naming them halves the cost of a call: no dict is made, and no column is looked up by its text. Other
-//! names go through `**extra`.
+//! The logger. Its method `log_step` is in `step`.
 
 use crate::errors::{of_drain, of_log, of_logger_open};
 use crate::logged::Logged;
@@ -9,11 +6,11 @@ use crate::waiting::{self, Deadline};
 use crate::{settings, stats, values};
 use pyo3::exceptions::{PyRuntimeWarning, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyDict;
 use qstore_buffer::{DrainError, Overflow};
 use qstore_logger::{LogError, LogHandle, LoggerSettings, MetricsRow, ParquetMetricsLogger};
 use qstore_os::ForkCheck;
-use qstore_schema::{Logged as Outcome, Row, SmolStr, TrainingMetrics};
+use qstore_schema::{Logged as Outcome, Row};
 use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -39,6 +36,17 @@ impl Logger {
     /// Before the lock, which another thread of the parent may have held at the fork.
     fn check_process(&self) -> PyResult<()> {
         if self.home.is_forked() { Err(of_log(&LogError::Forked)) } else { Ok(()) }
+    }
+
+    /// Logs a row, stamped with the time of this call.
+    #[inline]
+    pub(crate) fn log(
+        &self,
+        py: Python<'_>,
+        step: Option<i64>,
+        row: MetricsRow,
+    ) -> PyResult<Py<Logged>> {
+        self.outcome(py, step, self.handle.log_step(row))
     }
 
     /// Neither a full ring nor a forked child ends a loop. Each is warned of once.
@@ -80,7 +88,6 @@ fn warn_once(py: Python<'_>, has_warned: &AtomicBool, what: String) -> PyResult<
 }
 
 #[pymethods]
-
 impl Logger {
     #[new]
     #[pyo3(signature = (path, buffer_size, flush_interval, flush_seconds, compression, overflow))]
@@ -114,66 +121,6 @@ impl Logger {
             has_warned_of_drops: AtomicBool::new(false),
             has_warned_of_fork: AtomicBool::new(false),
         })
-    }
-
-    /// Logs one step, stamped with the time of this call. What was not measured is null.
-    #[pyo3(signature = (
-        epoch, step, train_loss=None, grad_norm=None, *, val_loss=None, grad_max=None, grad_min=None,
-        circuit_execution_time_ms=None, circuits_executed=None, qubits_used=None,
-        shots_per_circuit=None, backend=None, queue_time_ms=None, cost_usd=None, credits_used=None,
-        batch_time_ms=None, throughput_samples_per_sec=None, **extra
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "each is a column")]
-    fn log_step(
-        &self,
-        py: Python<'_>,
-        epoch: i64,
-        step: i64,
-        train_loss: Option<f64>,
-        grad_norm: Option<f64>,
-        val_loss: Option<f64>,
-        grad_max: Option<f64>,
-        grad_min: Option<f64>,
-        circuit_execution_time_ms: Option<f64>,
-        circuits_executed: Option<i64>,
-        qubits_used: Option<i64>,
-        shots_per_circuit: Option<i64>,
-        backend: Option<&Bound<'_, PyString>>,
-        queue_time_ms: Option<f64>,
-        cost_usd: Option<f64>,
-        credits_used: Option<f64>,
-        batch_time_ms: Option<f64>,
-        throughput_samples_per_sec: Option<f64>,
-        extra: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Py<Logged>> {
-        let backend = backend.map(|text| text.to_cow().map(SmolStr::new)).transpose()?;
-        let metrics = TrainingMetrics {
-            epoch,
-            step,
-            timestamp: 0.0,
-            train_loss,
-            val_loss,
-            grad_norm,
-            grad_max,
-            grad_min,
-            circuit_execution_time_ms,
-            circuits_executed,
-            qubits_used,
-            shots_per_circuit,
-            backend,
-            queue_time_ms,
-            cost_usd,
-            credits_used,
-            batch_time_ms,
-            throughput_samples_per_sec,
-        };
-        let mut row = MetricsRow::from(metrics);
-        if let Some(extra) = extra {
-            values::each(extra, |name, value| {
-                row.set(name, value);
-            })?;
-        }
-        self.outcome(py, Some(step), self.handle.log_step(row))
     }
 
     /// Logs a whole row: any names, of which fixed columns are set by theirs.

@@ -61,6 +61,7 @@ impl<'py> Objects<'py> {
         let copied = if loaded.data().len() < SMALL {
             Tensor::of(&loaded)
         } else {
+            self.py.check_signals()?;
             self.py.detach(|| Tensor::of(&loaded))
         };
         drop(loaded);

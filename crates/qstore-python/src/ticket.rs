@@ -9,7 +9,6 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use qstore_checkpoint::{Outcome, SaveError};
 use qstore_zarr::SaveTicket;
-use std::time::Duration;
 
 /// The pending result of one save.
 #[pyclass(module = "qstore._native", frozen)]
@@ -48,9 +47,7 @@ impl Ticket {
         match waited {
             Ok(outcome) => of_outcome(py, self.ticket.number(), &outcome),
             Err(SaveError::TimedOut { number, .. }) => {
-                let waited =
-                    Duration::try_from_secs_f64(timeout.unwrap_or(0.0)).unwrap_or_default();
-                Err(of_save(&SaveError::TimedOut { number, waited }))
+                Err(of_save(&SaveError::TimedOut { number, waited: waiting::waited(timeout) }))
             }
             Err(error) => Err(of_save(&error)),
         }

@@ -16,6 +16,10 @@ use pyo3::types::{
 use qstore_checkpoint::DEPTH_MAX;
 use qstore_schema::{BigInt, Dtype, Key, SmolStr, State, StateDict, Tensor, Value};
 use qstore_zarr::{ArenaError, StagingArena};
+use std::collections::HashMap;
+
+/// What a node of a tree becomes.
+type Walk<T> = fn(&mut Walked, &Bound<'_, PyAny>) -> PyResult<T>;
 
 /// A walked tree, whose arrays are not copied yet.
 enum Node {
@@ -33,6 +37,8 @@ enum Node {
 #[derive(Default)]
 pub(crate) struct Walked {
     arrays: Vec<Array>,
+    /// The first array at each address.
+    at: HashMap<usize, usize>,
     trees: Vec<(SmolStr, Node)>,
     /// The keys down to the current node, for messages.
     path: Vec<String>,
@@ -40,7 +46,7 @@ pub(crate) struct Walked {
 
 /// Copies of the arrays, in their order.
 pub(crate) struct Copied {
-    tensors: Vec<Option<Tensor>>,
+    tensors: Vec<Tensor>,
 }
 
 impl Walked {
@@ -60,6 +66,11 @@ impl Walked {
         self.arrays.iter().map(Array::len).sum()
     }
 
+    /// The bytes of each array.
+    pub(crate) fn lens(&self) -> Vec<usize> {
+        self.arrays.iter().map(|array| array.len() as usize).collect()
+    }
+
     /// Copies all arrays into the arena, without the GIL.
     ///
     /// # Errors
@@ -72,7 +83,7 @@ impl Walked {
             .collect();
         let tensors = py.detach(|| {
             let copy = |(dtype, shape, source): (Dtype, Vec<usize>, Source<'_>)| {
-                arena.fill(dtype, shape, |block| source.copy_to(block)).map(Some)
+                arena.fill(dtype, shape, |block| source.copy_to(block))
             };
             sources.into_iter().map(copy).collect::<Result<Vec<_>, _>>()
         });
@@ -80,10 +91,9 @@ impl Walked {
     }
 
     /// The states, with the copies of their arrays.
-    pub(crate) fn states(self, copied: Copied) -> Vec<(SmolStr, StateDict)> {
-        let mut copied = copied.tensors;
+    pub(crate) fn states(self, copied: &Copied) -> Vec<(SmolStr, StateDict)> {
         let trees = self.trees.into_iter();
-        let states = trees.map(|(name, node)| match node.state(&mut copied) {
+        let states = trees.map(|(name, node)| match node.state(&copied.tensors) {
             State::Dict(dict) if !is_wrapper(&dict) => (name, dict),
             other => (name, StateDict::from_iter([(Key::Name(TREE.into()), other)])),
         });
@@ -103,23 +113,22 @@ impl Walked {
         }
         if let Ok(dict) = object.cast::<PyDict>() {
             // A list of its own: a method that is called on the way may change the dict.
-            return self.dict(dict.items().iter());
+            return self.entries(dict.items().iter(), Self::node).map(Node::Dict);
         }
         if let Ok(list) = object.cast::<PyList>() {
-            return self.nodes(list.iter()).map(Node::List);
+            return self.elements(list.iter(), Self::node).map(Node::List);
         }
         if let Ok(tuple) = object.cast::<PyTuple>() {
-            return self.nodes(tuple.iter()).map(Node::Tuple);
+            return self.elements(tuple.iter(), Self::node).map(Node::Tuple);
         }
         let is_bytes = object.is_instance_of::<PyBytes>() || object.is_instance_of::<PyByteArray>();
         let array = Array::of(object).map_err(|error| self.refused_by(object, &error))?;
         if let Some(array) = array {
-            self.arrays.push(array);
-            let number = self.arrays.len() - 1;
+            let number = self.number_of(array);
             return Ok(if is_bytes { Node::Bytes(number) } else { Node::Array(number) });
         }
         if let Ok(mapping) = object.cast::<PyMapping>() {
-            return self.dict(mapping.items()?.iter());
+            return self.entries(mapping.items()?.iter(), Self::node).map(Node::Dict);
         }
         Err(self.refused(
             object,
@@ -127,35 +136,50 @@ impl Walked {
         ))
     }
 
-    fn nodes<'py>(
-        &mut self,
-        nodes: impl Iterator<Item = Bound<'py, PyAny>>,
-    ) -> PyResult<Vec<Node>> {
-        let mut walked = Vec::new();
-        for (number, node) in nodes.enumerate() {
-            walked.push(self.below(number.to_string(), &node)?);
+    /// The number of an array. One that is in the state already, as tied weights are, is copied once.
+    fn number_of(&mut self, array: Array) -> usize {
+        let next = self.arrays.len();
+        let first = *self.at.entry(array.address()).or_insert(next);
+        if first < next && self.arrays[first].is_same(&array) {
+            return first;
         }
-        Ok(walked)
+        self.arrays.push(array);
+        next
     }
 
-    fn dict<'py>(&mut self, items: impl Iterator<Item = Bound<'py, PyAny>>) -> PyResult<Node> {
+    /// Walks the elements of a list or a tuple.
+    fn elements<'py, T>(
+        &mut self,
+        nodes: impl Iterator<Item = Bound<'py, PyAny>>,
+        walk: Walk<T>,
+    ) -> PyResult<Vec<T>> {
+        let below = |(number, node): (usize, _)| self.below(number.to_string(), &node, walk);
+        nodes.enumerate().map(below).collect()
+    }
+
+    /// Walks the items of a dict.
+    fn entries<'py, T>(
+        &mut self,
+        items: impl Iterator<Item = Bound<'py, PyAny>>,
+        walk: Walk<T>,
+    ) -> PyResult<Vec<(Key, T)>> {
         let mut walked = Vec::new();
         for item in items {
             let (key, node): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item.extract()?;
             let key = self.key(&key)?;
-            let node = self.below(key.to_string(), &node)?;
+            let node = self.below(key.to_string(), &node, walk)?;
             walked.push((key, node));
         }
-        Ok(Node::Dict(walked))
+        Ok(walked)
     }
 
-    fn below(&mut self, key: String, node: &Bound<'_, PyAny>) -> PyResult<Node> {
+    fn below<T>(&mut self, key: String, node: &Bound<'_, PyAny>, walk: Walk<T>) -> PyResult<T> {
         self.path.push(key);
         if self.path.len() > DEPTH_MAX {
             let text = format!("it is nested more than {DEPTH_MAX} levels deep; flatten the state");
             return Err(self.refused(node, &text));
         }
-        let walked = self.node(node)?;
+        let walked = walk(self, node)?;
         self.path.pop();
         Ok(walked)
     }
@@ -210,19 +234,14 @@ pub(crate) fn unwrapped(part: StateDict) -> State {
 }
 
 impl Node {
-    fn state(self, copied: &mut Vec<Option<Tensor>>) -> State {
-        let nodes = |nodes: Vec<Self>, copied: &mut Vec<Option<Tensor>>| {
-            nodes.into_iter().map(|node| node.state(copied)).collect()
-        };
+    fn state(self, copied: &[Tensor]) -> State {
+        let states = |nodes: Vec<Self>| nodes.into_iter().map(|node| node.state(copied)).collect();
         match self {
             Self::Plain(state) => state,
-            Self::Array(number) => copied[number].take().map_or(State::Null, State::Tensor),
-            Self::Bytes(number) => {
-                let bytes = copied[number].take().map(|tensor| tensor.data().clone());
-                State::Bytes(bytes.unwrap_or_default())
-            }
-            Self::List(list) => State::List(nodes(list, copied)),
-            Self::Tuple(list) => State::Tuple(nodes(list, copied)),
+            Self::Array(number) => State::Tensor(copied[number].clone()),
+            Self::Bytes(number) => State::Bytes(copied[number].data().clone()),
+            Self::List(list) => State::List(states(list)),
+            Self::Tuple(list) => State::Tuple(states(list)),
             Self::Dict(dict) => {
                 let dict = dict.into_iter().map(|(key, node)| (key, node.state(copied)));
                 State::Dict(dict.collect())
@@ -242,30 +261,18 @@ pub(crate) fn metadata(tree: &Bound<'_, PyDict>) -> PyResult<StateDict> {
 
 impl Walked {
     fn plain_dict(&mut self, dict: &Bound<'_, PyDict>) -> PyResult<StateDict> {
-        let mut state = StateDict::new();
-        for item in dict.items() {
-            let (key, node): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
-            let key = self.key(&key)?;
-            self.path.push(key.to_string());
-            state.insert(key, self.plain(&node)?);
-            self.path.pop();
-        }
-        Ok(state)
+        Ok(self.entries(dict.items().iter(), Self::plain)?.into_iter().collect())
     }
 
     fn plain(&mut self, object: &Bound<'_, PyAny>) -> PyResult<State> {
-        if self.path.len() > DEPTH_MAX {
-            let text = format!("it is nested more than {DEPTH_MAX} levels deep; flatten it");
-            return Err(self.refused(object, &text));
-        }
         if let Ok(dict) = object.cast::<PyDict>() {
             return self.plain_dict(dict).map(State::Dict);
         }
         if let Ok(list) = object.cast::<PyList>() {
-            return self.plain_nodes(list.iter()).map(State::List);
+            return self.elements(list.iter(), Self::plain).map(State::List);
         }
         if let Ok(tuple) = object.cast::<PyTuple>() {
-            return self.plain_nodes(tuple.iter()).map(State::Tuple);
+            return self.elements(tuple.iter(), Self::plain).map(State::Tuple);
         }
         if let Some(state) = number(object)? {
             return Ok(state);
@@ -284,19 +291,6 @@ impl Walked {
                 "metadata has dicts, lists, tuples, numbers, texts and None; put anything else into a part",
             )),
         }
-    }
-
-    fn plain_nodes<'py>(
-        &mut self,
-        nodes: impl Iterator<Item = Bound<'py, PyAny>>,
-    ) -> PyResult<Vec<State>> {
-        let mut walked = Vec::new();
-        for (number, node) in nodes.enumerate() {
-            self.path.push(number.to_string());
-            walked.push(self.plain(&node)?);
-            self.path.pop();
-        }
-        Ok(walked)
     }
 }
 

@@ -1,7 +1,9 @@
 //! Waiting without the GIL, in slices, so that Ctrl-C arrives.
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Signals are looked at between two slices.
@@ -56,5 +58,41 @@ pub(crate) fn until<T: Send>(
         }
         drop(tried);
         py.check_signals()?;
+    }
+}
+
+/// The time that was waited for, as a message says it.
+pub(crate) fn waited(timeout: Option<f64>) -> Duration {
+    Duration::try_from_secs_f64(timeout.unwrap_or(0.0)).unwrap_or_default()
+}
+
+/// Does what cannot be interrupted in a thread of its own, which never takes the GIL, and waits for it.
+///
+/// # Errors
+/// What a signal handler raises. The thread goes on, and its result is dropped. `OSError` if it cannot be started.
+pub(crate) fn elsewhere<T: Send + 'static>(
+    py: Python<'_>,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> PyResult<T> {
+    let (sender, mut results) = channel();
+    // Nobody receives after an interrupt.
+    let run = move || drop(sender.send(work()));
+    thread::Builder::new().name(name.into()).spawn(run)?;
+    loop {
+        let received = py.detach(|| {
+            let received = results.recv_timeout(SLICE);
+            (received, results)
+        });
+        match received.0 {
+            Ok(result) => return Ok(result),
+            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(PyRuntimeError::new_err(format!(
+                    "the thread {name} panicked; its message is in the standard error output"
+                )));
+            }
+        }
+        results = received.1;
     }
 }

@@ -44,6 +44,18 @@ def test_tensors_of_torch_come_back_as_they_were(manager):
         assert filled[name] is target[name] and torch.equal(target[name], tensor.detach().resolve_conj()), name
 
 
+def test_views_that_torch_computes_when_they_are_read_are_filled_too(manager):
+    torch = pytest.importorskip("torch")
+    saved = torch.complex(torch.arange(3.0), torch.arange(3.0) + 1)
+    manager.save(1, {"conjugate": saved, "negative": saved.conj().imag.clone()}).wait(60)
+    base, other = torch.zeros(3, dtype=torch.complex64), torch.zeros(3, dtype=torch.complex64)
+    targets = {"conjugate": base.conj(), "negative": other.conj().imag}
+    assert targets["conjugate"].is_conj() and targets["negative"].is_neg()
+    filled = manager.load_into(1, targets)["model_state"]
+    assert filled["conjugate"] is targets["conjugate"] and torch.equal(base.conj().resolve_conj(), saved)
+    assert torch.equal(targets["negative"].resolve_neg(), -saved.imag)
+
+
 def test_tensors_of_torch_that_cannot_be_saved_are_refused_with_their_path(manager):
     torch = pytest.importorskip("torch")
     refused = {"sparse": torch.eye(3).to_sparse(), "meta": torch.zeros(3, device="meta")}
@@ -76,8 +88,9 @@ def test_a_run_of_torch_that_is_resumed_goes_on_bit_by_bit(manager, name):
 
     model, optimizer = make()
     train(model, optimizer, 3)
-    manager.save(1, model.state_dict(), optimizer.state_dict())
+    saved = manager.save(1, model.state_dict(), optimizer.state_dict())
     train(model, optimizer, 10)
+    saved.wait(60)
     other, its_optimizer = make()
     manager.load_into(1, other.state_dict())
     its_optimizer.load_state_dict(manager.load(1, tensors="torch")["optimizer_state"])

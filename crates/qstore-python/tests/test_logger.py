@@ -2,9 +2,11 @@
 
 import asyncio
 import dataclasses
+import inspect
 import math
 import os
 import pickle
+import sys
 import threading
 
 import numpy
@@ -34,6 +36,85 @@ def test_every_column_is_a_parameter_and_arrives(metrics):
     (row,) = rows_of(metrics)
     assert {name: row[name] for name in given} == given
     assert list(pandas.read_parquet(metrics).columns) == COLUMNS
+
+
+def test_the_signature_is_that_of_the_columns():
+    parameters = inspect.signature(AsyncMetricsLogger.log_step).parameters
+    assert list(parameters) == ["self", "epoch", "step", "train_loss", "grad_norm", *(
+        name for name in COLUMNS if name not in ("epoch", "step", "timestamp", "train_loss", "grad_norm")
+    ), "extra"]  # fmt: skip
+    kinds = [parameter.kind.name for parameter in parameters.values()]
+    assert kinds[1:5] == ["POSITIONAL_OR_KEYWORD"] * 4 and set(kinds[5:-1]) == {"KEYWORD_ONLY"}
+    assert kinds[-1] == "VAR_KEYWORD"
+    defaults = [parameter.default for parameter in parameters.values()]
+    assert defaults[1:3] == [inspect.Parameter.empty] * 2 and set(defaults[3:-1]) == {None}
+    assert AsyncMetricsLogger.log_step.__doc__.startswith("Logs one step")
+
+
+def test_a_call_that_does_not_fit_the_signature_is_a_type_error_and_logs_nothing(metrics):
+    with AsyncMetricsLogger(metrics) as logger:
+        for arguments, names, message in [
+            ((), {}, "missing required argument: 'epoch'"),
+            ((1,), {}, "missing required argument: 'step'"),
+            ((1,), {"train_loss": 0.5, "accuracy": 0.9}, "missing required argument: 'step'"),
+            ((1, 2, 0.5, 0.1, 0.2), {}, "takes at most 4 positional arguments .5 given."),
+            ((1, 2), {"epoch": 1}, "multiple values for argument 'epoch'"),
+            ((1, 2, None), {"train_loss": 0.5}, "multiple values for argument 'train_loss'"),
+            (("one", 2), {}, "argument 'epoch'"),
+            ((None, 2), {}, "argument 'epoch'"),
+            ((1, 2.5), {}, "argument 'step'"),
+            ((1, 2, "low"), {}, "argument 'train_loss'"),
+            ((1, 2), {"qubits_used": 2.5}, "argument 'qubits_used'"),
+            ((1, 2), {"backend": 5}, "argument 'backend'"),
+        ]:
+            with pytest.raises(TypeError, match=message):
+                logger.log_step(*arguments, **names)
+        with pytest.raises(OverflowError):
+            logger.log_step(2**64, 1)
+        with pytest.raises(TypeError, match="requires|descriptor"):
+            AsyncMetricsLogger.log_step(object(), 1, 2)
+    assert rows_of(metrics) == []
+
+
+def test_an_error_of_a_value_is_passed_on(metrics):
+    class Value:
+        def __float__(self):
+            raise LookupError("on purpose")
+
+    with AsyncMetricsLogger(metrics) as logger:
+        with pytest.raises(LookupError, match="on purpose"):
+            logger.log_step(0, 0, Value())
+        assert logger.log_step(0, 1, numpy.float32(0.5), qubits_used=numpy.int64(4))
+    (row,) = rows_of(metrics)
+    assert (row["train_loss"], row["qubits_used"]) == (0.5, 4)
+
+
+class Text(str):
+    """A text of a class of its own, as some libraries have."""
+
+
+def test_names_are_recognized_however_a_program_makes_them(metrics):
+    # Names are recognized by the address of their object; these are objects of their own at every step.
+    with AsyncMetricsLogger(metrics) as logger:
+        for step in range(300):
+            made = {"".join(["train_", "loss"]): 0.5, "".join(["lay", f"er_{step % 3}"]): step, "größe": 1}
+            logger.log_step(epoch=0, **{Text("step") if step % 2 else "step": step}, **made)
+    frame = pandas.read_parquet(metrics)
+    assert frame["step"].tolist() == list(range(300)) and set(frame["train_loss"]) == {0.5}
+    assert set(frame.columns) == {*COLUMNS, "layer_0", "layer_1", "layer_2", "größe"}
+    for number in range(3):
+        column = frame[f"layer_{number}"]
+        assert column[column.notna()].tolist() == list(range(number, 300, 3))
+
+
+def test_an_argument_is_neither_kept_nor_lost(metrics):
+    value, name = 1234567.25, "".join(["a_name_of_", "this_test"])
+    with AsyncMetricsLogger(metrics) as logger:
+        logger.log_step(0, 0, **{name: value})
+        before = sys.getrefcount(value), sys.getrefcount(name)
+        for step in range(1000):
+            logger.log_step(0, step, value, grad_norm=value, **{name: value})
+        assert (sys.getrefcount(value), sys.getrefcount(name)) == before
 
 
 def test_what_was_not_measured_is_null(metrics):

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::file_system::{Entry, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 use crate::in_place::Stamp;
+use crate::noted_lock::Probe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -130,6 +131,14 @@ impl FileSystem for ByName {
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
         self.files.lock(&self.at(path))
+    }
+
+    fn try_lock_noted(&self, path: &Path, note: &[u8]) -> Result<Option<Box<dyn Lock>>> {
+        self.files.try_lock_noted(&self.at(path), note)
+    }
+
+    fn probe_lock(&self, path: &Path) -> Result<Probe> {
+        self.files.probe_lock(&self.at(path))
     }
 }
 

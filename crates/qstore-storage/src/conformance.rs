@@ -5,6 +5,7 @@
 
 use crate::file_system::{EntryKind, FileSystem};
 use crate::in_place::Exclusive;
+use crate::noted_lock::Probe;
 use crate::tree::{create_dir_all, remove_dir_all};
 use crate::whole::read_all;
 use std::path::Path;
@@ -30,6 +31,7 @@ pub fn check(storage: &dyn FileSystem, root: &Path) {
     directories(storage, &dir);
     in_place(storage, &dir);
     locks(storage, &dir);
+    noted_locks(storage, &dir);
     open_directories(storage, &dir);
     remove_dir_all(storage, &dir).expect("a tree can be removed");
     assert!(storage.metadata(&dir).unwrap().is_none(), "a removed tree is gone");
@@ -184,6 +186,25 @@ fn locks(storage: &dyn FileSystem, dir: &Path) {
     drop(held);
     drop(storage.lock(&path).unwrap());
     assert!(storage.try_lock(&path).unwrap().is_some(), "a released lock is free");
+}
+
+/// A lock that claims to be seen must be seen, with its note, and one that is not held must not.
+fn noted_locks(storage: &dyn FileSystem, dir: &Path) {
+    let path = dir.join("noted");
+    let held = match storage.try_lock_noted(&path, b"note") {
+        Err(error) if error.is_unsupported() => return,
+        held => held.unwrap().expect("a free lock is acquired"),
+    };
+    assert!(storage.try_lock_noted(&path, b"other").unwrap().is_none(), "a held lock is refused");
+    if let Some(file) = held.seen_as() {
+        let note = b"note".to_vec();
+        assert_eq!(storage.probe_lock(&path).unwrap(), Probe::Held { file, note });
+        drop(held);
+        assert_eq!(storage.probe_lock(&path).unwrap(), Probe::Free { file });
+    } else {
+        drop(held);
+    }
+    drop(storage.try_lock_noted(&path, b"").unwrap().expect("a released lock is free"));
 }
 
 /// A file system may not know whether a file is open elsewhere, but it must not claim what is wrong.

@@ -6,6 +6,7 @@
 
 use crate::error::{Error, Operation, Result};
 use crate::in_place::{Exclusive, Stamp};
+use crate::noted_lock::{FileId, Probe};
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
@@ -250,6 +251,44 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// # Errors
     /// As [`try_lock`](Self::try_lock).
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>>;
+
+    /// As [`try_lock`](Self::try_lock), with a lock that others can ask for without taking it, by
+    /// [`probe_lock`](Self::probe_lock). They also see `note`, which tells who holds it. Its file stays when the
+    /// lock is released. The default is a lock that nobody sees.
+    ///
+    /// ```
+    /// use qstore_storage::{FileSystem, MemoryFs, Probe};
+    /// use std::path::Path;
+    ///
+    /// let files = MemoryFs::new();
+    /// let path = Path::new("/run.lock");
+    /// assert_eq!(files.probe_lock(path)?, Probe::Missing);
+    /// let held = files.try_lock_noted(path, b"process 7")?.expect("nothing else runs here");
+    /// assert!(matches!(files.probe_lock(path)?, Probe::Held { note, .. } if note == b"process 7"));
+    /// drop(held);
+    /// assert!(matches!(files.probe_lock(path)?, Probe::Free { .. }));
+    /// # Ok::<(), qstore_storage::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`try_lock`](Self::try_lock).
+    fn try_lock_noted(&self, path: &Path, note: &[u8]) -> Result<Option<Box<dyn Lock>>> {
+        let _ = note;
+        self.try_lock(path)
+    }
+
+    /// Whether somebody holds the [noted lock](Self::try_lock_noted) of that name. Takes no lock, changes
+    /// nothing, and never makes anybody wait.
+    ///
+    /// A lock that is held on another machine may not be seen: a holder there reports as
+    /// [`Lock::seen_as`] what it is worth on its own machine only.
+    ///
+    /// # Errors
+    /// [`Error::is_unsupported`] where the file system cannot tell, which is the default; when the file cannot
+    /// be opened for reading.
+    fn probe_lock(&self, path: &Path) -> Result<Probe> {
+        Err(Error::new(Operation::Lock, path, io::ErrorKind::Unsupported.into()))
+    }
 }
 
 /// Syncs a tree as a whole, and perhaps more than that tree.
@@ -362,6 +401,12 @@ pub trait Lock: fmt::Debug + Send + Sync {
     /// When this cannot be determined.
     fn is_named(&self) -> Result<bool> {
         Ok(true)
+    }
+
+    /// The file by which a [probe](FileSystem::probe_lock) on this machine sees the lock, as far as its holder
+    /// could try. `None`, the default, if no probe would see it.
+    fn seen_as(&self) -> Option<FileId> {
+        None
     }
 }
 

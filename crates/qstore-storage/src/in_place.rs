@@ -4,6 +4,7 @@
 //! Nothing here writes. A file system that cannot tell reports that, and its user then does without.
 
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 /// Identifies a file and its last change. Two equal stamps mean that it is the same file and has not been
 /// changed in between, as far as the clock of the file system can tell.
@@ -36,6 +37,20 @@ impl Stamp {
     #[must_use]
     pub fn names(&self) -> u64 {
         self.names
+    }
+
+    /// The time of the last change, as the file system tells it; [`MemoryFs`](crate::MemoryFs) counts changes
+    /// instead, as seconds.
+    #[must_use]
+    pub fn modified(&self) -> SystemTime {
+        let (seconds, nanos) = self.modified;
+        let offset = Duration::new(seconds.unsigned_abs(), nanos.unsigned_abs() as u32);
+        let time = if seconds < 0 {
+            SystemTime::UNIX_EPOCH.checked_sub(offset)
+        } else {
+            SystemTime::UNIX_EPOCH.checked_add(offset)
+        };
+        time.unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// Whether the file has no bytes.

@@ -61,7 +61,8 @@
 //! # Platforms
 //! Unix. [`FileSystem::exchange`] needs Linux or macOS. Locks are `flock` locks: they hold between the
 //! processes of one machine, belong to the open file, and are therefore shared with a forked child
-//! until both processes have closed it. What a forked child drops (a lock, a claim, a staged file or tree)
+//! until both processes have closed it. A [noted lock](FileSystem::try_lock_noted) can be asked for without
+//! taking it, on Linux. What a forked child drops (a lock, a claim, a staged file or tree)
 //! stays with its parent: nothing is released and nothing is removed. Where a file system has no locks,
 //! writing is refused unless [`Locking::IfSupported`] is chosen. What else a system cannot do is done without:
 //! see [`Error::is_unsupported`].
@@ -84,6 +85,7 @@ mod lease;
 mod local;
 mod locking;
 mod memory;
+mod noted_lock;
 mod operation;
 mod random;
 mod replacement;
@@ -105,6 +107,7 @@ pub use in_place::{Claim, Exclusive, Stamp};
 pub use local::LocalFs;
 pub use locking::Locking;
 pub use memory::{MemoryFs, PowerCut, UnsyncedBytes, UnsyncedNames};
+pub use noted_lock::{FileId, NOTE_BYTES_MAX, Probe};
 pub use replacement::Replacement;
 pub use staged_dir::{ReplacedDir, StagedDir};
 pub use staged_file::StagedFile;

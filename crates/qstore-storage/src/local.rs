@@ -8,6 +8,7 @@ mod operations;
 use crate::error::Result;
 use crate::file_system::{Entry, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 use crate::in_place::Stamp;
+use crate::noted_lock::Probe;
 use dir::LocalDir;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -137,6 +138,14 @@ impl FileSystem for LocalFs {
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
         WORKING_DIRECTORY.lock(path)
+    }
+
+    fn try_lock_noted(&self, path: &Path, note: &[u8]) -> Result<Option<Box<dyn Lock>>> {
+        WORKING_DIRECTORY.try_lock_noted(path, note)
+    }
+
+    fn probe_lock(&self, path: &Path) -> Result<Probe> {
+        WORKING_DIRECTORY.probe_lock(path)
     }
 }
 

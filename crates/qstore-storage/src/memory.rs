@@ -15,6 +15,7 @@ pub use cut::{PowerCut, UnsyncedBytes, UnsyncedNames};
 use crate::error::{Context, Error, Operation, Result};
 use crate::file_system::{Entry, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 use crate::in_place::{Claim, Exclusive, Stamp};
+use crate::noted_lock::{FileId, NOTE_BYTES_MAX, Probe};
 use disk::{At, Disk, Inode, ROOT};
 use std::ffi::OsString;
 use std::io;
@@ -168,11 +169,17 @@ struct MemoryLock {
     /// The directory, and the name in it.
     key: (usize, OsString),
     number: u64,
+    /// The file of a lock with a note.
+    seen_as: Option<FileId>,
 }
 
 impl Lock for MemoryLock {
     fn is_named(&self) -> Result<bool> {
         Ok(self.storage.disk().is_locked_by(&self.key, self.number))
+    }
+
+    fn seen_as(&self) -> Option<FileId> {
+        self.seen_as
     }
 }
 
@@ -332,7 +339,7 @@ impl FileSystem for MemoryFs {
         disk.locks += 1;
         let number = disk.locks;
         disk.locked.insert(key.clone(), number);
-        Ok(Some(Box::new(MemoryLock { storage: self.clone(), key, number })))
+        Ok(Some(Box::new(MemoryLock { storage: self.clone(), key, number, seen_as: None })))
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
@@ -345,6 +352,40 @@ impl FileSystem for MemoryFs {
                 key.is_ok_and(|key| disk.locked.contains_key(&key))
             }));
         }
+    }
+
+    fn try_lock_noted(&self, path: &Path, note: &[u8]) -> Result<Option<Box<dyn Lock>>> {
+        let shown = self.shown(path);
+        let mut disk = self.disk();
+        let (dir, name) = disk.split(self.at(path)).context(Operation::Lock, &shown)?;
+        let key = (dir, name.to_os_string());
+        if disk.locked.contains_key(&key) {
+            return Ok(None);
+        }
+        let file = if let Ok(found) = disk.find(self.at(path)) {
+            found
+        } else {
+            let empty = Inode::File { live: Vec::new(), durable: Vec::new() };
+            disk.insert(self.at(path), empty).context(Operation::Create, &shown)?
+        };
+        note.clone_into(disk.bytes_mut(file).context(Operation::Lock, &shown)?);
+        disk.locks += 1;
+        let number = disk.locks;
+        disk.locked.insert(key.clone(), number);
+        let seen_as = Some(FileId { device: 0, number: file as u64 });
+        Ok(Some(Box::new(MemoryLock { storage: self.clone(), key, number, seen_as })))
+    }
+
+    fn probe_lock(&self, path: &Path) -> Result<Probe> {
+        let (disk, shown) = (self.disk(), self.shown(path));
+        let (dir, name) = disk.split(self.at(path)).context(Operation::Lock, &shown)?;
+        let Ok(inode) = disk.find(self.at(path)) else { return Ok(Probe::Missing) };
+        let file = FileId { device: 0, number: inode as u64 };
+        if !disk.locked.contains_key(&(dir, name.to_os_string())) {
+            return Ok(Probe::Free { file });
+        }
+        let note = disk.bytes(inode).context(Operation::Lock, &shown)?;
+        Ok(Probe::Held { file, note: note[..note.len().min(NOTE_BYTES_MAX)].to_vec() })
     }
 }
 

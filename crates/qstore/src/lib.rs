@@ -10,6 +10,8 @@
 //!
 //! | you want | take | or just the crate |
 //! |---|---|---|
+//! | one value that logs, saves, resumes and ends well | [`Run`] | `qstore-run` |
+//! | to know what has become of a run | [`RunReader`] | `qstore-run` |
 //! | to log metrics in one line | [`AsyncMetricsLogger`] | `qstore-logger` |
 //! | to write rows to one Parquet file | [`AsyncMetricsWriter`] | `qstore-parquet` |
 //! | to save and load checkpoints | [`CheckpointManager`] | `qstore-zarr` |
@@ -20,29 +22,26 @@
 //! | durable files, and a power cut to test with | [`storage`] | `qstore-storage` |
 //!
 //! ```
-//! use qstore::{AsyncMetricsLogger, CheckpointManager, CheckpointSettings, MetricsRow};
-//! use qstore::{Snapshot, StateDict, Tensor};
-//! use std::time::Duration;
+//! use qstore::{MetricsRow, Run, RunSettings, Snapshot, StateDict, Tensor};
 //!
-//! # let run = tempfile::tempdir()?;
-//! # let run = run.path();
-//! const PATIENCE: Duration = Duration::from_secs(30);
-//! let mut logger = AsyncMetricsLogger::open(run.join("metrics.parquet"))?;
-//! let checkpoints = run.join("checkpoints");
-//! let mut manager = CheckpointManager::open(&checkpoints, CheckpointSettings::default())?;
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("run");
+//! // Starts the run; when the program is started again, goes on from the newest checkpoint.
+//! let (mut run, resumed) = Run::resume_or_start(&path, RunSettings::default().param("lr", 0.1))?;
+//! let first = resumed.map_or(0, |resumed| resumed.checkpoint.number() + 1);
 //!
 //! let mut weights = vec![0.0_f32; 1024];
-//! for epoch in 0..3_u32 {
+//! for epoch in first..3 {
 //!     weights.iter_mut().for_each(|weight| *weight += 0.1); // training goes here
-//!     logger.log_step(MetricsRow::step(epoch.into(), 0, 0.5).with("accuracy", 0.9))?;
+//!     let step = epoch as i64;
+//!     run.log_step(MetricsRow::step(step, step, 0.5).with("accuracy", 0.9))?;
 //!
 //!     let model = StateDict::from_iter([("weights", Tensor::from_slice(&weights, [32, 32])?)]);
-//!     let _ticket = manager.save(Snapshot::new(epoch.into()).model(model))?; // returns at once
+//!     let _ticket = run.save(step, Snapshot::new(epoch).model(model))?; // returns at once
 //! }
+//! run.finish()?; // every row and every checkpoint is durable, or this is the error
 //!
-//! logger.stop(PATIENCE)?;
-//! manager.close(PATIENCE)?;
-//! let restored = manager.load(2)?;
+//! let restored = run.checkpoints().load(2)?;
 //! assert_eq!(restored.model().unwrap().tensor("weights").unwrap().as_slice::<f32>()?, weights);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -54,7 +53,7 @@
 //! during a run, what a power cut takes, which rows may be dropped and how you find out.
 //!
 //! # Features
-//! `metrics` and `checkpoints`, both on by default.
+//! `metrics`, `checkpoints`, and `runs`, which needs both; all on by default.
 
 #![forbid(unsafe_code)]
 
@@ -89,6 +88,14 @@ pub use qstore_parquet as parquet;
 #[cfg(feature = "metrics")]
 pub use qstore_parquet::{
     AsyncMetricsWriter, Durability, MetricsFile, WriterSettings, WriterStats, validate,
+};
+
+#[cfg(feature = "runs")]
+pub use qstore_run as run;
+#[cfg(feature = "runs")]
+pub use qstore_run::{
+    Direction, PathKind, Resumed, Run, RunDirectory, RunError, RunReader, RunSettings, RunState,
+    RunSummary, Status, edit_run_json,
 };
 
 #[cfg(feature = "checkpoints")]

@@ -28,6 +28,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         tests: &[Tests::of("qstore-parquet", "file", "leftovers::")],
     },
     Mutant {
+        name: "leftover_of_a_later_version_removed",
+        edits: &[Replace("!is_sealed(&file) && names_us(&file)", "names_us(&file)")],
+        danger: "a downgrade loses what a later version was writing",
+        tests: &[Tests::of("qstore-parquet", "file", "leftovers::")],
+    },
+    Mutant {
         name: "followed_rows_yielded_again",
         edits: &[Rewrite("let _ = rows;")],
         danger: "a program that follows a run counts its rows twice",

@@ -26,17 +26,30 @@ const EMPTY_NAME: &str = "wheel-only-venv";
 /// The oldest C library that the wheel runs with: glibc 2.28, of 2018.
 const C_LIBRARY: &str = "manylinux_2_28";
 
-/// Logs a step with only the wheel installed, and says what was imported besides the standard library.
+/// The most that the wheel may take to download, and installed, in bytes.
+const WHEEL_MAX: u64 = 4_000_000;
+const INSTALLED_MAX: u64 = 8_000_000;
+
+/// Logs, saves and loads with only the wheel installed, and says what was imported besides the standard library. The last
+/// line is the directory of the package.
 const USE: &str = "\
-import os, sys, tempfile
+import array, os, sys, tempfile
 import qstore
-path = os.path.join(tempfile.mkdtemp(), 'metrics.parquet')
+home = tempfile.mkdtemp()
+path = os.path.join(home, 'metrics.parquet')
 with qstore.AsyncMetricsLogger(path) as logger:
-    logger.log_step(epoch=0, step=1, train_loss=0.5)
+    logger.log_step(epoch=0, step=1, train_loss=0.5, accuracy=0.9)
 assert open(path, 'rb').read()[-4:] == b'PAR1', path
+assert '<table>' in logger._repr_html_()
+state = {'w': array.array('d', [0.5, 1.5]), 'betas': (0.9, 2**70), 'key': b'123'}
+with qstore.CheckpointManager(os.path.join(home, 'checkpoints')) as manager:
+    assert manager.save(1, state, metadata={'loss': 0.5}).wait(60).kind == 'saved'
+loaded = manager.load(1)['model_state']
+assert memoryview(loaded['w']).tolist() == [0.5, 1.5] and loaded['betas'] == (0.9, 2**70), loaded
 foreign = {'numpy', 'torch', 'pandas', 'jax'} & set(sys.modules)
 assert not foreign, f'importing qstore imports {foreign}'
-print(f'qstore {qstore.__version__} logs, and imports nothing but itself')
+print(f'qstore {qstore.__version__} logs, saves and loads, and imports nothing but itself')
+print(os.path.dirname(qstore.__file__))
 ";
 
 #[derive(Default)]
@@ -55,6 +68,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: lexopt::Parser) -> Result {
     let wheel = build(workspace, &target, &tools, &options)?;
     let bytes = fs::metadata(&wheel).map_err(|error| cannot("read", &wheel, &error))?.len();
     println!("{} ({:.1} MB)", wheel.display(), bytes as f64 / 1e6);
+    limit(&wheel, bytes, WHEEL_MAX)?;
     if options.target.is_some() {
         println!("built for another machine, and so not run");
         return Ok(());
@@ -131,13 +145,56 @@ fn with_first(directory: &Path) -> Result<OsString> {
     std::env::join_paths(all).map_err(|error| Error::Failed(format!("cannot set PATH: {error}")))
 }
 
-/// Installs the wheel into an environment that has nothing else, without any index, and logs a step.
+fn limit(path: &Path, bytes: u64, most: u64) -> Result {
+    if bytes <= most {
+        return Ok(());
+    }
+    Err(Error::Failed(format!("{} takes {bytes} bytes; the limit is {most}", path.display())))
+}
+
+/// The bytes of all files below a directory, but for what an interpreter has compiled.
+fn size_of_tree(path: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    let entries = fs::read_dir(path).map_err(|error| cannot("read", path, &error))?;
+    for entry in entries {
+        let path = entry.map_err(|error| cannot("read", path, &error))?.path();
+        if path.is_dir() {
+            let is_compiled = path.file_name() == Some(OsStr::new("__pycache__"));
+            bytes += if is_compiled { 0 } else { size_of_tree(&path)? };
+        } else {
+            bytes += fs::metadata(&path).map_err(|error| cannot("read", &path, &error))?.len();
+        }
+    }
+    Ok(bytes)
+}
+
+/// Installs the wheel into an environment that has nothing else, without any index, and uses it.
 fn try_out(target: &Path, interpreter: &Interpreter, wheel: &Path) -> Result {
     let environment = Environment { home: target.join(EMPTY_NAME) };
     let _turn = python::wait_for_turn(target, EMPTY_NAME)?;
     environment.create(interpreter)?;
     process::run(environment.pip_install().arg("--no-index").arg(wheel))?;
-    process::run(python::python(environment.python().as_os_str()).args(["-I", "-c", USE]))
+    let in_python = |arguments: &[&str]| {
+        let mut python = python::python(environment.python().as_os_str());
+        python.arg("-I").args(arguments);
+        python
+    };
+    let said = process::output(&mut in_python(&["-c", USE]))?;
+    let said_text = String::from_utf8_lossy(&said.stdout);
+    if !said.status.success() {
+        let error = String::from_utf8_lossy(&said.stderr);
+        return Err(Error::Failed(format!(
+            "what was installed does not work:\n{said_text}{error}"
+        )));
+    }
+    print!("{said_text}");
+    let package = said_text.lines().last().unwrap_or_default();
+    let package = Path::new(package);
+    let bytes = size_of_tree(package)?;
+    println!("installed: {:.1} MB", bytes as f64 / 1e6);
+    limit(package, bytes, INSTALLED_MAX)?;
+    let run = environment.home.join("demo");
+    process::run(in_python(&["-m", "qstore.demo", "--epochs", "1", "--out"]).arg(run))
 }
 
 #[cfg(test)]
@@ -151,6 +208,23 @@ mod tests {
         assert_eq!(options.python.unwrap(), "python3.12");
         assert_eq!(options.target.unwrap(), "aarch64-unknown-linux-gnu");
         assert!(!options.is_native);
+    }
+
+    #[test]
+    fn a_wheel_that_is_too_large_is_an_error() {
+        let path = Path::new("a.whl");
+        limit(path, WHEEL_MAX, WHEEL_MAX).unwrap();
+        let error = limit(path, WHEEL_MAX + 1, WHEEL_MAX).unwrap_err();
+        assert!(error.message().unwrap().contains("the limit is 4000000"));
+    }
+
+    #[test]
+    fn the_size_of_a_directory_is_that_of_its_files() {
+        let root = Workspace::locate().root().join("xtask").join("src");
+        let len = |path: &Path| fs::metadata(path).unwrap().len();
+        let files = ["session.rs", "wheel.rs"].map(|name| len(&root.join("package").join(name)));
+        assert_eq!(size_of_tree(&root.join("package")).unwrap(), files.iter().sum::<u64>());
+        assert!(size_of_tree(&root).unwrap() > files.iter().sum::<u64>());
     }
 
     #[test]

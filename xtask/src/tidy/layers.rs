@@ -6,7 +6,7 @@
 //! ```text
 //!  L6  qstore   qstore-python   qstore-cli
 //!  L5  qstore-run   qstore-tracing   qstore-metrics
-//!  L4  qstore-logger   qstore-view
+//!  L4  qstore-logger   qstore-view   qstore-ledger
 //!  L3  qstore-parquet   qstore-zarr
 //!  L2  qstore-checkpoint
 //!  L1  qstore-schema   qstore-buffer   qstore-storage
@@ -39,6 +39,7 @@ const TABLE: &[(&str, Place)] = &[
     ("qstore-metrics", Place::Layer(5)),
     ("qstore-logger", Place::Layer(4)),
     ("qstore-view", Place::Layer(4)),
+    ("qstore-ledger", Place::Layer(4)),
     ("qstore-zarr", Place::Layer(3)),
     ("qstore-parquet", Place::Layer(3)),
     ("qstore-checkpoint", Place::Layer(2)),

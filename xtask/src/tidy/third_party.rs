@@ -60,6 +60,7 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("qstore-tracing", &[FORMATS, DISK, THREADS]),
     ("qstore-metrics", &[FORMATS, DISK, THREADS]),
     ("qstore", &[FORMATS, DISK, THREADS]),
+    ("qstore-cli", &[FORMATS, DISK, THREADS, &["comfy-table", "indicatif"]]),
     ("qstore-python", &[FORMATS, DISK, THREADS, &["numpy"]]),
 ];
 

@@ -53,7 +53,6 @@ const PHRASES: &[(&str, &str)] = &[
     ("analyse|analysed|analysing", "`analyze`"),
     ("labelled|labelling", "`labeled`"),
     ("modelled|modelling", "`modeled`"),
-    ("cancelled|cancelling", "`canceled`"),
     ("signalled|signalling", "`signaled`"),
     ("travelled|travelling", "`traveled`"),
 ];

@@ -219,6 +219,11 @@ pub(super) const ROWS: &[Row] = &[
         ],
     },
     Row {
+        id: "T18",
+        title: "jobs on a quantum computer: none lost, none paid twice",
+        parts: &[Part::Program("ledger"), Part::Tests(tests("ledger", ""))],
+    },
+    Row {
         id: "gate",
         title: "other people's readers, to the last bit",
         parts: &[

@@ -63,6 +63,11 @@ pub struct Segment {
     pub run_id: String,
     /// The epoch it resumed from, if that was set.
     pub resumed_epoch: Option<i64>,
+    /// The number of the attempt of the run that it was, if that was set.
+    pub attempt: Option<u64>,
+    /// The first row before this session that does not count anymore, if that was set; at most
+    /// [`first_row`](Self::first_row). See [`MetricsFile::current`](crate::MetricsFile::current).
+    pub cut_row: Option<u64>,
     /// Rows that the ring accepted or, without a ring, rows that were appended.
     pub accepted: u64,
     /// Rows in the file.
@@ -122,7 +127,7 @@ impl Audit {
 
 impl Segment {
     fn show(&self) -> Value {
-        json!({
+        let mut shown = json!({
             "first_row": self.first_row,
             "run_id": self.run_id,
             "resumed_epoch": self.resumed_epoch,
@@ -140,7 +145,13 @@ impl Segment {
             "omitted_values": self.omitted_values,
             "omitted": self.omitted,
             "closed": self.closed,
-        })
+        });
+        // Only where they are set: other files stay as they were, byte for byte.
+        let set = [("attempt", self.attempt), ("cut_row", self.cut_row)];
+        for (name, number) in set.into_iter().filter_map(|(name, set)| Some((name, set?))) {
+            shown[name] = number.into();
+        }
+        shown
     }
 
     /// What is missing or has another type is read as zero or empty.
@@ -156,6 +167,8 @@ impl Segment {
             first_row: count(value.get("first_row")),
             run_id: value["run_id"].as_str().unwrap_or_default().to_owned(),
             resumed_epoch: value["resumed_epoch"].as_i64(),
+            attempt: value["attempt"].as_u64(),
+            cut_row: value["cut_row"].as_u64(),
             accepted: count(value.get("accepted")),
             written: count(value.get("written")),
             dropped: count(dropped.get("full")),
@@ -198,11 +211,21 @@ mod tests {
             closed: true,
             ..Segment::default()
         };
-        let second = Segment { first_row: 9, resumed_epoch: Some(4), ..Segment::default() };
+        let (resumed_epoch, attempt, cut_row) = (Some(4), Some(2), Some(7));
+        let second =
+            Segment { first_row: 9, resumed_epoch, attempt, cut_row, ..Segment::default() };
         let format_version = FORMAT_VERSION.to_owned();
         let audit = Audit { format_version, closed: true, segments: vec![first, second] };
         assert_eq!(Audit::read(&audit.keys()), Some(audit));
         assert_eq!(Audit::read(&[KeyValue::new("pandas".into(), None)]), None);
+    }
+
+    #[test]
+    fn a_file_without_a_run_says_nothing_of_attempts() {
+        let shown = Segment::default().show();
+        assert!(shown.get("attempt").is_none() && shown.get("cut_row").is_none());
+        let shown = Segment { attempt: Some(1), ..Segment::default() }.show();
+        assert!(shown["attempt"] == 1 && shown.get("cut_row").is_none());
     }
 
     #[test]

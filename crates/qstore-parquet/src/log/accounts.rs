@@ -24,10 +24,13 @@ pub(crate) struct Accounts {
 impl Accounts {
     pub(crate) fn new(published: Option<&Published>, settings: &WriterSettings) -> Self {
         let earlier = published.and_then(|file| Audit::read(&file.keys)).unwrap_or_default();
+        let first_row = published.map_or(0, Published::rows);
         let this = Segment {
-            first_row: published.map_or(0, Published::rows),
+            first_row,
             run_id: settings.run_id.clone().unwrap_or_else(random_id),
             resumed_epoch: settings.resumed_epoch,
+            attempt: settings.attempt,
+            cut_row: settings.cut_row.map(|row| row.min(first_row)),
             ..Segment::default()
         };
         Self { earlier: earlier.segments, this, is_copy: false, is_observed: false }
@@ -39,7 +42,8 @@ impl Accounts {
         for (audit, len) in files {
             for segment in audit.iter().flat_map(|audit| &audit.segments) {
                 let first_row = segment.first_row + rows;
-                earlier.push(Segment { first_row, ..segment.clone() });
+                let cut_row = segment.cut_row.map(|row| row + rows);
+                earlier.push(Segment { first_row, cut_row, ..segment.clone() });
             }
             rows += len;
         }

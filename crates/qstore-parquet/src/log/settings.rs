@@ -100,6 +100,12 @@ pub struct WriterSettings {
     pub run_id: Option<String>,
     /// The epoch that this session resumes from, for the file's [`Audit`](crate::Audit). Default none.
     pub resumed_epoch: Option<i64>,
+    /// The number of the attempt of the run that this session is, for the file's [`Audit`](crate::Audit).
+    /// Default none.
+    pub attempt: Option<u64>,
+    /// The first row of the sessions before this one that does not count anymore, because this session repeats
+    /// its step: see [`MetricsFile::current`](crate::MetricsFile::current). Default none: all of them count.
+    pub cut_row: Option<u64>,
     /// Whether every version is a copy that is renamed into place, even where two copies of the file
     /// could be kept. Default `false`.
     pub publish_by_copy: bool,
@@ -138,6 +144,8 @@ impl Default for WriterSettings {
             plain_encoding: false,
             run_id: None,
             resumed_epoch: None,
+            attempt: None,
+            cut_row: None,
             publish_by_copy: false,
             twin_bytes_min: 256 * 1024,
             reuse_after: Duration::from_secs(2),
@@ -216,6 +224,21 @@ impl WriterSettings {
     #[must_use]
     pub fn resumed_epoch(mut self, epoch: i64) -> Self {
         self.resumed_epoch = Some(epoch);
+        self
+    }
+
+    /// The number of the attempt of the run that this session is.
+    #[must_use]
+    pub fn attempt(mut self, number: u64) -> Self {
+        self.attempt = Some(number);
+        self
+    }
+
+    /// The first row of the sessions before this one that does not count anymore. What is beyond the rows of
+    /// the file cuts nothing.
+    #[must_use]
+    pub fn cut_row(mut self, row: u64) -> Self {
+        self.cut_row = Some(row);
         self
     }
 

@@ -48,6 +48,7 @@ fn is_ours(dir: &dyn FileSystem, names: &Names) -> Result<bool, OpenError> {
         Err(ReadFailure::Damaged(_)) => Ok(true),
         // A footer of ours that a power cut tore can look like one of a kind that this version cannot read. One
         // whose checksum is right is whole: a later version wrote it.
+        // mutant: leftover_of_a_later_version_removed
         Err(ReadFailure::Unsupported(_)) => Ok(!is_sealed(&file) && names_us(&file)),
     }
 }

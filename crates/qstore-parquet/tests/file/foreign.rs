@@ -251,7 +251,7 @@ fn an_encrypted_file_and_one_of_another_edition_are_neither_damaged_nor_set_asid
 }
 
 /// One of our files whose footer names a later version of our part of the format, under a new checksum.
-fn of_a_later_version() -> Vec<u8> {
+pub(crate) fn of_a_later_version() -> Vec<u8> {
     let memory = MemoryFs::new();
     // Two sessions, so that an earlier version is in the file.
     write(&memory, WriterSettings::default(), 0, 20, false);

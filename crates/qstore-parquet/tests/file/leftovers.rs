@@ -1,6 +1,7 @@
 //! What is under the hidden name of a metrics file when it is opened: a leftover of a killed writer is removed, and
 //! what is not ours is kept under a name that can be seen.
 
+use crate::foreign::of_a_later_version;
 use qstore_parquet::{MetricsFile, MetricsLog, WriterSettings};
 use qstore_schema::Row;
 use qstore_storage::{FileSystem, MemoryFs, read_all};
@@ -70,6 +71,27 @@ fn what_is_not_ours_gets_a_name_next_to_the_file() {
         assert!(!exists(&memory, HIDDEN));
         assert_eq!(MetricsFile::open_in(Arc::new(memory), PUBLIC).unwrap().rows(), 4);
     }
+}
+
+// A downgrade in the middle of a run: what the later version was writing is whole, and this one cannot judge it.
+#[test]
+fn a_whole_file_of_a_later_version_is_kept_and_a_torn_one_removed() {
+    let later = of_a_later_version();
+    let (memory, _) = logged();
+    put(&memory, HIDDEN, &later);
+    drop(log(&memory));
+    assert_eq!(read_all(&memory, Path::new(DISPLACED)).unwrap(), later);
+    assert!(!exists(&memory, HIDDEN));
+
+    // A power cut took its checksum: it still looks like a version that this one cannot read, but no reader has seen it.
+    let mut torn = later;
+    let tail = torn.len() - 8;
+    let footer = tail - u32::from_le_bytes(torn[tail..tail + 4].try_into().unwrap()) as usize;
+    torn[footer - 8..footer].fill(0);
+    let (memory, _) = logged();
+    put(&memory, HIDDEN, &torn);
+    drop(log(&memory));
+    assert!(!exists(&memory, HIDDEN) && !exists(&memory, DISPLACED));
 }
 
 #[test]

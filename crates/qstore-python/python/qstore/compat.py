@@ -190,8 +190,14 @@ class CheckpointManager:
         optimizer_state: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        """Saves a checkpoint. The event loop goes on while it is written."""
-        await self._manager.save(epoch, model_state, optimizer_state or None, metadata)
+        """Saves a checkpoint. The event loop goes on while the state is copied, and while it is written.
+
+        The state is copied in a thread: other tasks must not change its arrays until this returns.
+        """
+        import asyncio
+
+        ticket = await asyncio.to_thread(self._manager.save, epoch, model_state, optimizer_state or None, metadata)
+        await ticket
 
     async def load(self, epoch: int) -> dict[str, Any]:
         """``epoch``, ``model_state``, ``optimizer_state`` ({} if there is none) and ``metadata``, which also has

@@ -104,7 +104,16 @@ def fill(target: Any, loaded: Any, convert: Convert | None) -> Any:
     if isinstance(loaded, Tensor):
         if copy_into(target, loaded):
             return target
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(target, torch.Tensor):
+            # Of another device, or a view that torch computes when it is read.
+            with torch.no_grad():
+                target.copy_(_torch()(loaded))
+            return target
         new = loaded if convert is None else convert(loaded)
+        if hasattr(target, "assign"):  # a variable of tensorflow or keras
+            target.assign(new)
+            return target
         if type(target).__module__.partition(".")[0] in ("jax", "jaxlib"):
             return sys.modules["jax"].numpy.asarray(new)
         return new

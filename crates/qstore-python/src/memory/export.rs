@@ -61,6 +61,16 @@ impl Export {
         self.lengths(self.view.shape).iter().map(|length| length.unsigned_abs()).collect()
     }
 
+    /// Where the first element is.
+    pub(crate) fn address(&self) -> usize {
+        self.view.buf as usize
+    }
+
+    /// The bytes from an element to the next one of each dimension; empty if the elements are contiguous.
+    pub(crate) fn strides(&self) -> &[ffi::Py_ssize_t] {
+        self.lengths(self.view.strides)
+    }
+
     /// The memory, to be copied from. `swapped` is the number of bytes of a number whose order is reversed, or 1.
     pub(crate) fn source(&self, swapped: usize) -> Source<'_> {
         Source::new(self.view.buf.cast(), self.layout(swapped))

@@ -5,11 +5,13 @@ use super::file::stamp_of;
 use crate::cannot::cannot;
 use crate::error::{Context, Error, Operation, Result};
 use crate::file_system::Lock;
+use crate::noted_lock::{self, FileId, NOTE_BYTES_MAX, Probe};
 use qstore_os::ForkCheck;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug)]
@@ -42,6 +44,117 @@ impl Drop for LocalLock {
             let _ = rustix::fs::unlinkat(self.dir.fd(), &self.path, AtFlags::empty());
         }
     }
+}
+
+/// A lock with a note, whose file stays: it identifies the lock to those who ask for it.
+#[derive(Debug)]
+struct NotedLock {
+    dir: LocalDir,
+    path: PathBuf,
+    file: File,
+    seen_as: Option<FileId>,
+    /// As above.
+    home: ForkCheck,
+}
+
+impl Lock for NotedLock {
+    fn is_named(&self) -> Result<bool> {
+        let shown = self.dir.shown(&self.path);
+        is_named(&self.dir, &self.path, &self.file).context(Operation::Inspect, &shown)
+    }
+
+    fn seen_as(&self) -> Option<FileId> {
+        self.seen_as
+    }
+}
+
+impl Drop for NotedLock {
+    fn drop(&mut self) {
+        // Not by closing the file alone: the children of a fork have it open, too.
+        // mutant: noted_lock_released_in_a_forked_child
+        if !self.home.is_forked() {
+            noted_lock::release(&self.file);
+            let _ = self.file.unlock();
+        }
+    }
+}
+
+/// Acquires the lock with a note, unless it is held.
+pub(super) fn try_lock_noted(
+    dir: &LocalDir,
+    path: &Path,
+    note: &[u8],
+) -> Result<Option<Box<dyn Lock>>> {
+    let shown = dir.shown(path);
+    loop {
+        let (file, is_new) = open_lock_file(dir, path).context(Operation::Create, &shown)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => {
+                if is_new && cannot(Operation::Lock, &error) {
+                    let _ = rustix::fs::unlinkat(dir.fd(), path, AtFlags::empty());
+                }
+                return Err(Error::new(Operation::Lock, &shown, error));
+            }
+        }
+        // Removed by hand between the two calls.
+        if is_named(dir, path, &file).context(Operation::Lock, &shown)? {
+            // The note comes before the lock is seen, so a lock that is seen has the note of its holder.
+            write_note(&file, note);
+            // mutant: noted_lock_taken_unseen
+            let is_held = noted_lock::hold(&file).is_ok();
+            let seen_as = if is_held { is_seen(dir, path, &file) } else { None };
+            let (dir, path, home) = (dir.clone(), path.to_path_buf(), ForkCheck::new());
+            return Ok(Some(Box::new(NotedLock { dir, path, file, seen_as, home })));
+        }
+    }
+}
+
+/// Best effort: without a note the lock is seen all the same, and on a full disk there is none.
+fn write_note(file: &File, note: &[u8]) {
+    let written = file.set_len(0).and_then(|()| file.write_all_at(note, 0));
+    if written.is_err() {
+        let _ = file.set_len(0);
+    }
+}
+
+/// The file, if a probe sees that it is locked.
+fn is_seen(dir: &LocalDir, path: &Path, file: &File) -> Option<FileId> {
+    match probe(dir, path) {
+        Ok(Probe::Held { file: seen, .. }) => {
+            let own = id_of(file).ok()?;
+            (own == seen).then_some(own)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the lock with a note is held.
+pub(super) fn probe(dir: &LocalDir, path: &Path) -> Result<Probe> {
+    let shown = dir.shown(path);
+    let probed = || -> io::Result<Probe> {
+        // A pipe of that name would make the call wait for its other end.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let opened = match dir.open_raw(path, flags, Mode::empty()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Probe::Missing),
+            opened => opened?,
+        };
+        let file = id_of(&opened)?;
+        if !noted_lock::is_held(&opened)? {
+            return Ok(Probe::Free { file });
+        }
+        let mut note = vec![0; NOTE_BYTES_MAX];
+        let len = opened.read_at(&mut note, 0)?;
+        note.truncate(len);
+        Ok(Probe::Held { file, note })
+    };
+    probed().context(Operation::Lock, &shown)
+}
+
+fn id_of(file: &File) -> io::Result<FileId> {
+    let (device, number) = stamp_of(&rustix::fs::fstat(file)?).identity;
+    Ok(FileId { device, number })
 }
 
 /// Acquires the lock unless it is held.

@@ -8,6 +8,7 @@ use crate::cannot::cannot;
 use crate::error::{Context, Error, Operation, Result};
 use crate::file_system::{Entry, EntryKind, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 use crate::in_place::Stamp;
+use crate::noted_lock::Probe;
 use crate::tree::parent_of;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawMode, Stat};
 use rustix::io::Errno;
@@ -217,6 +218,14 @@ impl FileSystem for LocalDir {
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
         lock::lock(self, path)
+    }
+
+    fn try_lock_noted(&self, path: &Path, note: &[u8]) -> Result<Option<Box<dyn Lock>>> {
+        lock::try_lock_noted(self, path, note)
+    }
+
+    fn probe_lock(&self, path: &Path) -> Result<Probe> {
+        lock::probe(self, path)
     }
 }
 

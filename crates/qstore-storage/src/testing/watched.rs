@@ -6,6 +6,7 @@
 use crate::error::{Error, Operation, Result};
 use crate::file_system::{Entry, FileHandle, FileSystem, Lock, Metadata, TreeSync};
 use crate::in_place::{Exclusive, Stamp};
+use crate::noted_lock::{FileId, Probe};
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -301,6 +302,16 @@ impl<W: Watcher> FileSystem for WatchedFs<W> {
         self.look(Operation::Lock, path)?;
         Ok(self.locked(path, self.inner.lock(path)?))
     }
+
+    fn try_lock_noted(&self, path: &Path, note: &[u8]) -> Result<Option<Box<dyn Lock>>> {
+        self.look(Operation::Lock, path)?;
+        Ok(self.inner.try_lock_noted(path, note)?.map(|lock| self.locked(path, lock)))
+    }
+
+    fn probe_lock(&self, path: &Path) -> Result<Probe> {
+        self.look(Operation::Lock, path)?;
+        self.inner.probe_lock(path)
+    }
 }
 
 #[derive(Debug)]
@@ -314,6 +325,10 @@ impl<W: Watcher> Lock for WatchedLock<W> {
     fn is_named(&self) -> Result<bool> {
         self.files.look(Operation::Inspect, &self.path)?;
         self.lock.is_named()
+    }
+
+    fn seen_as(&self) -> Option<FileId> {
+        self.lock.seen_as()
     }
 }
 

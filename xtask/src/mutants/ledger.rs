@@ -1,0 +1,57 @@
+//! qstore-ledger: what is durable before anybody relies on it, and what is never sent twice.
+
+use super::edit::Edit::{Delete, Replace, Rewrite};
+use super::mutant::{Mutant, Tests};
+
+const CUTS: &[Tests] = &[Tests::of("qstore-ledger", "ledger", "cuts::")];
+const EVERYDAY: &[Tests] = &[Tests::of("qstore-ledger", "ledger", "everyday::")];
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "ledger_not_durable",
+        edits: &[Rewrite(
+            "let settings = { let _ = Durability::Sync; WriterSettings::default() };",
+        )],
+        danger: "after a power cut a job that is paid for has neither an intent nor an identifier",
+        tests: CUTS,
+    },
+    Mutant {
+        name: "intent_not_durable",
+        edits: &[Replace("inner.flush()", "Ok::<(), WriteError>(())")],
+        danger: "the request has left, and after a kill nobody knows of it",
+        tests: CUTS,
+    },
+    Mutant {
+        name: "identifier_not_durable",
+        edits: &[Rewrite("let flushed = Ok::<(), WriteError>(());")],
+        danger: "after a kill a job that was waited for is in doubt, and one that was paid for is asked for again",
+        tests: &[Tests::of("qstore-ledger", "ledger", "")],
+    },
+    Mutant {
+        name: "budget_not_asked",
+        edits: &[Delete],
+        danger: "a loop spends more than it may",
+        tests: &[Tests::of("qstore-ledger", "ledger", "budget::")],
+    },
+    Mutant {
+        name: "batch_under_way_sent_again",
+        edits: &[Replace("job.is_open()", "false && job.is_open()")],
+        danger: "a batch whose answer was lost is paid for twice",
+        tests: EVERYDAY,
+    },
+    Mutant {
+        name: "ended_job_begins_again",
+        edits: &[Replace("seen.state.is_some_and(", "false && seen.state.is_some_and(")],
+        danger: "a late answer contradicts the end of a job, and nobody sees it",
+        tests: EVERYDAY,
+    },
+    Mutant {
+        name: "identifier_of_another_job_taken",
+        edits: &[Replace(
+            "jobs.with_identifier(&known.known.provider, identifier)",
+            "jobs.with_identifier(&known.known.provider, identifier).filter(|_| false)",
+        )],
+        danger: "one job at the provider counts as two here",
+        tests: EVERYDAY,
+    },
+];
