@@ -31,7 +31,8 @@ fn look(dir: &Path, line: &str) -> String {
 
 /// What `qstore ls` knows of the run with that name.
 fn listed(dir: &Path, name: &str) -> Option<Value> {
-    let document: Value = serde_json::from_str(&said(dir, "qstore", &["ls", "runs", "--json"])).unwrap();
+    let document: Value =
+        serde_json::from_str(&said(dir, "qstore", &["ls", "runs", "--json"])).unwrap();
     let runs = document["runs"].as_array().unwrap();
     let path = format!("runs/{name}");
     runs.iter().find(|run| run["path"] == *path).cloned()
