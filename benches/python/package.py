@@ -23,6 +23,8 @@ from metrics_peers import SilentOutput, original_storage
 TURNS = 15
 CALLS = 2_000
 RATE = 10_000
+#: The state of 1 GiB, a copy to compare with, two snapshots, and a load.
+NEEDED = 7 << 30
 
 NAMES = (
     "epoch step timestamp train_loss val_loss grad_norm grad_max grad_min circuit_execution_time_ms circuits_executed "
@@ -314,11 +316,80 @@ def rows_kept(home, seconds):
     say("py_rows_kept", [100.0 * kept / steps])
 
 
+def available_memory():
+    """In bytes; none where the system does not say."""
+    try:
+        with open("/proc/meminfo") as file:
+            lines = dict(line.split(":") for line in file)
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def timed_ms(call):
+    started = time.perf_counter_ns()
+    result = call()
+    return result, (time.perf_counter_ns() - started) / 1e6
+
+
+def saves(home):
+    """A state of 1 GiB in 64 arrays, and one of 10 000 small ones."""
+    try:
+        import numpy
+    except ImportError as error:
+        print(json.dumps({"absent": "numpy", "why": f"{error}"}), flush=True)
+        return
+    import qstore
+
+    many = {f"w{n}": numpy.full(256, n, "float32") for n in range(10_000)}
+    with qstore.CheckpointManager(f"{home}/many", keep_last=1, compression="none") as manager:
+        took = []
+        for epoch in range(6):
+            ticket, ms = timed_ms(lambda: manager.save(epoch, many))
+            ticket.wait()
+            took.append(ms * 1e3 / len(many))
+    say("py_save_per_tensor_us", took[1:])
+    available = available_memory()
+    if available is not None and available < NEEDED:
+        why = f"{available >> 20} MiB of memory are available, and {NEEDED >> 20} are needed"
+        print(json.dumps({"absent": "a state of 1 GiB", "why": why}), flush=True)
+        return
+
+    rng = numpy.random.default_rng(1)
+    state = {f"w{n}": rng.random(1 << 22, "float32") for n in range(64)}
+    used = {name: numpy.zeros_like(array) + 1 for name, array in state.items()}
+
+    def copy():
+        for name, array in state.items():
+            numpy.copyto(used[name], array)
+
+    stalls, copies, first, reserved, loads = [], [], [], [], []
+    for turn in range(3):
+        with qstore.CheckpointManager(f"{home}/fresh", keep_last=1, compression="none") as manager:
+            ticket, ms = timed_ms(lambda: manager.save(0, state))
+            first.append(ms)
+            ticket.wait()
+        with qstore.CheckpointManager(f"{home}/fresh", keep_last=1, compression="none") as manager:
+            manager.reserve(state, wait=True)
+            for epoch in range(3):
+                ticket, ms = timed_ms(lambda: manager.save(epoch, state))
+                (reserved if epoch == 0 else stalls).append(ms)
+                ticket.wait()
+                copies.append(timed_ms(copy)[1])
+        loads.append(timed_ms(lambda: manager.load(2))[1] / 1e3)
+    say("py_save_stall_ms_1gb", stalls)
+    say("py_copyto_ms_1gb", copies)
+    say("py_save_first_ms_1gb", first)
+    say("py_save_first_reserved_ms_1gb", reserved)
+    say("py_load_s", loads)
+
+
 def main():
     home, seconds = sys.argv[1], float(sys.argv[2])
     log_steps(home)
     pushes()
     imports(home)
+    saves(home)
     if seconds:
         rows_kept(home, seconds)
 

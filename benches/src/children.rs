@@ -1,11 +1,11 @@
 //! What this program does when it is started as a child: one thing, whose result it prints.
 
-use crate::{Result, checkpoint, end_to_end, instructions, parquet};
+use crate::{Result, checkpoint, end_to_end, instructions, parquet, view};
 
 /// Given the arguments behind the word; what it returns is printed.
 type Child = fn(&[String]) -> Result<String>;
 
-const CHILDREN: [(&str, Child); 7] = [
+const CHILDREN: [(&str, Child); 8] = [
     (checkpoint::load::CHILD, checkpoint::load::child),
     (parquet::long_runs::CHILD, parquet::long_runs::child),
     (parquet::processor_share::CHILD, parquet::processor_share::child),
@@ -13,6 +13,7 @@ const CHILDREN: [(&str, Child); 7] = [
     (parquet::wide::TRICKLE, parquet::wide::trickle_child),
     (end_to_end::CHILD, end_to_end::child),
     (instructions::CHILD, instructions::child),
+    (view::CHILD, view::child),
 ];
 
 /// Does what the first word says.

@@ -22,6 +22,7 @@ mod rivals;
 mod run;
 mod scaling;
 mod sets;
+mod view;
 mod workload;
 
 use harness::absent::Absent;

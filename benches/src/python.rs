@@ -114,6 +114,39 @@ fn measure(row: &str) -> Option<Measure> {
             &[],
             "`import qstore` in a new interpreter; no numpy, torch, pandas or jax",
         ),
+        "py_save_per_tensor_us" => Measure::ours(
+            row,
+            "us",
+            &[],
+            "how long `save` of 10 000 arrays of 1 KiB of numpy takes the caller, for each",
+        ),
+        "py_save_stall_ms_1gb" => Measure::ours(
+            row,
+            "ms",
+            &["py_copyto_ms_1gb"],
+            "how long `save` of 1 GiB in 64 arrays takes the caller, but for the first one",
+        ),
+        "py_copyto_ms_1gb" => {
+            Measure::peer(row, "ms", "numpy.copyto of the same arrays into memory in use")
+        }
+        "py_save_first_ms_1gb" => Measure::ours(
+            row,
+            "ms",
+            &["py_copyto_ms_1gb"],
+            "the first save of a manager, whose memory the system has to clear",
+        ),
+        "py_save_first_reserved_ms_1gb" => Measure::ours(
+            row,
+            "ms",
+            &["py_copyto_ms_1gb"],
+            "the first save of a manager after `reserve`",
+        ),
+        "py_load_s" => Measure::ours(
+            row,
+            "s",
+            &[],
+            "`load` of 1 GiB that is not compressed, with the files in the page cache",
+        ),
         "py_rows_kept" => Measure::ours(
             row,
             "%",

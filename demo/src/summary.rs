@@ -72,6 +72,11 @@ impl fmt::Display for Table<'_> {
                 path.display()
             )?;
         }
+        writeln!(f, "\nLook at it with the command (cargo install --path crates/qstore-cli):")?;
+        if let Some(runs) = out.parent().filter(|runs| !runs.as_os_str().is_empty()) {
+            writeln!(f, "  qstore ls {}", runs.display())?;
+        }
+        writeln!(f, "  qstore plot {}", out.display())?;
         Ok(())
     }
 }

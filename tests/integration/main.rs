@@ -58,6 +58,8 @@ mod readers;
 mod recorded;
 /// A second process works on the checkpoints of a live writer.
 mod second_process;
+/// The session of the README.
+mod session;
 /// Files of holes, which claim more than any machine has memory for.
 mod sparse_files;
 /// Stopping loses no accepted row.

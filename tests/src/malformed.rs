@@ -12,6 +12,7 @@ mod judge;
 mod metrics;
 pub mod mutation;
 mod parts;
+mod run;
 mod state;
 
 pub use bombs::{Bomb, bombs};
@@ -31,7 +32,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target {
         name: "metrics",
         about: "a metrics file as it is: opened, validated, read, continued",
@@ -91,6 +92,12 @@ pub const TARGETS: [Target; 11] = [
         about: "a safetensors file",
         read: state::read_safetensors,
         seeds: state::safetensors_seeds,
+    },
+    Target {
+        name: "run_json",
+        about: "the record of a run: read, looked at, changed, resumed from",
+        read: run::read_run_json,
+        seeds: run::run_json_seeds,
     },
     Target {
         name: "names",

@@ -164,7 +164,7 @@ fn grow(rows: usize, path: &Path) -> Result<f64> {
 }
 
 /// The most memory this process had.
-pub(super) fn peak_megabytes() -> Result<f64> {
+pub(crate) fn peak_megabytes() -> Result<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));

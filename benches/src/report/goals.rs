@@ -26,6 +26,7 @@ const HOT_PATH: &str = "hot path";
 const CHECKPOINTS: &str = "checkpoints";
 const JOBS: &str = "jobs";
 const PYTHON: &str = "Python";
+const VIEW: &str = "pictures";
 
 const fn goal(
     topic: &'static str,
@@ -158,4 +159,14 @@ pub(super) const GOALS: &[Goal] = &[
     // Two chunks of 1 MiB for each of two workers.
     goal(CHECKPOINTS, "peak_extra_mb_100mb", &[], AtMost(4.2)),
     goal(CHECKPOINTS, "peak_extra_mb_1gb", &[], AtMost(4.2)),
+    goal(VIEW, "plot_one_s_1e7", &[], AtMost(0.7)),
+    goal(VIEW, "plot_one_s_1e7", &["duckdb_s_1e7"], AtMost(0.5)),
+    goal(VIEW, "plot_one_s_1e6", &["duckdb_s_1e6"], AtMost(0.5)),
+    goal(VIEW, "envelope_ms_1e7x20", &[], AtMost(50.0)),
+    goal(VIEW, "exact_12_charts_s_1e7", &[], AtMost(2.0)),
+    goal(VIEW, "second_look_12_ms_1e7", &[], AtMost(50.0)),
+    goal(VIEW, "live_update_12_ms_1e7", &[], AtMost(20.0)),
+    goal(VIEW, "pictures_equal_of_4", &[], AtLeast(4.0)),
+    goal(VIEW, "spikes_shown_of_10000", &[], AtLeast(10_000.0)),
+    goal(VIEW, "peak_rss_mb_1e7x20", &[], AtMost(200.0)),
 ];

@@ -65,10 +65,10 @@ pub(crate) enum Verb {
     Prune(Prune),
     Pin(Pin),
     Unpin(Unpin),
+    Jobs(Jobs),
     Tag(Tag),
     Note(Note),
     Recover(Recover),
-    Jobs(Jobs),
     Completions(Completions),
     Man(Man),
 }

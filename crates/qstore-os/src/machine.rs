@@ -4,6 +4,8 @@
 
 #![allow(unsafe_code)]
 
+use std::sync::LazyLock;
+
 /// The name of this machine or, in a container, of the container. `None` if it has none, or one that is not text.
 #[must_use]
 #[cfg(unix)]
@@ -34,8 +36,12 @@ pub fn host_name() -> Option<String> {
 /// ```
 #[must_use]
 pub fn boot_id() -> Option<String> {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+    // A process does not outlive its machine.
+    static ID: LazyLock<Option<String>> = LazyLock::new(|| {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+    });
+    ID.clone()
 }
 
 #[cfg(test)]

@@ -516,3 +516,75 @@ def test_a_hundred_saves_use_the_memory_of_the_first(tmp_path):
         for epoch in range(100):
             manager.save(epoch, tree).wait(60)
     assert manager._native.reserved_bytes <= 2 * size
+
+
+class Held:
+    """An array that is not read until it is let go."""
+
+    def __init__(self, array):
+        self.array = array
+        self.walks, self.go = threading.Event(), threading.Event()
+
+    @property
+    def __array_interface__(self):
+        self.walks.set()
+        assert self.go.wait(60)
+        return self.array.__array_interface__
+
+
+def test_a_staged_save_returns_before_the_state_is_copied(tmp_path):
+    array = numpy.arange(5.0)
+    held = Held(array)
+    with CheckpointManager(tmp_path) as manager:
+        ticket = manager.save(1, {"w": held}, metadata={"n": 1}, snapshot="staged")
+        assert held.walks.wait(60) and not ticket.done and ticket.epoch == 1 and manager.pending == 1
+        assert "being copied" in repr(ticket) and ticket.outcome is None
+        for call in (ticket.staged, ticket.wait):
+            with pytest.raises(TimeoutError):
+                call(0)
+        # It takes its turn.
+        second = manager.save(2, {"w": numpy.ones(2)}, snapshot="staged")
+        held.go.set()
+        ticket.staged()
+        array += 1
+        assert second.wait(60).save_seq > ticket.wait(60).save_seq
+    assert manager.load(1)["model_state"]["w"].tolist() == [0, 1, 2, 3, 4]
+    assert manager.list_checkpoints() == [1, 2]
+
+
+def test_the_error_of_a_staged_save_is_raised_once_by_who_asks_or_by_the_next_save(tmp_path):
+    bad = {"w": object()}
+    manager = CheckpointManager(tmp_path)
+    for ask in ("staged", "wait"):
+        ticket = manager.save(1, bad, snapshot="staged")
+        with pytest.raises(StateError, match="model.w"):
+            getattr(ticket, ask)(60)
+        assert ticket.done and "failed" in repr(ticket)
+    manager.save(2, state(2)).wait(60)
+    manager.save(3, bad, snapshot="staged")
+    with pytest.raises(StateError, match="model.w"):
+        manager.save(4, state(4))
+    manager.save(5, bad, snapshot="staged")
+    with pytest.raises(StateError, match="model.w"):
+        manager.close()
+    assert manager.list_checkpoints() == [2]
+    with pytest.raises(ValueError, match='choose "copy"'):
+        manager.save(6, state(6), snapshot="lazy")
+
+
+def test_a_staged_save_is_awaited_in_asyncio(tmp_path):
+    held = Held(numpy.arange(3.0))
+
+    async def train(manager):
+        ticket = manager.save(1, {"w": held}, snapshot="staged")
+        waiting = asyncio.create_task(ticket)
+        await asyncio.to_thread(held.walks.wait, 60)
+        assert not waiting.done()
+        held.go.set()
+        assert (await waiting).kind == "saved"
+        with pytest.raises(StateError):
+            await manager.save(2, {"w": object()}, snapshot="staged")
+
+    with CheckpointManager(tmp_path) as manager:
+        asyncio.run(train(manager))
+    assert manager.list_checkpoints() == [1]

@@ -228,7 +228,11 @@ impl RunFile {
 
     /// A number that no attempt has.
     pub(crate) fn next_attempt(&self) -> u64 {
-        self.attempts.iter().map(|attempt| attempt.number).max().map_or(1, |last| last + 1)
+        self.attempts
+            .iter()
+            .map(|attempt| attempt.number)
+            .max()
+            .map_or(1, |last| last.saturating_add(1))
     }
 }
 

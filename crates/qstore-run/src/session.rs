@@ -206,11 +206,14 @@ pub(crate) fn status_of(place: &RunPlace, dir: &Path) -> Result<(RunFile, RunSta
         if let Some((state, reason)) = status::of_a_holder(&sight) {
             return Ok((run, state, reason));
         }
+        // It had ended when it was read, whatever has begun since.
+        if let Some((state, reason)) = status::of_an_end(&run) {
+            return Ok((run, state, reason));
+        }
         // mutant: status_without_a_second_look
         let again = read()?;
         if again.attempts == run.attempts {
-            let (state, reason) = status::of_an_end(&again)
-                .unwrap_or_else(|| status::of_the_silent(&again, &sight, &here));
+            let (state, reason) = status::of_the_silent(&again, &sight, &here);
             return Ok((again, state, reason));
         }
         run = again;

@@ -158,7 +158,7 @@ impl Bucket {
         }
     }
 
-    /// Rows with these `xs`, whose `values` are without the nulls; `present` has the rows that are not null,
+    /// Rows with these `xs`, which do not fall, and whose `values` are without the nulls; `present` has the rows that are not null,
     /// `None` if none is.
     pub(crate) fn of_rows(xs: &[f64], present: Option<&[bool]>, values: &[f64]) -> Self {
         let nulls = (xs.len() - values.len()) as u64;
@@ -176,23 +176,13 @@ impl Bucket {
         let x_of = |index: usize| match present {
             None => xs[index],
             Some(present) => {
-                let rows = present.iter().enumerate().filter(|(_, has)| **has);
-                rows.map(|(row, _)| xs[row]).nth(index).unwrap_or(f64::NAN)
-            }
-        };
-        let (x0, x1) = match present {
-            None => {
-                let (from, to, _) = bounds(xs);
-                (from, to)
-            }
-            Some(present) => {
                 let there = xs.iter().zip(present).filter(|(_, has)| **has);
-                ends(there.map(|(x, _)| *x))
+                there.map(|(x, _)| *x).nth(index).unwrap_or(f64::NAN)
             }
         };
         Self {
-            x0,
-            x1,
+            x0: x_of(0),
+            x1: x_of(values.len() - 1),
             n: values.len() as u64,
             nulls,
             min: values[min],
@@ -217,13 +207,15 @@ impl Bucket {
     }
 }
 
-/// The least and the largest.
-fn ends(xs: impl Iterator<Item = f64>) -> (f64, f64) {
-    xs.fold((f64::NAN, f64::NAN), |(least, largest), x| (least.min(x), largest.max(x)))
-}
-
 /// The least value, the largest and the sum; the first two mean nothing if the sum is not finite.
 fn bounds(values: &[f64]) -> (f64, f64, f64) {
+    // Too few for it to be worth setting up.
+    if values.len() < 2 * LANES {
+        let nothing = (f64::INFINITY, f64::NEG_INFINITY, 0.0);
+        return values.iter().fold(nothing, |(min, max, sum), value| {
+            (min.min(*value), max.max(*value), sum + value)
+        });
+    }
     let mut min = [f64::INFINITY; LANES];
     let mut max = [f64::NEG_INFINITY; LANES];
     let mut sum = [0.0; LANES];
@@ -241,11 +233,6 @@ fn bounds(values: &[f64]) -> (f64, f64, f64) {
     for value in min.into_iter().chain(max).chain(rest.iter().copied()) {
         all.0 = if value < all.0 { value } else { all.0 };
         all.1 = if value > all.1 { value } else { all.1 };
-    }
-    // Lanes without values have the bounds of nothing.
-    if values.len() < LANES {
-        all.0 = rest.iter().copied().fold(f64::INFINITY, f64::min);
-        all.1 = rest.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     }
     all.2 += rest.iter().sum::<f64>();
     all

@@ -26,11 +26,17 @@ impl Leaf {
         while row < xs.len() {
             let cell = cells.of(xs[row]);
             let len = 1 + match cell.map(|cell| (cell, cells.range(cell))) {
-                Some((_, Some((least, next)))) => {
-                    xs[row + 1..].iter().take_while(|x| least <= **x && **x < next).count()
+                // It began in the cell, so as long as it rises, only the upper end is to be looked for.
+                Some((_, Some((_, next)))) => {
+                    let rises = |pair: &&[f64]| pair[0] <= pair[1] && pair[1] < next;
+                    xs[row..].windows(2).take_while(rises).count()
                 }
-                // As long as it takes to find the end of one, where cells have no exact bounds.
-                _ => xs[row + 1..].iter().take_while(|x| cells.of(**x) == cell).count(),
+                Some((cell, None)) => {
+                    let rises =
+                        |pair: &&[f64]| pair[0] <= pair[1] && cells.of(pair[1]) == Some(cell);
+                    xs[row..].windows(2).take_while(rises).count()
+                }
+                None => xs[row + 1..].iter().take_while(|x| cells.of(**x).is_none()).count(),
             };
             let rows = row..row + len;
             let present = present.map(|present| &present[rows.clone()]);
@@ -49,7 +55,7 @@ impl Leaf {
 
     fn push(&mut self, cell: i64, bucket: &Bucket) {
         match self.runs.last_mut() {
-            // A row without a place was between them.
+            // Between them x went back a little, or a row has no place.
             Some(last) if last.cell == cell => last.bucket = last.bucket.merge(bucket),
             _ => self.runs.push(Run { cell, bucket: *bucket }),
         }

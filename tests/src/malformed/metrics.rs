@@ -42,9 +42,21 @@ pub(super) fn read_as_is(bytes: &[u8]) {
                     _ => batch.rows,
                 };
                 assert_eq!(len, batch.rows);
+                // The same bytes as plain numbers, which only texts and lists are not.
+                let first = batch.first_row;
+                let numbers = file.numbers(&field.name, first..first + len as u64);
+                if !matches!(batch.columns[0].values, Values::Text(_) | Values::List(_)) {
+                    let numbers = numbers.expect("they were read as values");
+                    assert_eq!(numbers.iter().count(), len);
+                }
                 rows += batch.rows as u64;
             }
             assert!(!is_whole || rows == file.rows(), "{rows} of {}", file.rows());
+            for group in file.groups() {
+                let chunks = file.chunks(&field.name, &group).expect("it is in memory");
+                let rows = chunks.last().map(|chunk| chunk.rows.end);
+                assert_eq!(rows, Some(group.rows.end));
+            }
         }
         // What is known about values may be damaged although every value can be read.
         let is_of_values = |damage: &&Damage| {

@@ -41,7 +41,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "ended_job_begins_again",
-        edits: &[Replace("seen.state.is_some_and(", "false && seen.state.is_some_and(")],
+        edits: &[Replace("seen != JobState::Intended", "false && seen != JobState::Intended")],
         danger: "a late answer contradicts the end of a job, and nobody sees it",
         tests: EVERYDAY,
     },

@@ -60,6 +60,8 @@ pub struct Compare {
 #[derive(Serialize)]
 struct Body {
     runs: Vec<Run>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    seed: Vec<Option<u64>>,
     git: Vec<Option<String>>,
     params: BTreeMap<String, Vec<JsonValue>>,
     metrics: Vec<MetricRow>,
@@ -142,9 +144,12 @@ impl Compare {
         let git = runs.iter().map(commit).collect::<Vec<_>>();
         let git = if self.all || !are_equal(&git) { git } else { Vec::new() };
         let git = if is_wanted("git") { git } else { Vec::new() };
+        let seed = runs.iter().map(|run| run.run_json().seed).collect::<Vec<_>>();
+        let is_shown = is_wanted("seed") && seed.iter().any(Option::is_some);
+        let seed = if is_shown && (self.all || !are_equal(&seed)) { seed } else { Vec::new() };
         let crossed = self.crossed(runs)?;
         let runs = runs.iter().map(Run::of).collect();
-        Ok(Body { runs, git, params, metrics, equal_params, equal_metrics, crossed })
+        Ok(Body { runs, seed, git, params, metrics, equal_params, equal_metrics, crossed })
     }
 
     /// The metrics that were asked for, or all.
@@ -200,6 +205,11 @@ impl Compare {
         for (name, values) in &body.params {
             let values = values.iter().map(param_text).collect();
             lines.push(Line::new(format!("params.{name}"), "", values, String::new()));
+        }
+        if !body.seed.is_empty() {
+            let text = |seed: &Option<u64>| seed.map_or(String::new(), |seed| seed.to_string());
+            let values = body.seed.iter().map(text).collect();
+            lines.push(Line::new("seed", "", values, String::new()));
         }
         if !body.git.is_empty() {
             let values = body.git.iter().map(|commit| commit.clone().unwrap_or_default());

@@ -76,6 +76,25 @@ fn save_checkpoints(dir: &Path) {
     manager.close(Duration::from_secs(60)).unwrap();
 }
 
+/// Four jobs: paid, in the queue, failed, and one whose answer was lost.
+fn write_jobs(path: &Path) {
+    let ledger = Ledger::open(path, Budget::usd(10.0)).unwrap();
+    let intend = |step: i64| {
+        let circuits = ["OPENQASM 3.0; qubit q; ry(a) q;"];
+        let batch = Batch::new("ibm_torino", 1_024).circuits(circuits).parameters(&[step as f64]);
+        ledger.intend(JobSpec::new("ibm", batch).at(0, step).estimate_usd(0.67)).unwrap()
+    };
+    let paid = intend(0).submitted("d1a2b3c4").unwrap();
+    let result = Seen::done().usd(0.65).exec_ms(840.0).result("results/0000.json", 7);
+    ledger.observe(&paid.key, &result).unwrap();
+    let queued = intend(1).submitted("d1a2b3c5").unwrap();
+    ledger.observe(&queued.key, &Seen::queued(17)).unwrap();
+    let failed = intend(2).submitted("d1a2b3c6").unwrap();
+    ledger.observe(&failed.key, &Seen::failed("the device is \u{1b}[31mcalibrating")).unwrap();
+    drop(intend(3));
+    ledger.close().unwrap();
+}
+
 /// What the runs are: one that is unknown, one that the kit lets crash, a finished one and a failed one.
 fn descriptions() -> [(&'static str, serde_json::Value); 4] {
     let run = |name: &str, lr: f64, ansatz: &str| {
@@ -112,25 +131,6 @@ fn descriptions() -> [(&'static str, serde_json::Value); 4] {
     [("run_001", unknown), ("run_002", crashed), ("run_003", finished), ("run_004", failed)]
 }
 
-/// Four jobs: paid, in the queue, failed, and one whose answer was lost.
-fn write_jobs(path: &Path) {
-    let ledger = Ledger::open(path, Budget::usd(10.0)).unwrap();
-    let intend = |step: i64| {
-        let circuits = ["OPENQASM 3.0; qubit q; ry(a) q;"];
-        let batch = Batch::new("ibm_torino", 1_024).circuits(circuits).parameters(&[step as f64]);
-        ledger.intend(JobSpec::new("ibm", batch).at(0, step).estimate_usd(0.67)).unwrap()
-    };
-    let paid = intend(0).submitted("d1a2b3c4").unwrap();
-    let result = Seen::done().usd(0.65).exec_ms(840.0).result("results/0000.json", 7);
-    ledger.observe(&paid.key, &result).unwrap();
-    let queued = intend(1).submitted("d1a2b3c5").unwrap();
-    ledger.observe(&queued.key, &Seen::queued(17)).unwrap();
-    let failed = intend(2).submitted("d1a2b3c6").unwrap();
-    ledger.observe(&failed.key, &Seen::failed("the device is \u{1b}[31mcalibrating")).unwrap();
-    drop(intend(3));
-    ledger.close().unwrap();
-}
-
 fn make(fixture: &Path) {
     let tmp = tempfile::tempdir().unwrap();
     let work = tmp.path();
@@ -154,6 +154,8 @@ fn make(fixture: &Path) {
             fs::remove_dir(target.join("checkpoints")).unwrap();
         }
     }
+    fs::create_dir_all(fixture.join("jobs")).unwrap();
+    write_jobs(&fixture.join("jobs/jobs.parquet"));
     for (name, file) in descriptions() {
         let text = serde_json::to_string_pretty(&file).unwrap() + "\n";
         let dir = fixture.join("runs").join(name);
@@ -162,9 +164,7 @@ fn make(fixture: &Path) {
     }
     let first = fixture.join("runs/run_001/metrics.parquet");
     fs::copy(fixture.join("runs/run_004/metrics.parquet"), first).unwrap();
-    fs::create_dir_all(fixture.join("jobs")).unwrap();
-    write_jobs(&fixture.join("jobs/jobs.parquet"));
-    // The same as the run's, with one bit flipped, and with something behind its end.
+    // The same, with one bit flipped, and with something behind its end.
     let damaged = fixture.join("damaged");
     fs::create_dir_all(&damaged).unwrap();
     let mut bytes = fs::read(fixture.join("runs/run_003/metrics.parquet")).unwrap();

@@ -10,6 +10,7 @@ mod leftovers;
 mod lengths;
 mod lists;
 mod mixed_kinds;
+mod numbers;
 #[cfg(target_os = "linux")]
 mod priority;
 mod ranks;

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from . import endings
-from ._native import Manager
+from ._native import Manager, Ticket
 from .tensors import Convert, check, converter, fill
-from .ticket import SaveTicket
+from .ticket import SaveTicket, StagedTicket
 
 #: How long the end of the interpreter and a manager that is forgotten wait for saves, in seconds.
 PATIENCE = 60.0
@@ -82,6 +82,7 @@ class CheckpointManager:
         self.compression = compression
         self.compression_level = compression_level
         self._is_closed = False
+        self._staging: StagedTicket | None = None
         endings.watch(self)
 
     def save(
@@ -92,6 +93,7 @@ class CheckpointManager:
         metadata: Mapping[str, Any] | None = None,
         *,
         parts: Mapping[str, Any] | None = None,
+        snapshot: str = "copy",
     ) -> SaveTicket:
         """Takes the state now, and saves it in the background.
 
@@ -101,14 +103,33 @@ class CheckpointManager:
         :param optimizer_state: Any tree; None is none.
         :param metadata: Numbers, texts, and trees of them; ``keep_best`` and other programs read them without the rest.
         :param parts: Further states by name: a scheduler, random number generators, the position of a data loader.
+        :param snapshot: ``"copy"`` returns when the state is copied. ``"staged"`` returns at once, and a thread copies it: do
+            not change the state before ``ticket.staged()`` has returned.
         :returns: A ticket, which can be waited for, awaited, or forgotten.
         :raises StateError: for something that cannot be saved. Nothing was done.
         :raises SaveError: once, after an earlier save failed and nobody asked for it. This one was not started.
         :raises StoppedError: after ``close``.
         :raises ForkedError: in a child of the process that opened the manager.
         """
-        states = _states(model_state, optimizer_state, parts)
-        return SaveTicket(self._native.save(epoch, states, dict(metadata or {})))
+        states, values = _states(model_state, optimizer_state, parts), dict(metadata or {})
+        before = self._staging
+        if snapshot == "copy":
+            if before is not None:
+                before.settle()
+            return SaveTicket(self._native.save(epoch, states, values))
+        if snapshot != "staged":
+            raise ValueError(f'snapshot is {snapshot!r}; choose "copy" (default) or "staged"')
+        if before is not None and before.done:
+            before.settle()
+
+        def save() -> Ticket:
+            # In the order of the calls.
+            if before is not None:
+                before.settle()
+            return self._native.save(epoch, states, values)
+
+        self._staging = StagedTicket(epoch, save)
+        return self._staging
 
     def reserve(
         self,
@@ -225,7 +246,8 @@ class CheckpointManager:
     @property
     def pending(self) -> int:
         """How many saves are running or waiting."""
-        return self._native.pending
+        is_staging = self._staging is not None and not self._staging._is_staged.is_set()
+        return self._native.pending + is_staging
 
     def health(self) -> dict[str, Any]:
         """The first failure in the background, and the saves that were skipped or superseded."""
@@ -239,7 +261,11 @@ class CheckpointManager:
         :raises SaveError: the first failure in the background, if there was one.
         """
         try:
-            self._native.close(timeout)
+            try:
+                if self._staging is not None:
+                    self._staging.settle()
+            finally:
+                self._native.close(timeout)
         except TimeoutError:
             raise
         except Exception:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
-from collections.abc import Coroutine, Generator
+import threading
+import time
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
-from ._native import Notifier, Ticket
+from ._native import ForkedError, Notifier, Ticket
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +73,13 @@ class SaveTicket(Coroutine[Any, Any, SaveOutcome]):
         """
         return self.wait() if self._ticket.done else None
 
+    def staged(self, timeout: float | None = None) -> None:
+        """Returns once the state is copied, so that its arrays may be changed. With ``snapshot="copy"`` it is already.
+
+        :raises TimeoutError: if that took longer than so many seconds. It goes on.
+        :raises StateError: for something that cannot be saved.
+        """
+
     def wait(self, timeout: float | None = None) -> SaveOutcome:
         """Waits until the checkpoint is durable, without the GIL.
 
@@ -89,7 +99,7 @@ class SaveTicket(Coroutine[Any, Any, SaveOutcome]):
                 # Not left to the collector: a canceled task is often part of a cycle.
                 notifier.close()
         elif not self._ticket.done:
-            await _in_a_thread(self._ticket)
+            await _thread(self._ticket.wait)
         return self.wait()
 
     def __await__(self) -> Generator[Any, Any, SaveOutcome]:
@@ -125,13 +135,91 @@ class SaveTicket(Coroutine[Any, Any, SaveOutcome]):
         raise TypeError("a ticket belongs to the process that saves")
 
 
+class StagedTicket(SaveTicket):
+    """The pending result of a save whose state is copied in a thread."""
+
+    __slots__ = ("_asked", "_epoch", "_error", "_home", "_is_staged")
+
+    def __init__(self, epoch: int, save: Callable[[], Ticket]) -> None:
+        self._epoch = epoch
+        self._home = os.getpid()
+        self._is_staged = threading.Event()
+        self._error: BaseException | None = None
+        self._asked = False
+        self._coroutine = None
+        # Not a daemon: the end of the interpreter waits for it.
+        threading.Thread(target=self._stage, args=(save,), name="qstore-stage").start()
+
+    def _stage(self, save: Callable[[], Ticket]) -> None:
+        try:
+            self._ticket = save()
+        except BaseException as error:  # raised by whoever asks
+            self._error = error
+        finally:
+            self._is_staged.set()
+
+    def staged(self, timeout: float | None = None) -> None:
+        self._check_process()
+        if not self._is_staged.wait(timeout):
+            raise TimeoutError(f"the state of {self.epoch} was not copied within {timeout} s; the copy goes on")
+        if self._error is not None:
+            self._asked = True
+            raise self._error
+
+    def _check_process(self) -> None:
+        if not self._is_staged.is_set() and self._home != os.getpid():
+            raise ForkedError(f"the state of {self.epoch} is copied by the process that this one was forked from")
+
+    def settle(self) -> None:
+        """Waits for the copy, and raises its error if nobody has asked for it."""
+        self._check_process()
+        self._is_staged.wait()
+        if not self._asked:
+            self.staged()
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    @property
+    def done(self) -> bool:
+        return self._is_staged.is_set() and (self._error is not None or self._ticket.done)
+
+    @property
+    def outcome(self) -> SaveOutcome | None:
+        return self.wait() if self.done else None
+
+    def wait(self, timeout: float | None = None) -> SaveOutcome:
+        started = time.monotonic()
+        self.staged(timeout)
+        rest = None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
+        return SaveOutcome(**self._ticket.wait(rest))
+
+    async def _finished(self) -> SaveOutcome:
+        self._check_process()
+        if not self._is_staged.is_set():
+            await _thread(self._is_staged.wait)
+        self.staged()
+        return await super()._finished()
+
+    def __repr__(self) -> str:
+        if self._error is not None:
+            return f"<SaveTicket: {self.epoch} failed, {self._error}>"
+        return super().__repr__() if self._is_staged.is_set() else f"<SaveTicket: {self.epoch} is being copied>"
+
+
+def _trio() -> Any:
+    """trio, if its event loop is the one that runs."""
+    trio = sys.modules.get("trio")
+    return trio if trio is not None and trio.lowlevel.in_trio_run() else None
+
+
 async def _readable(notifier: Notifier) -> None:
     """Waits until the save has ended, in whichever event loop this is."""
-    if "trio" in sys.modules:
-        trio = sys.modules["trio"]
-        if trio.lowlevel.in_trio_run():
-            await trio.lowlevel.wait_readable(notifier.fileno())
-            return
+    trio = _trio()
+    if trio is not None:
+        await trio.lowlevel.wait_readable(notifier.fileno())
+        return
     import asyncio
 
     loop = asyncio.get_running_loop()
@@ -148,8 +236,12 @@ async def _readable(notifier: Notifier) -> None:
         loop.remove_reader(notifier.fileno())
 
 
-async def _in_a_thread(ticket: Ticket) -> None:
-    """Where no descriptor can be waited for."""
+async def _thread(wait: Callable[[], Any]) -> None:
+    """Waits in a thread, where no descriptor can be waited for."""
+    trio = _trio()
+    if trio is not None:
+        await trio.to_thread.run_sync(wait, abandon_on_cancel=True)
+        return
     import asyncio
 
-    await asyncio.to_thread(ticket.wait)
+    await asyncio.to_thread(wait)

@@ -33,6 +33,7 @@ def save(
     *,
     metadata: Mapping[str, Any] | None = None,
     parts: Mapping[str, Any] | None = None,
+    snapshot: str = "copy",
 ) -> SaveTicket:
     """Takes the states of a run now, and saves them in the background.
 
@@ -40,6 +41,8 @@ def save(
 
     :param model: What has a ``state_dict()``; so for ``optimizer`` and ``scheduler``.
     :param parts: Further states by name. ``"scheduler"`` and ``"random"`` are taken.
+    :param snapshot: As of ``CheckpointManager.save``. With ``"staged"``, call ``ticket.staged()`` before the next forward
+        pass, which may change buffers.
     :raises StateError: for something that cannot be saved. Nothing was done.
     """
     others = {_RANDOM: random_states(), **({} if scheduler is None else {_SCHEDULER: scheduler.state_dict()})}
@@ -48,7 +51,7 @@ def save(
             raise ValueError(f"{name!r} is saved by this function itself; give the part another name")
         others[name] = state
     state = None if optimizer is None else optimizer.state_dict()
-    return manager.save(epoch, model.state_dict(), state, metadata, parts=others)
+    return manager.save(epoch, model.state_dict(), state, metadata, parts=others, snapshot=snapshot)
 
 
 def resume(

@@ -22,8 +22,10 @@ use qstore_logger::ParquetMetricsLogger;
 use qstore_parquet::{MetricsFile, MetricsLog, ReadError, WriterSettings};
 use qstore_schema::Row;
 use qstore_zarr::{CheckpointManager, Checkpoints};
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 /// A new run in an existing directory.
@@ -208,6 +210,19 @@ fn cut(
     Ok(lineage::cut(&file, &run.attempts, origin)?)
 }
 
+fn open_checkpoints(
+    place: &RunPlace,
+    dir: &Path,
+    settings: &RunSettings,
+    slot: &LoggerSlot,
+) -> Result<CheckpointManager> {
+    let (path, locking) = (dir.join(CHECKPOINTS), settings.checkpoints.locking);
+    let files = Arc::clone(&place.files);
+    let repository = LocalRepository::open_with_locking(files, path, locking)?;
+    let repository = Arc::new(MetricsFirst::new(repository, Arc::clone(slot)));
+    Ok(CheckpointManager::over(repository, settings.checkpoints.clone())?)
+}
+
 /// The files of a run, open for writing.
 struct Parts {
     checkpoints: CheckpointManager,
@@ -225,24 +240,22 @@ impl Parts {
         resumed: Option<(Option<&RunOrigin>, Cut)>,
     ) -> Result<Self> {
         let files = || Arc::clone(&place.files);
-        let slot = LoggerSlot::default();
-        let locking = settings.checkpoints.locking;
-        let repository =
-            LocalRepository::open_with_locking(files(), dir.join(CHECKPOINTS), locking)?;
-        let repository = Arc::new(MetricsFirst::new(repository, Arc::clone(&slot)));
-        let checkpoints = CheckpointManager::over(repository, settings.checkpoints.clone())?;
-
         let mut writer = settings.writer.clone().run_id(run_id).attempt(attempt);
         if let Some((origin, cut)) = resumed {
             writer = writer.cut_row(cut.row);
             writer.resumed_epoch = origin.and_then(|origin| i64::try_from(origin.number).ok());
         }
-        let logger = ParquetMetricsLogger::open_in(
-            files(),
-            dir.join(METRICS),
-            settings.logger.clone(),
-            writer.clone(),
-        )?;
+        let slot = LoggerSlot::default();
+        // Most of the time is spent on syncs, which the disk can do together.
+        let (checkpoints, logger) = thread::scope(|scope| {
+            let checkpoints = scope.spawn(|| open_checkpoints(place, dir, settings, &slot));
+            let path = dir.join(METRICS);
+            let (logger, writer) = (settings.logger.clone(), writer.clone());
+            let logger = ParquetMetricsLogger::open_in(files(), path, logger, writer);
+            (checkpoints.join(), logger)
+        });
+        let checkpoints = checkpoints.unwrap_or_else(|panic| resume_unwind(panic))?;
+        let logger = logger?;
         let logger = Arc::new(logger);
         let _ = slot.set(Arc::downgrade(&logger));
 

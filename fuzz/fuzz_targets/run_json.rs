@@ -1,0 +1,5 @@
+//! The record of a run.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| qstore_fuzz::check("run_json", bytes));
