@@ -94,12 +94,10 @@ fn check_readme(line: &str, printed: &str) {
     let (_, after) = readme
         .split_once(&format!("$ {line}\n"))
         .unwrap_or_else(|| panic!("the README does not show `{line}`"));
-    let shown: String = after
-        .lines()
-        .take_while(|line| !line.starts_with('$') && !line.starts_with("```"))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    assert_eq!(words(&shown), words(printed), "`{line}` prints\n{printed}");
+    // Up to the next command, or to the end of the block.
+    let ends = ["\n$ ", "\n```"].into_iter().filter_map(|end| after.find(end));
+    let shown = &after[..ends.min().unwrap_or(after.len())];
+    assert_eq!(words(shown), words(printed), "`{line}` prints\n{printed}");
 }
 
 /// The words of a text that are the same in every session.
