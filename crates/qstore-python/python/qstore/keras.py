@@ -100,7 +100,7 @@ def resume(checkpoint_dir: str | os.PathLike[str], model: Any) -> int | None:
     here = [list(weight.shape) for weight in model.weights]
     there = [list(weight.shape) for weight in loaded["model_state"]]
     if here != there:
-        raise CheckpointError(f"the weights of the model have the shapes {here}, and {there} in the checkpoint")
+        raise CheckpointError(f"the weights of the model have the shapes {here}, but {there} in the checkpoint; build the same model")
     model.set_weights(loaded["model_state"])
     if loaded["optimizer_state"] is not None and getattr(model, "optimizer", None) is not None:
         model.optimizer.build(model.trainable_variables)

@@ -74,25 +74,25 @@ def check(target: Any, loaded: Any, path: str) -> None:
     if isinstance(loaded, Tensor):
         known, wanted = describe(target), (loaded.dtype, loaded.shape)
         if known is None:
-            raise StateError(f"`{path}` is a {type(target).__name__}, and a tensor in the checkpoint", path)
+            raise StateError(f"`{path}` is a {type(target).__name__}, but a tensor in the checkpoint", path)
         if known != wanted:
             here, there = (f"{dtype} {list(shape)}" for dtype, shape in (known, wanted))
-            raise StateError(f"`{path}` is {here}, and {there} in the checkpoint", path)
+            raise StateError(f"`{path}` is {here}, but {there} in the checkpoint", path)
     elif isinstance(loaded, dict) and isinstance(target, Mapping):
         missing = [key for key in target if key not in loaded]
         added = [key for key in loaded if key not in target]
         if missing or added:
-            raise StateError(f"`{path}` lacks {added}, and the checkpoint lacks {missing}", path)
+            raise StateError(f"the keys of `{path}` differ: here only {missing}, in the checkpoint only {added}", path)
         for key, node in loaded.items():
             check(target[key], node, f"{path}.{key}")
     elif isinstance(loaded, (list, tuple)) and isinstance(target, (list, tuple)):
         if len(target) != len(loaded):
-            raise StateError(f"`{path}` has {len(target)} elements, and {len(loaded)} in the checkpoint", path)
+            raise StateError(f"`{path}` has {len(target)} elements, but {len(loaded)} in the checkpoint", path)
         for at, (old, node) in enumerate(zip(target, loaded, strict=True)):
             check(old, node, f"{path}.{at}")
     elif isinstance(loaded, (dict, list, tuple)) or isinstance(target, (dict, list, tuple)):
         here, there = type(target).__name__, type(loaded).__name__
-        raise StateError(f"`{path}` is a {here}, and a {there} in the checkpoint", path)
+        raise StateError(f"`{path}` is a {here}, but a {there} in the checkpoint", path)
 
 
 def fill(target: Any, loaded: Any, convert: Convert | None) -> Any:
