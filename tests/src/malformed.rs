@@ -8,6 +8,8 @@
 mod bombs;
 mod checkpoint;
 pub mod claims;
+mod imports;
+mod jobs;
 mod judge;
 mod metrics;
 pub mod mutation;
@@ -32,7 +34,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 16] = [
     Target {
         name: "metrics",
         about: "a metrics file as it is: opened, validated, read, continued",
@@ -98,6 +100,30 @@ pub const TARGETS: [Target; 12] = [
         about: "the record of a run: read, looked at, changed, resumed from",
         read: run::read_run_json,
         seeds: run::run_json_seeds,
+    },
+    Target {
+        name: "jobs",
+        about: "a ledger of jobs: read, answered, continued",
+        read: jobs::read_jobs,
+        seeds: jobs::seeds,
+    },
+    Target {
+        name: "events",
+        about: "an event file of TensorBoard that is imported, as it is and as one record",
+        read: imports::read_events,
+        seeds: imports::event_seeds,
+    },
+    Target {
+        name: "csv",
+        about: "a CSV file that is imported",
+        read: imports::read_csv,
+        seeds: imports::csv_seeds,
+    },
+    Target {
+        name: "json_lines",
+        about: "a file of JSON lines that is imported",
+        read: imports::read_json_lines,
+        seeds: imports::json_lines_seeds,
     },
     Target {
         name: "names",

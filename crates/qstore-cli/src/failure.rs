@@ -10,6 +10,7 @@ use qstore_run::RunError;
 use qstore_view::ViewError;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,16 @@ pub enum Failure {
         path: PathBuf,
         /// What, and where.
         reason: String,
+    },
+    /// A row has a value that the file cannot keep. Nothing was written.
+    #[error("row {row} cannot be written whole to {}: {reason}. Nothing was written", path.display())]
+    Unkept {
+        /// The file that would have been written.
+        path: PathBuf,
+        /// The row, counted from 0.
+        row: u64,
+        /// What cannot be kept, and why.
+        reason: Arc<str>,
     },
     /// A metrics file could not be read.
     #[error(transparent)]

@@ -256,13 +256,16 @@ impl RunReader {
         Ok(current)
     }
 
-    /// The rows that count. The last attempt may have no row in the file yet.
     fn current_ranges(&self, file: &MetricsFile) -> Vec<Range<u64>> {
+        file.current_after(self.cut_to_come(file))
+    }
+
+    /// The cut of the last attempt, if it has no row in the file yet.
+    fn cut_to_come(&self, file: &MetricsFile) -> Option<u64> {
         let last = self.run.last_attempt();
         let segments = file.audit().map_or(&[][..], |audit| &audit.segments);
         let is_seen = |number| segments.iter().any(|segment| segment.attempt == Some(number));
-        let cut = last.filter(|last| !is_seen(last.number)).and_then(|last| last.cut_row);
-        file.current_after(cut)
+        last.filter(|last| !is_seen(last.number)).and_then(|last| last.cut_row)
     }
 
     /// The rows that do not count anymore, in ascending order.
@@ -271,11 +274,7 @@ impl RunReader {
     /// As [`metrics`](Self::metrics).
     pub fn superseded(&self) -> Result<Vec<Range<u64>>> {
         let Some(file) = self.metrics()? else { return Ok(Vec::new()) };
-        let current = self.current_ranges(file);
-        let starts = [0].into_iter().chain(current.iter().map(|range| range.end));
-        let ends = current.iter().map(|range| range.start).chain([file.rows()]);
-        let gaps = starts.zip(ends).filter(|(start, end)| start < end);
-        Ok(gaps.map(|(start, end)| start..end).collect())
+        Ok(file.superseded_after(self.cut_to_come(file)))
     }
 
     /// What was lost, over all attempts.

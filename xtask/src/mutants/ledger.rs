@@ -9,9 +9,7 @@ const EVERYDAY: &[Tests] = &[Tests::of("qstore-ledger", "ledger", "everyday::")]
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "ledger_not_durable",
-        edits: &[Rewrite(
-            "let settings = { let _ = Durability::Sync; WriterSettings::default() };",
-        )],
+        edits: &[Replace("Durability::Sync", "Durability::Flush")],
         danger: "after a power cut a job that is paid for has neither an intent nor an identifier",
         tests: CUTS,
     },

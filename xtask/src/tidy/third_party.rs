@@ -56,6 +56,8 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     // Rayon is there for the loops over chunks, in pools of its own (decision 0038).
     ("qstore-zarr", &[COLUMNS, DISK, EXECUTORS]),
     ("qstore-logger", &[FORMATS, DISK, THREADS]),
+    ("qstore-view", &[FORMATS, DISK, THREADS, &["malevich", "plotters"]]),
+    ("qstore-ledger", &[FORMATS, DISK, THREADS]),
     ("qstore-run", &[FORMATS, DISK, THREADS]),
     ("qstore-signal", &[FORMATS, DISK, THREADS]),
     ("qstore-tracing", &[FORMATS, DISK, THREADS]),

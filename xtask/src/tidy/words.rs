@@ -53,6 +53,7 @@ const PHRASES: &[(&str, &str)] = &[
     ("analyse|analysed|analysing", "`analyze`"),
     ("labelled|labelling", "`labeled`"),
     ("modelled|modelling", "`modeled`"),
+    ("cancelled|cancelling", "`canceled`"),
     ("signalled|signalling", "`signaled`"),
     ("travelled|travelling", "`traveled`"),
 ];
@@ -84,6 +85,9 @@ const ENDINGS: &[&str] =
 const EXCEPTIONS: &[(&str, &str)] = &[
     // The table itself, and its tests.
     ("xtask/src/tidy/words.rs", ""),
+    // The state of a job, which is in the file as IBM Runtime and Braket spell it.
+    ("crates/qstore-ledger/", "cancelled|cancelling"),
+    ("tests/torture/ledger.rs", "cancelled|cancelling"),
 ];
 
 /// No comment, string, public name or page has a phrase of the table.

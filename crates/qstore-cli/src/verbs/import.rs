@@ -20,6 +20,7 @@ use qstore_schema::{Row, SmolStr, Value};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, import_safetensors};
 use serde::Serialize;
 use std::fs;
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -88,8 +89,11 @@ impl Import {
         if has_rows {
             let name = self.run.file_name().unwrap_or_default().to_string_lossy();
             let file = RowFile::create(&metrics, &name, false)?;
-            let mut rows = Rows { file, run_name: self.run_name.clone(), left_out: 0, console };
+            let run_name = self.run_name.clone();
+            let source = PathBuf::new();
+            let mut rows = Rows { file, source, run_name, left_out: 0, console };
             for (path, format) in self.files.iter().zip(&formats) {
+                rows.source.clone_from(path);
                 match format {
                     Format::Tfevents => tfevents::read(path, &mut rows)?,
                     Format::Csv => csv::read(path, &mut rows)?,
@@ -153,6 +157,8 @@ impl Import {
 /// Where the rows of all files go.
 struct Rows<'a, 'c> {
     file: RowFile,
+    /// The file that is being read.
+    source: PathBuf,
     run_name: Option<String>,
     left_out: u64,
     console: &'a mut Console<'c>,
@@ -179,7 +185,16 @@ impl Rows<'_, '_> {
                 *value = seconds(value);
             }
         }
+        let count = row.len();
+        let names: Vec<_> = row.iter().map(|(name, _)| name.clone()).collect();
         let row: Row = row.into_iter().collect();
+        if row.len() < count {
+            let first = |(at, name): &(usize, &SmolStr)| names[..*at].contains(name);
+            let twice = names.iter().enumerate().find(first).map_or("", |(_, name)| name);
+            let number = self.file.rows();
+            let reason = format!("row {number} has two values of `{twice}`; rename one of them");
+            return Err(malformed(&self.source, reason));
+        }
         self.file.push(&row)?;
         if self.file.rows().is_multiple_of(4096) {
             let rows = amount::count(self.file.rows());
@@ -201,6 +216,34 @@ fn seconds(value: &Value) -> Value {
             Value::from(time.count() as f64 / time.unit().per_second() as f64)
         }
         other => other.clone(),
+    }
+}
+
+/// A longer line is refused: it would be one row.
+const LINE_MAX: u64 = 64 << 20;
+
+/// Appends the next line with its end, and returns how many bytes that are; 0 at the end of the file.
+fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>, path: &Path) -> Result<usize, Failure> {
+    let left = (LINE_MAX + 1).saturating_sub(line.len() as u64);
+    let read = reader.take(left).read_until(b'\n', line);
+    let read = read.map_err(|error| Failure::reading(path, error))?;
+    if line.len() as u64 > LINE_MAX {
+        let most = LINE_MAX >> 20;
+        return Err(malformed(
+            path,
+            format!("a line has more than {most} MiB; is a quote missing?"),
+        ));
+    }
+    Ok(read)
+}
+
+/// An integer that no column of integers can hold: a float if that is the same number, or else its digits.
+fn large(digits: &str) -> Value {
+    match digits.parse::<f64>() {
+        Ok(float) if format!("{float:.0}") == digits.strip_prefix('+').unwrap_or(digits) => {
+            float.into()
+        }
+        _ => Value::from(digits),
     }
 }
 

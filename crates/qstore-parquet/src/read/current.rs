@@ -54,7 +54,13 @@ impl MetricsFile {
     /// The rows that do not count anymore, in ascending order: all that are not [current](Self::current).
     #[must_use]
     pub fn superseded(&self) -> Vec<Range<u64>> {
-        complement(&self.current(), self.rows())
+        self.superseded_after(None)
+    }
+
+    /// As [`superseded`](Self::superseded), for a session to come that will set this cut.
+    #[must_use]
+    pub fn superseded_after(&self, cut_row: Option<u64>) -> Vec<Range<u64>> {
+        complement(&self.current_after(cut_row), self.rows())
     }
 }
 

@@ -1,21 +1,21 @@
 //! CSV as RFC 4180 has it, with a line of names. A field without quotes is null, an integer, a float, a flag or a
 //! text, whichever it can be read as first; one in quotes is a text.
 
-use super::{Rows, malformed};
+use super::{Rows, large, malformed, next_line};
 use crate::failure::Failure;
 use qstore_schema::{SmolStr, Value};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// A record that is longer is refused: a quote is missing.
-const RECORD_MAX: usize = 64 << 20;
-
 pub(super) fn read(path: &Path, rows: &mut Rows<'_, '_>) -> Result<(), Failure> {
     let file = File::open(path).map_err(|error| Failure::reading(path, error))?;
     let mut records = Records { reader: BufReader::new(file), line: 0 };
     let Some(heads) = records.next(path)? else { return Ok(()) };
     let names: Vec<SmolStr> = heads.into_iter().map(|field| field.text.into()).collect();
+    if names.iter().any(SmolStr::is_empty) {
+        return Err(malformed(path, "a column has no name in the first line; give it one"));
+    }
     while let Some(record) = records.next(path)? {
         if record.len() != names.len() {
             let (line, found, wanted) = (records.line, record.len(), names.len());
@@ -47,6 +47,10 @@ impl Field {
         if let Ok(integer) = text.parse::<i64>() {
             return Value::from(integer);
         }
+        let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return large(text);
+        }
         // Only what looks like a number: `nan` and `inf` are also read by Rust, `infinity` as well.
         if let Ok(float) = text.parse::<f64>() {
             return Value::from(float);
@@ -69,16 +73,17 @@ impl<R: BufRead> Records<R> {
     /// The next record; a blank line is none.
     fn next(&mut self, path: &Path) -> Result<Option<Vec<Field>>, Failure> {
         let mut record = Vec::new();
+        let mut is_open = false;
         loop {
-            let read = self.reader.read_until(b'\n', &mut record);
-            let read = read.map_err(|error| Failure::reading(path, error))?;
+            let start = record.len();
+            let read = next_line(&mut self.reader, &mut record, path)?;
             self.line += 1;
             // As many quotes close a field as open one.
-            let is_open = record.split(|byte| *byte == b'"').count() % 2 == 0;
+            is_open = record[start..].iter().fold(is_open, |open, byte| open ^ (*byte == b'"'));
             if read == 0 && record.is_empty() {
                 return Ok(None);
             }
-            if is_open && (read == 0 || record.len() > RECORD_MAX) {
+            if is_open && read == 0 {
                 return Err(malformed(
                     path,
                     format!("a quote is missing before line {}", self.line),

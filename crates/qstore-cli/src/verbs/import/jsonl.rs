@@ -1,23 +1,27 @@
 //! JSON lines: an object a row. Objects within are flattened, their names joined by `.`; a list of numbers is a list.
 //! The texts `NaN`, `Infinity` and `-Infinity` are the floats, as `qstore export` writes them.
 
-use super::{Rows, malformed};
+use super::{Rows, large, malformed, next_line};
 use crate::failure::Failure;
 use qstore_schema::{SmolStr, Value};
 use serde_json::Value as Json;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::Path;
 
 pub(super) fn read(path: &Path, rows: &mut Rows<'_, '_>) -> Result<(), Failure> {
     let file = File::open(path).map_err(|error| Failure::reading(path, error))?;
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(|error| Failure::reading(path, error))?;
-        if line.trim().is_empty() {
+    let (mut reader, mut line) = (BufReader::new(file), Vec::new());
+    for number in 1_u64.. {
+        line.clear();
+        if next_line(&mut reader, &mut line, path)? == 0 {
+            break;
+        }
+        if line.trim_ascii().is_empty() {
             continue;
         }
-        let at = |reason: String| malformed(path, format!("line {}: {reason}", number + 1));
-        let json: Json = serde_json::from_str(&line).map_err(|error| at(error.to_string()))?;
+        let at = |reason: String| malformed(path, format!("line {number}: {reason}"));
+        let json: Json = serde_json::from_slice(&line).map_err(|error| at(error.to_string()))?;
         let Json::Object(_) = json else { return Err(at("it is not an object".into())) };
         let mut row = Vec::new();
         flatten(String::new(), json, &mut row);
@@ -39,6 +43,7 @@ fn flatten(name: String, json: Json, row: &mut Vec<(SmolStr, Value)>) {
         Json::Bool(value) => Value::from(value),
         Json::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(integer), _) => Value::from(integer),
+            (None, _) if number.is_u64() => large(&number.to_string()),
             (None, float) => Value::from(float.unwrap_or(f64::NAN)),
         },
         Json::String(text) => match &*text {

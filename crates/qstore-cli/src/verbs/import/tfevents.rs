@@ -3,6 +3,7 @@
 use super::{Rows, malformed};
 use crate::event_file::{Broken, Event, Events};
 use crate::failure::Failure;
+use crate::output::escape::shown_path;
 use qstore_schema::{SmolStr, Value};
 use std::fs;
 use std::path::Path;
@@ -21,7 +22,12 @@ pub(super) fn read(path: &Path, rows: &mut Rows<'_, '_>) -> Result<(), Failure> 
         match event {
             Ok(event) => open.add(event, rows)?,
             // A writer that was killed leaves such an end; what is before it counts.
-            Err(Broken::CutOff) => break,
+            Err(Broken::CutOff) => {
+                let file = shown_path(path);
+                rows.console
+                    .note(format!("{file} ends within a record; what is before it was taken"));
+                break;
+            }
             Err(Broken::Checksum) => {
                 return Err(malformed(path, "a record does not match its checksum"));
             }

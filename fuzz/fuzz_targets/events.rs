@@ -1,0 +1,5 @@
+//! An event file of TensorBoard.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| qstore_fuzz::check("events", bytes));
