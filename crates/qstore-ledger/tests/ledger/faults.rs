@@ -1,5 +1,5 @@
-//! Every operation of the disk fails, once or from then on: each call reports what is not durable, nothing that was reported as
-//! durable is lost, and the next call makes up for it.
+//! Every operation of the disk fails, once or from then on: each call reports what is not durable, nothing that was
+//! reported as durable is lost, and the next call makes up for it.
 
 use qstore_ledger::training::{digest, disk, spec};
 use qstore_ledger::{Budget, JobState, Ledger, LedgerError, Seen};
