@@ -225,6 +225,20 @@ pub fn train(
     Ok(ledger)
 }
 
+/// What the next process does first: it sends every job in doubt again, with its token. Then it dies, before it has
+/// recorded an answer.
+///
+/// # Panics
+/// If the ledger cannot be opened.
+pub fn send_again(left: &Arc<dyn FileSystem>, provider: &SimulatedProvider) {
+    let ledger = Ledger::open_in(Arc::clone(left), FILE, Budget::unlimited());
+    let ledger = ledger.expect("what is left can be opened");
+    for job in ledger.unfinished().into_iter().filter(|job| job.in_doubt) {
+        let intent = ledger.retry(&job.key).expect("it is in doubt");
+        let _ = provider.submit(intent.token(), &spec(0), &());
+    }
+}
+
 /// Every job that the provider accepted has its identifier in what is left, or is in doubt under its token; and the
 /// provider knows every identifier.
 ///
