@@ -9,7 +9,9 @@
 use crate::trial::Trial;
 use qstore::storage::{FileSystem, MemoryFs};
 use qstore_ledger::simulated::{SimulatedProvider, Simulation};
-use qstore_ledger::training::{Client, Death, Doubt, disk, doubles, history, judge, train};
+use qstore_ledger::training::{
+    Client, Death, Doubt, disk, doubles, history, judge, send_again, train,
+};
 use qstore_storage::testing::{CrashFs, cuts};
 use std::sync::Arc;
 
@@ -40,18 +42,25 @@ fn cut_one(trial: &Arc<Trial>, seed: u64, jobs: i64) {
     let look = {
         let (trial, provider) = (Arc::clone(trial), provider.clone());
         move |number: usize, memory: &MemoryFs| {
-            let check = |cut: &str, left: MemoryFs| {
+            let check = |cut: &str, left: MemoryFs, is_sent_again: bool| {
                 let name = format!("seed {seed}/{number}/{cut}");
-                let left: Arc<dyn FileSystem> = Arc::new(left);
-                trial.case(&name, || judge(&left, &provider, &name));
+                trial.case(&name, || {
+                    let provider = provider.snapshot();
+                    if is_sent_again {
+                        let next: Arc<dyn FileSystem> = Arc::new(left.clone());
+                        send_again(&next, &provider);
+                    }
+                    let left = if is_sent_again { left.power_cut() } else { left };
+                    let left: Arc<dyn FileSystem> = Arc::new(left);
+                    judge(&left, &provider, &name);
+                });
             };
             for cut in cuts(seed, number, 1) {
-                check(&cut.to_string(), memory.power_cut_by(cut));
+                check(&cut.to_string(), memory.power_cut_by(cut), false);
             }
-            let killed = memory.process_kill();
-            check("killed", killed.clone());
-            // What the next process has seen is durable.
-            check("killed, and then a power cut", killed.power_cut());
+            check("killed", memory.process_kill(), false);
+            // What the next process relies on is durable.
+            check("killed, sent again, power cut", memory.process_kill(), true);
         }
     };
     let at_end = look.clone();
