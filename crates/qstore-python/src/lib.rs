@@ -10,6 +10,7 @@
 //!   interpreter waits for.)
 //! * **Every wait releases the GIL**, in slices after which signals are looked at, so that Ctrl-C arrives.
 
+mod addresses;
 mod arena;
 mod arrays;
 mod buffer;

@@ -3,6 +3,7 @@
 //! A name is looked up by its address: the interpreter keeps one object for each name in a program. Its text is compared
 //! only the first time.
 
+use crate::addresses::ByAddress;
 use crate::logged::Logged;
 use crate::logger::Logger;
 use crate::memory::{Arguments, FastMethod};
@@ -14,9 +15,7 @@ use pyo3::types::PyString;
 use qstore_logger::MetricsRow;
 use qstore_schema::{Name, SmolStr, TrainingMetrics};
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// Where the value of a column is in a row.
 #[derive(Clone, Copy)]
@@ -75,31 +74,9 @@ enum Meaning {
     Extra(Name),
 }
 
-/// Addresses are spread by one multiplication.
-#[derive(Default)]
-struct AddressHasher(u64);
-
-impl Hasher for AddressHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 << 8) | u64::from(*byte);
-        }
-    }
-
-    #[inline]
-    fn write_usize(&mut self, address: usize) {
-        self.0 = (address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_right(32);
-    }
-}
-
 thread_local! {
     /// By the addresses of names that are interned, which are kept forever, as `Name` keeps their texts.
-    static MEANINGS: RefCell<HashMap<usize, Meaning, BuildHasherDefault<AddressHasher>>> =
-        RefCell::default();
+    static MEANINGS: RefCell<ByAddress<Meaning>> = RefCell::default();
 }
 
 #[inline]

@@ -3,6 +3,7 @@
 //! First the tree is walked, which calls Python; then the arrays are copied, which does not. Nothing of the state that
 //! comes out belongs to Python, so nothing that Python does afterwards changes it.
 
+use crate::addresses::ByAddress;
 use crate::arrays::Array;
 use crate::errors::StateError;
 use crate::memory::Source;
@@ -16,7 +17,6 @@ use pyo3::types::{
 use qstore_checkpoint::DEPTH_MAX;
 use qstore_schema::{BigInt, Dtype, Key, SmolStr, State, StateDict, Tensor, Value};
 use qstore_zarr::{ArenaError, StagingArena};
-use std::collections::HashMap;
 
 /// What a node of a tree becomes.
 type Walk<T> = fn(&mut Walked, &Bound<'_, PyAny>) -> PyResult<T>;
@@ -38,10 +38,10 @@ enum Node {
 pub(crate) struct Walked {
     arrays: Vec<Array>,
     /// The first array at each address.
-    at: HashMap<usize, usize>,
+    at: ByAddress<usize>,
     trees: Vec<(SmolStr, Node)>,
     /// The keys down to the current node, for messages.
-    path: Vec<String>,
+    path: Vec<Key>,
 }
 
 /// Copies of the arrays, in their order.
@@ -55,7 +55,7 @@ impl Walked {
     /// # Errors
     /// `StateError`, which names the place, for what cannot be saved.
     pub(crate) fn part(&mut self, name: &str, tree: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.path = vec![name.to_owned()];
+        self.path = vec![Key::Name(name.into())];
         let node = self.node(tree)?;
         self.trees.push((name.into(), node));
         Ok(())
@@ -153,7 +153,7 @@ impl Walked {
         nodes: impl Iterator<Item = Bound<'py, PyAny>>,
         walk: Walk<T>,
     ) -> PyResult<Vec<T>> {
-        let below = |(number, node): (usize, _)| self.below(number.to_string(), &node, walk);
+        let below = |(number, node): (usize, _)| self.below(Key::Int(number as i64), &node, walk);
         nodes.enumerate().map(below).collect()
     }
 
@@ -163,17 +163,17 @@ impl Walked {
         items: impl Iterator<Item = Bound<'py, PyAny>>,
         walk: Walk<T>,
     ) -> PyResult<Vec<(Key, T)>> {
-        let mut walked = Vec::new();
+        let mut walked = Vec::with_capacity(items.size_hint().0);
         for item in items {
             let (key, node): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item.extract()?;
             let key = self.key(&key)?;
-            let node = self.below(key.to_string(), &node, walk)?;
+            let node = self.below(key.clone(), &node, walk)?;
             walked.push((key, node));
         }
         Ok(walked)
     }
 
-    fn below<T>(&mut self, key: String, node: &Bound<'_, PyAny>, walk: Walk<T>) -> PyResult<T> {
+    fn below<T>(&mut self, key: Key, node: &Bound<'_, PyAny>, walk: Walk<T>) -> PyResult<T> {
         self.path.push(key);
         if self.path.len() > DEPTH_MAX {
             let text = format!("it is nested more than {DEPTH_MAX} levels deep; flatten the state");
@@ -199,7 +199,8 @@ impl Walked {
     }
 
     fn refused(&self, object: &Bound<'_, PyAny>, reason: &str) -> PyErr {
-        let at = self.path.join(".");
+        let at: Vec<_> = self.path.iter().map(Key::to_string).collect();
+        let at = at.join(".");
         let found = object.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
         let text = format!("`{at}` has a value of type {found} that cannot be saved: {reason}");
         StateError::new_err((text, at))
@@ -255,7 +256,7 @@ impl Node {
 /// # Errors
 /// `StateError`, which names the place, for what cannot be saved.
 pub(crate) fn metadata(tree: &Bound<'_, PyDict>) -> PyResult<StateDict> {
-    let mut walked = Walked { path: vec!["metadata".into()], ..Walked::default() };
+    let mut walked = Walked { path: vec![Key::Name("metadata".into())], ..Walked::default() };
     walked.plain_dict(tree)
 }
 
