@@ -38,6 +38,21 @@ def values(n):
     )  # fmt: skip
 
 
+def timed_17(call, count):
+    """Calls with all columns by name."""
+    clock, took = time.perf_counter_ns, [0] * count
+    for n in range(count):
+        _, _, _, a, b, c, d, e, f, g, h, i, j, k, l, m, o, p = values(n)
+        started = clock()
+        call(
+            epoch=1, step=n, train_loss=a, val_loss=b, grad_norm=c, grad_max=d, grad_min=e,
+            circuit_execution_time_ms=f, circuits_executed=g, qubits_used=h, shots_per_circuit=i, backend=j,
+            queue_time_ms=k, cost_usd=l, credits_used=m, batch_time_ms=o, throughput_samples_per_sec=p,
+        )  # fmt: skip
+        took[n] = clock() - started
+    return took
+
+
 class Ours:
     """`log_step` of one logger with default settings, called in three ways."""
 
@@ -48,18 +63,8 @@ class Ours:
         self.calls = 0
 
     def all_17(self, count):
-        clock, log_step, took = time.perf_counter_ns, self.logger.log_step, [0] * count
-        for n in range(count):
-            _, _, _, a, b, c, d, e, f, g, h, i, j, k, l, m, o, p = values(n)
-            started = clock()
-            log_step(
-                epoch=1, step=n, train_loss=a, val_loss=b, grad_norm=c, grad_max=d, grad_min=e,
-                circuit_execution_time_ms=f, circuits_executed=g, qubits_used=h, shots_per_circuit=i, backend=j,
-                queue_time_ms=k, cost_usd=l, credits_used=m, batch_time_ms=o, throughput_samples_per_sec=p,
-            )  # fmt: skip
-            took[n] = clock() - started
         self.calls += count
-        return took
+        return timed_17(self.logger.log_step, count)
 
     def all_17_four_by_position(self, count):
         clock, log_step, took = time.perf_counter_ns, self.logger.log_step, [0] * count
@@ -124,17 +129,7 @@ def nothing(epoch, step, train_loss=None, grad_norm=None, **others):
 
 def nothing_17(count):
     """A function that does nothing: what Python itself does for 17 names."""
-    clock, took = time.perf_counter_ns, [0] * count
-    for n in range(count):
-        _, _, _, a, b, c, d, e, f, g, h, i, j, k, l, m, o, p = values(n)
-        started = clock()
-        nothing(
-            epoch=1, step=n, train_loss=a, val_loss=b, grad_norm=c, grad_max=d, grad_min=e,
-            circuit_execution_time_ms=f, circuits_executed=g, qubits_used=h, shots_per_circuit=i, backend=j,
-            queue_time_ms=k, cost_usd=l, credits_used=m, batch_time_ms=o, throughput_samples_per_sec=p,
-        )  # fmt: skip
-        took[n] = clock() - started
-    return took
+    return timed_17(nothing, count)
 
 
 def empty(count):

@@ -47,10 +47,20 @@ pub enum Failure {
         path: PathBuf,
     },
     /// The target of an export or an import exists.
-    #[error("{} exists; choose another name, or --force to replace it", path.display())]
+    #[error("{} exists; {advice}", path.display())]
     Exists {
         /// The target.
         path: PathBuf,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The bytes of a file of another program are not those that were written.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What, and where.
+        reason: String,
     },
     /// A file of another program has something in it that cannot be imported.
     #[error("{}: {reason}", path.display())]
@@ -124,6 +134,13 @@ impl Failure {
         Self::Missing { what: what.into() }
     }
 
+    /// A file that is not replaced without `--force`.
+    #[must_use]
+    pub fn exists(path: &Path) -> Self {
+        let advice = "choose another name, or --force to replace it";
+        Self::Exists { path: path.to_path_buf(), advice }
+    }
+
     /// What the system said when `path` was read.
     pub fn reading(path: &Path, source: io::Error) -> Self {
         if source.kind() == io::ErrorKind::NotFound {
@@ -144,6 +161,7 @@ impl Failure {
         match self {
             _ if self.is_closed_pipe() => Exit::Done,
             Self::Missing { .. } => Exit::Missing,
+            Self::Damaged { .. } => Exit::Damaged,
             Self::Busy { .. }
             | Self::MetricsOpen(qstore_parquet::OpenError::AlreadyOpen { .. }) => Exit::Busy,
             Self::Interrupted => Exit::Interrupted,

@@ -56,7 +56,9 @@ mod rows;
 pub mod rules;
 mod runs;
 mod tensors;
+mod threads;
 pub mod verbs;
+mod writer_lock;
 
 pub use exit::Exit;
 pub use failure::Failure;

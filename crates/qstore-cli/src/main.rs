@@ -10,6 +10,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, thread};
 
+/// The width of a terminal that does not say it.
+const WIDTH: usize = 80;
 /// Ctrl-C is noticed after at most this time while the program waits.
 const SLICE: Duration = Duration::from_millis(50);
 
@@ -41,9 +43,10 @@ impl Waiting for System {
 
 fn main() -> ExitCode {
     let (stdout, stderr) = (io::stdout(), io::stderr());
-    let width = terminal_size::terminal_size_of(&stdout).map(|(width, _)| width.0.into());
+    let width = || terminal_size::terminal_size_of(&stdout).map(|(width, _)| width.0.into());
     let screen = Screen {
-        width: width.filter(|_| stdout.is_terminal()),
+        // Some terminals do not know their size, and are terminals all the same.
+        width: stdout.is_terminal().then(|| width().filter(|width| *width > 0).unwrap_or(WIDTH)),
         is_colored: AutoStream::choice(&stdout) != ColorChoice::Never,
         is_talkative: stderr.is_terminal(),
     };

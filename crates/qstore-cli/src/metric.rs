@@ -4,9 +4,10 @@
 
 use crate::failure::Failure;
 use crate::rows::number_of;
-use qstore_run::{Direction, RunReader};
+use qstore_run::{Direction, RunGoal, RunReader};
 use qstore_schema::{DataType, Value};
 use serde::Serialize;
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -99,6 +100,20 @@ impl From<Direction> for Fold {
 }
 
 impl Metric {
+    /// Whether a greater number is a better one. A last value or a sum is judged by the goal of the run, or by
+    /// what its name says.
+    pub(crate) fn is_greatest_best(&self, goal: Option<&RunGoal>) -> bool {
+        let of_name = || {
+            let goal = goal.filter(|goal| goal.metric == self.name);
+            goal.map_or_else(|| Fold::guess(&self.name), |goal| goal.direction.into())
+        };
+        match self.fold {
+            Fold::Min => false,
+            Fold::Max => true,
+            Fold::Last | Fold::Sum => of_name() == Fold::Max,
+        }
+    }
+
     /// The metric that a run is judged by: its goal, or the first column that is usual.
     pub(crate) fn of_run(run: &RunReader) -> Result<Option<Self>, Failure> {
         if let Some(goal) = &run.run_json().goal {
@@ -121,6 +136,49 @@ impl Metric {
         }
     }
 }
+
+/// Where a number is among those of other runs: the best first, then NaN and runs without one. Numbers of which the
+/// least is best come before those of which the greatest is: they have nothing else in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rank {
+    is_missing: bool,
+    is_greatest_best: bool,
+    /// Smaller is better.
+    signed: f64,
+}
+
+impl Rank {
+    pub(crate) fn new(number: Option<f64>, is_greatest_best: bool) -> Self {
+        match number.filter(|number| !number.is_nan()) {
+            Some(number) => {
+                let signed = if is_greatest_best { -number } else { number };
+                Self { is_missing: false, is_greatest_best, signed }
+            }
+            None => Self { is_missing: true, is_greatest_best: false, signed: 0.0 },
+        }
+    }
+}
+
+impl Ord for Rank {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let group = |rank: &Self| (rank.is_missing, rank.is_greatest_best);
+        group(self).cmp(&group(other)).then(self.signed.total_cmp(&other.signed))
+    }
+}
+
+impl PartialOrd for Rank {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Rank {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Rank {}
 
 /// The columns of a run that hold numbers and are metrics.
 pub(crate) fn numbers(run: &RunReader) -> Result<Vec<String>, Failure> {
@@ -170,6 +228,7 @@ fn sum(run: &RunReader, name: &str) -> Result<Option<Found>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_metric_is_a_name_and_a_fold() {
@@ -185,5 +244,50 @@ mod tests {
         check("a:b", "a:b", Fold::Last);
         check("a:b:sum", "a:b", Fold::Sum);
         assert!(":min".parse::<Metric>().is_err());
+    }
+
+    #[test]
+    fn a_last_value_is_judged_by_the_goal_or_by_its_name() {
+        let is_greatest_best = |text: &str, goal: Option<&RunGoal>| {
+            text.parse::<Metric>().unwrap().is_greatest_best(goal)
+        };
+        assert!(is_greatest_best("accuracy:last", None) && is_greatest_best("x:max", None));
+        assert!(!is_greatest_best("loss:last", None) && !is_greatest_best("accuracy:min", None));
+        let goal = RunGoal::new("gain", Direction::Max);
+        assert!(is_greatest_best("gain:last", Some(&goal)));
+        assert!(!is_greatest_best("gain:last", None) && !is_greatest_best("lr:last", Some(&goal)));
+    }
+
+    #[test]
+    fn the_best_is_first_and_what_is_not_a_number_last() {
+        let sorted = |is_greatest_best: bool| {
+            let mut all = vec![None, Some(f64::NAN), Some(2.0), Some(f64::NEG_INFINITY), Some(1.0)];
+            all.sort_by_key(|number| Rank::new(*number, is_greatest_best));
+            format!("{all:?}")
+        };
+        assert_eq!(sorted(false), "[Some(-inf), Some(1.0), Some(2.0), None, Some(NaN)]");
+        assert_eq!(sorted(true), "[Some(2.0), Some(1.0), Some(-inf), None, Some(NaN)]");
+    }
+
+    fn rank() -> impl Strategy<Value = Rank> {
+        let number = prop_oneof![
+            Just(None),
+            Just(Some(f64::NAN)),
+            Just(Some(-0.0)),
+            (-2..3_i32).prop_map(|number| Some(number.into())),
+            any::<f64>().prop_map(Some),
+        ];
+        (number, any::<bool>()).prop_map(|(number, is_best)| Rank::new(number, is_best))
+    }
+
+    proptest! {
+        #[test]
+        fn ranks_have_a_total_order(a in rank(), b in rank(), c in rank()) {
+            prop_assert_eq!(a.cmp(&b), b.cmp(&a).reverse());
+            prop_assert!(a.cmp(&a).is_eq());
+            if a <= b && b <= c {
+                prop_assert!(a <= c);
+            }
+        }
     }
 }

@@ -7,6 +7,8 @@ use qstore_run::PathKind;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The description of a run.
+pub(crate) const RUN_JSON: &str = "run.json";
 /// The metrics file of a run.
 pub(crate) const METRICS: &str = "metrics.parquet";
 /// The directory of a run's checkpoints.
@@ -29,6 +31,8 @@ pub(crate) enum Kind {
     Checkpoint,
     /// A safetensors file.
     Safetensors,
+    /// The description of a run.
+    Description,
     /// A file of another kind.
     Other,
 }
@@ -44,6 +48,7 @@ impl Kind {
             Self::Checkpoints => "a directory of checkpoints",
             Self::Checkpoint => "a checkpoint",
             Self::Safetensors => "a safetensors file",
+            Self::Description => "the description of a run",
             Self::Other => "a file of another kind",
         }
     }

@@ -2,8 +2,9 @@
 //! copied there when it is closed.
 
 use crate::failure::Failure;
+use crate::writer_lock;
 use qstore_parquet::{Appended, Durability, MetricsLog, WriterSettings};
-use qstore_schema::Row;
+use qstore_schema::{Field, Row};
 use qstore_storage::temporary::{LOCK_SUFFIX, is_temporary, lock_of, unused_name};
 use qstore_storage::{
     FileSystem, LocalFs, Lock, Replacement, create_dir_all, parent_of, remove_dir_all,
@@ -21,10 +22,15 @@ const PREFIX: &str = ".qstore-";
 const SUFFIX: &str = ".draft";
 
 pub(crate) struct RowFile {
-    /// Dropped before its directory is removed.
-    log: MetricsLog<Row>,
+    /// Dropped before its directory is removed. `None` until a column is known.
+    log: Option<MetricsLog<Row>>,
     draft: Draft,
     path: PathBuf,
+    run_id: String,
+    /// What it is known to have before there is a value.
+    columns: Vec<Field>,
+    /// Held while an existing file is replaced.
+    _lock: Option<Box<dyn Lock>>,
     is_forced: bool,
     pending: usize,
     rows: u64,
@@ -80,13 +86,28 @@ impl RowFile {
     /// Begins a file. Directories above it are created.
     pub(crate) fn create(path: &Path, run_id: &str, is_forced: bool) -> Result<Self, Failure> {
         create_dir_all(&LocalFs::new(), parent_of(path))?;
-        let draft = Draft::beside(path)?;
-        let settings = WriterSettings::default()
-            .run_id(run_id)
-            .durability(Durability::Flush)
-            .flush_after(Duration::from_secs(3600));
-        let log = MetricsLog::open(draft.dir.join("metrics.parquet"), settings)?;
-        Ok(Self { log, draft, path: path.to_path_buf(), is_forced, pending: 0, rows: 0 })
+        let lock = writer_lock::hold(path, is_forced)?;
+        Ok(Self {
+            log: None,
+            draft: Draft::beside(path)?,
+            path: path.to_path_buf(),
+            run_id: run_id.to_owned(),
+            columns: Vec::new(),
+            _lock: lock,
+            is_forced,
+            pending: 0,
+            rows: 0,
+        })
+    }
+
+    /// Columns that the file has, whether or not a row has a value of them. Known before the first row; of two
+    /// with one name the first counts.
+    pub(crate) fn columns(&mut self, fields: impl IntoIterator<Item = Field>) {
+        for field in fields {
+            if self.columns.iter().all(|known| known.name != field.name) {
+                self.columns.push(field);
+            }
+        }
     }
 
     /// Appends a row.
@@ -94,17 +115,52 @@ impl RowFile {
     /// # Errors
     /// If a value of it cannot be kept: the file would have less than it was given.
     pub(crate) fn push(&mut self, row: &Row) -> Result<(), Failure> {
-        match self.log.append(row, Instant::now()) {
+        if self.log.is_none() && row.is_empty() && self.columns.is_empty() {
+            // A file without columns has no rows: they wait for the first value.
+            self.rows += 1;
+            return Ok(());
+        }
+        self.begin(row)?;
+        self.append(row, self.rows)?;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Opens the log, with the rows that waited for a column of this one.
+    fn begin(&mut self, row: &Row) -> Result<(), Failure> {
+        if self.log.is_some() {
+            return Ok(());
+        }
+        let mut settings = WriterSettings::default()
+            .run_id(&*self.run_id)
+            .durability(Durability::Flush)
+            .flush_after(Duration::from_secs(3600));
+        for field in &self.columns {
+            settings = settings.column(field.name.clone(), field.data_type);
+        }
+        if self.columns.is_empty() && self.rows > 0 {
+            let named = row.iter().filter(|(name, _)| !name.is_empty());
+            for (name, value) in named {
+                if let Some(data_type) = value.as_ref().data_type() {
+                    settings = settings.column(name.clone(), data_type);
+                }
+            }
+        }
+        self.log = Some(MetricsLog::open(self.draft.dir.join("metrics.parquet"), settings)?);
+        (0..self.rows).try_for_each(|number| self.append(&Row::new(), number))
+    }
+
+    fn append(&mut self, row: &Row, number: u64) -> Result<(), Failure> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        match log.append(row, Instant::now()) {
             Appended::Incomplete(reason) | Appended::Rejected(reason) => {
-                let (path, row) = (self.path.clone(), self.rows);
-                return Err(Failure::Unkept { path, row, reason });
+                return Err(Failure::Unkept { path: self.path.clone(), row: number, reason });
             }
             _ => {}
         }
-        self.rows += 1;
         self.pending += 1;
         if self.pending >= FLUSH_ROWS {
-            self.log.flush()?;
+            log.flush()?;
             self.pending = 0;
         }
         Ok(())
@@ -117,13 +173,18 @@ impl RowFile {
 
     /// Publishes the file, and returns its length in bytes.
     pub(crate) fn finish(mut self) -> Result<u64, Failure> {
-        self.log.close()?;
-        let files: Arc<dyn FileSystem> = Arc::new(LocalFs::new());
-        let written = self.draft.dir.join("metrics.parquet");
-        if files.metadata(&written)?.is_none() {
-            return Err(Failure::usage("there are no rows to write"));
+        if !self.columns.is_empty() {
+            self.begin(&Row::new())?;
         }
-        let written = files.open(&written)?;
+        let Some(log) = &mut self.log else {
+            return Err(Failure::usage(match self.rows {
+                0 => "there are no rows to write".to_owned(),
+                rows => format!("none of {rows} rows has a value, so there is no column to write"),
+            }));
+        };
+        log.close()?;
+        let files: Arc<dyn FileSystem> = Arc::new(LocalFs::new());
+        let written = files.open(&self.draft.dir.join("metrics.parquet"))?;
         let len = written.len()?;
         let mut public = Replacement::of(&files, &self.path)?;
         let mut bytes = Vec::new();
@@ -138,7 +199,7 @@ impl RowFile {
         } else {
             let path = self.path.clone();
             public.commit_new().map_err(|error| {
-                if error.is_already_exists() { Failure::Exists { path } } else { error.into() }
+                if error.is_already_exists() { Failure::exists(&path) } else { error.into() }
             })?;
         }
         Ok(len)
@@ -190,6 +251,35 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"another program's");
         write(true).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn rows_and_columns_without_a_value_are_kept() {
+        use qstore_parquet::MetricsFile;
+        use qstore_schema::DataType;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.parquet");
+        let column = |name: &str| {
+            let (name, data_type) = (name.into(), DataType::Int64);
+            Field { name, data_type, nullable: true }
+        };
+        let write = |columns: &[&str], rows: &[Row]| {
+            let mut file = RowFile::create(&path, "a", true).unwrap();
+            file.columns(columns.iter().map(|name| column(name)));
+            rows.iter().try_for_each(|row| file.push(row)).unwrap();
+            assert_eq!(file.rows(), rows.len() as u64);
+            file.finish().map(|_| MetricsFile::open(&path).unwrap())
+        };
+        let (none, one) = (Row::new(), Row::from([("loss", 0.5)]));
+        let file = write(&[], &[none.clone(), none.clone(), one.clone(), none.clone()]).unwrap();
+        let loss = file.read(&["loss"], 0..9).unwrap();
+        assert_eq!(format!("{:?}", loss.columns[0].values), "Float([None, None, Some(0.5), None])");
+        let file = write(&["a", "b", "a"], &[none.clone(), one]).unwrap();
+        assert_eq!((file.rows(), file.fields().len()), (2, 3));
+        let file = write(&["a"], &[]).unwrap();
+        assert_eq!((file.rows(), file.fields().len()), (0, 1));
+        let error = write(&[], &[none.clone(), none]).unwrap_err().to_string();
+        assert!(error.starts_with("none of 2 rows has a value"), "{error}");
     }
 
     #[test]

@@ -69,34 +69,75 @@ impl Distance {
     /// Compares two tensors with the same number of elements.
     #[must_use]
     pub(crate) fn between(one: &Tensor, other: &Tensor) -> Self {
-        let mut distance = Self::default();
-        // Scaled, so that the square of a large difference is not infinite.
-        let (mut scale, mut squares) = (0.0_f64, 1.0_f64);
+        let mut sum = Sum { distance: Self::default(), scale: 0.0, squares: 1.0 };
+        if let (Some(one), Some(other)) = (integers(one), integers(other)) {
+            // Floats would take integers beyond 2^53 for equal.
+            for (one, other) in one.zip(other).filter(|(one, other)| one != other) {
+                sum.distance.differing += 1;
+                sum.add(one.abs_diff(other) as f64);
+            }
+            return sum.end();
+        }
         for (one, other) in numbers(one).zip(numbers(other)) {
             if one.partial_cmp(&other) == Some(Ordering::Equal) || (one.is_nan() && other.is_nan())
             {
                 continue;
             }
-            distance.differing += 1;
-            distance.nans += u64::from(one.is_nan() != other.is_nan());
+            sum.distance.differing += 1;
+            sum.distance.nans += u64::from(one.is_nan() != other.is_nan());
             let difference = (one - other).abs();
-            if !difference.is_finite() {
-                if !difference.is_nan() {
-                    distance.max = f64::INFINITY;
-                }
-                continue;
-            }
-            distance.max = distance.max.max(difference);
-            if difference > scale {
-                squares = 1.0 + squares * (scale / difference).powi(2);
-                scale = difference;
-            } else if scale > 0.0 {
-                squares += (difference / scale).powi(2);
+            if difference.is_finite() {
+                sum.add(difference);
+            } else if !difference.is_nan() {
+                sum.distance.max = f64::INFINITY;
             }
         }
-        distance.l2 = scale * squares.sqrt();
-        distance
+        sum.end()
     }
+}
+
+/// A distance that is summed up, scaled, so that the square of a large difference is not infinite.
+struct Sum {
+    distance: Distance,
+    scale: f64,
+    squares: f64,
+}
+
+impl Sum {
+    fn add(&mut self, difference: f64) {
+        self.distance.max = self.distance.max.max(difference);
+        if difference > self.scale {
+            self.squares = 1.0 + self.squares * (self.scale / difference).powi(2);
+            self.scale = difference;
+        } else if self.scale > 0.0 {
+            self.squares += (difference / self.scale).powi(2);
+        }
+    }
+
+    fn end(self) -> Distance {
+        Distance { l2: self.scale * self.squares.sqrt(), ..self.distance }
+    }
+}
+
+/// The elements of a tensor of integers or flags, exactly; `None` of another one.
+fn integers(tensor: &Tensor) -> Option<Box<dyn Iterator<Item = i128> + '_>> {
+    macro_rules! read {
+        ($type:ty) => {{
+            let chunks = tensor.data().as_chunks::<{ size_of::<$type>() }>().0.iter();
+            Box::new(chunks.map(|bytes| i128::from(<$type>::from_le_bytes(*bytes))))
+        }};
+    }
+    Some(match tensor.dtype() {
+        Dtype::Bool | Dtype::UInt8 => read!(u8),
+        Dtype::Int8 => read!(i8),
+        Dtype::Int16 => read!(i16),
+        Dtype::Int32 => read!(i32),
+        Dtype::Int64 => read!(i64),
+        Dtype::UInt16 => read!(u16),
+        Dtype::UInt32 => read!(u32),
+        Dtype::UInt64 => read!(u64),
+        _ => return None,
+    })
 }
 
 /// The elements as numbers.
@@ -166,6 +207,21 @@ fn small_float(bits: u16, exponent_bits: u32, mantissa_bits: u32, has_infinities
 #[expect(clippy::float_cmp, reason = "the values are exact")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn integers_are_compared_exactly() {
+        let between = |one: i64, other: i64| {
+            let tensor = |value: i64| Tensor::from_vec(vec![value, 7], [2]).unwrap();
+            Distance::between(&tensor(one), &tensor(other))
+        };
+        let near = between((1 << 53) + 1, 1 << 53);
+        assert_eq!((near.max, near.l2, near.differing, near.nans), (1.0, 1.0, 1, 0));
+        assert_eq!(between(i64::MAX, i64::MIN).max, u64::MAX as f64);
+        assert_eq!(between(5, 5), Distance::default());
+        let tensor = |value: u64| Tensor::from_vec(vec![value], [1]).unwrap();
+        let far = Distance::between(&tensor(u64::MAX), &tensor(u64::MAX - 1));
+        assert_eq!((far.max, far.differing), (1.0, 1));
+    }
 
     #[test]
     fn what_is_not_finite_is_counted() {

@@ -2,6 +2,7 @@
 
 use crate::error::LedgerError;
 use crate::job::Job;
+use crate::rules;
 use std::fmt;
 use std::sync::Arc;
 
@@ -86,14 +87,7 @@ impl Budget {
 
     /// Whether the limit is a possible one.
     pub(crate) fn validate(&self) -> Result<(), LedgerError> {
-        match self.limit_usd {
-            Some(limit) if !(limit >= 0.0 && limit.is_finite()) => Err(LedgerError::BadValue {
-                name: "the limit in USD",
-                value: limit.to_string(),
-                expected: "finite and not negative",
-            }),
-            _ => Ok(()),
-        }
+        rules::check("the limit in USD", self.limit_usd)
     }
 
     /// What these jobs cost and may cost.

@@ -10,7 +10,8 @@ use std::path::Path;
 /// How often the status of a job is asked for until it must have ended.
 const LOOKS: usize = 1_000;
 
-/// Checks a provider against a real or simulated service that answers every request. It sends three jobs.
+/// Checks a provider against a service that answers every request and whose jobs end while they are looked at, as a
+/// simulator's do. It sends three jobs.
 ///
 /// ```
 /// use qstore_ledger::conformance;
@@ -63,6 +64,10 @@ pub fn check<P: Provider>(dir: &Path, provider: &P, honors_tokens: bool, circuit
         (!job.is_open()).then_some(job)
     });
     let ended = ended.unwrap_or_else(|| panic!("it has not ended after {LOOKS} looks"));
+    let other = ledger.jobs().into_iter().find(|other| other.key != job.key);
+    let other = other.expect("two jobs were sent");
+    let cancelled = ledger.cancel(provider, &other).expect("a job can be cancelled");
+    assert!(!cancelled.is_open(), "a job that was cancelled has ended");
     let later = provider.status(&id).unwrap_or_else(|error| panic!("it has a status: {error}"));
     let later = ledger.observe(&job.key, &later).expect("what it says can be recorded");
     assert_eq!(later.state, ended.state, "a job that has ended does not begin again");

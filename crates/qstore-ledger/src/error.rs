@@ -15,6 +15,28 @@ pub enum LedgerError {
     /// The file could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// What the file has could not be made durable, so nothing can rely on it.
+    #[error("{} was opened, but what it has is not known to be durable: {source}; open it again", path.display())]
+    NotOpened {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: WriteError,
+    },
+    /// The last events are not known to be durable, or the file is not marked as closed.
+    #[error("the ledger could not be closed: {source}; call `close` again")]
+    NotClosed {
+        /// Why.
+        source: WriteError,
+    },
+    /// The ledger was closed.
+    #[error("the ledger is closed; open it again to record something")]
+    Closed,
+    /// This process was forked from the one that opened the ledger.
+    #[error(
+        "this process was forked from the one that opened the ledger, which goes on writing it; record jobs there"
+    )]
+    Forked,
     /// The file is a metrics file, but not a ledger.
     #[error(
         "{} is not a ledger of jobs: row {row} has no column `{column}` of its type; name another file",
@@ -28,8 +50,12 @@ pub enum LedgerError {
         /// The column.
         column: &'static str,
     },
-    /// What became known is held in memory, but is not durable yet. The next call tries again.
-    #[error("job {job}: what became known is not durable yet, and is kept in memory: {source}")]
+    /// What became known is held in memory, but is not durable yet. The next call that records something tries again
+    /// first.
+    #[error(
+        "job {job}: what became known is not durable yet, and is kept in memory: {source}; call again, or \
+         `Ledger::close`"
+    )]
     NotDurable {
         /// The job.
         job: String,
@@ -56,7 +82,7 @@ pub enum LedgerError {
     },
     /// A job for the same batch is done.
     #[error(
-        "batch {batch} was paid for by job {job}: read its result, or ask for the batch again with \
+        "batch {batch} was paid for by job {job}: read its result, or pay for the batch again with \
          `JobSpec::repeated`"
     )]
     AlreadyDone {
@@ -67,8 +93,8 @@ pub enum LedgerError {
     },
     /// A job for the same batch is under way, or in doubt.
     #[error(
-        "job {job} for batch {batch} is {state}{}: look for it at the provider first, or ask for the batch \
-         again with `JobSpec::repeated`",
+        "job {job} for batch {batch} is {state}{}: call `Ledger::reconcile` first; `JobSpec::repeated` sends the \
+         batch again, which may be paid for twice",
         if *in_doubt { " and in doubt" } else { "" }
     )]
     UnderWay {

@@ -6,17 +6,18 @@ use crate::error::LedgerError;
 use crate::event::JobEvent;
 use crate::job::{Job, Jobs};
 use crate::key::JobKey;
-use crate::log::{self, EventLog};
+use crate::log;
 use crate::rules;
 use crate::seen::Seen;
 use crate::spec::JobSpec;
 use crate::state::JobState;
-use qstore_parquet::WriteError;
+use qstore_os::ForkCheck;
+use qstore_parquet::{Appended, MetricsLog, WriteError};
 use qstore_storage::{FileSystem, LocalFs};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Jobs of one run, in one file that a single process writes and anybody reads.
 ///
@@ -50,7 +51,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// * The answer of the provider is lost: the same, in this process, once the [`Intent`] is dropped.
 /// * A batch that is under way or was paid for is asked for again: an error, unless the
 ///   [`JobSpec`] says [`repeated`](JobSpec::repeated).
-/// * The disk fails: what became known is kept in memory, the call says so, and the next one tries again.
+/// * The disk fails: what became known is kept in memory, the call says so, and the next one that records something,
+///   or [`close`](Self::close), tries again first.
+/// * A forked child: every call that records something is [`LedgerError::Forked`]. The file is the parent's.
 /// * Two processes: the second one cannot open the file for writing. Readers use [`read_jobs`](crate::read_jobs).
 #[derive(Clone)]
 pub struct Ledger {
@@ -60,21 +63,21 @@ pub struct Ledger {
 struct Shared {
     inner: Mutex<Inner>,
     budget: Budget,
-    clock: Clock,
+    /// Asked before the lock, which another thread of the parent may have held at the fork.
+    home: ForkCheck,
 }
 
-/// Seconds since the Unix epoch.
-type Clock = Box<dyn Fn() -> f64 + Send + Sync>;
-
 struct Inner {
-    log: Box<dyn EventLog>,
+    log: MetricsLog<JobEvent>,
     jobs: Jobs,
     /// Whether events were appended that no flush has made durable.
     is_behind: bool,
+    is_closed: bool,
 }
 
 impl Ledger {
-    /// Opens or creates the ledger at `path`, by convention `jobs.parquet` beside the metrics of the run.
+    /// Opens or creates the ledger at `path`, by convention `jobs.parquet` beside the metrics of the run. What it has is
+    /// durable when this returns.
     ///
     /// # Errors
     /// If the file cannot be opened, has another writer, or is not a ledger, and if the budget is not possible.
@@ -93,15 +96,8 @@ impl Ledger {
     ) -> Result<Self, LedgerError> {
         budget.validate()?;
         let (log, jobs) = log::open(storage, path.as_ref())?;
-        let clock = Box::new(|| {
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
-        });
-        Ok(Self::over(log, jobs, budget, clock))
-    }
-
-    pub(crate) fn over(log: Box<dyn EventLog>, jobs: Jobs, budget: Budget, clock: Clock) -> Self {
-        let inner = Mutex::new(Inner { log, jobs, is_behind: false });
-        Self { shared: Arc::new(Shared { inner, budget, clock }) }
+        let inner = Mutex::new(Inner { log, jobs, is_behind: false, is_closed: false });
+        Ok(Self { shared: Arc::new(Shared { inner, budget, home: ForkCheck::new() }) })
     }
 
     /// Makes a job durable before its request leaves.
@@ -113,21 +109,155 @@ impl Ledger {
         for (name, amount) in [("est_usd", spec.est_usd), ("est_seconds", spec.est_seconds)] {
             rules::check(name, amount)?;
         }
-        let batch = spec.batch.digest();
-        let now = (self.shared.clock)();
-        let key = JobKey::at(now);
-        let mut inner = self.inner();
-        inner.catch_up(&key)?;
-        if !spec.is_repeated {
-            rules::refuse_twice(&inner.jobs, &batch)?;
+        self.record(|inner, budget| {
+            let key = inner.intend(spec, budget)?;
+            Ok(Intent { ledger: self.clone(), key, is_retry: false })
+        })
+    }
+
+    /// The intent of a job in doubt again, with the same token: for a provider that answers the same token with the
+    /// same job.
+    ///
+    /// If the provider [refuses](Intent::refused) this request, the job stays in doubt: that says nothing of the first one.
+    ///
+    /// # Errors
+    /// If the job is not in doubt.
+    pub fn retry(&self, job: &JobKey) -> Result<Intent, LedgerError> {
+        self.record(|inner, _| {
+            inner.in_doubt(job)?;
+            inner.jobs.hold(job, true);
+            Ok(Intent { ledger: self.clone(), key: job.clone(), is_retry: true })
+        })
+    }
+
+    /// Records what was seen of a job, and returns what is known now. What is known already is not recorded again.
+    ///
+    /// A job that has ended at the provider stays as it ended: a state that contradicts it becomes a note. A price may
+    /// come at any time. A job that was given up, and is seen after all, is open again.
+    ///
+    /// # Errors
+    /// If the job is unknown, if the identifier is not its own, if an amount is not possible, or if it could not be
+    /// made durable yet.
+    pub fn observe(&self, job: &JobKey, seen: &Seen) -> Result<Job, LedgerError> {
+        for (name, amount) in seen.amounts() {
+            rules::check(name, amount)?;
         }
-        let before = self.shared.budget.spending(inner.jobs.list());
+        self.record(|inner, _| inner.observe(job, seen))
+    }
+
+    /// Records that the provider does not know a job that was in doubt: what was reserved for it is free again.
+    ///
+    /// Be sure of it. A provider that lists jobs with a delay may know it a moment later, and the batch is paid twice.
+    ///
+    /// # Errors
+    /// If the job is not in doubt, or if it could not be made durable yet.
+    pub fn give_up(&self, job: &JobKey) -> Result<Job, LedgerError> {
+        self.record(|inner, _| {
+            inner.in_doubt(job)?;
+            inner.observe(job, &Seen::cancelled().error("the provider does not know it"))
+        })
+    }
+
+    /// The jobs to which something may still happen, in the order in which they were intended.
+    #[must_use]
+    pub fn unfinished(&self) -> Vec<Job> {
+        self.look(|jobs| jobs.list().iter().filter(|job| job.is_open()).cloned().collect())
+    }
+
+    /// The last job that is done for this batch: it was paid for.
+    #[must_use]
+    pub fn finished(&self, batch: &BatchDigest) -> Option<Job> {
+        let is_done = |job: &&Job| job.state == JobState::Done;
+        self.look(|jobs| jobs.of_batch(batch.as_str()).rfind(is_done).cloned())
+    }
+
+    /// All jobs, in the order in which they were intended.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<Job> {
+        self.look(|jobs| jobs.list().to_vec())
+    }
+
+    /// The number of events so far.
+    #[must_use]
+    pub fn seq(&self) -> i64 {
+        self.look(Jobs::next_seq)
+    }
+
+    /// What is spent, and what is reserved for jobs whose price is not known yet.
+    #[must_use]
+    pub fn spending(&self) -> Spending {
+        self.look(|jobs| self.shared.budget.spending(jobs.list()))
+    }
+
+    /// Makes everything durable, and marks the file as closed. Nothing can be recorded afterwards.
+    ///
+    /// # Errors
+    /// If that failed. It can be called again.
+    pub fn close(&self) -> Result<(), LedgerError> {
+        let mut inner = self.inner()?;
+        inner.log.close().map_err(|source| LedgerError::NotClosed { source })?;
+        (inner.is_behind, inner.is_closed) = (false, true);
+        Ok(())
+    }
+
+    /// Does something under the lock, and raises the alarms that it is a reason for.
+    fn record<T>(
+        &self,
+        act: impl FnOnce(&mut Inner, &Budget) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let budget = &self.shared.budget;
+        let mut inner = self.inner()?;
+        if inner.is_closed {
+            return Err(LedgerError::Closed);
+        }
+        let before = budget.spending(inner.jobs.list());
+        let done = act(&mut inner, budget);
+        let after = budget.spending(inner.jobs.list());
+        drop(inner);
+        budget.raise(before, after);
+        done
+    }
+
+    /// Looks at what is known. In a forked child that is what was known at the fork, or nothing if another thread was
+    /// recording something then.
+    fn look<T>(&self, look: impl FnOnce(&Jobs) -> T) -> T {
+        if self.shared.home.is_forked() {
+            return match self.shared.inner.try_lock() {
+                Ok(inner) => look(&inner.jobs),
+                Err(_) => look(&Jobs::default()),
+            };
+        }
+        look(&self.locked().jobs)
+    }
+
+    fn inner(&self) -> Result<MutexGuard<'_, Inner>, LedgerError> {
+        // mutant: ledger_in_a_forked_child
+        if self.shared.home.is_forked() {
+            return Err(LedgerError::Forked);
+        }
+        Ok(self.locked())
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Inner> {
+        self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn intend(&mut self, spec: JobSpec, budget: &Budget) -> Result<JobKey, LedgerError> {
+        let batch = spec.batch.digest();
+        let time = now();
+        let key = JobKey::at(time);
+        let not_intended = |source| LedgerError::NotIntended { job: key.to_string(), source };
+        self.catch_up().map_err(not_intended)?;
+        if !spec.is_repeated {
+            rules::refuse_twice(&self.jobs, &batch)?;
+        }
         // mutant: budget_not_asked
-        self.shared.budget.admit(before, spec.est_usd)?;
+        budget.admit(budget.spending(self.jobs.list()), spec.est_usd)?;
         let (circuits, shots) = spec.batch.counts();
         let event = JobEvent {
-            seq: inner.jobs.next_seq(),
-            time: now,
+            time,
             job: key.as_str().into(),
             event: JobState::Intended.as_str().into(),
             provider: spec.provider,
@@ -144,134 +274,36 @@ impl Ledger {
             extra: spec.extra,
             ..JobEvent::default()
         };
-        inner.append(event.clone())?;
+        self.append(event.clone())?;
         // mutant: intent_not_durable
-        if let Err(source) = inner.flush() {
+        if let Err(source) = self.flush() {
             // The row may become durable with a later flush, so it is followed by one that withdraws it.
-            let seq = inner.jobs.next_seq();
-            inner.append(JobEvent {
-                seq,
+            let error = "withdrawn: the intent could not be made durable, so nothing was sent";
+            // mutant: intent_not_withdrawn
+            self.append(JobEvent {
                 event: JobState::Cancelled.as_str().into(),
-                error: Some(
-                    "withdrawn: the intent could not be made durable, so nothing was sent".into(),
-                ),
+                error: Some(error.into()),
                 ..event
             })?;
-            return Err(LedgerError::NotIntended { job: key.to_string(), source });
+            return Err(not_intended(source));
         }
-        inner.jobs.hold(&key, true);
-        let after = self.shared.budget.spending(inner.jobs.list());
-        drop(inner);
-        self.shared.budget.raise(before, after);
-        Ok(Intent { ledger: self.clone(), key })
+        self.jobs.hold(&key, true);
+        Ok(key)
     }
 
-    /// The intent of a job in doubt again, with the same token: for a provider that answers the same token with the
-    /// same job.
-    ///
-    /// # Errors
-    /// If the job is not in doubt.
-    pub fn retry(&self, job: &JobKey) -> Result<Intent, LedgerError> {
-        let mut inner = self.inner();
-        inner.in_doubt(job)?;
-        inner.jobs.hold(job, true);
-        drop(inner);
-        Ok(Intent { ledger: self.clone(), key: job.clone() })
-    }
-
-    /// Records what was seen of a job, and returns what is known now. What is known already is not recorded again.
-    ///
-    /// A job that has ended stays as it ended: a state that contradicts it becomes a note. A price may come at any time.
-    ///
-    /// # Errors
-    /// If the job is unknown, if the identifier is not its own, if an amount is not possible, or if it could not be
-    /// made durable yet.
-    pub fn observe(&self, job: &JobKey, seen: &Seen) -> Result<Job, LedgerError> {
-        for (name, amount) in seen.amounts() {
-            rules::check(name, amount)?;
+    fn observe(&mut self, job: &JobKey, seen: &Seen) -> Result<Job, LedgerError> {
+        let not_durable = |source| LedgerError::NotDurable { job: job.to_string(), source };
+        let known = self.get(job)?.clone();
+        let event = rules::next(&self.jobs, &known, seen)?;
+        if let Some(event) = event {
+            self.append(JobEvent { time: now(), ..event })?;
         }
-        let mut inner = self.inner();
-        inner.catch_up(job)?;
-        let known = inner.get(job)?.clone();
-        let Some(event) = rules::next(&inner.jobs, &known, seen)? else { return Ok(known) };
-        let before = self.shared.budget.spending(inner.jobs.list());
-        let time = (self.shared.clock)();
-        let event = JobEvent { seq: inner.jobs.next_seq(), time, ..event };
-        inner.append(event)?;
+        // Also what an earlier call could not make durable.
         // mutant: identifier_not_durable
-        let flushed = inner.flush();
-        let after = self.shared.budget.spending(inner.jobs.list());
-        let known = inner.get(job)?.clone();
-        drop(inner);
-        self.shared.budget.raise(before, after);
-        match flushed {
-            Ok(()) => Ok(known),
-            Err(source) => Err(LedgerError::NotDurable { job: job.to_string(), source }),
-        }
+        self.catch_up().map_err(not_durable)?;
+        self.get(job).cloned()
     }
 
-    /// Records that the provider does not know a job that was in doubt: what was reserved for it is free again.
-    ///
-    /// Be sure of it. A provider that lists jobs with a delay may know it a moment later, and the batch is paid twice.
-    ///
-    /// # Errors
-    /// If the job is not in doubt, or if it could not be made durable yet.
-    pub fn give_up(&self, job: &JobKey) -> Result<Job, LedgerError> {
-        self.inner().in_doubt(job)?;
-        self.observe(job, &Seen::cancelled().error("the provider does not know it"))
-    }
-
-    /// The jobs to which something may still happen, in the order in which they were intended.
-    #[must_use]
-    pub fn unfinished(&self) -> Vec<Job> {
-        self.inner().jobs.list().iter().filter(|job| job.is_open()).cloned().collect()
-    }
-
-    /// The last job that is done for this batch: it was paid for.
-    #[must_use]
-    pub fn finished(&self, batch: &BatchDigest) -> Option<Job> {
-        let inner = self.inner();
-        inner.jobs.of_batch(batch.as_str()).rfind(|job| job.state == JobState::Done).cloned()
-    }
-
-    /// All jobs, in the order in which they were intended.
-    #[must_use]
-    pub fn jobs(&self) -> Vec<Job> {
-        self.inner().jobs.list().to_vec()
-    }
-
-    /// The number of events so far: what a checkpoint notes as `jobs_seq`.
-    #[must_use]
-    pub fn seq(&self) -> i64 {
-        self.inner().jobs.next_seq()
-    }
-
-    /// What is spent, and what is reserved for jobs whose price is not known yet.
-    #[must_use]
-    pub fn spending(&self) -> Spending {
-        self.shared.budget.spending(self.inner().jobs.list())
-    }
-
-    /// Makes everything durable, and marks the file as closed. Nothing can be recorded afterwards.
-    ///
-    /// # Errors
-    /// If that failed. It can be called again.
-    pub fn close(&self) -> Result<(), LedgerError> {
-        let closed = self.inner().log.close();
-        closed.map_err(|source| LedgerError::NotDurable { job: "of the last call".into(), source })
-    }
-
-    /// The intent was dropped, with an answer or without.
-    fn let_go(&self, job: &JobKey) {
-        self.inner().jobs.hold(job, false);
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
     fn get(&self, job: &JobKey) -> Result<&Job, LedgerError> {
         self.jobs.get(job).ok_or_else(|| LedgerError::UnknownJob { job: job.to_string() })
     }
@@ -284,10 +316,15 @@ impl Inner {
         Err(LedgerError::NotInDoubt { job: job.to_string(), state: known.state })
     }
 
+    /// Appends an event under the next number.
     fn append(&mut self, event: JobEvent) -> Result<(), LedgerError> {
-        self.log
-            .append(&event)
-            .map_err(|reason| LedgerError::Rejected { job: event.job.to_string(), reason })?;
+        let event = JobEvent { seq: self.jobs.next_seq(), ..event };
+        match self.log.append(&event, Instant::now()) {
+            Appended::Rejected(reason) | Appended::Incomplete(reason) => {
+                return Err(LedgerError::Rejected { job: event.job.to_string(), reason });
+            }
+            _ => {}
+        }
         self.is_behind = true;
         self.jobs.apply(event);
         Ok(())
@@ -299,20 +336,21 @@ impl Inner {
         Ok(())
     }
 
-    /// Makes durable what an earlier flush could not.
-    fn catch_up(&mut self, job: &JobKey) -> Result<(), LedgerError> {
-        if !self.is_behind {
-            return Ok(());
-        }
-        self.flush().map_err(|source| LedgerError::NotDurable { job: job.to_string(), source })
+    /// Makes durable what is not yet.
+    fn catch_up(&mut self) -> Result<(), WriteError> {
+        if self.is_behind { self.flush() } else { Ok(()) }
     }
+}
+
+/// Seconds since the Unix epoch.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 impl fmt::Debug for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ledger")
-            .field("jobs", &self.inner().jobs.list().len())
-            .finish_non_exhaustive()
+        let jobs = self.look(|jobs| jobs.list().len());
+        f.debug_struct("Ledger").field("jobs", &jobs).finish_non_exhaustive()
     }
 }
 
@@ -326,6 +364,8 @@ impl fmt::Debug for Ledger {
 pub struct Intent {
     ledger: Ledger,
     key: JobKey,
+    /// Whether an earlier request with the token may have arrived.
+    is_retry: bool,
 }
 
 impl Intent {
@@ -339,22 +379,27 @@ impl Intent {
     ///
     /// # Errors
     /// If the identifier is empty or another job's, or could not be made durable yet: then it is kept in memory, and the
-    /// next call on the ledger tries again.
+    /// next call that records something tries again first.
     pub fn submitted(self, provider_job: &str) -> Result<Job, LedgerError> {
         self.ledger.observe(&self.key, &Seen::state(JobState::Submitted).id(provider_job))
     }
 
-    /// The provider refused it, and certainly did not accept it.
+    /// The provider refused the request, and certainly did not accept it. The job has failed, unless this was a
+    /// [retry](Ledger::retry): then an earlier request may have arrived, and it stays in doubt.
     ///
     /// # Errors
     /// If that could not be made durable yet.
     pub fn refused(self, reason: &str) -> Result<Job, LedgerError> {
-        self.ledger.observe(&self.key, &Seen::failed(reason))
+        // mutant: refused_retry_ends_the_job
+        let seen = if self.is_retry { Seen::default().error(reason) } else { Seen::failed(reason) };
+        self.ledger.observe(&self.key, &seen)
     }
 }
 
 impl Drop for Intent {
     fn drop(&mut self) {
-        self.ledger.let_go(&self.key);
+        if let Ok(mut inner) = self.ledger.inner() {
+            inner.jobs.hold(&self.key, false);
+        }
     }
 }

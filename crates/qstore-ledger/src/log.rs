@@ -1,50 +1,28 @@
-//! Where events are made durable.
+//! Opening a ledger, and reading one.
 
 use crate::error::LedgerError;
 use crate::event::JobEvent;
 use crate::job::{Job, Jobs};
-use qstore_parquet::{Appended, Durability, MetricsFile, MetricsLog, WriteError, WriterSettings};
+use qstore_parquet::{Durability, MetricsFile, MetricsLog, WriterSettings};
 use qstore_schema::Record;
 use qstore_storage::{FileSystem, LocalFs};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
-
-/// Appends events. What was appended is durable once a flush has succeeded.
-pub(crate) trait EventLog: Send {
-    fn append(&mut self, event: &JobEvent) -> Result<(), Arc<str>>;
-    fn flush(&mut self) -> Result<(), WriteError>;
-    fn close(&mut self) -> Result<(), WriteError>;
-}
-
-impl EventLog for MetricsLog<JobEvent> {
-    fn append(&mut self, event: &JobEvent) -> Result<(), Arc<str>> {
-        match MetricsLog::append(self, event, Instant::now()) {
-            Appended::Rejected(reason) | Appended::Incomplete(reason) => Err(reason),
-            _ => Ok(()),
-        }
-    }
-
-    fn flush(&mut self) -> Result<(), WriteError> {
-        MetricsLog::flush(self)
-    }
-
-    fn close(&mut self) -> Result<(), WriteError> {
-        MetricsLog::close(self)
-    }
-}
 
 /// Opens the file for writing, and reads what is in it.
 pub(crate) fn open(
     storage: Arc<dyn FileSystem>,
     path: &Path,
-) -> Result<(Box<dyn EventLog>, Jobs), LedgerError> {
+) -> Result<(MetricsLog<JobEvent>, Jobs), LedgerError> {
     // mutant: ledger_not_durable
     let settings = WriterSettings::default().durability(Durability::Sync);
     // The lock first: nobody appends between the look and the first event.
-    let log = MetricsLog::<JobEvent>::open_in(Arc::clone(&storage), path, settings)?;
+    let mut log = MetricsLog::<JobEvent>::open_in(Arc::clone(&storage), path, settings)?;
     let jobs = read(storage, path)?;
-    Ok((Box::new(log), jobs))
+    // What a process that was killed has published may not be durable yet, and is relied on from here on.
+    // mutant: ledger_of_a_killed_process_relied_on
+    log.flush().map_err(|source| LedgerError::NotOpened { path: path.to_path_buf(), source })?;
+    Ok((log, jobs))
 }
 
 fn read(storage: Arc<dyn FileSystem>, path: &Path) -> Result<Jobs, LedgerError> {

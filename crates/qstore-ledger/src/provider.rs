@@ -6,6 +6,7 @@ use crate::key::JobKey;
 use crate::ledger::Ledger;
 use crate::seen::Seen;
 use crate::spec::JobSpec;
+use crate::state::JobState;
 
 /// A client of somebody who runs jobs.
 ///
@@ -70,7 +71,8 @@ pub enum SubmitError<E> {
 pub enum Found {
     /// The job, with its identifier.
     Job(Box<Seen>),
-    /// There is certainly none.
+    /// There is certainly none. A provider whose search lags must say [`CannotSearch`](Self::CannotSearch) until
+    /// [`JobKey::made_at`] is longer ago than that.
     Nothing,
     /// The provider has no such search.
     CannotSearch,
@@ -90,7 +92,7 @@ pub struct Reconciled {
     pub unanswered: Vec<(Job, String)>,
 }
 
-/// Why a job was not sent, or has no identifier.
+/// Why a job was not sent or cancelled, or has no identifier.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError<E> {
@@ -100,6 +102,9 @@ pub enum SendError<E> {
     /// The provider did not accept it, or did not answer.
     #[error(transparent)]
     Provider(SubmitError<E>),
+    /// The provider did not answer, or does not know the job.
+    #[error("the provider did not cancel the job: {0}")]
+    NotCancelled(E),
 }
 
 impl Ledger {
@@ -124,8 +129,22 @@ impl Ledger {
         }
     }
 
+    /// Cancels a job at its provider, if it has not ended, and records what the provider says.
+    ///
+    /// # Errors
+    /// If the job has no identifier, if the provider does not answer, or if it could not be recorded.
+    pub fn cancel<P: Provider>(&self, provider: &P, job: &Job) -> Result<Job, SendError<P::Error>> {
+        let Some(identifier) = job.provider_job() else {
+            let (job, state) = (job.key.to_string(), JobState::Cancelled);
+            return Err(LedgerError::NoIdentifier { job, state }.into());
+        };
+        let seen = provider.cancel(identifier).map_err(SendError::NotCancelled)?;
+        Ok(self.observe(&job.key, &seen)?)
+    }
+
     /// Asks the provider for every job of its name that is not finished. Call it after opening, before anything is
-    /// sent. One job without an answer does not hide the others.
+    /// sent. One job without an answer does not hide the others. A job in doubt that the provider does not know is
+    /// [given up](Self::give_up).
     ///
     /// # Errors
     /// If something that was seen could not be recorded.
@@ -145,7 +164,12 @@ impl Ledger {
             };
             match answer {
                 Ok(Found::Job(seen)) => outcome.seen.push(self.observe(&job.key, &seen)?),
-                Ok(Found::Nothing) => outcome.given_up.push(self.give_up(&job.key)?),
+                Ok(Found::Nothing) => match self.give_up(&job.key) {
+                    Ok(job) => outcome.given_up.push(job),
+                    // Another thread has learned more of it meanwhile.
+                    Err(LedgerError::NotInDoubt { .. }) => {}
+                    Err(error) => return Err(error),
+                },
                 Ok(Found::CannotSearch) => outcome.in_doubt.push(job),
                 Err(error) => outcome.unanswered.push((job, error.to_string())),
             }

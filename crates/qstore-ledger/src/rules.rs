@@ -40,7 +40,9 @@ pub(crate) fn next(jobs: &Jobs, known: &Job, seen: &Seen) -> Result<Option<JobEv
         JobState::Intended if event.provider_job.is_some() => JobState::Submitted,
         state => state,
     };
-    if known.state.is_final() && state != known.state {
+    // An end without an identifier is what we concluded, and not what the provider says.
+    let is_revived = known.provider_job().is_none() && event.provider_job.is_some();
+    if known.state.is_final() && state != known.state && !is_revived {
         // mutant: ended_job_begins_again
         if seen.state.is_some_and(|seen| seen != JobState::Intended) {
             event.error =

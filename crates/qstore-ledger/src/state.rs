@@ -23,9 +23,9 @@ pub enum JobState {
     Running,
     /// It has a result.
     Done,
-    /// It ended without one.
+    /// It ended without one, or was refused.
     Failed,
-    /// It was cancelled, refused, or is not known to the provider.
+    /// It was cancelled, the provider does not know it, or its intent was withdrawn.
     Cancelled,
 }
 

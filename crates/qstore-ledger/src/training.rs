@@ -8,11 +8,14 @@ use crate::key::JobKey;
 use crate::ledger::Ledger;
 use crate::provider::{Found, Provider, SendError, SubmitError};
 use crate::seen::Seen;
-use crate::simulated::{SimulatedError, SimulatedProvider};
+use crate::simulated::{Accepted, SimulatedError, SimulatedProvider, Simulation};
 use crate::spec::JobSpec;
-use qstore_storage::FileSystem;
+use crate::state::JobState;
+use qstore_storage::{FileSystem, MemoryFs};
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Where the ledger of a training is.
@@ -114,6 +117,62 @@ pub enum Doubt {
     Skips,
 }
 
+/// A disk with the directory of a run, which survives a power cut.
+///
+/// # Panics
+/// Never: the disk is new.
+#[must_use]
+pub fn disk() -> MemoryFs {
+    let memory = MemoryFs::new();
+    memory.create_dir(Path::new("/run")).expect("a new disk is empty");
+    memory.sync_dir(Path::new("/")).expect("a directory can be synced");
+    memory
+}
+
+/// How a process of a [`history`] ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Death {
+    /// After how many requests.
+    pub requests: usize,
+    /// Whether the power is cut then.
+    pub is_power_cut: bool,
+}
+
+/// Trains for four batches with processes that die, and one that does not. Returns the provider, and by how many US
+/// dollars the ledger differs from its bill in the end.
+///
+/// # Panics
+/// If the ledger cannot be opened or written.
+#[must_use]
+pub fn history(simulation: Simulation, deaths: &[Death], doubt: Doubt) -> (SimulatedProvider, f64) {
+    let provider = SimulatedProvider::new(simulation);
+    let mut memory = disk();
+    let train_on = |memory: &MemoryFs, requests| {
+        let storage: Arc<dyn FileSystem> = Arc::new(memory.clone());
+        let client = Client::new(provider.clone(), requests);
+        let trained = client.run(|client| train(&storage, client, 4, doubt));
+        trained.map(|trained| trained.expect("nothing failed").spending().settled_usd)
+    };
+    for death in deaths {
+        let _ = train_on(&memory, death.requests);
+        memory = if death.is_power_cut { memory.power_cut() } else { memory.process_kill() };
+    }
+    let spent = train_on(&memory, usize::MAX).expect("it is not killed");
+    let error = (spent - provider.bill_usd()).abs();
+    (provider, error)
+}
+
+/// The number of jobs that were accepted although an earlier one for the same batch had not failed.
+#[must_use]
+pub fn doubles(accepted: &[Accepted]) -> usize {
+    let mut good: HashMap<&str, usize> = HashMap::new();
+    for job in accepted {
+        let is_wasted = matches!(job.state, JobState::Failed | JobState::Cancelled);
+        *good.entry(&job.batch).or_default() += usize::from(!is_wasted);
+    }
+    good.values().map(|count| count.saturating_sub(1)).sum()
+}
+
 /// A training: sends batches `0..count`, each once, and looks at each until it has ended. It goes on with what an
 /// earlier process left in `/run/jobs.parquet`.
 ///
@@ -136,9 +195,8 @@ pub fn train(
                 None => {
                     let spec = spec(n);
                     let spec = spec.clone().estimate_usd(client.provider().estimate_usd(&spec));
-                    match ledger.send(client, &spec, &()) {
-                        Ok(_) | Err(SendError::Provider(_)) => {}
-                        Err(SendError::Ledger(error)) => return Err(error),
+                    if let Err(SendError::Ledger(error)) = ledger.send(client, &spec, &()) {
+                        return Err(error);
                     }
                 }
                 Some(job) => {
@@ -153,14 +211,32 @@ pub fn train(
                         break;
                     }
                     let intent = ledger.retry(&job.key)?;
-                    if let Ok(id) = client.submit(intent.token(), &spec(n), &()) {
-                        intent.submitted(&id)?;
+                    match client.submit(intent.token(), &spec(n), &()) {
+                        Ok(id) => drop(intent.submitted(&id)?),
+                        Err(SubmitError::Refused(error)) => {
+                            drop(intent.refused(&error.to_string())?);
+                        }
+                        Err(SubmitError::Unknown(_)) => {}
                     }
                 }
             }
         }
     }
     Ok(ledger)
+}
+
+/// What the next process does first: it sends every job in doubt again, with its token. Then it dies, before it has
+/// recorded an answer.
+///
+/// # Panics
+/// If the ledger cannot be opened.
+pub fn send_again(left: &Arc<dyn FileSystem>, provider: &SimulatedProvider) {
+    let ledger = Ledger::open_in(Arc::clone(left), FILE, Budget::unlimited());
+    let ledger = ledger.expect("what is left can be opened");
+    for job in ledger.unfinished().into_iter().filter(|job| job.in_doubt) {
+        let intent = ledger.retry(&job.key).expect("it is in doubt");
+        let _ = provider.submit(intent.token(), &spec(0), &());
+    }
 }
 
 /// Every job that the provider accepted has its identifier in what is left, or is in doubt under its token; and the

@@ -5,8 +5,9 @@
 //!
 //! Two rules hold in every file:
 //!
-//! * **No thread of ours ever takes the GIL.** Background threads know nothing of Python: what they have to
-//!   say is asked for by the next call. So an interpreter that ends has nothing to wait for.
+//! * **No thread of this crate ever takes the GIL.** Background threads know nothing of Python: what they have to
+//!   say is asked for by the next call. (`snapshot="staged"` uses a thread of Python's, which the end of the
+//!   interpreter waits for.)
 //! * **Every wait releases the GIL**, in slices after which signals are looked at, so that Ctrl-C arrives.
 
 mod arena;

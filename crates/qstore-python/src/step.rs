@@ -75,7 +75,7 @@ enum Meaning {
     Extra(Name),
 }
 
-/// An address is its own hash, but for its lowest bits, which are the same for all objects.
+/// Addresses are spread by one multiplication.
 #[derive(Default)]
 struct AddressHasher(u64);
 

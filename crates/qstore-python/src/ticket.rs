@@ -1,7 +1,7 @@
 //! The pending result of a save: waited for without the GIL, and awaited through a pipe.
 //!
-//! An event loop waits for the reading end, so that no thread of ours takes the GIL. The waker owns both ends: an await
-//! that is canceled must not close a number that the waker still writes to.
+//! An event loop waits for the reading end, so that no thread of this crate takes the GIL. The waker owns both ends: an
+//! await that is canceled must not close a number that the waker still writes to.
 
 use crate::errors::of_save;
 use crate::waiting::{self, Deadline};

@@ -1,5 +1,6 @@
 """The checkpoint manager: when a ticket is done the checkpoint is durable, and a state is that of the call."""
 
+import array
 import asyncio
 import collections
 import contextlib
@@ -378,20 +379,39 @@ def test_arrays_that_exist_are_filled(tmp_path):
         ({"l": [1]}, "model_state.l"),
         ({"l": 1}, "model_state.l"),
         ({"lr": [1]}, "model_state.lr"),
+        ({"lr": numpy.zeros(())}, "model_state.lr"),
+        ({"none": numpy.zeros(2)}, "model_state.none"),
+        ({"text": array.array("d", [1])}, "model_state.text"),
+        ({"bytes": memoryview(bytearray(2))}, "model_state.bytes"),
+        ({"none": numpy.array([object()])}, "model_state.none"),
+        ({"w": numpy.array([object()])}, "model_state.w"),
     ],
 )
 def test_a_state_that_does_not_fit_is_not_changed(tmp_path, change, path):
     with CheckpointManager(tmp_path) as manager:
         first = numpy.zeros(3)
-        manager.save(1, {"a": numpy.ones(3), "w": numpy.ones((2, 3)), "l": [1, 2], "lr": 0.5}).wait(60)
-        target = {"a": first, "w": numpy.zeros((2, 3)), "l": [0, 0], "lr": 0, **change}
+        plain = {"none": None, "text": "x", "bytes": b"xy"}
+        manager.save(1, {"a": numpy.ones(3), "w": numpy.ones((2, 3)), "l": [1, 2], "lr": 0.5, **plain}).wait(60)
+        target = {"a": first, "w": numpy.zeros((2, 3)), "l": [0, 0], "lr": 0, **plain, **change}
         with pytest.raises(StateError) as refused:
             manager.load_into(1, target)
         assert refused.value.path == path and f"`{path}`" in str(refused.value)
         assert not first.any()
-        with pytest.raises(StateError, match="`optimizer_state`"):
-            manager.load_into(1, {"a": first, "w": numpy.zeros((2, 3)), "l": [0, 0], "lr": 0}, {"x": 1})
+        fits = {"a": first, "w": numpy.zeros((2, 3)), "l": [0, 0], "lr": 0, **plain}
+        for others in ({"optimizer_state": {"x": 1}}, {"optimizer_state": 1}):
+            with pytest.raises(StateError, match="checkpoint 1 has no `optimizer_state`"):
+                manager.load_into(1, fits, **others)
+        with pytest.raises(StateError, match=r"checkpoint 1 has no `rng`; its parts are \['model'\]") as refused:
+            manager.load_into(1, fits, parts={"rng": None})
+        assert refused.value.path == "rng"
         assert not first.any()
+
+
+def test_a_scalar_of_numpy_is_a_value_and_not_an_array_to_be_filled(tmp_path):
+    with CheckpointManager(tmp_path) as manager:
+        manager.save(1, {"lr": 0.5, "n": None, "key": b"ab"}).wait(60)
+        target = {"lr": numpy.float32(1), "n": numpy.int64(3), "key": bytearray(3)}
+        assert manager.load_into(1, target)["model_state"] == {"lr": 0.5, "n": None, "key": b"ab"}
 
 
 def test_many_threads_save_at_the_same_time(tmp_path):
@@ -570,6 +590,56 @@ def test_the_error_of_a_staged_save_is_raised_once_by_who_asks_or_by_the_next_sa
     assert manager.list_checkpoints() == [2]
     with pytest.raises(ValueError, match='choose "copy"'):
         manager.save(6, state(6), snapshot="lazy")
+
+
+def test_a_close_keeps_its_limit_while_a_state_is_copied(tmp_path):
+    held = Held(numpy.arange(3.0))
+    manager = CheckpointManager(tmp_path)
+    ticket = manager.save(1, {"w": held}, snapshot="staged")
+    assert held.walks.wait(60)
+    with pytest.raises(TimeoutError, match="the state of 1 was not copied within 0.01 s; the copy goes on"):
+        manager.close(0.01)
+    with pytest.raises(TimeoutError, match="not copied within 0 s"):
+        ticket.settle(0)
+    for call in (manager.close, ticket.wait, ticket.staged, ticket.settle):
+        for limit in (-1, float("nan")):
+            with pytest.raises(ValueError, match="timeout is"):
+                call(limit)
+    held.go.set()
+    # It was not closed: what is being copied is saved. A limit may be longer than a wait of Python.
+    manager.close(1e300)
+    assert manager.list_checkpoints() == [1] and ticket.wait(1e300).kind == "saved"
+
+
+class Watched(threading.Event):
+    """Lets an array go when the main thread waits for this."""
+
+    def __init__(self, held):
+        super().__init__()
+        self.held = held
+
+    def wait(self, timeout=None):
+        if threading.current_thread() is threading.main_thread():
+            self.held.go.set()
+        return super().wait(timeout)
+
+
+def test_no_more_than_two_staged_states_are_held(tmp_path):
+    held = Held(numpy.arange(3.0))
+    with CheckpointManager(tmp_path, keep_last=0) as manager:
+        first = manager.save(1, {"w": held}, snapshot="staged")
+        assert held.walks.wait(60)
+        first._is_staged = Watched(held)
+        second = manager.save(2, {}, snapshot="staged")
+        assert not held.go.is_set() and not second.done, "one is copied, and one waits"
+        try:
+            third = manager.save(3, {}, snapshot="staged")
+            assert held.go.is_set(), "this one waited for the first"
+        finally:
+            held.go.set()
+        assert [each.wait(60).save_seq for each in (first, second, third)] == [1, 2, 3]
+        # What is done holds no other one.
+        assert third._before is None
 
 
 def test_a_staged_save_is_awaited_in_asyncio(tmp_path):

@@ -221,6 +221,39 @@ def test_handlers_are_restored():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.mark.parametrize("wrong", [99_999, "not a number"])
+def test_handlers_are_restored_if_one_cannot_be_installed(wrong):
+    from qstore.signals import StopSignal
+
+    before = signal.getsignal(signal.SIGTERM)
+    stop = StopSignal(signal.SIGTERM, wrong)
+    try:
+        with pytest.raises((ValueError, TypeError)), stop:
+            pass
+        assert signal.getsignal(signal.SIGTERM) == before
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_call_while_the_interpreter_ends_raises(run_script, metrics):
+    script = """
+        import os, sys
+        import qstore
+        logger = qstore.AsyncMetricsLogger(sys.argv[1])
+        class Late:
+            def __init__(self):
+                # The modules are cleared when it is called.
+                self.log, self.write, self.errors = logger.log_step, os.write, (RuntimeError, qstore.StoppedError)
+            def __del__(self):
+                try:
+                    self.log(0, 1, 0.5)
+                except self.errors:
+                    self.write(1, b"raised")
+        sys.late = Late()
+    """
+    assert run_script(script, metrics).stdout == "raised"
+
+
 def test_a_kill_loses_nothing_that_was_flushed(metrics):
     script = """
 import sys

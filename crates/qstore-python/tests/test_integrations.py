@@ -261,11 +261,19 @@ def test_keras_logs_saves_and_resumes(tmp_path, monkeypatch):
         assert (ours == expected).all()
     rows = pandas.read_parquet(tmp_path / "parts" / "m.parquet")
     steps, epochs = rows[rows["step"] >= 0], rows[rows["step"] < 0]
-    assert len(steps) == 16 and steps["train_loss"].notna().all() and steps["mae"].notna().all()
+    assert steps["step"].tolist() == list(range(16)), "a run that is resumed counts on"
+    assert steps["train_loss"].notna().all() and steps["mae"].notna().all()
     assert epochs["epoch"].tolist() == [0, 1, 2, 3] and epochs["val_loss"].notna().all()
     small = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    with pytest.raises(CheckpointError, match="shapes"):
+    with pytest.raises(CheckpointError, match="weights of the model have the shapes"):
         resume(tmp_path / "parts" / "c", small)
+    other = make()
+    other.compile(keras.optimizers.SGD(0.01), "mse")
+    before = other.get_weights()
+    with pytest.raises(CheckpointError, match="variables of the optimizer have the shapes"):
+        resume(tmp_path / "parts" / "c", other)
+    for ours, expected in zip(other.get_weights(), before, strict=True):
+        assert (ours == expected).all()
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -319,6 +327,29 @@ def test_the_callbacks_for_qiskit_log_what_its_algorithms_pass(tmp_path):
     assert rows["variance"].dropna().tolist() == [0.25] and rows["shots_per_circuit"].dropna().tolist() == [1024]
     assert rows["circuits_executed"].dropna().tolist() == [2, 3]
     assert rows["accepted"].dropna().tolist() == [True, False]
+
+
+def test_no_scalar_that_qiskit_passes_is_lost_and_no_name_ends_the_run(tmp_path):
+    import qstore.qiskit
+
+    metadata = {
+        "epoch": 7, "step": 8.5, "train_loss": 9.5, "timestamp": 1.5, "backend": "of the metadata",
+        "count": numpy.int64(3), "variance": numpy.float32(0.25), "converged": numpy.bool_(True),
+        "one": numpy.array([2.5]), "zero_d": numpy.array(4), "amplitude": 1 + 2j, "shots": "default",
+        "many": numpy.zeros(3), "nested": {}, "nothing": None,
+    }  # fmt: skip
+    with AsyncMetricsLogger(tmp_path / "m.parquet") as logger:
+        vqe = qstore.qiskit.vqe(logger, backend="aer_simulator")
+        assert vqe(1, numpy.zeros(3), -1.5, metadata) is None
+        vqe(2, numpy.zeros(3), -1.75, {"shots": numpy.int64(1024)})
+    first, second = pandas.read_parquet(tmp_path / "m.parquet").to_dict("records")
+    assert (first["epoch"], first["step"], first["train_loss"], first["backend"]) == (0, 1, -1.5, "aer_simulator")
+    assert first["timestamp"] > 1e9
+    renamed = {name: first[f"{name}_logged"] for name in ("epoch", "step", "train_loss", "timestamp", "backend")}
+    assert renamed == {name: metadata[name] for name in renamed}
+    kept = {name: first[name] for name in ("count", "variance", "converged", "one", "zero_d", "amplitude", "shots")}
+    assert kept == {**{name: metadata[name] for name in kept}, "one": 2.5, "amplitude": "(1+2j)"}
+    assert not {"many", "nested", "nothing"} & set(first) and second["shots_per_circuit"] == 1024
 
 
 @pytest.mark.filterwarnings("ignore")

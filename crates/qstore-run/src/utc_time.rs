@@ -1,5 +1,6 @@
 //! Points in time as `run.json` has them: RFC 3339, in UTC, with microseconds.
 
+use qstore_schema::{date_of_day, day_of_date};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::str::FromStr;
@@ -84,7 +85,7 @@ impl fmt::Display for UtcTime {
         let (seconds, micros) = (self.micros.div_euclid(MICROS), self.micros.rem_euclid(MICROS));
         let days = seconds.div_euclid(SECONDS_PER_DAY);
         let second = seconds.rem_euclid(SECONDS_PER_DAY);
-        let (year, month, day) = date_of(days);
+        let (year, month, day) = date_of_day(days);
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
     }
@@ -111,9 +112,10 @@ fn parse(text: &str) -> Option<UtcTime> {
     }
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    let days = days_of(year, month, day);
+    let days = day_of_date(year, month, day);
     // A leap second counts as the one after it.
-    let is_valid = date_of(days) == (year, month, day) && hour < 24 && minute < 60 && second < 61;
+    let is_valid =
+        date_of_day(days) == (year, month, day) && hour < 24 && minute < 60 && second < 61;
     let mut rest = text.get(19..)?;
     let mut micros = 0;
     if let Some(fraction) = rest.strip_prefix('.') {
@@ -135,29 +137,6 @@ fn parse(text: &str) -> Option<UtcTime> {
     };
     let seconds = days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second - offset;
     (is_valid && SECONDS.contains(&seconds)).then(|| UtcTime::of_seconds(seconds, micros))
-}
-
-/// Days since 1970-01-01 in the Gregorian calendar. A year begins in March here, so that the leap day is its
-/// last one; 400 years have 146 097 days.
-fn days_of(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-/// The inverse.
-fn date_of(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let leap_days = day_of_era / 1460 - day_of_era / 36_524 + day_of_era / 146_096;
-    let year_of_era = (day_of_era - leap_days) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    (year, month, day)
 }
 
 impl Serialize for UtcTime {

@@ -11,6 +11,7 @@
 //! | a row whose columns are known only at run time | [`Row`] |
 //! | a row type of your own | [`record!`], or the [`Record`] trait by hand |
 //! | one array of numbers | [`Tensor`] |
+//! | a point in time, a date | [`Timestamp`], [`date_of_day`] |
 //! | a model or an optimizer | [`StateDict`] |
 //!
 //! ```
@@ -46,6 +47,7 @@
 compile_error!("Q-Store keeps tensor bytes in native order and its formats are little-endian");
 
 mod big_int;
+mod calendar;
 mod column_error;
 mod data_type;
 mod dtype;
@@ -62,6 +64,7 @@ mod timestamp;
 mod value;
 
 pub use big_int::{BigInt, NotABigInt};
+pub use calendar::{date_of_day, day_of_date};
 pub use column_error::ColumnError;
 pub use data_type::DataType;
 pub use dtype::{Dtype, Element, UnknownDtype};

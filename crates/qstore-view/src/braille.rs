@@ -15,7 +15,7 @@
 
 use crate::axis::{Axis, YAxis};
 use crate::raster::Raster;
-use crate::series::Series;
+use crate::series::{self, Series};
 use crate::ticks::{self, Tick};
 use std::fmt::Write as _;
 
@@ -108,15 +108,17 @@ impl Braille {
 
     /// The names of the series and what they have come to, or the names alone if that is too long.
     fn legend(&self, series: &[Series]) -> String {
-        let column = series.first().filter(|first| !first.run.is_empty());
-        let title = column.map(|first| first.column.as_str()).filter(|column| !column.is_empty());
+        let (title, names) = series::legend(series);
         let len = |entries: &[String]| {
             let entries = entries.iter().map(|entry| entry.chars().count() + 2);
             title.map_or(0, |title| title.chars().count() + 2) + entries.sum::<usize>()
         };
-        let mut entries: Vec<_> = series.iter().map(|series| entry(series, true)).collect();
-        if len(&entries) > self.columns {
-            entries = series.iter().map(|series| entry(series, false)).collect();
+        let entries = |is_long| -> Vec<String> {
+            series.iter().zip(&names).map(|(series, name)| entry(series, name, is_long)).collect()
+        };
+        let mut entries_shown = entries(true);
+        if len(&entries_shown) > self.columns {
+            entries_shown = entries(false);
         }
         let mut text = String::new();
         let mut free = self.columns;
@@ -135,7 +137,7 @@ impl Braille {
         if let Some(title) = title {
             add(title, None);
         }
-        for (number, entry) in entries.iter().enumerate() {
+        for (number, entry) in entries_shown.iter().enumerate() {
             add(entry, Some(number));
         }
         text.push('\n');
@@ -237,9 +239,8 @@ impl Braille {
 }
 
 /// A series in the legend.
-fn entry(series: &Series, is_long: bool) -> String {
-    let mut entry =
-        format!("⣿ {}", if series.run.is_empty() { &series.column } else { &series.run });
+fn entry(series: &Series, name: &str, is_long: bool) -> String {
+    let mut entry = format!("⣿ {name}");
     let total = series.total();
     if is_long && total.finite() > 0 {
         let [min, max, last] = [total.min, total.max, total.last].map(ticks::short);

@@ -1,13 +1,14 @@
 //! Chunks that were reduced, kept under what their bytes are known by.
 //!
-//! A chunk is found again by its column and rows, and by the length and the checksum of its bytes and of those of its
-//! x. Where the bytes are does not matter: a merge of row groups copies them. What a flush or another session adds is
+//! A chunk is found again by its column and rows, and by the type, the length and the checksum of its bytes and of
+//! those of its x. Where the bytes are does not matter: a merge of row groups copies them. What a flush or another session adds is
 //! read, the rest is not. Chunks without a checksum, of other programs, are not kept.
 
 use crate::axis::XAxis;
 use crate::grid::Cells;
 use crate::leaf::Leaf;
 use qstore_parquet::{Chunk, Extent, RowGroup};
+use qstore_schema::DataType;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
@@ -38,6 +39,8 @@ pub(crate) struct LeafKey {
 pub(crate) struct Content {
     len: u64,
     checksum: Option<u32>,
+    /// The same bytes are other numbers in a column of another type.
+    data_type: Option<DataType>,
 }
 
 /// Some rows of a chunk of x.
@@ -77,7 +80,8 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// A cache of at most 128 MiB: enough for 20 columns of 10⁷ rows.
+    /// A cache of at most 128 MiB: enough for 20 columns of 10⁷ rows whose x rises. Where x goes back in every
+    /// row, each row takes as much as a pixel column does elsewhere.
     #[must_use]
     pub fn new() -> Self {
         Self::with_bytes_max(128 << 20)
@@ -149,9 +153,9 @@ impl Cache {
     }
 }
 
-impl From<Extent> for Content {
-    fn from(extent: Extent) -> Self {
-        Self { len: extent.len, checksum: extent.checksum }
+impl Content {
+    pub(crate) fn of(extent: Extent, data_type: Option<DataType>) -> Self {
+        Self { len: extent.len, checksum: extent.checksum, data_type }
     }
 }
 

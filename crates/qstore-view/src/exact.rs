@@ -66,7 +66,8 @@ pub fn exact(
             of_attempts[piece.attempt].extend(leaves[column].as_deref());
         }
         let series = Series::of_leaves(grid, of_attempts);
-        Series { column: name.clone(), x: request.x, ..series }
+        let (nulls, left_out) = without_place(column, &pieces, &sides, &leaves);
+        Series { column: name.clone(), x: request.x, nulls, left_out, ..series }
     });
     let series = series.collect();
     cache.trim();
@@ -113,7 +114,15 @@ fn needed(pieces: &[Piece], sides: &[Option<Side>], leaves: &Leaves) -> Vec<Vec<
     // The last piece that has a value, or may have one, by column.
     let mut before = vec![None; columns];
     for (number, piece) in pieces.iter().enumerate() {
-        let Some(side) = sides[number] else { continue };
+        let Some(side) = sides[number] else {
+            // It is not in the picture, but the rows in it are counted.
+            for (column, needed) in needed[number].iter_mut().enumerate() {
+                let known =
+                    piece.values.get(column).and_then(|values| values.known_nulls(piece.len()));
+                *needed |= known.is_none();
+            }
+            continue;
+        };
         for (column, before) in before.iter_mut().enumerate() {
             let is_empty = match &leaves[number][column] {
                 Some(leaf) => !leaf.has_values(),
@@ -135,6 +144,35 @@ fn needed(pieces: &[Piece], sides: &[Option<Side>], leaves: &Leaves) -> Vec<Vec<
         }
     }
     needed
+}
+
+/// How many rows are null, and how many with a value have no place on the axis, of the pieces that reach into the
+/// picture or have no place at all.
+fn without_place(
+    column: usize,
+    pieces: &[Piece],
+    sides: &[Option<Side>],
+    leaves: &Leaves,
+) -> (u64, u64) {
+    let (mut nulls, mut left_out) = (0, 0);
+    for ((piece, side), leaves) in pieces.iter().zip(sides).zip(leaves) {
+        if matches!(side, Some(Side::Left | Side::Right)) {
+            continue;
+        }
+        if let Some(leaf) = &leaves[column] {
+            nulls += leaf.nulls;
+            left_out += leaf.left_out;
+            continue;
+        }
+        // It was not read, because the file says how many are null: all of them, if it is inside.
+        let values = piece.values.get(column);
+        let known = values.and_then(|values| values.known_nulls(piece.len())).unwrap_or(0);
+        nulls += known;
+        if side.is_none() {
+            left_out += piece.len() - known;
+        }
+    }
+    (nulls, left_out)
 }
 
 /// What chunks are reduced from, and to what.

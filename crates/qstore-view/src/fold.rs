@@ -9,7 +9,8 @@ use crate::leaf::Leaf;
 use crate::trace::{Point, Trace};
 use std::collections::BTreeMap;
 
-/// An attempt whose x goes back more often has no lines, only its columns: as many lines would hide each other.
+/// An attempt with more traces, whose x goes back as often or more, has no lines, only its columns: as many lines would
+/// hide each other.
 const TRACES_MAX: usize = 256;
 
 /// Puts the traces of a picture together.
@@ -49,8 +50,8 @@ impl<'a> Fold<'a> {
     /// Adds the rows after those so far.
     pub(crate) fn leaf(&mut self, leaf: &Leaf) {
         self.left_out += leaf.left_out;
+        self.nulls += leaf.nulls;
         for run in &leaf.runs {
-            self.nulls += run.bucket.nulls;
             if run.bucket.n > 0 {
                 self.add(self.grid.column_of(run.cell), &run.bucket);
             }
@@ -155,4 +156,31 @@ fn add_to(cloud: &mut BTreeMap<u32, Bucket>, column: u32, bucket: &Bucket) {
 /// The number of a column that is in the picture.
 fn shown(grid: &Grid, column: i64) -> Option<u32> {
     u32::try_from(column).ok().filter(|column| *column < grid.columns())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::axis::Axis;
+    use crate::grid::Grid;
+    use crate::series::Series;
+
+    /// A line that goes back that often, with a spike in the last trace.
+    fn series(times: usize) -> Series {
+        let xs: Vec<f64> = (0..=times).flat_map(|_| [1.0, 8.0]).collect();
+        let mut values = vec![0.5; xs.len()];
+        *values.last_mut().unwrap() = 9.0;
+        Series::of_rows(&xs, &values, Grid::covering(0.0, 9.0, 10, Axis::Linear).unwrap())
+    }
+
+    #[test]
+    fn an_attempt_that_goes_back_too_often_has_columns_and_no_lines() {
+        let drawn = series(255);
+        assert_eq!(drawn.traces.len(), 256);
+        assert!(drawn.traces.iter().all(|trace| trace.lines().count() == 1));
+        let cloud = series(256);
+        assert_eq!(cloud.traces.len(), 1, "a trace for all of them");
+        assert_eq!(cloud.traces[0].lines().count(), 0);
+        // No value is lost by it.
+        assert_eq!((cloud.total().n, cloud.total().max), (2 * 257, 9.0));
+    }
 }

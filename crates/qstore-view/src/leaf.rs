@@ -9,6 +9,8 @@ pub(crate) struct Leaf {
     pub(crate) runs: Vec<Run>,
     /// How many rows with a value have no place on the axis.
     pub(crate) left_out: u64,
+    /// How many rows have no value, wherever they are.
+    pub(crate) nulls: u64,
 }
 
 /// Consecutive rows in one cell.
@@ -22,7 +24,8 @@ impl Leaf {
     /// Reduces rows. A row whose x is not finite has no place; `values` are those of the rows that are `present`,
     /// `None` being all.
     pub(crate) fn of(xs: &[f64], present: Option<&[bool]>, values: &[f64], cells: Cells) -> Self {
-        let (mut leaf, mut row, mut value) = (Self::default(), 0, 0);
+        let nulls = (xs.len() - values.len()) as u64;
+        let (mut leaf, mut row, mut value) = (Self { nulls, ..Self::default() }, 0, 0);
         while row < xs.len() {
             let cell = cells.of(xs[row]);
             let len = 1 + match cell.map(|cell| (cell, cells.range(cell))) {

@@ -4,7 +4,8 @@
 //! out at random, and the one row in ten million that explains the run is gone. Here nothing is left out that a pixel
 //! could show: of each pixel column the least, the largest, the first and the last value are kept, and NaN and infinities are
 //! counted and drawn. The picture is the same, dot for dot, as if every row had been drawn
-//! (Jugel et al., "M4: A Visualization-Oriented Time Series Data Aggregation", PVLDB 2014).
+//! (Jugel et al., "M4: A Visualization-Oriented Time Series Data Aggregation", PVLDB 2014). Only an attempt
+//! in which x goes back 256 times or more is drawn without lines: the extremes of each pixel column are.
 //!
 //! | to | use |
 //! |---|---|

@@ -7,6 +7,22 @@ use crate::grid::Grid;
 use crate::leaf::Leaf;
 use crate::trace::Trace;
 
+/// What a legend says: a title if all series are of one column, and a name for each.
+pub(crate) fn legend(series: &[Series]) -> (Option<&str>, Vec<String>) {
+    let first = series.first().map(|first| &*first.column).filter(|column| !column.is_empty());
+    let is_common = |column: &&str| {
+        series.iter().all(|series| series.column == *column && !series.run.is_empty())
+    };
+    let title = first.filter(is_common);
+    let name = |Series { run, column, .. }: &Series| match (&**run, &**column) {
+        ("", column) => column.to_owned(),
+        (run, "") => run.to_owned(),
+        (run, _) if title.is_some() => run.to_owned(),
+        (run, column) => format!("{run} {column}"),
+    };
+    (title, series.iter().map(name).collect())
+}
+
 /// A column of metrics over an x axis, reduced to pixel columns.
 ///
 /// ```
@@ -37,9 +53,9 @@ pub struct Series {
     pub grid: Grid,
     /// The lines, in the order of the file.
     pub traces: Vec<Trace>,
-    /// How many rows that have a place on the axis, in the picture or not, are null.
+    /// How many rows have no value. Chunks that lie wholly outside a [window](crate::Request::window) do not count.
     pub nulls: u64,
-    /// How many rows with a value have no place on the axis: x is null, or cannot be on it.
+    /// How many rows with a value have no place on the axis: x is null, or cannot be on it. The same chunks count.
     pub left_out: u64,
 }
 
@@ -106,5 +122,30 @@ impl Series {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.traces.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::axis::Axis;
+
+    #[test]
+    fn a_legend_names_what_differs() {
+        let grid = Grid::covering(0.0, 9.0, 10, Axis::Linear).unwrap();
+        let series = |run: &str, column: &str| {
+            let series = Series::of_rows(&[1.0], &[0.5], grid).named(run);
+            Series { column: column.into(), ..series }
+        };
+        let check = |all: &[Series], title: Option<&str>, names: &[&str]| {
+            let (found, of_each) = legend(all);
+            assert_eq!(found, title);
+            assert_eq!(of_each, names);
+        };
+        check(&[series("", "loss"), series("", "acc")], None, &["loss", "acc"]);
+        check(&[series("a", "loss"), series("b", "loss")], Some("loss"), &["a", "b"]);
+        check(&[series("a", "loss"), series("b", "acc")], None, &["a loss", "b acc"]);
+        check(&[series("a", "")], None, &["a"]);
+        check(&[], None, &[]);
     }
 }

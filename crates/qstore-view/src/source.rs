@@ -42,11 +42,26 @@ pub(crate) struct PieceOf {
     is_whole: bool,
 }
 
+impl Piece {
+    /// The number of its rows.
+    pub(crate) fn len(&self) -> u64 {
+        self.rows.end - self.rows.start
+    }
+}
+
 impl PieceOf {
     /// Whether all of its values are null, as far as the file says.
     pub(crate) fn is_null(&self) -> bool {
         let rows = |bounds: &Bounds| bounds.rows.end - bounds.rows.start;
         self.bounds.as_ref().is_some_and(|bounds| bounds.nulls == rows(bounds))
+    }
+
+    /// How many of `rows` rows, which are those of the piece, are null, if the file says it.
+    pub(crate) fn known_nulls(&self, rows: u64) -> Option<u64> {
+        if self.is_null() {
+            return Some(rows);
+        }
+        self.bounds.as_ref().filter(|_| self.is_whole).map(|bounds| bounds.nulls)
     }
 }
 
@@ -202,6 +217,10 @@ pub(crate) fn pieces(
             groups.push((of, x, columns));
         }
     }
+    let type_of = |name: &str| {
+        let field = file.fields().iter().find(|field| field.name == name);
+        field.map(|field| field.data_type)
+    };
     for (attempt, rows) in attempts.iter().enumerate() {
         for (of, x, columns) in &groups {
             for (number, chunk) in of.iter().enumerate() {
@@ -210,19 +229,23 @@ pub(crate) fn pieces(
                 if counted.is_empty() {
                     continue;
                 }
-                let part = |chunks: &Arc<Vec<Chunk>>| {
+                let part = |chunks: &Arc<Vec<Chunk>>, name: &str| {
                     let chunk = chunks.get(number)?;
                     let is_whole = chunk.rows == counted;
                     Some(PieceOf {
-                        content: chunk.extent.into(),
+                        content: Content::of(chunk.extent, type_of(name)),
                         bounds: chunk.bounds.clone(),
                         is_whole,
                     })
                 };
                 pieces.push(Piece {
                     attempt,
-                    x: x.as_ref().and_then(part),
-                    values: columns.iter().filter_map(part).collect(),
+                    x: x.as_ref().zip(request.x.column()).and_then(|(x, name)| part(x, name)),
+                    values: columns
+                        .iter()
+                        .zip(&request.columns)
+                        .filter_map(|(column, name)| part(column, name))
+                        .collect(),
                     rows: counted,
                 });
             }

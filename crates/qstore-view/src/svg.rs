@@ -5,7 +5,7 @@
 
 use crate::axis::{Axis, YAxis};
 use crate::bucket::Bucket;
-use crate::series::Series;
+use crate::series::{self, Series};
 use crate::ticks;
 use crate::trace::Trace;
 use std::fmt::Write as _;
@@ -122,12 +122,12 @@ impl Svg {
 
     /// The picture in words, for those who cannot see it.
     fn description(&self, series: &[Series]) -> String {
-        let mut text = self.title.clone();
-        for series in series {
+        let (title, names) = self.names(series);
+        let mut text = title;
+        for (series, name) in series.iter().zip(&names) {
             let total = series.total();
             let [min, max, last] = [total.min, total.max, total.last].map(ticks::short);
             let space = if text.is_empty() { "" } else { "; " };
-            let name = name(series);
             let _ =
                 write!(text, "{space}{name}: {} rows, min {min}, max {max}, last {last}", total.n);
             if total.odd() > 0 {
@@ -137,14 +137,22 @@ impl Svg {
         text
     }
 
+    /// The title, which is the column that all series have if there is none, and the name of each series.
+    fn names(&self, series: &[Series]) -> (String, Vec<String>) {
+        let (title, names) = series::legend(series);
+        let title = if self.title.is_empty() { title.unwrap_or_default() } else { &self.title };
+        (title.to_owned(), names)
+    }
+
     fn legend(&self, series: &[Series], text: &mut String) {
-        if !self.title.is_empty() {
-            let title = escaped(&self.title);
+        let (title, names) = self.names(series);
+        if !title.is_empty() {
+            let title = escaped(&title);
             let _ = writeln!(text, "<text class=\"title\" x=\"{LEFT}\" y=\"16\">{title}</text>");
         }
         let mut x = LEFT;
-        for (number, series) in series.iter().enumerate() {
-            let (color, name) = (COLORS[number % COLORS.len()], name(series));
+        for (number, name) in names.iter().enumerate() {
+            let color = COLORS[number % COLORS.len()];
             // About the width of the text: the fonts are those of the reader.
             let width = 30 + 7 * name.chars().count() as u32;
             if x + width > self.width && number > 0 {
@@ -348,11 +356,6 @@ fn frame(series: &[Series], plot: &Plot, text: &mut String) {
         "<rect class=\"frame\" x=\"0\" y=\"0\" width=\"{width}\" height=\"{height}\"/>"
     );
     text.push_str(&labels);
-}
-
-/// The name of a series in the legend.
-fn name(series: &Series) -> &str {
-    if series.run.is_empty() { &series.column } else { &series.run }
 }
 
 /// The middle of a pixel column, as it is written.

@@ -3,6 +3,7 @@
 //! No clock is read and no time zone is known: times are in UTC.
 
 use crate::axis::{Axis, XAxis};
+use qstore_schema::date_of_day;
 use std::fmt::Write as _;
 
 /// A mark of an axis.
@@ -205,7 +206,7 @@ fn time(seconds: f64, step: f64) -> String {
     // The conversion keeps to the range of the type.
     let whole = seconds.floor() as i64;
     let (day, second) = (whole.div_euclid(86_400), whole.rem_euclid(86_400));
-    let (year, month, of_month) = date(day.clamp(-100_000_000, 100_000_000));
+    let (year, month, of_month) = date_of_day(day.clamp(-100_000_000, 100_000_000));
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     if step >= DAY {
         format!("{year:04}-{month:02}-{of_month:02}")
@@ -220,19 +221,6 @@ fn time(seconds: f64, step: f64) -> String {
         let digits = (-step.log10().floor()).clamp(1.0, 9.0) as usize;
         format!("{hour:02}:{minute:02}:{second:02}{}", &format!("{part:.digits$}")[1..])
     }
-}
-
-/// The year, the month and the day of the month of a day counted from 1970-01-01.
-fn date(day: i64) -> (i64, i64, i64) {
-    // Years that begin in March, so that the leap day is their last; 400 of them have 146 097 days.
-    let day = day + 719_468;
-    let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let of_month = of_year - (153 * month + 2) / 5 + 1;
-    let (month, is_next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (400 * era + year + is_next, month, of_month)
 }
 
 /// A time span: `30 s`, `5 min`, `1 h 30 min`, `2 d`.
@@ -295,9 +283,6 @@ mod tests {
         assert_eq!(labels(&of(start, start + 5.0 * DAY))[0], "2023-11-15");
         assert_eq!(labels(&of(start, start + 60.0))[..2], ["22:13:30", "22:13:45"]);
         assert_eq!(labels(&of(start, start + 0.5))[1], "22:13:20.2");
-        assert_eq!(date(0), (1970, 1, 1));
-        assert_eq!(date(19_782), (2024, 2, 29));
-        assert_eq!(date(-1), (1969, 12, 31));
         let of = |high| of_x(0.0, high, Axis::Linear, XAxis::Relative, 4);
         assert_eq!(labels(&of(6_000.0)), ["0", "30 min", "1 h", "1 h 30 min"]);
         assert_eq!(labels(&of(40.0)), ["0", "10 s", "20 s", "30 s", "40 s"]);

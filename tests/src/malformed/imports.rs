@@ -1,11 +1,12 @@
 //! Untrusted files of other trackers, as `qstore import` takes them: a run with all rows, or none and an error.
 
 use qstore::MetricsFile;
+use qstore::run::RunPlace;
 use qstore_cli::console::{Screen, Waiting, World};
 use qstore_cli::{Exit, run};
 use std::io;
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Never waits, and is never interrupted.
 struct Patient;
@@ -26,7 +27,7 @@ fn call(arguments: &[&str]) -> Exit {
         out: &mut out,
         err: &mut err,
         screen: Screen::default(),
-        now: UNIX_EPOCH,
+        place: RunPlace::default(),
         dir: ".".into(),
         waiting: &mut Patient,
     };

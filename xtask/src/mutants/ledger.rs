@@ -1,6 +1,6 @@
 //! qstore-ledger: what is durable before anybody relies on it, and what is never sent twice.
 
-use super::edit::Edit::{Delete, Replace, Rewrite};
+use super::edit::Edit::{Delete, Replace};
 use super::mutant::{Mutant, Tests};
 
 const CUTS: &[Tests] = &[Tests::of("qstore-ledger", "ledger", "cuts::")];
@@ -15,15 +15,39 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "intent_not_durable",
-        edits: &[Replace("inner.flush()", "Ok::<(), WriteError>(())")],
+        edits: &[Replace("self.flush()", "Ok::<(), WriteError>(())")],
         danger: "the request has left, and after a kill nobody knows of it",
         tests: CUTS,
     },
     Mutant {
         name: "identifier_not_durable",
-        edits: &[Rewrite("let flushed = Ok::<(), WriteError>(());")],
+        edits: &[Replace("self.catch_up()", "Ok::<(), WriteError>(())")],
         danger: "after a kill a job that was waited for is in doubt, and one that was paid for is asked for again",
         tests: &[Tests::of("qstore-ledger", "ledger", "")],
+    },
+    Mutant {
+        name: "intent_not_withdrawn",
+        edits: &[Delete],
+        danger: "an intent that was refused to the caller becomes durable later, and reserves money forever",
+        tests: &[Tests::of("qstore-ledger", "ledger", "faults::")],
+    },
+    Mutant {
+        name: "ledger_of_a_killed_process_relied_on",
+        edits: &[Replace("log.flush()", "Ok::<(), qstore_parquet::WriteError>(())")],
+        danger: "a power cut takes an intent away after its request was sent again",
+        tests: CUTS,
+    },
+    Mutant {
+        name: "refused_retry_ends_the_job",
+        edits: &[Replace("self.is_retry", "self.is_retry && false")],
+        danger: "the first request has arrived, and the batch is paid for again",
+        tests: &[Tests::of("qstore-ledger", "ledger", "")],
+    },
+    Mutant {
+        name: "ledger_in_a_forked_child",
+        edits: &[Replace("self.shared.home.is_forked()", "false")],
+        danger: "a child waits for a thread that it does not have, or sends its parent's job",
+        tests: &[Tests::of("qstore-ledger", "ledger", "forks::")],
     },
     Mutant {
         name: "budget_not_asked",

@@ -34,6 +34,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         tests: &[Tests::of("qstore-parquet", "file", "leftovers::")],
     },
     Mutant {
+        name: "name_of_an_earlier_session_believed",
+        edits: &[Replace("published.is_none()", "true || published.is_none()")],
+        danger: "a flush is acknowledged for rows of a killed writer, and a power cut takes them",
+        tests: &[Tests::of("qstore-ledger", "ledger", "cuts::")],
+    },
+    Mutant {
         name: "followed_rows_yielded_again",
         edits: &[Rewrite("let _ = rows;")],
         danger: "a program that follows a run counts its rows twice",

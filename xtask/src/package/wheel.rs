@@ -27,9 +27,13 @@ const EMPTY_NAME: &str = "wheel-only-venv";
 const C_LIBRARY: &str = "manylinux_2_28";
 
 /// The most that the wheel may take to download, and installed, in bytes: a guard against growth, a little above the 4.10 MB
-/// and 9.27 MB that were measured. The goals are 4 MB and 8 MB, and are not reached.
+/// and 9.27 MB that were measured. They are not the goals, which are missed.
 const WHEEL_MAX: u64 = 4_300_000;
 const INSTALLED_MAX: u64 = 9_600_000;
+
+/// What the wheel was meant to take, in bytes. Shown beside what it takes.
+const WHEEL_GOAL: u64 = 4_000_000;
+const INSTALLED_GOAL: u64 = 8_000_000;
 
 /// Logs, saves and loads with only the wheel installed, and says what was imported besides the standard library. The last
 /// line is the directory of the package.
@@ -68,7 +72,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: lexopt::Parser) -> Result {
     let tools = tools(&target, &interpreter)?;
     let wheel = build(workspace, &target, &tools, &options)?;
     let bytes = fs::metadata(&wheel).map_err(|error| cannot("read", &wheel, &error))?.len();
-    println!("{} ({:.1} MB)", wheel.display(), bytes as f64 / 1e6);
+    println!("{} ({})", wheel.display(), beside_goal(bytes, WHEEL_GOAL));
     limit(&wheel, bytes, WHEEL_MAX)?;
     if options.target.is_some() {
         println!("built for another machine, and so not run");
@@ -146,6 +150,12 @@ fn with_first(directory: &Path) -> Result<OsString> {
     std::env::join_paths(all).map_err(|error| Error::Failed(format!("cannot set PATH: {error}")))
 }
 
+fn beside_goal(bytes: u64, goal: u64) -> String {
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    let verdict = if bytes <= goal { "met" } else { "missed" };
+    format!("{:.2} MB; the goal of {:.0} MB is {verdict}", megabytes(bytes), megabytes(goal))
+}
+
 fn limit(path: &Path, bytes: u64, most: u64) -> Result {
     if bytes <= most {
         return Ok(());
@@ -192,7 +202,7 @@ fn try_out(target: &Path, interpreter: &Interpreter, wheel: &Path) -> Result {
     let package = said_text.lines().last().unwrap_or_default();
     let package = Path::new(package);
     let bytes = size_of_tree(package)?;
-    println!("installed: {:.1} MB", bytes as f64 / 1e6);
+    println!("installed: {}", beside_goal(bytes, INSTALLED_GOAL));
     limit(package, bytes, INSTALLED_MAX)?;
     let run = environment.home.join("demo");
     process::run(in_python(&["-m", "qstore.demo", "--epochs", "1", "--out"]).arg(run))
@@ -217,6 +227,12 @@ mod tests {
         limit(path, WHEEL_MAX, WHEEL_MAX).unwrap();
         let error = limit(path, WHEEL_MAX + 1, WHEEL_MAX).unwrap_err();
         assert!(error.message().unwrap().contains("the limit is 4300000"));
+    }
+
+    #[test]
+    fn a_goal_is_met_up_to_its_last_byte() {
+        assert_eq!(beside_goal(WHEEL_GOAL, WHEEL_GOAL), "4.00 MB; the goal of 4 MB is met");
+        assert_eq!(beside_goal(9_271_000, INSTALLED_GOAL), "9.27 MB; the goal of 8 MB is missed");
     }
 
     #[test]

@@ -8,14 +8,13 @@ mod threshold;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::metric::{Fold, Metric, numbers};
+use crate::metric::{Fold, Metric, Rank, numbers};
 use crate::output::json::Number;
 use crate::output::{amount, json};
 use crate::runs;
 use grid::{Grid, Line};
 use qstore_run::{JsonValue, RunReader};
 use serde::Serialize;
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use threshold::Threshold;
@@ -106,7 +105,7 @@ impl Compare {
         if console.is_json() {
             console.document("compare", &body)?;
         } else {
-            Self::grid(&body).print(self.style(), console)?;
+            Self::grid(&body, self.style()).print(self.style(), console)?;
             Self::talk(&body, console);
         }
         Ok(if body.crossed.is_empty() { Exit::Done } else { Exit::Crossed })
@@ -200,7 +199,12 @@ impl Compare {
         }
     }
 
-    fn grid(body: &Body) -> Grid {
+    fn grid(body: &Body, style: grid::Style) -> Grid {
+        // A program gets every digit, as from `export`.
+        let text = |Number(value): Number| match style {
+            grid::Style::Csv => format!("{value:?}"),
+            _ => amount::float(value, 4),
+        };
         let mut lines = Vec::new();
         for (name, values) in &body.params {
             let values = values.iter().map(param_text).collect();
@@ -221,8 +225,7 @@ impl Compare {
                 _ => None,
             };
             let values = metric.values.iter();
-            let values = values
-                .map(|value| value.map_or(String::new(), |Number(value)| amount::float(value, 4)));
+            let values = values.map(|value| value.map_or(String::new(), text));
             let change = change.unwrap_or_default();
             lines.push(Line::new(&metric.name, metric.fold.name(), values.collect(), change));
         }
@@ -293,17 +296,15 @@ fn are_equal<T: PartialEq>(values: &[T]) -> bool {
 }
 
 fn sort(runs: &mut Vec<RunReader>, metric: &Metric) -> Result<(), Failure> {
+    let mut goals = runs.iter().filter_map(|run| run.run_json().goal.as_ref());
+    let goal = goals.find(|goal| goal.metric == metric.name);
+    let is_greatest_best = metric.is_greatest_best(goal);
     let mut keyed = Vec::new();
     for run in runs.drain(..) {
-        keyed.push((metric.of(&run)?.map(|found| found.value), run));
+        let value = metric.of(&run)?.map(|found| found.value);
+        keyed.push((Rank::new(value, is_greatest_best), run));
     }
-    let is_highest = metric.fold == Fold::Max;
-    keyed.sort_by(|(one, _), (other, _)| match (one, other) {
-        (Some(one), Some(other)) if is_highest => other.total_cmp(one),
-        (Some(one), Some(other)) => one.total_cmp(other),
-        (None, None) => Ordering::Equal,
-        (one, other) => one.is_none().cmp(&other.is_none()),
-    });
+    keyed.sort_by_key(|(rank, _)| *rank);
     runs.extend(keyed.into_iter().map(|(_, run)| run));
     Ok(())
 }

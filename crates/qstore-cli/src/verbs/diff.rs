@@ -284,7 +284,8 @@ impl Body {
             console.line(crate::output::escape::shown(&line))?;
         }
         let differ = self.tensors.iter().filter(|row| row.change != Change::Equal).count();
-        console.line(format!("{differ} tensors differ, {} are equal", self.equal))
+        let tensors = if differ == 1 { "tensor differs" } else { "tensors differ" };
+        console.line(format!("{differ} {tensors}, {} equal", self.equal))
     }
 }
 

@@ -222,7 +222,7 @@ impl<'a> Report<'a> {
         };
         console.line(line)?;
         for idle in idle {
-            console.note(format!("{idle}. `qstore prune` refuses such a rule"));
+            console.note(format!("{idle}\n`qstore prune` refuses such a rule"));
         }
         if verb == "explain" && !gone.is_empty() {
             console.hint("`qstore prune` with the same rules and --apply removes them");

@@ -20,6 +20,7 @@ use crate::output::escape::shown_path;
 use crate::output::{amount, json};
 use crate::place::{Kind, Place};
 use crate::rows::{current_ranges, row_of};
+use crate::writer_lock;
 use qstore_parquet::MetricsFile;
 use qstore_schema::Field;
 use row_sink::RowSink;
@@ -80,6 +81,14 @@ struct Body {
     rows: Option<u64>,
     tensors: Option<usize>,
     bytes: u64,
+    /// Columns that cannot be read, with the reasons.
+    unreadable: Vec<Unreadable>,
+}
+
+#[derive(Serialize)]
+struct Unreadable {
+    column: String,
+    reason: String,
 }
 
 impl Export {
@@ -96,7 +105,13 @@ impl Export {
             ));
         }
         if !is_stdout && !self.force && format != Format::Tensorboard && self.output.exists() {
-            return Err(Failure::Exists { path: self.output.clone() });
+            return Err(Failure::exists(&self.output));
+        }
+        if is_stdout && format == Format::Csv && console.width().is_some() {
+            return Err(Failure::usage(
+                "CSV has names and texts as they are, and a terminal may obey them; use -o FILE, \
+                 a pipe, or --to jsonl",
+            ));
         }
         console.handle_interrupts();
         let body = match format {
@@ -145,34 +160,42 @@ impl Export {
     }
 
     fn tensors(&self) -> Result<Body, Failure> {
+        let _lock = writer_lock::hold(&self.output, self.force)?;
         let (tensors, bytes) = tensors::write(&self.path()?, self.epoch, &self.output)?;
-        let output = json::path(&self.output);
-        Ok(Body { to: Format::Safetensors, output, rows: None, tensors: Some(tensors), bytes })
+        let (output, unreadable) = (json::path(&self.output), Vec::new());
+        let tensors = Some(tensors);
+        Ok(Body { to: Format::Safetensors, output, rows: None, tensors, bytes, unreadable })
     }
 
     fn table(&self, format: Format, console: &mut Console<'_>) -> Result<Body, Failure> {
         let (fields, rows) = table::of(&self.paths, console)?;
-        let mut sink = self.sink(format, "qstore")?;
+        let mut sink = self.sink(format)?;
         sink.begin(&fields, console)?;
         for row in &rows {
             sink.row(row, console)?;
         }
         let bytes = sink.finish(console)?;
-        let output = json::path(&self.output);
-        Ok(Body { to: format, output, rows: Some(rows.len() as u64), tensors: None, bytes })
+        let (output, unreadable) = (json::path(&self.output), Vec::new());
+        let rows = Some(rows.len() as u64);
+        Ok(Body { to: format, output, rows, tensors: None, bytes, unreadable })
     }
 
     fn rows(&self, format: Format, console: &mut Console<'_>) -> Result<Body, Failure> {
         let place = self.path()?;
         let file = MetricsFile::open(place.metrics("export")?)?;
         let fields = self.fields(&file, format)?;
+        let mut unreadable = Vec::new();
+        for (column, reason) in file.unreadable().filter(|_| self.columns.is_empty()) {
+            console.note(format!("column `{column}` cannot be read and was left out: {reason}"));
+            unreadable.push(Unreadable { column: column.into(), reason: reason.into() });
+        }
         let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
         let ranges = match place.kind {
             Kind::Run if !self.all_attempts => current_ranges(&place.path, console)?,
             _ => iter::once(0..file.rows()).collect(),
         };
         let all: u64 = ranges.iter().map(|range: &Range<u64>| range.end - range.start).sum();
-        let mut sink = self.sink(format, "qstore")?;
+        let mut sink = self.sink(format)?;
         sink.begin(&fields, console)?;
         let mut done = 0;
         for range in ranges {
@@ -189,7 +212,7 @@ impl Export {
         }
         let bytes = sink.finish(console)?;
         let output = json::path(&self.output);
-        Ok(Body { to: format, output, rows: Some(done), tensors: None, bytes })
+        Ok(Body { to: format, output, rows: Some(done), tensors: None, bytes, unreadable })
     }
 
     fn fields(&self, file: &MetricsFile, format: Format) -> Result<Vec<Field>, Failure> {
@@ -199,7 +222,16 @@ impl Export {
         let find = |name: &String| {
             let field = file.fields().iter().find(|field| field.name == name.as_str());
             field.cloned().ok_or_else(|| {
-                Failure::missing(format!("there is no column `{name}`; `qstore show` lists them"))
+                let reason = file.unreadable().find(|(known, _)| known == name);
+                match reason {
+                    Some((_, reason)) => Failure::Malformed {
+                        path: self.paths.first().cloned().unwrap_or_default(),
+                        reason: format!("column `{name}` cannot be read: {reason}"),
+                    },
+                    None => Failure::missing(format!(
+                        "there is no column `{name}`; `qstore show` lists them"
+                    )),
+                }
             })
         };
         let mut fields: Vec<Field> = self.columns.iter().map(find).collect::<Result<_, _>>()?;
@@ -213,13 +245,13 @@ impl Export {
         Ok(fields)
     }
 
-    fn sink(&self, format: Format, host: &str) -> Result<Box<dyn RowSink>, Failure> {
+    fn sink(&self, format: Format) -> Result<Box<dyn RowSink>, Failure> {
         Ok(match format {
             Format::Csv => Box::new(csv::Csv::new(Target::open(&self.output, self.force)?)),
             Format::Jsonl => Box::new(jsonl::Jsonl::new(Target::open(&self.output, self.force)?)),
             Format::Parquet => Box::new(parquet::Parquet::create(&self.output, self.force)?),
             Format::Tensorboard => {
-                Box::new(tensorboard::Tensorboard::new(&self.output, host, self.force))
+                Box::new(tensorboard::Tensorboard::new(&self.output, self.force))
             }
             Format::Safetensors => {
                 return Err(Failure::usage(

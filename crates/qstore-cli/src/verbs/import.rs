@@ -2,6 +2,7 @@
 //! metrics, safetensors as a checkpoint.
 //!
 //! The metrics appear whole or not at all. An existing run gets no rows: its own would no longer be what was logged.
+//! It may get a checkpoint, which removes none: its retention rules stay what they are, and are not applied.
 
 mod csv;
 mod jsonl;
@@ -15,12 +16,14 @@ use crate::output::escape::shown_path;
 use crate::output::{amount, json};
 use crate::place::{CHECKPOINTS, METRICS};
 use crate::row_file::RowFile;
-use qstore_checkpoint::Snapshot;
-use qstore_schema::{Row, SmolStr, Value};
-use qstore_zarr::{CheckpointManager, CheckpointSettings, import_safetensors};
+use qstore_checkpoint::{Counter, Layout, LoadError, Snapshot};
+use qstore_schema::{Row, SmolStr, StateDict, Value};
+use qstore_storage::{FileSystem, LocalFs};
+use qstore_zarr::{CheckpointManager, CheckpointSettings, Checkpoints, import_safetensors};
 use serde::Serialize;
 use std::fs;
 use std::io::{BufRead, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,6 +50,9 @@ pub struct Import {
     /// The number of the checkpoint that a safetensors file becomes
     #[arg(long, value_name = "N", default_value_t = 0)]
     epoch: u64,
+    /// Replace a checkpoint that has this number
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -72,8 +78,20 @@ impl Import {
     /// Runs the verb.
     ///
     /// # Errors
-    /// If a file cannot be read or is malformed, or the run has metrics already.
+    /// If a file cannot be read or is malformed, or the run has metrics or such a checkpoint already.
     pub fn run(&self, console: &mut Console<'_>) -> Result<Exit, Failure> {
+        let is_new = !self.run.exists();
+        let done = self.import(console);
+        if done.is_err() && is_new {
+            // Only what is empty goes, so nothing that was imported does.
+            for dir in [self.run.join(CHECKPOINTS), self.run.clone()] {
+                let _ = LocalFs::new().remove_dir(&dir);
+            }
+        }
+        done
+    }
+
+    fn import(&self, console: &mut Console<'_>) -> Result<Exit, Failure> {
         let metrics = self.run.join(METRICS);
         for file in &self.files {
             fs::metadata(file).map_err(|error| Failure::reading(file, error))?;
@@ -82,13 +100,25 @@ impl Import {
             self.files.iter().map(|file| self.format(file)).collect::<Result<_, _>>()?;
         let has_rows = formats.iter().any(|format| *format != Format::Safetensors);
         if has_rows && metrics.exists() {
-            return Err(Failure::Exists { path: metrics });
+            let advice = "name a new run: a run gets no rows that it did not log";
+            return Err(Failure::Exists { path: metrics, advice });
+        }
+        let states = formats.iter().filter(|format| **format == Format::Safetensors).count() as u64;
+        let numbers = self.epoch..self.epoch.saturating_add(states);
+        if let Some(path) = self.existing(&numbers).filter(|_| !self.force) {
+            let advice = "choose another --epoch, or --force to replace it";
+            return Err(Failure::Exists { path, advice });
         }
         console.handle_interrupts();
         let mut body = Body { run: json::path(&self.run), rows: 0, checkpoints: 0, left_out: 0 };
         if has_rows {
             let name = self.run.file_name().unwrap_or_default().to_string_lossy();
-            let file = RowFile::create(&metrics, &name, false)?;
+            let mut file = RowFile::create(&metrics, &name, false)?;
+            for (path, format) in self.files.iter().zip(&formats) {
+                if *format == Format::Parquet {
+                    file.columns(parquet::columns(path, self.run_name.is_some())?);
+                }
+            }
             let run_name = self.run_name.clone();
             let source = PathBuf::new();
             let mut rows = Rows { file, source, run_name, left_out: 0, console };
@@ -146,12 +176,49 @@ impl Import {
 
     fn save(&self, file: &Path, number: u64) -> Result<(), Failure> {
         let state = import_safetensors(file)?;
-        let settings = CheckpointSettings::default().keep_last(0);
-        let mut manager = CheckpointManager::open(self.run.join(CHECKPOINTS), settings)?;
-        manager.save(Snapshot::new(number).model(state))?.wait(PATIENCE)?;
-        manager.close(PATIENCE)?;
-        Ok(())
+        let dir = self.run.join(CHECKPOINTS);
+        let own = match Checkpoints::open(&dir).ok().map(|checkpoints| checkpoints.policy()) {
+            None | Some(Err(LoadError::NoPolicy { .. })) => None,
+            Some(policy) => Some(policy?),
+        };
+        let saved = save_state(&dir, state, number);
+        if let Some(own) = own {
+            // Opening a directory stores the rules; that of the save was to remove nothing.
+            let settings = CheckpointSettings::default().retention(own);
+            CheckpointManager::open(&dir, settings)?.close(PATIENCE)?;
+        }
+        saved
     }
+
+    /// The first checkpoint of the run that has one of these numbers.
+    fn existing(&self, numbers: &Range<u64>) -> Option<PathBuf> {
+        let files = LocalFs::new();
+        let dir = self.run.join(CHECKPOINTS);
+        let number = |name: &str| {
+            let layouts = [Layout::SingleFile, Layout::Directory].into_iter();
+            let of = |counter: Counter| {
+                layouts.clone().find_map(|layout| counter.checkpoint_named(name, layout))
+            };
+            Counter::ALL.into_iter().find_map(of)
+        };
+        let names = files.list(&dir).unwrap_or_default().into_iter().map(|entry| entry.name);
+        let mut names: Vec<_> = names
+            .filter(|name| {
+                number(&name.to_string_lossy()).is_some_and(|number| numbers.contains(&number))
+            })
+            .collect();
+        names.sort();
+        names.first().map(|name| dir.join(name))
+    }
+}
+
+/// Saves a state as a model, and removes nothing.
+fn save_state(dir: &Path, state: StateDict, number: u64) -> Result<(), Failure> {
+    let settings = CheckpointSettings::default().keep_last(0);
+    let mut manager = CheckpointManager::open(dir, settings)?;
+    manager.save(Snapshot::new(number).model(state))?.wait(PATIENCE)?;
+    manager.close(PATIENCE)?;
+    Ok(())
 }
 
 /// Where the rows of all files go.

@@ -10,13 +10,11 @@ use crate::metric::Metric;
 use crate::output::escape::{shown, shown_path};
 use crate::output::table::{Align, Cell, Table};
 use crate::output::{amount, moment};
-use crate::runs;
+use crate::{runs, threads};
 use row::{MetricRow, Row};
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread;
 
 /// List runs: status, rows, last and best of a metric, checkpoints
 #[derive(Debug, clap::Args)]
@@ -26,8 +24,8 @@ use std::thread;
 pub struct Ls {
     /// Directories of runs, or runs [default: the current directory]
     paths: Vec<PathBuf>,
-    /// The metric to show, and which values are good: `val_loss:min` [default: the goal of each run]
-    #[arg(short, long, value_name = "NAME:GOAL")]
+    /// The metric to show, as NAME:min, max, last or sum; for sum, the best is the sum [default: the goal of each run]
+    #[arg(short, long, value_name = "NAME:FOLD")]
     metric: Option<Metric>,
     /// In which order
     #[arg(long, value_enum, value_name = "KEY", default_value = "name")]
@@ -99,23 +97,8 @@ impl Ls {
 
     /// Reads all runs, on all cores: most of the time is spent waiting for small files.
     fn read(&self, found: &[PathBuf], console: &Console<'_>) -> Vec<Row> {
-        let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let next = AtomicUsize::new(0);
         let (place, metric) = (console.place(), self.metric.as_ref());
-        let mut rows: Vec<(usize, Row)> = thread::scope(|scope| {
-            let read = || {
-                let mut rows = Vec::new();
-                loop {
-                    let at = next.fetch_add(1, Relaxed);
-                    let Some(path) = found.get(at) else { return rows };
-                    rows.push((at, Row::read(path, metric, place)));
-                }
-            };
-            let threads: Vec<_> = (0..cores.min(found.len())).map(|_| scope.spawn(read)).collect();
-            threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
-        });
-        rows.sort_by_key(|(at, _)| *at);
-        rows.into_iter().map(|(_, row)| row).collect()
+        threads::map(found, threads::cores(), |path| Row::read(path, metric, place), |_| {})
     }
 
     fn is_wanted(&self, row: &Row) -> bool {

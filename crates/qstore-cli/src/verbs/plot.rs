@@ -35,9 +35,9 @@ pub struct Plot {
     /// The columns [default: the goal of the run]
     #[arg(short = 'y', value_name = "NAME", value_delimiter = ',')]
     columns: Vec<String>,
-    /// What x is
-    #[arg(short = 'x', value_enum, value_name = "X", default_value = "step")]
-    x: X,
+    /// What x is [default: step, or epoch if no value has a step]
+    #[arg(short = 'x', value_enum, value_name = "X")]
+    x: Option<X>,
     /// Divide the y axis by powers
     #[arg(long)]
     log_y: bool,
@@ -87,7 +87,9 @@ struct SeriesBody<'a> {
     points: Vec<[Number; 6]>,
     nans: u64,
     infinite: u64,
+    /// Rows without a value, in the picture or not.
     nulls: u64,
+    /// Rows with a value that have no place on the axis, in the chunks that the picture needs.
     left_out: u64,
 }
 
@@ -113,23 +115,21 @@ impl Plot {
         let svg = Svg::new(width, height).log_y(self.log_y).smooth(self.smooth);
         let is_svg = self.svg.is_some();
         let dots = if is_svg { svg.width() } else { braille.width() };
-        let series = self.series(&mut sources, dots)?;
-        if series.iter().all(Series::is_empty) {
-            return Err(Failure::missing("there is nothing to draw: no row has an x and a value"));
-        }
+        let (x, series) = self.series(&mut sources, dots)?;
+        self.talk(&sources, &series, console)?;
         if let Some(path) = &self.svg {
             let files: Arc<dyn FileSystem> = Arc::new(LocalFs::new());
             let mut file = Replacement::of(&files, path)?;
-            file.append(svg.draw(&series).as_bytes())?;
+            file.append(svg.draw(&harmless(&series)).as_bytes())?;
             file.commit()?;
         }
         if console.is_json() {
-            let series = series.iter().map(|series| self.body(series)).collect();
+            let series = series.iter().map(|series| body(series, x)).collect();
             console.document("plot", &Body { series })?;
         } else if let Some(path) = &self.svg {
             console.line(shown_path(path))?;
         } else {
-            let picture = braille.draw(&series);
+            let picture = braille.draw(&harmless(&series));
             picture.lines().try_for_each(|line| console.line(line))?;
         }
         Ok(Exit::Done)
@@ -177,18 +177,81 @@ impl Plot {
             };
             return Err(Failure::missing(wanted));
         }
+        for name in &self.columns {
+            if sources.iter().all(|source| !source.columns.contains(name)) {
+                let whose = if sources.len() == 1 { "the run has no" } else { "no run has a" };
+                return Err(Failure::missing(format!(
+                    "{whose} column `{name}`; `qstore show` lists them"
+                )));
+            }
+        }
         Ok(sources)
     }
 
+    /// What is not on the picture although it was asked for.
+    fn talk(
+        &self,
+        sources: &[Source],
+        series: &[Series],
+        console: &mut Console<'_>,
+    ) -> Result<(), Failure> {
+        let advice = "is on this axis; try -x epoch, or a wider --from/--to";
+        let empty = |series: &&Series| series.is_empty();
+        if series.iter().all(Series::is_empty) {
+            let mut names: Vec<_> = series.iter().map(|series| &*series.column).collect();
+            names.dedup();
+            let names = names.join("`, `");
+            return Err(Failure::missing(format!("nothing to draw: no row of `{names}` {advice}")));
+        }
+        for source in sources {
+            for name in self.columns.iter().filter(|name| !source.columns.contains(name)) {
+                console.note(format!("{} has no column `{name}`", source.name));
+            }
+        }
+        for Series { run, column, .. } in series.iter().filter(empty) {
+            let of = if run.is_empty() { String::new() } else { format!("{run}: ") };
+            console.note(format!("{of}no row of `{column}` {advice}"));
+        }
+        Ok(())
+    }
+
+    /// All series, and the axis that they are on.
+    fn series(&self, sources: &mut [Source], width: u32) -> Result<(X, Vec<Series>), Failure> {
+        let x = self.x.unwrap_or(X::Step);
+        let has = |sources: &[Source], name: &str| {
+            sources.iter().any(|source| !source.columns.is_empty() && source.has(name))
+        };
+        // A value that sums up an epoch has no step, and some files have no steps at all.
+        let may_be_epochs = self.x.is_none() && has(sources, "epoch");
+        if may_be_epochs && !has(sources, "step") {
+            return Ok((X::Epoch, self.series_over(X::Epoch, sources, width)?));
+        }
+        let series = self.series_over(x, sources, width)?;
+        if !may_be_epochs || !series.iter().all(Series::is_empty) {
+            return Ok((x, series));
+        }
+        // Not because the window is where no row is.
+        let has_steps = self.read(x, sources, width, None, None)?;
+        if has_steps.iter().any(|series| !series.is_empty()) {
+            return Ok((x, series));
+        }
+        Ok((X::Epoch, self.series_over(X::Epoch, sources, width)?))
+    }
+
     /// All series, over one x axis.
-    fn series(&self, sources: &mut [Source], width: u32) -> Result<Vec<Series>, Failure> {
+    fn series_over(
+        &self,
+        x: X,
+        sources: &mut [Source],
+        width: u32,
+    ) -> Result<Vec<Series>, Failure> {
         let (mut from, mut to) = (self.from, self.to);
         let is_shared = sources.len() > 1 && (from.is_none() || to.is_none());
         if is_shared {
             // Once to see how far each run goes, and once for the picture; what was read is kept.
             let mut ends: Option<(f64, f64)> = None;
             for series in
-                self.read(sources, width, from, to)?.iter().filter(|series| !series.is_empty())
+                self.read(x, sources, width, from, to)?.iter().filter(|series| !series.is_empty())
             {
                 let (low, high) = (series.grid.from(), series.grid.to());
                 ends = Some(ends.map_or((low, high), |(from, to)| (from.min(low), to.max(high))));
@@ -196,11 +259,12 @@ impl Plot {
             from = from.or(ends.map(|(low, _)| low));
             to = to.or(ends.map(|(_, high)| high));
         }
-        self.read(sources, width, from, to)
+        self.read(x, sources, width, from, to)
     }
 
     fn read(
         &self,
+        x: X,
         sources: &mut [Source],
         width: u32,
         from: Option<f64>,
@@ -210,31 +274,42 @@ impl Plot {
         let is_named = sources.len() > 1;
         for source in sources.iter_mut().filter(|source| !source.columns.is_empty()) {
             let request = Request::new(&source.columns)
-                .x(self.x.axis())
+                .x(x.axis())
                 .log_x(self.log_x)
                 .window(from, to)
                 .width(width)
                 .rows(source.rows.iter().cloned());
             for series in exact(&source.file, &request, &mut source.cache)? {
-                all.push(if is_named { series.named(shown(&source.name)) } else { series });
+                all.push(if is_named { series.named(&*source.name) } else { series });
             }
         }
         Ok(all)
     }
+}
 
-    fn body<'a>(&self, series: &'a Series) -> SeriesBody<'a> {
-        let total = series.total();
-        SeriesBody {
-            run: &series.run,
-            column: &series.column,
-            x: self.x.name(),
-            points: series.points().map(|point| point.map(Number)).collect(),
-            nans: total.nans,
-            infinite: total.odd() - total.nans,
-            nulls: series.nulls,
-            left_out: series.left_out,
-        }
+fn body(series: &Series, x: X) -> SeriesBody<'_> {
+    let total = series.total();
+    SeriesBody {
+        run: &series.run,
+        column: &series.column,
+        x: x.name(),
+        points: series.points().map(|point| point.map(Number)).collect(),
+        nans: total.nans,
+        infinite: total.odd() - total.nans,
+        nulls: series.nulls,
+        left_out: series.left_out,
     }
+}
+
+/// The same series, with names that can be printed.
+fn harmless(series: &[Series]) -> Vec<Series> {
+    let shown = series.iter().map(|series| {
+        let mut series = series.clone();
+        series.column = shown(&series.column).into_owned();
+        series.run = shown(&series.run).into_owned();
+        series
+    });
+    shown.collect()
 }
 
 impl Source {
@@ -242,6 +317,10 @@ impl Source {
         let has = |name: &String| file.fields().iter().any(|field| field.name == name.as_str());
         let columns = columns.into_iter().filter(has).collect();
         Self { name, file, rows, columns, cache: Cache::new() }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.file.fields().iter().any(|field| field.name == name)
     }
 }
 

@@ -42,7 +42,7 @@ impl Show {
             }
             Kind::Checkpoints => checkpoints::show(&place.path, console),
             Kind::Run => run::show(&place.path, console),
-            Kind::Runs | Kind::Safetensors | Kind::Other => {
+            Kind::Runs | Kind::Safetensors | Kind::Description | Kind::Other => {
                 Err(place.refused("show", "a run, a metrics file, or checkpoints; see `qstore ls`"))
             }
         }

@@ -1,7 +1,7 @@
 //! `qstore tail`: the last rows of a run, aligned, and those that follow.
 //!
 //! Only the row groups at the end are read. Following looks at the file twice a second and ends when the run
-//! does.
+//! does, also if its process was killed.
 
 use crate::console::Console;
 use crate::exit::Exit;
@@ -10,13 +10,16 @@ use crate::output::escape::shown;
 use crate::output::json::{self, Datum};
 use crate::output::table::{Align, Cell, Table};
 use crate::output::{amount, moment};
-use crate::place::Place;
+use crate::place::{Kind, Place, RUN_JSON};
 use crate::rows::{is_summary, row_of};
+use crate::runs;
 use qstore_parquet::{MetricsFile, Table as Rows, TableColumn};
-use qstore_schema::{DataType, Value};
+use qstore_run::RunState;
+use qstore_schema::{DataType, SmolStr, Value};
+use qstore_storage::parent_of;
 use serde::Serialize;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Between two looks at the file.
@@ -81,7 +84,8 @@ impl Tail {
         if self.follow && console.is_json() {
             return Err(Failure::usage("rows that follow are not one document; use --jsonl"));
         }
-        let path = Place::find(&console.path_or_default(self.run.as_ref()))?.metrics("tail")?;
+        let place = Place::find(&console.path_or_default(self.run.as_ref()))?;
+        let path = place.metrics("tail")?;
         let file = MetricsFile::open(&path)?;
         let mut names = Self::names(&file);
         if !self.columns.is_empty() {
@@ -97,11 +101,12 @@ impl Tail {
             console.document("tail", &body)?;
             return Ok(Exit::Done);
         }
-        let mut printer = Printer { is_jsonl: self.jsonl, is_all: self.all, shown: None };
+        let (is_jsonl, is_all) = (self.jsonl, self.all);
+        let mut printer = Printer { is_jsonl, is_all, shown: None, known: BTreeSet::new() };
         printer.print(&tables, console)?;
         console.flush()?;
         if self.follow {
-            self.follow(&file, &names, printer, console)?;
+            self.follow(&file, &run_of(&place), printer, console)?;
         }
         Ok(Exit::Done)
     }
@@ -136,21 +141,32 @@ impl Tail {
     fn follow(
         &self,
         file: &MetricsFile,
-        names: &[String],
+        run: &Path,
         mut printer: Printer,
         console: &mut Console<'_>,
     ) -> Result<(), Failure> {
-        let mut follow = file.follow().columns(names).since(file.rows());
-        let is_over = file.is_closed();
-        if is_over {
+        // Without names, also columns that come later.
+        let mut names = self.columns.clone();
+        let has_step = names.is_empty() || names.iter().any(|name| name == "step");
+        if self.epochs && !has_step {
+            names.push("step".into());
+        }
+        let mut follow = file.follow().columns(&names).since(file.rows());
+        if file.is_closed() {
             return Ok(());
         }
+        let mut ended = None;
         loop {
-            while let Some(table) = follow.poll()? {
+            let mut is_quiet = true;
+            while let Some(mut table) = follow.poll()? {
+                is_quiet = false;
                 if self.epochs {
-                    let steps = table.column("step").is_some();
-                    let due = (0..table.rows).filter(|row| steps && is_summary(&table, *row));
-                    let due: Vec<_> = due.map(|row| one_row(&table, row)).collect();
+                    let due = (0..table.rows).filter(|row| is_summary(&table, *row));
+                    let due: Vec<_> = due.collect();
+                    if !has_step {
+                        table.columns.retain(|column| column.field.name != "step");
+                    }
+                    let due: Vec<_> = due.into_iter().map(|row| one_row(&table, row)).collect();
                     printer.print_rows(&due, &table, console)?;
                 } else {
                     printer.print(&[table], console)?;
@@ -160,9 +176,37 @@ impl Tail {
             if follow.is_closed() {
                 return Ok(());
             }
-            console.wait(PAUSE)?;
+            if let Some(status) = ended {
+                console.note(format!("the run has {status}"));
+                return Ok(());
+            }
+            // A process that was killed closes nothing. What it wrote last is read once more after that is known.
+            ended = if is_quiet { ended_status(run, console)? } else { None };
+            if ended.is_none() {
+                console.wait(PAUSE)?;
+            }
         }
     }
+}
+
+/// The directory of the run that rows are followed of.
+fn run_of(place: &Place) -> PathBuf {
+    match place.kind {
+        Kind::Run => place.path.clone(),
+        _ => parent_of(&place.path).to_path_buf(),
+    }
+}
+
+/// How a run has ended, if that is known. Without a description of the run it is not.
+fn ended_status(run: &Path, console: &Console<'_>) -> Result<Option<String>, Failure> {
+    if !run.join(RUN_JSON).is_file() {
+        return Ok(None);
+    }
+    let status = runs::open_one(run, console)?.status()?;
+    Ok(match status.state {
+        RunState::Running | RunState::Unknown => None,
+        state => Some(format!("{state}: {}", status.reason)),
+    })
 }
 
 fn column(file: &MetricsFile, name: &str) -> Column {
@@ -184,6 +228,8 @@ struct Printer {
     is_all: bool,
     /// The columns that were shown, with their widths.
     shown: Option<Vec<(String, usize)>>,
+    /// The columns that there were so far, shown or not.
+    known: BTreeSet<SmolStr>,
 }
 
 impl Printer {
@@ -201,6 +247,15 @@ impl Printer {
     ) -> Result<(), Failure> {
         if self.is_jsonl {
             return rows.iter().try_for_each(|row| console.json_line(&object(&like.columns, row)));
+        }
+        if rows.is_empty() && self.shown.is_some() {
+            return Ok(());
+        }
+        // A column that comes later gets a line of heads.
+        let count = self.known.len();
+        self.known.extend(like.columns.iter().map(|column| column.field.name.clone()));
+        if self.known.len() > count {
+            self.shown = None;
         }
         let is_shown = |name: &str| {
             let heads = self.shown.as_ref();

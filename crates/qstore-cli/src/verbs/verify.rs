@@ -9,15 +9,13 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::escape::shown;
 use crate::output::table::{Align, Cell, Table};
-use crate::place::{Kind, Place, is_checkpoint_name};
+use crate::place::{Kind, Place, RUN_JSON, is_checkpoint_name};
+use crate::threads;
 use report::{Report, Verdict, check};
 use serde::Serialize;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::thread;
 
 /// How deep directories are searched: runs in groups, with datasets of ranks.
 const DEPTH_MAX: usize = 6;
@@ -93,36 +91,14 @@ impl Verify {
     }
 
     fn check_all(&self, files: &[Place], console: &mut Console<'_>) -> Vec<Report> {
-        let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let jobs = self.jobs.unwrap_or(cores).clamp(1, files.len().max(1));
-        let next = AtomicUsize::new(0);
-        let (sender, receiver) = mpsc::channel();
-        let mut reports: Vec<Option<Report>> = files.iter().map(|_| None).collect();
-        thread::scope(|scope| {
-            for _ in 0..jobs {
-                let (sender, next) = (sender.clone(), &next);
-                scope.spawn(move || {
-                    while let Some(place) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        if sender.send((place, check(place, self.quick))).is_err() {
-                            break;
-                        }
-                    }
-                });
-            }
-            drop(sender);
-            for (done, (place, report)) in receiver.iter().enumerate() {
-                let at = files.iter().position(|known| std::ptr::eq(known, place));
-                if let Some(slot) = at.and_then(|at| reports.get_mut(at)) {
-                    *slot = Some(report);
-                }
-                console.progress(format!("verified {} of {} files", done + 1, files.len()));
-            }
-        });
-        reports.into_iter().flatten().collect()
+        let jobs = self.jobs.unwrap_or_else(threads::cores);
+        let machine = console.place().clone();
+        let done = |done| console.progress(format!("verified {done} of {} files", files.len()));
+        threads::map(files, jobs, |place| check(place, &machine, self.quick), done)
     }
 }
 
-/// Finds the metrics files and checkpoints below a directory, in order of their names.
+/// Finds the metrics files, descriptions of runs and checkpoints below a directory, in order of their names.
 fn walk(dir: &Path, depth: usize, files: &mut Vec<Place>) -> Result<(), Failure> {
     let entries = fs::read_dir(dir).map_err(|error| Failure::reading(dir, error))?;
     let entries = entries.collect::<std::io::Result<Vec<_>>>();
@@ -135,8 +111,12 @@ fn walk(dir: &Path, depth: usize, files: &mut Vec<Place>) -> Result<(), Failure>
         let kind = match () {
             () if name.starts_with('.') => continue,
             () if !is_dir && name.ends_with(".parquet") => Kind::Metrics,
+            () if !is_dir && name == RUN_JSON => Kind::Description,
+            () if !is_dir && name.ends_with(".safetensors") => Kind::Safetensors,
             () if name.ends_with(".zarr.zip") || is_checkpoint_name(&name) => Kind::Checkpoint,
-            () if is_dir && depth > 0 => {
+            // Reported as what was not searched.
+            () if is_dir && depth == 0 => Kind::Runs,
+            () if is_dir => {
                 walk(&path, depth - 1, files)?;
                 continue;
             }

@@ -1,6 +1,6 @@
 //! Every exit code has a call that ends with it.
 
-use super::kit::{call, scratch};
+use super::kit::{call, package, scratch};
 use qstore_cli::Exit;
 use qstore_storage::{FileSystem, LocalFs};
 use std::fs;
@@ -26,6 +26,7 @@ fn a_failure_has_a_code_and_says_what_to_do() {
     check("tail runs/run_003 -c los", Exit::Missing, "names are case-sensitive");
     check("explain runs/run_004", Exit::Missing, "has no checkpoints");
     check("pin runs/run_003 17", Exit::Missing, "no checkpoint 17");
+    check("ls runs -m accuracy:last --sort last", Exit::Done, "");
     check("plot runs/run_003 -y los", Exit::Missing, "no run has a column `los`");
     check("ls nothing", Exit::Missing, "does not exist");
     check("compare runs/run_003/checkpoints", Exit::Usage, "runs, or directories of runs");
@@ -84,6 +85,41 @@ fn a_damaged_file_is_rescued_once_and_set_aside() {
 fn every_code_is_promised() {
     let codes = Exit::ALL.map(|(exit, _)| exit.code());
     assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 130]);
+    let page = fs::read_to_string(package().join("../../docs/cli.md")).unwrap();
+    let (_, table) = page.split_once("| exit code | |\n|---|---|\n").unwrap();
+    let rows: Vec<_> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), codes.len(), "{rows:?}");
+    for (row, (exit, name)) in rows.iter().zip(Exit::ALL) {
+        let row = row.replace(['*', '`'], "");
+        assert!(row.starts_with(&format!("| {} | {name}", exit.code())), "{row} is not {name}");
+    }
+}
+
+#[test]
+fn what_verify_does_not_search_is_reported() {
+    let copy = scratch();
+    let dir = copy.path().join("deep");
+    let deepest = dir.join("1/2/3/4/5/6/7/8");
+    fs::create_dir_all(&deepest).unwrap();
+    fs::copy(copy.path().join("damaged/metrics.parquet"), deepest.join("metrics.parquet")).unwrap();
+    fs::copy(copy.path().join("runs/run_003/metrics.parquet"), dir.join("1/a.parquet")).unwrap();
+    fs::write(dir.join("1/x.safetensors"), b"not one").unwrap();
+    let called = call(&["verify", "--json", &dir.display().to_string()]);
+    assert_eq!(called.exit, Exit::Damaged, "{}", called.out);
+    let found: serde_json::Value = serde_json::from_str(&called.out).unwrap();
+    assert_eq!((&found["whole"], &found["unchecked"]), (&1.into(), &1.into()), "{}", called.out);
+    assert!(called.out.contains("nested too deep"), "{}", called.out);
+    assert!(called.out.contains("x.safetensors"), "{}", called.out);
+
+    let run = copy.path().join("runs/run_003");
+    fs::write(run.join("run.json"), b"{\"format\":\"qstore-run\",").unwrap();
+    let called = call(&["verify", &run.display().to_string()]);
+    assert_eq!(called.exit, Exit::Damaged, "{}", called.out);
+    assert!(called.out.contains("run.json"), "{}", called.out);
+    fs::write(run.join("run.json"), br#"{"format":"qstore-run","version":99}"#).unwrap();
+    let called = call(&["verify", &run.display().to_string()]);
+    assert_eq!(called.exit, Exit::Done, "{}", called.out);
+    assert!(called.out.contains("1 unchecked"), "{}", called.out);
 }
 
 #[test]

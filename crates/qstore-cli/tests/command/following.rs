@@ -1,6 +1,6 @@
 //! Rows that follow are printed as they come, until the run ends.
 
-use super::kit::call_on;
+use super::kit::{call_on, scratch};
 use qstore_cli::Exit;
 use qstore_cli::console::Screen;
 use qstore_parquet::{MetricsLog, WriterSettings};
@@ -67,6 +67,79 @@ fn rows_can_be_followed_as_json_lines() {
         })
         .collect();
     assert_eq!(steps, [2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn a_column_that_comes_later_gets_heads() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.parquet");
+    let mut log = MetricsLog::<Row>::open(&path, WriterSettings::default()).unwrap();
+    append(&mut log, 1);
+    let mut log = Some(log);
+    let mut waits = 0;
+    let mut wait = || {
+        waits += 1;
+        match waits {
+            1 => {
+                let log = log.as_mut().unwrap();
+                let row = Row::from([("step", Value::from(2_i64)), ("acc", Value::from(0.75))]);
+                log.append(&row, Instant::now());
+                append(log, 3);
+            }
+            2 => log.take().unwrap().close().unwrap(),
+            _ => return false,
+        }
+        true
+    };
+    let path = path.display().to_string();
+    let called = call_on(Screen::default(), &["tail", &path, "-f"], &mut wait);
+    assert_eq!((called.exit, &*called.err), (Exit::Done, ""));
+    let lines: Vec<_> = called.out.lines().map(str::trim_end).collect();
+    let second = ["step      loss   acc", "   2            0.75", "   3  0.166667"];
+    assert_eq!(lines, [&["step  loss", "   1   0.5"][..], &second].concat());
+}
+
+#[test]
+fn epochs_that_follow_are_printed_without_their_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.parquet");
+    let mut log = MetricsLog::<Row>::open(&path, WriterSettings::default()).unwrap();
+    append(&mut log, 1);
+    let mut log = Some(log);
+    let mut waits = 0;
+    let mut wait = || {
+        waits += 1;
+        match waits {
+            1 | 2 => {
+                let log = log.as_mut().unwrap();
+                append(log, waits + 1);
+                append(log, -1);
+            }
+            3 => log.take().unwrap().close().unwrap(),
+            _ => return false,
+        }
+        true
+    };
+    let path = path.display().to_string();
+    let arguments = ["tail", &path, "-f", "--epochs", "-c", "loss"];
+    let called = call_on(Screen::default(), &arguments, &mut wait);
+    assert_eq!((called.exit, &*called.out), (Exit::Done, "loss\n-0.5\n-0.5\n"), "{}", called.err);
+}
+
+#[test]
+fn a_run_whose_process_was_killed_is_not_followed_forever() {
+    let copy = scratch();
+    // Its lock was released without an end in its description; the file was not closed.
+    let run = copy.path().join("runs/run_002");
+    let path = run.join("metrics.parquet");
+    let mut log = MetricsLog::<Row>::open(path, WriterSettings::default()).unwrap();
+    append(&mut log, 1);
+    for path in [run.clone(), run.join("metrics.parquet")] {
+        let path = path.display().to_string();
+        let called = call_on(Screen::default(), &["tail", &path, "-f"], &mut || false);
+        assert_eq!((called.exit, &*called.out), (Exit::Done, "step  loss\n   1   0.5\n"));
+        assert!(called.err.contains("the run has crashed"), "{}", called.err);
+    }
 }
 
 #[test]

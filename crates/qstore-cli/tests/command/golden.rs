@@ -36,6 +36,7 @@ const CALLS: &[(&str, &str, Exit)] = &[
     ("note-append", "note out/run --append more", Exit::Done),
     ("pin", "pin out/run 1", Exit::Done),
     ("plot", "plot runs/run_003 -y train_loss --width 60 --height 10", Exit::Done),
+    ("plot-epochs", "plot runs/run_003 --width 60 --height 8", Exit::Done),
     (
         "plot-two",
         "plot runs/run_003 runs/run_004 -y val_loss -x epoch --width 60 --height 8",

@@ -2,7 +2,9 @@
 
 use super::kit::{call, call_on};
 use qstore_checkpoint::Snapshot;
+use qstore_cli::Exit;
 use qstore_cli::console::Screen;
+use qstore_ledger::{Batch, Budget, JobSpec, Ledger, Seen};
 use qstore_parquet::{MetricsLog, WriterSettings};
 use qstore_schema::{Row, StateDict, Tensor, Value};
 use qstore_zarr::{CheckpointManager, CheckpointSettings};
@@ -25,9 +27,9 @@ fn write_run(run: &Path) {
     let settings = WriterSettings::default().run_id(NAME);
     let mut log = MetricsLog::<Row>::open(run.join("metrics.parquet"), settings).unwrap();
     for step in 0..2 {
-        let row =
-            [("step", Value::from(step)), (NAME, Value::from(NAME)), ("bad", Value::from(0.5))];
-        log.append(&Row::from(row), Instant::now());
+        let mut row = Row::from([("step", Value::from(step)), ("text", Value::from(NAME))]);
+        row.set(NAME, 0.5).set("bad", 0.5);
+        log.append(&row, Instant::now());
     }
     log.close().unwrap();
     let json = json!({
@@ -49,6 +51,15 @@ fn write_run(run: &Path) {
             .unwrap();
     }
     manager.close(Duration::from_secs(60)).unwrap();
+    let ledger = Ledger::open(run.join("jobs.parquet"), Budget::usd(10.0)).unwrap();
+    let job = || {
+        let batch = Batch::new(NAME, 1).circuits([NAME]).parameters(&[0.5]);
+        ledger.intend(JobSpec::new(NAME, batch).at(0, 0).estimate_usd(0.5)).unwrap()
+    };
+    let failed = job().submitted(NAME).unwrap();
+    ledger.observe(&failed.key, &Seen::failed(NAME)).unwrap();
+    drop(job());
+    ledger.close().unwrap();
 }
 
 #[test]
@@ -89,6 +100,14 @@ fn nothing_that_a_name_says_reaches_the_terminal() {
         &["compare", run, "--fail-if", &format!("{NAME}>1")],
         &["plot", run, "-y", NAME],
         &["plot", run, "-y", "bad"],
+        &["plot", run, run, "-y", &format!("bad,{NAME}")],
+        &["plot", run, "-y", &format!("bad,nothing{NAME}")],
+        &["plot", run, "-y", NAME, "-x", "epoch"],
+        &["plot", run, "-y", NAME, "--svg", &out("x.svg")],
+        &["jobs", run],
+        &["jobs", run, "--open"],
+        &["jobs", run, "--in-doubt"],
+        &["export", run, "-o", "-", "--to", "jsonl"],
         &["export", run, "-o", &out("x.csv")],
         &["export", run, "-o", &out("x.csv")],
         &["export", run, "-o", &out(NAME)],
@@ -111,6 +130,16 @@ fn nothing_that_a_name_says_reaches_the_terminal() {
         assert!(is_harmless(&call(&with_json).out), "{arguments:?}");
     }
     let screen = Screen { width: Some(60), is_colored: false, is_talkative: true };
+    let csv = ["export", run, "-o", "-", "--to", "csv"];
+    let called = call_on(screen, &csv, &mut || false);
+    assert_eq!((called.exit, &*called.out), (Exit::Usage, ""));
+    assert!(called.err.contains("--to jsonl"), "{}", called.err);
+    assert!(call(&csv).out.contains(NAME), "a pipe gets it as it is");
+    // Programs get names as they are.
+    let document = call(&["plot", "--json", run, run, "-y", NAME]).out;
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(document["series"][0]["column"], NAME);
+    assert!(document["series"][0]["run"].as_str().is_some_and(|run| run.contains('\x1b')));
     let called = call_on(screen, &["show", &metrics], &mut || false);
     assert!(is_harmless(&called.out) && is_harmless(&called.err), "{:?}", called.err);
 }

@@ -19,6 +19,8 @@ mod help;
 mod hostile;
 /// The pages of the documentation show what the command prints.
 mod pages;
+/// What is drawn, on which axis.
+mod pictures;
 /// The program: pipes, signals, colors, the environment.
 mod program;
 /// `prune` at a power cut, and what it refuses.

@@ -3,7 +3,8 @@
 use super::kit::scratch;
 use qstore_parquet::{MetricsLog, WriterSettings};
 use qstore_schema::{Row, Value};
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -68,6 +69,49 @@ fn ctrl_c_ends_it_quietly_with_130() {
     let ended = child.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(130));
     assert!(ended.stderr.is_empty(), "{:?}", String::from_utf8(ended.stderr));
+}
+
+fn interrupt(id: u32) {
+    let killed = Command::new("kill").args(["-INT", &id.to_string()]).status().unwrap();
+    assert!(killed.success());
+}
+
+#[test]
+fn an_export_that_is_interrupted_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    write_rows(&dir.path().join("metrics.parquet"), 20_000, true);
+    let mut command = qstore(dir.path());
+    command.args(["export", "metrics.parquet", "-o", "-", "--to", "csv"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // More than a pipe holds: it waits for this reader, with its signals handled.
+    let mut out = child.stdout.take().unwrap();
+    out.read_exact(&mut [0; 10]).unwrap();
+    interrupt(child.id());
+    out.read_to_end(&mut Vec::new()).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130));
+    assert!(ended.stderr.is_empty(), "{:?}", String::from_utf8(ended.stderr));
+}
+
+#[test]
+fn an_import_that_is_interrupted_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = dir.path().join("rows.jsonl");
+    assert!(Command::new("mkfifo").arg(&rows).status().unwrap().success());
+    let mut command = qstore(dir.path());
+    command.args(["import", "rows.jsonl", "run"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // It opens the file after the signals are handled.
+    let mut writer = File::options().write(true).open(&rows).unwrap();
+    writer.write_all(b"{\"loss\":0.5}\n").unwrap();
+    interrupt(child.id());
+    let more = b"{\"loss\":0.5}\n".repeat(1_000);
+    let is_over = (0..10_000).any(|_| writer.write_all(&more).is_err());
+    assert!(is_over, "ten million rows were read");
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{:?}", String::from_utf8(ended.stderr));
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
 }
 
 #[test]

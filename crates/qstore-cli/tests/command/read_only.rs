@@ -46,7 +46,9 @@ fn reading_verbs_change_nothing() {
     let other = at("runs/run_003/checkpoints/epoch_0003.zarr.zip");
     // What is exported is written elsewhere.
     let elsewhere = tempfile::tempdir().unwrap();
-    let csv = elsewhere.path().join("x.csv").display().to_string();
+    let elsewhere = |name: &str| elsewhere.path().join(name).display().to_string();
+    let (csv, svg) = (elsewhere("x.csv"), elsewhere("x.svg"));
+    let tensors = elsewhere("x.safetensors");
     let calls: &[(&[&str], Exit)] = &[
         (&["verify", &runs], Exit::Done),
         (&["verify", "--quick", &runs], Exit::Done),
@@ -58,6 +60,11 @@ fn reading_verbs_change_nothing() {
         (&["ls", &runs], Exit::Done),
         (&["ls", &runs, "-m", "train_loss:max", "--sort", "best"], Exit::Done),
         (&["show", &at("runs/run_002")], Exit::Done),
+        (&["ls", "--deep", &runs], Exit::Done),
+        (&["jobs", &at("jobs")], Exit::Done),
+        (&["plot", &run, "-y", "train_loss", "--svg", &svg], Exit::Done),
+        (&["export", &run, "-o", &tensors, "--force"], Exit::Done),
+        (&["export", &checkpoint, "-o", &tensors, "--force"], Exit::Done),
         (&["plot", &run, "-y", "train_loss"], Exit::Done),
         (&["compare", &run, &crashed], Exit::Done),
         (&["compare", &runs, "--all"], Exit::Done),

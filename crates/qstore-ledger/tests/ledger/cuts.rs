@@ -2,21 +2,13 @@
 //! is invented, and nothing is paid twice.
 
 use qstore_ledger::simulated::{SimulatedProvider, Simulation};
-use qstore_ledger::training::{Client, Doubt, judge, train};
+use qstore_ledger::training::{Client, Doubt, disk, judge, send_again, train};
 use qstore_storage::testing::{CrashFs, cuts};
 use qstore_storage::{FileSystem, MemoryFs};
 use std::cell::Cell;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 const JOBS: i64 = 5;
-
-fn disk() -> MemoryFs {
-    let memory = MemoryFs::new();
-    memory.create_dir(Path::new("/run")).unwrap();
-    memory.sync_dir(Path::new("/")).unwrap();
-    memory
-}
 
 fn shared(memory: MemoryFs) -> Arc<dyn FileSystem> {
     Arc::new(memory)
@@ -45,7 +37,12 @@ fn before_every_change_of_the_disk_no_job_is_lost_or_invented() {
                 );
                 *counted.lock().unwrap() += 1;
             }
-            judge(&shared(moment.memory.process_kill()), &at_provider, &name);
+            let left = moment.memory.process_kill();
+            judge(&shared(left.process_kill()), &at_provider, &name);
+            // What the next process relies on is durable, whatever the killed one had time for.
+            let provider = at_provider.snapshot();
+            send_again(&shared(left.clone()), &provider);
+            judge(&shared(left.power_cut()), &provider, &format!("{name}, sent again, power cut"));
         });
         let client = Client::new(provider.clone(), usize::MAX);
         let ledger = train(&storage.shared(), &client, JOBS, Doubt::Retries).unwrap();

@@ -4,6 +4,7 @@ use qstore_ledger::training::{digest, spec};
 use qstore_ledger::{Budget, JobState, Ledger, LedgerError, Seen, read_jobs};
 use qstore_parquet::{MetricsLog, WriterSettings};
 use qstore_schema::Row;
+use qstore_storage::MemoryFs;
 use std::time::Instant;
 
 fn ledger() -> (tempfile::TempDir, Ledger) {
@@ -51,7 +52,7 @@ fn a_batch_is_not_asked_for_twice_without_a_word() {
     drop(intent);
     let refusal = ledger.intend(spec(0)).unwrap_err();
     assert!(matches!(refusal, LedgerError::UnderWay { in_doubt: true, .. }), "{refusal}");
-    assert!(refusal.to_string().contains("look for it at the provider"), "{refusal}");
+    assert!(refusal.to_string().contains("call `Ledger::reconcile` first"), "{refusal}");
     let job = ledger.give_up(&ledger.jobs()[0].key).unwrap();
     assert_eq!(job.state, JobState::Cancelled);
 
@@ -156,4 +157,78 @@ fn a_ledger_has_one_writer_and_a_metrics_file_is_refused() {
     let error = read_jobs(&path).unwrap_err();
     assert!(matches!(error, LedgerError::NotALedger { .. } | LedgerError::Read(_)), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), before, "it is as it was");
+}
+
+#[test]
+fn a_refused_retry_leaves_the_first_request_in_doubt() {
+    let (_dir, ledger) = ledger();
+    drop(ledger.intend(spec(0).estimate_usd(1.0)).unwrap());
+    let job = ledger.jobs()[0].key.clone();
+    let job = ledger.retry(&job).unwrap().refused("the device is full").unwrap();
+    assert_eq!(job.state, JobState::Intended);
+    let known = &ledger.jobs()[0];
+    assert!(known.in_doubt && known.known.error.as_deref() == Some("the device is full"));
+    assert!(ledger.spending().reserved_usd > 0.9, "it may still be paid for");
+    assert!(matches!(ledger.intend(spec(0)), Err(LedgerError::UnderWay { in_doubt: true, .. })));
+    assert!(ledger.retry(&job.key).is_ok());
+}
+
+#[test]
+fn a_job_that_was_given_up_and_is_found_after_all_is_open_again() {
+    let (_dir, ledger) = ledger();
+    drop(ledger.intend(spec(0).estimate_usd(1.0)).unwrap());
+    let job = ledger.give_up(&ledger.jobs()[0].key).unwrap();
+    assert_eq!((job.state, ledger.spending().total_usd()), (JobState::Cancelled, 0.0));
+    let job = ledger.observe(&job.key, &Seen::queued(3).id("p")).unwrap();
+    assert_eq!((job.state, ledger.spending().total_usd()), (JobState::Queued, 1.0));
+    let job = ledger.observe(&job.key, &Seen::done().usd(0.5)).unwrap();
+    assert_eq!(ledger.finished(&digest(0)), Some(job));
+}
+
+#[test]
+fn a_closed_ledger_records_nothing() {
+    let (_dir, ledger) = ledger();
+    let job = ledger.intend(spec(0)).unwrap().submitted("p").unwrap();
+    ledger.close().unwrap();
+    ledger.close().unwrap();
+    assert!(matches!(ledger.intend(spec(1)), Err(LedgerError::Closed)));
+    assert!(matches!(ledger.observe(&job.key, &Seen::running()), Err(LedgerError::Closed)));
+    assert_eq!(ledger.jobs(), [job]);
+}
+
+/// A clone of the ledger answers a job while another one gives it up.
+#[test]
+fn a_job_that_is_answered_is_not_given_up() {
+    for _ in 0..50 {
+        let memory = MemoryFs::new();
+        let storage = std::sync::Arc::new(memory);
+        let ledger = Ledger::open_in(storage, "/jobs.parquet", Budget::unlimited()).unwrap();
+        drop(ledger.intend(spec(0)).unwrap());
+        let key = ledger.jobs()[0].key.clone();
+        let (answered, given_up) = std::thread::scope(|scope| {
+            let answered =
+                scope.spawn(|| ledger.retry(&key).map(|intent| intent.submitted("p").unwrap()));
+            let given_up = ledger.give_up(&key);
+            (answered.join().unwrap(), given_up)
+        });
+        match (answered, given_up) {
+            (Ok(job), Err(LedgerError::NotInDoubt { .. })) => {
+                assert_eq!(job.state, JobState::Submitted);
+            }
+            (Err(LedgerError::NotInDoubt { .. }), Ok(job)) => {
+                assert_eq!(job.state, JobState::Cancelled);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_alarm_that_panics_leaves_the_job_in_doubt() {
+    let memory = MemoryFs::new();
+    let budget = Budget::usd(1.0).alarm_at([0.5]).on_alarm(|_| panic!("on purpose"));
+    let ledger = Ledger::open_in(std::sync::Arc::new(memory), "/jobs.parquet", budget).unwrap();
+    let intend = || ledger.intend(spec(0).estimate_usd(0.6));
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(intend)).is_err());
+    assert!(ledger.jobs()[0].in_doubt);
 }

@@ -3,5 +3,7 @@
 mod budget;
 mod cuts;
 mod everyday;
+mod faults;
+mod forks;
 mod histories;
 mod loops;

@@ -20,11 +20,12 @@ use crate::error::{OpenError, WriteError};
 use crate::log::appended::Appended;
 use crate::log::metrics_log::MetricsLog;
 use crate::log::part_of::PartOf;
+use crate::log::settings::WriterSettings;
 use crate::log::stats::WriterStats;
 use names::Parts;
 use part::Part;
 use qstore_buffer::{BufferStats, Progress, Round, Sink};
-use qstore_schema::{Field, Record};
+use qstore_schema::Record;
 use qstore_storage::{FileSystem, LocalFs, Lock, create_dir_all, open_dir};
 use settings::DatasetSettings;
 use std::collections::VecDeque;
@@ -146,14 +147,10 @@ impl<R: Record + Send + 'static> RankLog<R> {
         let number = parts.last_open().unwrap_or_else(|| parts.next());
         let is_first = parts.sealed.is_empty();
         let open = |number, is_shown| {
-            let part = PartOf { rank, columns: &settings.columns, is_shown, is_live: true };
+            let part = PartOf { rank, is_shown, is_live: true };
             let path = names::open_name(number);
-            let log = MetricsLog::open_with(
-                Arc::clone(&storage),
-                &path,
-                settings.writer.clone(),
-                Some(&part),
-            )?;
+            let log =
+                MetricsLog::open_with(Arc::clone(&storage), &path, settings.part(), Some(part))?;
             Ok::<_, OpenError>(Part::new(number, log))
         };
         let mut retired = VecDeque::new();
@@ -243,11 +240,11 @@ impl<R: Record + Send + 'static> RankLog<R> {
         // Whatever has a name there, nothing is continued or replaced.
         let listed = Parts::list(&*self.storage).map_err(WriteError::from)?.next();
         let number = listed.max(self.current.number.saturating_add(1));
-        let columns: Vec<Field> = self.current.log.fields();
-        let (rank, columns) = (self.rank, &*columns);
-        let part = PartOf { rank, columns, is_shown: false, is_live: true };
+        let part = PartOf { rank: self.rank, is_shown: false, is_live: true };
+        let writer =
+            WriterSettings { columns: self.current.log.fields(), ..self.settings.writer.clone() };
         let (storage, path) = (Arc::clone(&self.storage), names::open_name(number));
-        let log = MetricsLog::open_with(storage, &path, self.settings.writer.clone(), Some(&part))?;
+        let log = MetricsLog::open_with(storage, &path, writer, Some(part))?;
         let mut last = std::mem::replace(&mut self.current, Part::new(number, log));
         last.retire();
         self.retired.push_back(last);

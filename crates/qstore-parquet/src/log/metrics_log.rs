@@ -6,7 +6,7 @@
 //! work, with a copy of the rows they need, so that rows are received meanwhile.
 
 use crate::columns::buffers::Buffers;
-use crate::columns::rows::{Omission, Rows};
+use crate::columns::rows::{COLUMNS_MAX, Omission, Rows};
 use crate::error::{OpenError, WriteError};
 use crate::format::compression::parquet_codec;
 use crate::format::encoded_group::Coding;
@@ -31,6 +31,7 @@ use parquet::file::metadata::KeyValue;
 use qstore_buffer::{BufferStats, Loss, Progress, Round, Sink};
 use qstore_os::ForkCheck;
 use qstore_schema::{DataType, Field, Record, Schema};
+use qstore_settings::SettingError;
 use qstore_storage::{FileSystem, LocalFs};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -191,7 +192,7 @@ impl<R: Record> MetricsLog<R> {
         storage: Arc<dyn FileSystem>,
         path: &Path,
         settings: WriterSettings,
-        part: Option<&PartOf<'_>>,
+        part: Option<PartOf>,
     ) -> Result<Self, OpenError> {
         settings.validate()?;
         Schema::new(R::DECLARED.to_vec())?;
@@ -205,10 +206,17 @@ impl<R: Record> MetricsLog<R> {
         let Opened { place, published, recovery } = opened;
         let published = published.map(Arc::new);
         let mut fields = open::merged(published.as_deref(), R::DECLARED);
-        let more = part.map_or(&[][..], |part| part.columns);
         let known: HashSet<_> = fields.iter().map(|field| field.name.clone()).collect();
-        let more = more.iter().filter(|field| !known.contains(&field.name));
+        let more = settings.columns.iter().filter(|field| !known.contains(&field.name));
         fields.extend(more.map(|field| Field { nullable: true, ..field.clone() }));
+        if part.is_none() && !settings.columns.is_empty() {
+            let count = fields.len() - R::DECLARED.len();
+            let choices = format!("at most {COLUMNS_MAX} names");
+            if count > COLUMNS_MAX && fields.len() > known.len() {
+                let value = format!("{count} names");
+                return Err(SettingError::new("columns", value, choices, "none").into());
+            }
+        }
         let fits = published.as_deref().map_or(Vec::new(), |published| {
             published.shape.leaves.iter().map(|leaf| leaf.fit().unwrap_or_default()).collect()
         });

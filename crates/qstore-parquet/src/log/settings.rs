@@ -4,8 +4,10 @@ use crate::format::compression::parquet_codec;
 use crate::format::footer::GROUP_ROWS_MAX;
 use crate::publish::disk::Policy;
 use qstore_os::Priority;
+use qstore_schema::{DataType, Field, SmolStr};
 use qstore_settings::{Compression, SettingError};
 use qstore_storage::Locking;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// What a flush survives once it has been acknowledged.
@@ -129,6 +131,9 @@ pub struct WriterSettings {
     /// error there. With [`Locking::IfSupported`] you guarantee that no other process writes to the file
     /// meanwhile.
     pub locking: Locking,
+    /// Columns that the file has from the start, besides the declared ones; see [`column`](Self::column).
+    /// Default none.
+    pub columns: Vec<Field>,
 }
 
 impl Default for WriterSettings {
@@ -152,6 +157,7 @@ impl Default for WriterSettings {
             publish_pause_min: Duration::from_millis(50),
             priority: Priority::default(),
             locking: Locking::Required,
+            columns: Vec::new(),
         }
     }
 }
@@ -284,6 +290,30 @@ impl WriterSettings {
         self
     }
 
+    /// A column that the file has from the start, null until a row has a value of it. A row without values is
+    /// kept then. A column that the record declares, or that the file has already, stays as it is.
+    ///
+    /// ```
+    /// use qstore_parquet::{MetricsFile, MetricsLog, WriterSettings};
+    /// use qstore_schema::{DataType, Row};
+    /// use std::time::Instant;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("metrics.parquet");
+    /// let settings = WriterSettings::default().column("val_loss", DataType::Float64);
+    /// let mut log = MetricsLog::<Row>::open(&path, settings)?;
+    /// log.append(&Row::new(), Instant::now());
+    /// log.close()?;
+    /// let file = MetricsFile::open(&path)?;
+    /// assert_eq!((file.rows(), file.fields().len()), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn column(mut self, name: impl Into<SmolStr>, data_type: DataType) -> Self {
+        self.columns.push(Field { name: name.into(), data_type, nullable: true });
+        self
+    }
+
     /// What concerns publishing.
     pub(crate) fn policy(&self) -> Policy {
         Policy {
@@ -313,6 +343,15 @@ impl WriterSettings {
         }
         SettingError::check_min("row_group_bytes_max", self.row_group_bytes_max, 1, "12 MiB")?;
         SettingError::check_min("pending_rows_max", self.pending_rows_max, 1, "196 608")?;
+        let mut names = HashSet::new();
+        for Field { name, .. } in &self.columns {
+            let choices = match () {
+                () if name.is_empty() => "a name",
+                () if !names.insert(name) => "each name once",
+                () => continue,
+            };
+            return Err(SettingError::new("columns", name, choices, "none"));
+        }
         parquet_codec(self.compression).map(drop)
     }
 }
@@ -333,6 +372,11 @@ mod tests {
             (default().row_group_bytes_max(0), "row_group_bytes_max is 0"),
             (default().pending_rows_max(0), "pending_rows_max is 0"),
             (default().compression(Compression::ZSTD.level(99)), "compression is zstd:99"),
+            (default().column("", DataType::Utf8), "columns is ; choose a name"),
+            (
+                default().column("a", DataType::Utf8).column("a", DataType::Bool),
+                "columns is a; choose each name once",
+            ),
         ] {
             let error = settings.validate().unwrap_err().to_string();
             assert!(error.starts_with(name), "{error}");

@@ -174,6 +174,9 @@ impl Disk {
         } else {
             Publishing::SmallFile
         };
+        // A writer that was killed may have published a version whose name is not synced yet.
+        // mutant: name_of_an_earlier_session_believed
+        let is_durable = published.is_none();
         Self {
             storage: Arc::clone(&place.dir),
             names: place.names.clone(),
@@ -186,7 +189,7 @@ impl Disk {
             publishing,
             patience: policy.patience,
             twin_bytes_min: policy.twin_bytes_min,
-            is_durable: true,
+            is_durable,
             bytes_written: 0,
             full_copies: 0,
             block: Vec::new(),

@@ -10,8 +10,9 @@ from typing import Any
 
 from . import endings
 from ._native import Manager, Ticket
+from .errors import StateError
 from .tensors import Convert, check, converter, fill
-from .ticket import SaveTicket, StagedTicket
+from .ticket import Deadline, SaveTicket, StagedTicket
 
 #: How long the end of the interpreter and a manager that is forgotten wait for saves, in seconds.
 PATIENCE = 60.0
@@ -35,7 +36,7 @@ class CheckpointManager:
     :param keep_last: How many of the newest saves are kept; 0 keeps all.
     :param compression: ``"zstd"``, ``"lz4"``, ``"gzip"`` or ``"none"``.
     :param compression_level: 1 (fast) to 9 (small).
-    :param keep_best: Also keeps the best so many by a number of the metadata: ``(3, "val_loss", "min")`` or
+    :param keep_best: Also keeps the best ``n`` by a number of the metadata: ``(3, "val_loss", "min")`` or
         ``(3, "accuracy", "max")``.
     :param keep_every: Also keeps every checkpoint whose number is a multiple of this.
     :param layout: ``"file"``, one ``epoch_0001.zarr.zip`` for each; or ``"directory"``.
@@ -104,7 +105,8 @@ class CheckpointManager:
         :param metadata: Numbers, texts, and trees of them; ``keep_best`` and other programs read them without the rest.
         :param parts: Further states by name: a scheduler, random number generators, the position of a data loader.
         :param snapshot: ``"copy"`` returns when the state is copied. ``"staged"`` returns at once, and a thread copies it: do
-            not change the state before ``ticket.staged()`` has returned.
+            not change the state before ``ticket.staged()`` has returned. If the states of two earlier calls are not copied
+            yet, it waits for the older one first. The end of the interpreter waits for the thread, without a limit.
         :returns: A ticket, which can be waited for, awaited, or forgotten.
         :raises StateError: for something that cannot be saved. Nothing was done.
         :raises SaveError: once, after an earlier save failed and nobody asked for it. This one was not started.
@@ -119,8 +121,11 @@ class CheckpointManager:
             return SaveTicket(self._native.save(epoch, states, values))
         if snapshot != "staged":
             raise ValueError(f'snapshot is {snapshot!r}; choose "copy" (default) or "staged"')
-        if before is not None and before.done:
-            before.settle()
+        if before is not None:
+            if before.done:
+                before.settle()
+            # Each thread holds a state: one is copied, and one waits.
+            before.settle_before()
 
         def save() -> Ticket:
             # In the order of the calls.
@@ -128,7 +133,7 @@ class CheckpointManager:
                 before.settle()
             return self._native.save(epoch, states, values)
 
-        self._staging = StagedTicket(epoch, save)
+        self._staging = StagedTicket(epoch, save, before)
         return self._staging
 
     def reserve(
@@ -191,22 +196,22 @@ class CheckpointManager:
             as in the states that were given. What torch's ``load_state_dict`` takes.
         :raises StateError: if something differs. Nothing was changed.
         """
-        targets = {"model_state": model_state, "optimizer_state": optimizer_state}
-        loaded = _loaded(self._native.load(epoch, None))
-        others = dict(parts or {})
-        for name, target in targets.items():
-            if target is not None:
-                check(target, loaded[name], name)
-        for name, target in others.items():
-            check(target, loaded["parts"].get(name), name)
+        given = _states(model_state, optimizer_state, parts)
+        if model_state is None:
+            del given[_MODEL]
+        native = self._native.load(epoch, None)
+        found = native["parts"]
+        for name, target in given.items():
+            label = f"{name}_state" if name in (_MODEL, _OPTIMIZER) else name
+            if name not in found:
+                raise StateError(f"checkpoint {epoch} has no `{label}`; its parts are {list(found)}", label)
+            check(target, found[name], label)
         convert = converter(None)
-        for name, target in targets.items():
-            loaded[name] = _converted(loaded[name], convert) if target is None else fill(target, loaded[name], convert)
-        for name, state in loaded["parts"].items():
-            given = others.get(name)
-            filled = _converted(state, convert) if given is None else fill(given, state, convert)
-            loaded["parts"][name] = filled
-        return loaded
+        native["parts"] = {
+            name: fill(given[name], state, convert) if name in given else _converted(state, convert)
+            for name, state in found.items()
+        }
+        return _loaded(native)
 
     def list_checkpoints(self) -> list[int]:
         """The numbers of the checkpoints, in ascending order. What is not whole is not listed."""
@@ -260,18 +265,28 @@ class CheckpointManager:
         :raises TimeoutError: if that took longer. The saves go on, and ``close`` can be called again.
         :raises SaveError: the first failure in the background, if there was one.
         """
-        try:
+        deadline = Deadline(timeout)
+        failure: Exception | None = None
+        if self._staging is not None:
             try:
-                if self._staging is not None:
-                    self._staging.settle()
-            finally:
-                self._native.close(timeout)
+                self._staging.settle(timeout)
+            except TimeoutError:
+                # What is being copied is not saved yet, so the engine must not be closed.
+                raise
+            except Exception as error:
+                failure = error
+        try:
+            self._native.close(timeout if self._staging is None else deadline.left())
         except TimeoutError:
             raise
-        except Exception:
+        except Exception as error:
             self._is_closed = True
+            if failure is not None:
+                error.add_note(f"a staged save failed, too: {failure}")
             raise
         self._is_closed = True
+        if failure is not None:
+            raise failure
 
     def _end(self, timeout: float) -> None:
         if self._is_closed:

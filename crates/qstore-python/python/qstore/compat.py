@@ -110,7 +110,7 @@ class QuantumMetrics:
 
 
 class AsyncMetricsLogger:
-    """Logs training metrics. Its coroutines never suspend."""
+    """Logs training metrics. Its coroutines never suspend. Parameters as of ``qstore.AsyncMetricsLogger``."""
 
     def __init__(
         self, output_path: str | os.PathLike[str], buffer_size: int = 1000, flush_interval: int = 100
@@ -163,6 +163,7 @@ class AsyncMetricsLogger:
 class CheckpointManager:
     """Saves and loads checkpoints. ``save`` returns when the checkpoint is durable and older ones are removed.
 
+    Parameters as of ``qstore.CheckpointManager``.
     The checkpoints of the original in the same directory are listed and loaded, and never changed or removed.
 
     :raises ValueError: for a codec other than ``"zstd"``, ``"lz4"`` and ``"gzip"``.

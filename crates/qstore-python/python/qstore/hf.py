@@ -15,8 +15,8 @@ from typing import Any
 
 from transformers import TrainerCallback  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-from .checkpoints import CheckpointManager
-from .logger import AsyncMetricsLogger
+from ._recording import Recording
+from .logger import renamed
 
 __all__ = ["QStoreCallback"]
 
@@ -27,12 +27,15 @@ _COLUMNS = {"loss": "train_loss", "eval_loss": "val_loss", "train_loss": "mean_t
 class QStoreCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
     """Logs into one Parquet file, and saves model, optimizer and scheduler; on the process of rank 0 only.
 
-    The trainer's epochs are fractions: the column ``epoch`` has the whole ones, and ``epoch_progress`` the fraction.
+    The trainer's epochs are fractions: the column ``epoch`` has the whole ones, and ``epoch_progress`` the fraction. A
+    metric that is called as one of the callback's own columns, such as ``step``, is ``step_logged``.
 
     :param output_path: The file of the metrics.
     :param checkpoint_dir: Where states are saved, by the number of the step; None saves none.
     :param save_steps: After how many steps; None is when the trainer saves, too.
     :param settings: What ``CheckpointManager`` takes besides the directory.
+    :raises ValueError: if ``save_steps`` is less than 1; and when the training begins, if it would save nothing because the
+        trainer saves nothing, or if each process has only a part of the state, as with FSDP and DeepSpeed.
     """
 
     def __init__(
@@ -42,28 +45,44 @@ class QStoreCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
         save_steps: int | None = None,
         **settings: Any,
     ) -> None:
-        self._path = output_path
-        self._directory = checkpoint_dir
+        if save_steps is not None and save_steps < 1:
+            raise ValueError(f"save_steps is {save_steps}; choose 1 or more, or None to save when the trainer saves")
         self._save_steps = save_steps
-        self._settings = {"counter": "step", **settings}
-        self._logger: AsyncMetricsLogger | None = None
-        self._manager: CheckpointManager | None = None
+        self._recording = Recording(output_path, checkpoint_dir, {"counter": "step", **settings})
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Opens the file and the directory."""
+        if self._recording.saves:
+            # On every process: one that raised alone would leave the others waiting.
+            self._check(args)
         if state.is_world_process_zero:
-            self._logger = AsyncMetricsLogger(self._path)
-            if self._directory is not None:
-                self._manager = CheckpointManager(self._directory, **self._settings)
+            self._recording.begin()
+
+    def _check(self, args: Any) -> None:
+        """
+        :raises ValueError: if no state, or only a part of one, would be saved.
+        """
+        strategy = getattr(args, "save_strategy", None)
+        if self._save_steps is None and getattr(strategy, "value", strategy) == "no":
+            raise ValueError(
+                'checkpoint_dir is set, but nothing would be saved: save_strategy is "no"; pass save_steps to QStoreCallback'
+            )
+        for name, variable in [("fsdp", "ACCELERATE_USE_FSDP"), ("deepspeed", "ACCELERATE_USE_DEEPSPEED")]:
+            if getattr(args, name, None) or os.environ.get(variable, "").lower() in ("1", "true", "yes"):
+                raise ValueError(
+                    f"checkpoint_dir is set, but with {name} each process has only a part of the state, and QStoreCallback "
+                    "saves what rank 0 has; pass checkpoint_dir=None and let the trainer save"
+                )
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Logs one row."""
-        if self._logger is None or not logs:
+        if self._recording.logger is None or not logs:
             return
         progress = float(state.epoch or 0.0)
         row = {"epoch": int(progress), "step": state.global_step, "epoch_progress": progress}
-        row.update({_COLUMNS.get(name, name): value for name, value in logs.items() if name not in row})
-        self._logger.log(row)
+        # The trainer's own `epoch` is the progress.
+        others = {_COLUMNS.get(name, name): value for name, value in logs.items() if name != "epoch"}
+        self._recording.logger.log({**row, **renamed(others, row)})
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Saves, if it is time to."""
@@ -77,22 +96,15 @@ class QStoreCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Writes every row, and waits for all saves."""
-        logger, self._logger = self._logger, None
-        manager, self._manager = self._manager, None
-        try:
-            if logger is not None:
-                logger.stop()
-        finally:
-            if manager is not None:
-                manager.close(None)
+        self._recording.end()
 
     def _save(self, state: Any, objects: dict[str, Any]) -> None:
-        if self._manager is None:
+        if self._recording.manager is None:
             return
         from . import torch
 
         torch.save(
-            self._manager,
+            self._recording.manager,
             state.global_step,
             objects["model"],
             objects.get("optimizer"),

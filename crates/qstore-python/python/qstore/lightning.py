@@ -14,13 +14,13 @@ import os
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from .checkpoints import CheckpointManager
-from .logger import AsyncMetricsLogger
+from .logger import AsyncMetricsLogger, renamed
 from .ticket import SaveTicket
 
 __all__ = ["AsyncCheckpointIO", "MetricsLogger"]
@@ -111,9 +111,10 @@ class MetricsLogger(_Logger):  # type: ignore[misc]
 
     @_rank_zero_only  # type: ignore[untyped-decorator, unused-ignore]
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Logs one row."""
-        row = {name: value for name, value in metrics.items() if name not in ("epoch", "step")}
-        self.experiment.log({"epoch": int(metrics.get("epoch", 0)), "step": -1 if step is None else int(step), **row})
+        """Logs one row. A metric that is called ``step`` is the column ``step_logged``."""
+        row = {"epoch": int(metrics.get("epoch", 0)), "step": -1 if step is None else int(step)}
+        others = {name: value for name, value in metrics.items() if name != "epoch"}
+        self.experiment.log({**row, **renamed(others, row)})
 
     @_rank_zero_only  # type: ignore[untyped-decorator, unused-ignore]
     def log_hyperparams(self, params: Mapping[str, Any] | Namespace, *_: Any, **__: Any) -> None:
@@ -153,13 +154,22 @@ class AsyncCheckpointIO(_CheckpointIO):  # type: ignore[misc]
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
     ) -> None:
-        """Takes the state now, and saves it in the background. A failure is raised by the next save, or by ``teardown``."""
+        """Takes the state now, and saves it in the background. A failure is raised by the next save, or by ``teardown``.
+
+        A save of the same path that still runs is waited for first: of two managers, the one that ended last would have the
+        newest checkpoint.
+        """
         if storage_options is not None:
             raise TypeError("AsyncCheckpointIO has no storage_options; pass settings to its constructor")
-        self._wait(until_done=False)
+        real = os.path.realpath(path)
+        self._wait(lambda ticket, path: ticket.done or path == real)
         manager = CheckpointManager(path, **{"keep_last": 1, **self._settings})
-        ticket = manager.save(int(checkpoint.get("global_step", 0)), checkpoint)
-        self._saving.append((manager, ticket, os.path.realpath(path)))
+        try:
+            ticket = manager.save(int(checkpoint.get("global_step", 0)), checkpoint)
+        except BaseException:
+            manager.close(None)
+            raise
+        self._saving.append((manager, ticket, real))
 
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Any | None = None, weights_only: bool | None = None
@@ -168,7 +178,7 @@ class AsyncCheckpointIO(_CheckpointIO):  # type: ignore[misc]
 
         :raises FileNotFoundError: if there is none.
         """
-        self._wait(only=os.path.realpath(path))
+        self._wait_for(path)
         if not os.path.isdir(path):
             raise FileNotFoundError(f"there is no checkpoint {os.fspath(path)!r}")
         with CheckpointManager(path, **self._settings) as manager:
@@ -180,28 +190,39 @@ class AsyncCheckpointIO(_CheckpointIO):  # type: ignore[misc]
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Removes a checkpoint, after its save has ended."""
-        self._wait(only=os.path.realpath(path))
+        self._wait_for(path)
         if os.path.isdir(path):
             shutil.rmtree(path)
 
     def teardown(self) -> None:
         """Waits for all saves.
 
-        :raises SaveError: if one failed.
+        :raises SaveError: if one failed: the first failure, with a note for each of the others.
         """
-        self._wait()
+        self._wait(lambda ticket, path: True)
 
-    def _wait(self, until_done: bool = True, only: str | None = None) -> None:
-        """Ends the saves that are done, or that are waited for."""
-        goes_on = []
-        saving, self._saving = self._saving, []
-        for entry in saving:
+    def _wait_for(self, path: str | os.PathLike[str]) -> None:
+        real = os.path.realpath(path)
+        self._wait(lambda ticket, path: path == real)
+
+    def _wait(self, is_meant: Callable[[SaveTicket, str], bool]) -> None:
+        """Waits for the saves that are meant, all of them, and raises the first failure then."""
+        failure: Exception | None = None
+        for entry in list(self._saving):
             manager, ticket, path = entry
-            if (only is None or path == only) and (until_done or ticket.done):
+            if not is_meant(ticket, path):
+                continue
+            try:
                 manager.close(None)
-            else:
-                goes_on.append(entry)
-        self._saving = goes_on + self._saving
+            except Exception as error:
+                if failure is None:
+                    failure = error
+                else:
+                    failure.add_note(f"another save failed: {error}")
+            # Only now: an interrupt leaves it to the next wait.
+            self._saving.remove(entry)
+        if failure is not None:
+            raise failure
 
 
 def _moved(state: Any, device: Any) -> Any:

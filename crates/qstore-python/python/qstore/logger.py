@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,19 @@ class AsyncMetricsLogger(Logger):
 
     def __reduce__(self) -> Any:
         raise TypeError("a logger belongs to its process; open one in the worker, under another name")
+
+
+def renamed(values: Mapping[str, Any], taken: Collection[str]) -> dict[str, Any]:
+    """The values under names that are not taken: ``NAME`` is called ``NAME_logged`` if it is."""
+    row, used = {}, {*taken, *values}
+    for name, value in values.items():
+        free = name
+        if name in taken:
+            while free in used:
+                free += "_logged"
+            used.add(free)
+        row[free] = value
+    return row
 
 
 def as_dict(metrics: Any) -> dict[str, Any]:

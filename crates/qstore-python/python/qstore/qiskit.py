@@ -6,16 +6,17 @@
         VQE(estimator, ansatz, optimizer, callback=qstore.qiskit.vqe(logger)).compute_minimum_eigenvalue(operator)
 
 They need nothing of Qiskit itself, so they serve all of its versions. A row has the value that is minimized as
-``train_loss``, and what else the algorithm passes as columns of their own.
+``train_loss``, and the numbers, flags and texts that the algorithm passes besides as columns of their own.
 """
 
 from __future__ import annotations
 
 import itertools
+import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .logger import AsyncMetricsLogger
+from .logger import AsyncMetricsLogger, renamed
 
 __all__ = ["objective", "spsa", "vqe"]
 
@@ -23,17 +24,40 @@ __all__ = ["objective", "spsa", "vqe"]
 def vqe(logger: AsyncMetricsLogger, epoch: int = 0, **columns: Any) -> Callable[..., None]:
     """For ``VQE`` and ``SamplingVQE``, which pass ``(eval_count, parameters, mean, metadata)``.
 
+    Metadata that are called as a column of the row, such as ``step``, are ``step_logged``; ``shots`` are
+    ``shots_per_circuit``. What is no scalar is left out.
+
     :param columns: Values for every row, such as ``backend="aer_simulator"`` or ``qubits_used=4``.
     """
 
     def callback(eval_count: int, parameters: Any, mean: Any, metadata: Mapping[str, Any] | None = None) -> None:
-        known = {name: value for name, value in (metadata or {}).items() if isinstance(value, (int, float, str))}
-        shots = known.pop("shots", None)
+        scalars = {str(name): _scalar(value) for name, value in (metadata or {}).items()}
+        known = {name: value for name, value in scalars.items() if value is not None}
+        row = dict(columns)
+        shots = known.get("shots")
+        if isinstance(shots, numbers.Real) and shots % 1 == 0:
+            row["shots_per_circuit"] = int(known.pop("shots"))
         loss = float(getattr(mean, "real", mean))
-        row = {**columns, **({} if shots is None else {"shots_per_circuit": int(shots)}), **known}
-        logger.log_step(epoch, int(eval_count), loss, **row)
+        logger.log_step(epoch, int(eval_count), loss, **row, **renamed(known, {*_OWN, *row}))
 
     return callback
+
+
+#: The columns that every row has.
+_OWN = ("epoch", "step", "timestamp", "train_loss")
+
+
+def _scalar(value: Any) -> Any:
+    """A value that a row can have; None for anything else. An array of one element is a scalar, too."""
+    if isinstance(value, (str, numbers.Real)):
+        return value
+    if isinstance(value, numbers.Number):
+        return str(value)  # complex
+    try:
+        item = value.item()
+    except Exception:  # no scalar
+        return None
+    return item if isinstance(item, (str, numbers.Real)) else None
 
 
 def spsa(logger: AsyncMetricsLogger, epoch: int = 0, **columns: Any) -> Callable[..., None]:

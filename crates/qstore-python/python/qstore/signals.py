@@ -22,7 +22,8 @@ class StopSignal:
     process without its ``atexit`` functions, and what was not flushed is lost.
 
     :param signals: Which ones. SIGINT among them turns the first Ctrl-C into the flag, too.
-    :raises ValueError: when entered in another thread than the main one, as Python allows handlers only there.
+    :raises ValueError: when entered in another thread than the main one, as Python allows handlers only there, or with what
+        is no signal. No handler was changed.
     """
 
     def __init__(self, *signals: int) -> None:
@@ -33,8 +34,12 @@ class StopSignal:
 
     def __enter__(self) -> "StopSignal":
         self.signal = None
-        for number in self._signals:
-            self._before[number] = signal.signal(number, self._note)
+        try:
+            for number in self._signals:
+                self._before[number] = signal.signal(number, self._note)
+        except BaseException:  # a number that is no signal, another thread
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

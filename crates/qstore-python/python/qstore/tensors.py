@@ -69,10 +69,12 @@ def _torch() -> Convert:
 def check(target: Any, loaded: Any, path: str) -> None:
     """Compares a state that is to be filled with a loaded one.
 
-    :raises StateError: if their structure, a shape or an element type differs.
+    A plain value may have another type than the loaded one, which replaces it; an array must be one in both.
+
+    :raises StateError: if their structure, a shape or an element type differs, or what is an array.
     """
     if isinstance(loaded, Tensor):
-        known, wanted = describe(target), (loaded.dtype, loaded.shape)
+        known, wanted = _described(target, path), (loaded.dtype, loaded.shape)
         if known is None:
             raise StateError(f"`{path}` is a {type(target).__name__}, but a tensor in the checkpoint", path)
         if known != wanted:
@@ -93,6 +95,27 @@ def check(target: Any, loaded: Any, path: str) -> None:
     elif isinstance(loaded, (dict, list, tuple)) or isinstance(target, (dict, list, tuple)):
         here, there = type(target).__name__, type(loaded).__name__
         raise StateError(f"`{path}` is a {here}, but a {there} in the checkpoint", path)
+    elif _is_array(target, path):
+        raise StateError(f"`{path}` is an array, but a {type(loaded).__name__} in the checkpoint", path)
+
+
+def _described(target: Any, path: str) -> tuple[str, tuple[int, ...]] | None:
+    """The element type and the shape of an array; None for anything else."""
+    try:
+        return describe(target)
+    except TypeError as error:  # an array of objects, a sparse one
+        raise StateError(f"`{path}` cannot be filled: {error}", path) from error
+
+
+def _is_array(target: Any, path: str) -> bool:
+    """Whether it is an array that would be left as it is if a plain value took its place."""
+    if target is None or isinstance(target, (bool, int, float, complex, str, bytes, bytearray)):
+        return False
+    numpy = sys.modules.get("numpy")
+    # A scalar of numpy is a value: nothing else refers to its memory.
+    if numpy is not None and isinstance(target, numpy.generic):
+        return False
+    return _described(target, path) is not None
 
 
 def fill(target: Any, loaded: Any, convert: Convert | None) -> Any:

@@ -42,6 +42,24 @@ class SaveOutcome:
         return self.kind == "saved"
 
 
+class Deadline:
+    """When several waits end that have one limit, in seconds; None is never.
+
+    :raises ValueError: for a negative number and for NaN.
+    """
+
+    def __init__(self, timeout: float | None) -> None:
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"timeout is {timeout}; it must be None or a number of seconds that is not negative")
+        self._end = None if timeout is None else time.monotonic() + timeout
+
+    def left(self) -> float | None:
+        """The seconds that are left, no more than a wait of Python takes."""
+        if self._end is None:
+            return None
+        return min(max(0.0, self._end - time.monotonic()), threading.TIMEOUT_MAX)
+
+
 class SaveTicket(Coroutine[Any, Any, SaveOutcome]):
     """The pending result of one save.
 
@@ -76,7 +94,7 @@ class SaveTicket(Coroutine[Any, Any, SaveOutcome]):
     def staged(self, timeout: float | None = None) -> None:
         """Returns once the state is copied, so that its arrays may be changed. With ``snapshot="copy"`` it is already.
 
-        :raises TimeoutError: if that took longer than so many seconds. It goes on.
+        :raises TimeoutError: if that took longer than ``timeout`` seconds. The copy goes on.
         :raises StateError: for something that cannot be saved.
         """
 
@@ -138,10 +156,12 @@ class SaveTicket(Coroutine[Any, Any, SaveOutcome]):
 class StagedTicket(SaveTicket):
     """The pending result of a save whose state is copied in a thread."""
 
-    __slots__ = ("_asked", "_epoch", "_error", "_home", "_is_staged")
+    __slots__ = ("_asked", "_before", "_epoch", "_error", "_home", "_is_staged")
 
-    def __init__(self, epoch: int, save: Callable[[], Ticket]) -> None:
+    def __init__(self, epoch: int, save: Callable[[], Ticket], before: "StagedTicket | None" = None) -> None:
         self._epoch = epoch
+        #: The one whose copy this one waits for, until this one is copied.
+        self._before = before
         self._home = os.getpid()
         self._is_staged = threading.Event()
         self._error: BaseException | None = None
@@ -153,29 +173,42 @@ class StagedTicket(SaveTicket):
     def _stage(self, save: Callable[[], Ticket]) -> None:
         try:
             self._ticket = save()
-        except BaseException as error:  # raised by whoever asks
+        except BaseException as error:  # raised to the first caller who asks
             self._error = error
         finally:
+            self._before = None
             self._is_staged.set()
 
     def staged(self, timeout: float | None = None) -> None:
-        self._check_process()
-        if not self._is_staged.wait(timeout):
-            raise TimeoutError(f"the state of {self.epoch} was not copied within {timeout} s; the copy goes on")
+        self._wait_for_copy(timeout)
         if self._error is not None:
             self._asked = True
             raise self._error
+
+    def _wait_for_copy(self, timeout: float | None) -> None:
+        self._check_process()
+        if not self._is_staged.wait(Deadline(timeout).left()):
+            raise TimeoutError(f"the state of {self.epoch} was not copied within {timeout} s; the copy goes on")
 
     def _check_process(self) -> None:
         if not self._is_staged.is_set() and self._home != os.getpid():
             raise ForkedError(f"the state of {self.epoch} is copied by the process that this one was forked from")
 
-    def settle(self) -> None:
-        """Waits for the copy, and raises its error if nobody has asked for it."""
-        self._check_process()
-        self._is_staged.wait()
+    def settle(self, timeout: float | None = None) -> None:
+        """Waits for the copy, and raises its error if nobody has asked for it.
+
+        :raises TimeoutError: if that took longer than ``timeout`` seconds. The copy goes on.
+        """
+        self._wait_for_copy(timeout)
         if not self._asked:
             self.staged()
+
+    def settle_before(self) -> None:
+        """Waits for the copy that this one waits for, so that no more than two states are held. Its error is left to others."""
+        self._check_process()
+        before = self._before
+        if before is not None:
+            before._is_staged.wait()
 
     @property
     def epoch(self) -> int:
@@ -190,10 +223,9 @@ class StagedTicket(SaveTicket):
         return self.wait() if self.done else None
 
     def wait(self, timeout: float | None = None) -> SaveOutcome:
-        started = time.monotonic()
+        deadline = Deadline(timeout)
         self.staged(timeout)
-        rest = None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
-        return SaveOutcome(**self._ticket.wait(rest))
+        return SaveOutcome(**self._ticket.wait(deadline.left()))
 
     async def _finished(self) -> SaveOutcome:
         self._check_process()

@@ -5,13 +5,12 @@
 //! 3.10) passes an array of the values and a tuple of the names, and nothing is built.
 
 use pyo3::ffi;
-use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 use pyo3::{Borrowed, PyClass, PyTypeInfo as _};
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::slice;
+use std::{ptr, slice};
 
 /// A method of a class of this module.
 pub(crate) trait FastMethod {
@@ -139,9 +138,9 @@ unsafe extern "C" fn call<M: FastMethod>(
     count: ffi::Py_ssize_t,
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // This thread is attached already; this tells PyO3.
-    Python::attach(|py| {
-        let called = catch_unwind(AssertUnwindSafe(|| {
+    let called = catch_unwind(AssertUnwindSafe(|| {
+        // This thread is attached already; this tells PyO3, which refuses while the interpreter ends.
+        Python::try_attach(|py| {
             // SAFETY: see above.
             let (this, arguments) = unsafe {
                 let names = Borrowed::from_ptr_or_opt(py, names);
@@ -151,14 +150,22 @@ unsafe extern "C" fn call<M: FastMethod>(
                     if all == 0 { &[] } else { slice::from_raw_parts(values, all) };
                 (Borrowed::from_ptr(py, this), Arguments { py, values, names })
             };
-            M::call(this.cast::<M::Class>()?, &arguments)
-        }));
-        let raised = match called {
-            Ok(Ok(object)) => return object.into_ptr(),
-            Ok(Err(raised)) => raised,
-            Err(_) => PanicException::new_err(format!("{} panicked", M::NAME)),
-        };
-        raised.restore(py);
-        std::ptr::null_mut()
-    })
+            let this = this.cast::<M::Class>().map_err(PyErr::from);
+            match this.and_then(|this| M::call(this, &arguments)) {
+                Ok(object) => object.into_ptr(),
+                Err(raised) => {
+                    raised.restore(py);
+                    ptr::null_mut()
+                }
+            }
+        })
+    }));
+    let what = match called {
+        Ok(Some(returned)) => return returned,
+        Ok(None) => c"the interpreter is ending, and qstore takes no calls any more",
+        Err(_) => c"a call of qstore panicked; the message is in the standard error output",
+    };
+    // SAFETY: this thread is attached, whatever PyO3 says, because the interpreter made this call.
+    unsafe { ffi::PyErr_SetString(ffi::PyExc_RuntimeError, what.as_ptr()) };
+    ptr::null_mut()
 }

@@ -2,7 +2,7 @@
 
 use crate::{PATH, append, open};
 use proptest::prelude::*;
-use qstore_parquet::{MetricsFile, ReadError};
+use qstore_parquet::{Compression, MetricsFile, MetricsLog, ReadError};
 use qstore_schema::{Row, Value};
 use qstore_storage::{FileSystem, MemoryFs};
 use qstore_view::{
@@ -196,6 +196,16 @@ proptest! {
             }
             _ => 0.0,
         };
+        for (number, series) in whole.iter().enumerate() {
+            let all = attempts.iter().flat_map(|rows| run.points(rows, x, names[number], origin));
+            let is_placed = |x: f64| x.is_finite() && (!log_x || x > 0.0);
+            let (mut nulls, mut left_out) = (0, 0);
+            for (x, value) in all {
+                nulls += u64::from(value.is_none());
+                left_out += u64::from(value.is_some() && !is_placed(x));
+            }
+            prop_assert_eq!((series.nulls, series.left_out), (nulls, left_out));
+        }
         for (number, series) in found.iter().enumerate() {
             let name = names[number];
             prop_assert_eq!(&*series.column, name);
@@ -287,6 +297,30 @@ fn columns_of_every_kind_of_number() {
     assert!(matches!(error, ViewError::EmptyWindow { .. }), "{error}");
 }
 
+/// The cache goes by the bytes of a chunk, and the same bytes may be integers in one file and floats in another.
+#[test]
+fn equal_bytes_of_another_type_are_other_numbers() {
+    let write = |value: &dyn Fn(i64) -> Value| {
+        let files: Arc<dyn FileSystem> = Arc::new(MemoryFs::new());
+        let settings = crate::settings().plain_encoding(true).compression(Compression::NONE);
+        let mut log = MetricsLog::<Row>::open_in(Arc::clone(&files), PATH, settings).unwrap();
+        append(&mut log, (1..100).map(|row| Row::from([("step", row.into()), ("x", value(row))])));
+        log.close().unwrap();
+        MetricsFile::open_in(files, PATH).unwrap()
+    };
+    let ints = write(&|row| Value::from(row));
+    let floats = write(&|row| Value::from(f64::from_bits(row as u64)));
+    let bytes = |file: &MetricsFile| file.chunks("x", &file.groups()[0]).unwrap()[0].extent;
+    assert_eq!(bytes(&ints).checksum, bytes(&floats).checksum, "the bytes are not the same");
+    let mut cache = Cache::new();
+    let request = Request::new(["x"]).width(50);
+    let max = |file: &MetricsFile, cache: &mut Cache| {
+        exact(file, &request, cache).unwrap()[0].total().max
+    };
+    assert_eq!(max(&ints, &mut cache).to_bits(), 99_f64.to_bits());
+    assert_eq!(max(&floats, &mut cache).to_bits(), 99);
+}
+
 #[test]
 fn a_file_without_rows_or_without_the_values_is_an_empty_picture() {
     let files: Arc<dyn FileSystem> = Arc::new(MemoryFs::new());
@@ -297,7 +331,8 @@ fn a_file_without_rows_or_without_the_values_is_an_empty_picture() {
     let mut cache = Cache::new();
     let request = Request::new(["loss"]).width(50);
     let found = exact(&file, &request, &mut cache).unwrap();
-    assert!(found[0].is_empty() && found[0].left_out == 0, "no chunk has a row with a place");
+    assert!(found[0].is_empty(), "no chunk has a row with a place");
+    assert_eq!((found[0].nulls, found[0].left_out), (0, 1));
     assert!(Envelope::of(&file, &request, &mut cache).unwrap()[0].bands.is_empty());
     let none = exact(&file, &request.clone().rows([]), &mut cache).unwrap();
     assert!(none[0].is_empty());

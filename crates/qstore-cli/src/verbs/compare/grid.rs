@@ -127,8 +127,36 @@ fn csv_line(row: &[String]) -> String {
 
 fn markdown_line(row: &[String]) -> String {
     let cells = row.iter().map(|text| {
-        let text = shown(text).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;");
+        let text = markdown(&shown(text));
         format!(" {text} |")
     });
     format!("|{}", cells.collect::<String>())
+}
+
+/// A text that Markdown shows as it is: no link, no emphasis, nobody and no issue that is mentioned.
+fn markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '\\' | '|' | '[' | ']' | '`' | '*' | '_' | '~' | '@' | '#' => out.extend(['\\', char]),
+            _ => out.push(char),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_of_markdown_is_only_text() {
+        let row = ["a|b\\c".to_owned(), "<b>&lt;".into(), "[x](y) `c` *d* _e_ ~f~ @me #7".into()];
+        assert_eq!(
+            markdown_line(&row),
+            "| a\\|b\\\\c | &lt;b>&amp;lt; | \\[x\\](y) \\`c\\` \\*d\\* \\_e\\_ \\~f\\~ \\@me \\#7 |"
+        );
+    }
 }

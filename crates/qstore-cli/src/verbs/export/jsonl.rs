@@ -4,9 +4,9 @@ use super::row_sink::RowSink;
 use super::target::Target;
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::output::json::Datum;
+use crate::output::json::{self, Datum};
 use qstore_schema::{Field, Value};
-use serde::ser::{SerializeMap, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 #[derive(Debug)]
 pub(super) struct Jsonl {
@@ -20,6 +20,20 @@ impl Jsonl {
     }
 }
 
+/// A row as an object. What a terminal would obey is escaped, so the lines may be printed.
+struct Object<'a>(&'a [String], &'a [Value]);
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let values = self.0.iter().zip(self.1).filter(|(_, value)| **value != Value::Null);
+        for (name, value) in values {
+            map.serialize_entry(name, &Datum(value.clone()))?;
+        }
+        map.end()
+    }
+}
+
 impl RowSink for Jsonl {
     fn begin(&mut self, fields: &[Field], _: &mut Console<'_>) -> Result<(), Failure> {
         self.names = fields.iter().map(|field| field.name.to_string()).collect();
@@ -28,16 +42,7 @@ impl RowSink for Jsonl {
 
     fn row(&mut self, row: &[Value], console: &mut Console<'_>) -> Result<(), Failure> {
         let mut line = Vec::new();
-        let mut json = serde_json::Serializer::new(&mut line);
-        let values = self.names.iter().zip(row).filter(|(_, value)| **value != Value::Null);
-        let written = (&mut json).serialize_map(None).and_then(|mut map| {
-            for (name, value) in values {
-                map.serialize_entry(name, &Datum(value.clone()))?;
-            }
-            map.end()
-        });
-        written.map_err(|error| Failure::Output(error.into()))?;
-        line.push(b'\n');
+        json::write(&mut line, &Object(&self.names, row)).map_err(Failure::Output)?;
         self.target.write(&line, console)
     }
 

@@ -1,5 +1,5 @@
-//! Rows as a Parquet file of their own: full row groups, columns in the order of the first value, every type
-//! kept. A column that is null in every row is left out, since nothing is known of it.
+//! Rows as a Parquet file of their own: full row groups, columns in their order, every type
+//! kept, and every column and row, also those without a value.
 
 use super::row_sink::RowSink;
 use crate::console::Console;
@@ -22,6 +22,7 @@ impl Parquet {
 impl RowSink for Parquet {
     fn begin(&mut self, fields: &[Field], _: &mut Console<'_>) -> Result<(), Failure> {
         self.names = fields.iter().map(|field| field.name.clone()).collect();
+        self.file.columns(fields.iter().cloned());
         Ok(())
     }
 

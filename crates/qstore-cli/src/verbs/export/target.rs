@@ -2,7 +2,8 @@
 
 use crate::console::Console;
 use crate::failure::Failure;
-use qstore_storage::{FileSystem, LocalFs, Replacement, create_dir_all, parent_of};
+use crate::writer_lock;
+use qstore_storage::{FileSystem, LocalFs, Lock, Replacement, create_dir_all, parent_of};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ const PIECE: usize = 1 << 16;
 pub(super) struct Target {
     file: Option<(Replacement, PathBuf)>,
     is_forced: bool,
+    /// Held while an existing file is replaced.
+    _lock: Option<Box<dyn Lock>>,
     buffer: Vec<u8>,
     bytes: u64,
 }
@@ -21,14 +24,14 @@ pub(super) struct Target {
 impl Target {
     /// Begins a file; `-` is the output. Directories above it are created.
     pub(super) fn open(path: &Path, is_forced: bool) -> Result<Self, Failure> {
-        let file = if path == Path::new("-") {
-            None
-        } else {
+        let (mut file, mut lock) = (None, None);
+        if path != Path::new("-") {
             let files: Arc<dyn FileSystem> = Arc::new(LocalFs::new());
             create_dir_all(&*files, parent_of(path))?;
-            Some((Replacement::of(&files, path)?, path.to_path_buf()))
-        };
-        Ok(Self { file, is_forced, buffer: Vec::new(), bytes: 0 })
+            lock = writer_lock::hold(path, is_forced)?;
+            file = Some((Replacement::of(&files, path)?, path.to_path_buf()));
+        }
+        Ok(Self { file, is_forced, _lock: lock, buffer: Vec::new(), bytes: 0 })
     }
 
     pub(super) fn write(&mut self, bytes: &[u8], console: &mut Console<'_>) -> Result<(), Failure> {
@@ -53,7 +56,7 @@ impl Target {
             None => {}
             Some((file, _)) if self.is_forced => drop(file.commit()?),
             Some((file, path)) => file.commit_new().map_err(|error| {
-                if error.is_already_exists() { Failure::Exists { path } } else { error.into() }
+                if error.is_already_exists() { Failure::exists(&path) } else { error.into() }
             })?,
         }
         Ok(self.bytes)

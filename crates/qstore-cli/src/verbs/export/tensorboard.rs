@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(super) struct Tensorboard {
     dir: PathBuf,
-    host: String,
     is_forced: bool,
     names: Vec<SmolStr>,
     target: Option<Target>,
@@ -25,14 +24,14 @@ pub(super) struct Tensorboard {
 
 impl Tensorboard {
     /// A file of events in that directory.
-    pub(super) fn new(dir: &Path, host: &str, is_forced: bool) -> Self {
-        let (dir, host) = (dir.to_path_buf(), host.to_owned());
-        Self { dir, host, is_forced, names: Vec::new(), target: None, step: 0, rows: 0 }
+    pub(super) fn new(dir: &Path, is_forced: bool) -> Self {
+        let dir = dir.to_path_buf();
+        Self { dir, is_forced, names: Vec::new(), target: None, step: 0, rows: 0 }
     }
 
     fn begin_file(&mut self, wall_time: f64, console: &mut Console<'_>) -> Result<Target, Failure> {
         // TensorBoard goes by `tfevents` in the name, and reads files in the order of their names.
-        let name = format!("events.out.tfevents.{:010}.{}", wall_time as u64, self.host);
+        let name = format!("events.out.tfevents.{:010}.qstore", wall_time as u64);
         let mut target = Target::open(&self.dir.join(name), self.is_forced)?;
         let first = Event { wall_time, version: Some(VERSION.into()), ..Event::default() };
         target.write(&first.record(), console)?;

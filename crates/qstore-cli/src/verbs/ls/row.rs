@@ -2,7 +2,7 @@
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::metric::{self, Fold, Found, Metric};
+use crate::metric::{self, Fold, Found, Metric, Rank};
 use crate::output::json::{self, Number};
 use crate::output::{amount, moment};
 use crate::place::CHECKPOINTS;
@@ -54,6 +54,8 @@ pub(super) struct LastRow {
 pub(super) struct MetricRow {
     pub(super) name: String,
     goal: &'static str,
+    #[serde(skip)]
+    is_greatest_best: bool,
     pub(super) last: Option<Number>,
     pub(super) best: Option<Number>,
     best_step: Option<i64>,
@@ -153,20 +155,17 @@ impl Row {
         remarks.join(", ")
     }
 
-    /// The better one first, and the one without a number last.
+    /// The better one first, and the one without a number last. A total order: see [`Rank`].
     pub(super) fn compare_by(
         &self,
         other: &Self,
         number: impl Fn(&MetricRow) -> Option<Number>,
     ) -> Ordering {
         let of = |row: &Self| row.metric.as_ref().and_then(&number).map(|Number(value)| value);
-        let is_highest =
-            |row: &Self| row.metric.as_ref().is_some_and(|metric| metric.goal == "max");
-        match (of(self), of(other)) {
-            (Some(one), Some(other)) if is_highest(self) => other.total_cmp(&one),
-            (Some(one), Some(other)) => one.total_cmp(&other),
-            (one, other) => one.is_none().cmp(&other.is_none()),
-        }
+        let is_greatest_best =
+            |row: &Self| row.metric.as_ref().is_some_and(|metric| metric.is_greatest_best);
+        let rank = |row: &Self| Rank::new(of(row), is_greatest_best(row));
+        rank(self).cmp(&rank(other))
     }
 }
 
@@ -177,6 +176,7 @@ impl MetricRow {
         Ok(Self {
             name: metric.name.clone(),
             goal: metric.fold.name(),
+            is_greatest_best: metric.is_greatest_best(run.run_json().goal.as_ref()),
             last: last.map(|last| Number(last.value)),
             best: best.map(|best| Number(best.value)),
             best_step: best.and_then(|best| best.step),

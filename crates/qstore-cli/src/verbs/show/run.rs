@@ -161,7 +161,7 @@ fn print_attempts(file: &RunFile, console: &mut Console<'_>) -> Result<(), Failu
         let started = SystemTime::from(attempt.started);
         let took =
             attempt.ended.and_then(|ended| SystemTime::from(ended).duration_since(started).ok());
-        let outcome = attempt.outcome.map_or("without a word", |outcome| match outcome {
+        let outcome = attempt.outcome.map_or("not recorded", |outcome| match outcome {
             qstore_run::AttemptOutcome::Finished => "finished",
             qstore_run::AttemptOutcome::Failed => "failed",
         });

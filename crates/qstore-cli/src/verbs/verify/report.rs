@@ -5,6 +5,8 @@ use crate::output::{amount, json};
 use crate::place::{Kind, Place};
 use qstore_checkpoint::LoadError;
 use qstore_parquet::{MetricsFile, ReadError};
+use qstore_run::{RunError, RunPlace, RunReader};
+use qstore_storage::parent_of;
 use qstore_zarr::{CheckpointReader, import_safetensors_flat};
 use serde::Serialize;
 use std::fs;
@@ -58,7 +60,7 @@ pub(super) struct Damage {
 }
 
 /// Checks one file.
-pub(super) fn check(place: &Place, is_quick: bool) -> Report {
+pub(super) fn check(place: &Place, machine: &RunPlace, is_quick: bool) -> Report {
     let mut report = Report {
         path: json::path(&place.path),
         shown: shown_path(&place.path),
@@ -81,6 +83,16 @@ pub(super) fn check(place: &Place, is_quick: bool) -> Report {
                 }
                 Err(error) => report.load_failed(&error),
             }
+        }
+        Kind::Description => {
+            report.kind = "run";
+            if let Err(error) = RunReader::open_in(machine.clone(), parent_of(&place.path)) {
+                report.run_failed(&error);
+            }
+        }
+        Kind::Runs => {
+            report.kind = "directory";
+            report.unchecked("it is nested too deep to be searched; verify it by its path".into());
         }
         _ => {
             report.kind = "checkpoint";
@@ -165,6 +177,15 @@ impl Report {
             }
             ReadError::Unsupported { reason, .. } => self.unchecked(reason.clone()),
             other => self.failed(other.to_string()),
+        }
+    }
+
+    fn run_failed(&mut self, error: &RunError) {
+        match error {
+            RunError::Malformed { .. } => {
+                self.damaged(Damage { reason: error.to_string(), ..Damage::default() });
+            }
+            other => self.unchecked(other.to_string()),
         }
     }
 

@@ -199,14 +199,14 @@ impl Compaction {
                 columns.push(Field { nullable: true, ..field.clone() });
             }
         }
-        let settings = WriterSettings::default()
+        let settings = WriterSettings { columns, ..WriterSettings::default() }
             .plain_encoding(true)
             .durability(Durability::Flush)
             .reuse_after(Duration::ZERO);
         let rows_max = settings.row_group_rows_max;
-        let part = PartOf { rank: self.rank, columns: &columns, is_shown: false, is_live: false };
+        let part = PartOf { rank: self.rank, is_shown: false, is_live: false };
         let storage = Arc::clone(&self.storage);
-        let mut log = MetricsLog::<Row>::open_with(storage, hidden, settings, Some(&part))?;
+        let mut log = MetricsLog::<Row>::open_with(storage, hidden, settings, Some(part))?;
         log.continue_accounts(sources.iter().map(|source| &source.file));
         for source in sources {
             for batch in source.file.batches(&[], 0..u64::MAX)? {

@@ -105,6 +105,12 @@ impl DatasetSettings {
         self
     }
 
+    /// How a part is written, with all columns that were announced.
+    pub(super) fn part(&self) -> WriterSettings {
+        let columns = self.columns.iter().chain(&self.writer.columns).cloned().collect();
+        WriterSettings { columns, ..self.writer.clone() }
+    }
+
     /// Checks everything; `dir` is for the error.
     pub(super) fn validate<R: Record>(&self, dir: &Path) -> Result<(), OpenError> {
         let size = "none; 128 MiB is the default";
@@ -125,7 +131,7 @@ impl DatasetSettings {
             let reason = format!("column `{}` {reason}", field.name);
             return Err(OpenError::SchemaConflict { path: dir.to_path_buf(), reason });
         }
-        for field in &self.columns {
+        for field in self.columns.iter().chain(&self.writer.columns) {
             let Field { name, data_type, .. } = field;
             if R::DECLARED.iter().any(|known| known.name == *name && known.data_type == *data_type)
             {

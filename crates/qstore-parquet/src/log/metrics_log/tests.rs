@@ -1,9 +1,10 @@
 //! The log against a model, across flushes, new columns, reopening, kills and power cuts.
 
 use super::*;
+use crate::columns::table::Values;
 use crate::format::checksums::SEAL_LEN;
 use crate::format::footer;
-
+use crate::read::reader::MetricsFile;
 use parquet::column::reader::{ColumnReader, get_typed_column_reader};
 use parquet::data_type::{BoolType, ByteArrayType, DataType as ParquetType, DoubleType, Int64Type};
 use parquet::file::reader::FileReader;
@@ -247,6 +248,41 @@ fn a_file_of_declared_columns_is_a_table_from_the_start() {
     let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
     let info = reader.metadata().file_metadata();
     assert_eq!((info.num_rows(), info.schema_descr().num_columns()), (0, 18));
+}
+
+#[test]
+fn columns_that_are_given_are_there_before_a_row_has_a_value() {
+    let memory = MemoryFs::new();
+    let settings = WriterSettings::default()
+        .column("val_loss", DataType::Float64)
+        .column("note", DataType::Utf8);
+    let mut log = open(&memory, settings.clone());
+    for row in [Row::new(), Row::from([("step", Value::from(1_i64))]), Row::new()] {
+        assert_eq!(log.append(&row, Instant::now()), Appended::Whole);
+    }
+    log.close().unwrap();
+    drop(log);
+    // A file has them once, although they are given again.
+    let mut log = open(&memory, settings);
+    log.append(&Row::from([("val_loss", Value::from(0.5))]), Instant::now());
+    log.close().unwrap();
+    let file = MetricsFile::open_in(Arc::new(memory), PATH).unwrap();
+    let names: Vec<_> = file.fields().iter().map(|field| field.name.as_str()).collect();
+    assert_eq!(names, ["val_loss", "note", "step"]);
+    let table = file.read(&["val_loss", "note"], 0..9).unwrap();
+    assert_eq!(table.column("val_loss"), Some(&Values::Float(vec![None, None, None, Some(0.5)])));
+    assert_eq!(table.column("note"), Some(&Values::Text(vec![None; 4])));
+}
+
+#[test]
+fn a_file_is_not_given_more_columns_than_rows_may_add() {
+    let names = 0..=COLUMNS_MAX;
+    let settings = names.fold(WriterSettings::default(), |settings, number| {
+        settings.column(number.to_string(), DataType::Float64)
+    });
+    let files: Arc<dyn FileSystem> = Arc::new(MemoryFs::new());
+    let error = MetricsLog::<Row>::open_in(files, PATH, settings).unwrap_err().to_string();
+    assert!(error.starts_with("columns is 10001 names; choose at most 10000 names"), "{error}");
 }
 
 #[test]
