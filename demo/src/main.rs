@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use options::Options;
+use options::{Options, Place};
 use qstore::{RunReader, StopSignal};
 use recorder::{Recorder, Restored};
 use settings::Settings;
@@ -56,7 +56,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let settings = settings(&options)?;
     let journal = options.journal.as_deref();
     let (mut recorder, restored) =
-        Recorder::open(&options.out, options.resume, &settings, journal)?;
+        Recorder::open(&options.place, options.resume, &settings, journal)?;
     let (first_epoch, mut trainer) = begin(settings, restored)?;
 
     let data = data::split(settings.seed, settings.test_per_species);
@@ -95,8 +95,9 @@ fn run() -> Result<(), Box<dyn Error>> {
     let training = started.elapsed();
     progress.finish_and_clear();
 
+    let out = recorder.path().to_path_buf();
     let summary = recorder.finish(is_complete)?;
-    print!("{}", Table { summary: &summary, steps, test, training, out: &options.out });
+    print!("{}", Table { summary: &summary, steps, test, training, out: &out });
     Ok(())
 }
 
@@ -104,7 +105,10 @@ fn run() -> Result<(), Box<dyn Error>> {
 fn settings(options: &Options) -> Result<Settings, Box<dyn Error>> {
     let mut settings = Settings { epochs: options.epochs, ..Settings::default() };
     settings.seed = options.seed.unwrap_or(settings.seed);
-    let run = if options.resume { RunReader::open(&options.out).ok() } else { None };
+    let run = match &options.place {
+        Place::At(out) if options.resume => RunReader::open(out).ok(),
+        Place::At(_) | Place::NewIn(_) => None,
+    };
     if let Some(seed) = run.and_then(|run| run.run_json().seed) {
         if options.seed.is_some_and(|given| given != seed) {
             return Err(format!("the run has seed {seed}; leave --seed out").into());

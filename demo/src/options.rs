@@ -1,10 +1,10 @@
 //! The command line of the demo.
 
 use std::error::Error;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use lexopt::prelude::*;
+use qstore::RunDirectory;
 
 /// Printed by `--help`.
 const HELP: &str = "\
@@ -21,8 +21,8 @@ Trains a variational quantum classifier on the Iris data and records the run.
 /// The choices, all defaults filled in.
 #[derive(Debug)]
 pub struct Options {
-    /// The run's directory.
-    pub out: PathBuf,
+    /// Where the run is recorded.
+    pub place: Place,
     /// Passes over the training data.
     pub epochs: u64,
     /// Decides every random choice; `None` where it was not given.
@@ -33,11 +33,20 @@ pub struct Options {
     pub journal: Option<PathBuf>,
 }
 
+/// Where a run is recorded.
+#[derive(Debug)]
+pub enum Place {
+    /// In this directory, which may hold it already.
+    At(PathBuf),
+    /// In a new directory of this one.
+    NewIn(PathBuf),
+}
+
 impl Options {
     /// Reads the command line; `None` when only help was asked for.
     ///
     /// # Errors
-    /// An unknown option, a value that is not a number, a run that exists already.
+    /// An unknown option, a value that is not a number, no run to go on with.
     pub fn parse() -> Result<Option<Self>, Box<dyn Error>> {
         let (mut out, mut runs) = (None, PathBuf::from("target/demo"));
         let (mut epochs, mut seed, mut resume, mut journal) = (25, None, false, None);
@@ -57,30 +66,15 @@ impl Options {
                 other => return Err(other.unexpected().into()),
             }
         }
-        let out = match out {
-            Some(out) => out,
-            None => numbered(&runs, resume)?,
+        let place = match out {
+            Some(out) => Place::At(out),
+            None if resume => {
+                let latest = RunDirectory::new(&runs).latest()?;
+                let none = || format!("there is no run in {} yet", runs.display());
+                Place::At(latest.ok_or_else(none)?)
+            }
+            None => Place::NewIn(runs),
         };
-        if !resume && out.join("metrics.parquet").exists() {
-            let out = out.display();
-            return Err(
-                format!("{out} already holds a run: add --resume, or choose another").into()
-            );
-        }
-        fs::create_dir_all(&out)?;
-        Ok(Some(Self { out, epochs, seed, resume, journal }))
+        Ok(Some(Self { place, epochs, seed, resume, journal }))
     }
-}
-
-/// The latest `run_NNN` below `runs`, or the one after it.
-fn numbered(runs: &Path, latest: bool) -> Result<PathBuf, Box<dyn Error>> {
-    let numbers = fs::read_dir(runs).into_iter().flatten().filter_map(|entry| {
-        entry.ok()?.file_name().to_str()?.strip_prefix("run_")?.parse::<u32>().ok()
-    });
-    let number = match (numbers.max(), latest) {
-        (Some(number), true) => number,
-        (None, true) => return Err(format!("there is no run in {} yet", runs.display()).into()),
-        (number, false) => number.unwrap_or(0) + 1,
-    };
-    Ok(runs.join(format!("run_{number:03}")))
 }

@@ -7,11 +7,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use qstore::{
-    CheckpointSettings, Direction, MetricsRow, Resumed, Row, Run, RunSettings, SaveTicket,
-    Snapshot, TrainingMetrics, WriterSettings,
+    CheckpointSettings, Direction, MetricsRow, Resumed, Row, Run, RunError, RunSettings,
+    SaveTicket, Snapshot, TrainingMetrics, WriterSettings,
 };
 
 use crate::journal::Journal;
+use crate::options::Place;
 use crate::settings::Settings;
 use crate::snapshot;
 use crate::summary::Summary;
@@ -60,7 +61,7 @@ struct Totals {
 impl Recorder {
     /// Begins a run, or goes on with it, and returns where.
     pub fn open(
-        out: &Path,
+        place: &Place,
         is_resumed: bool,
         settings: &Settings,
         journal: Option<&Path>,
@@ -78,10 +79,17 @@ impl Recorder {
             .writer(WriterSettings::default().flush_interval(20))
             .checkpoints(CheckpointSettings::default().keep_last(3))
             .finish_timeout(PATIENCE);
-        let (run, resumed) = if is_resumed {
-            Run::resume_or_start(out, described)?
-        } else {
-            (Run::create_at(out, described)?, None)
+        let (run, resumed) = match place {
+            Place::NewIn(runs) => (Run::create(runs, described)?, None),
+            Place::At(out) if is_resumed => Run::resume_or_start(out, described)?,
+            Place::At(out) => match Run::create_at(out, described) {
+                Err(RunError::Exists { path }) => {
+                    let path = path.display();
+                    let what_to_do = "add --resume, or choose another";
+                    return Err(format!("{path} already holds a run: {what_to_do}").into());
+                }
+                created => (created?, None),
+            },
         };
         let restored = resumed.map(|resumed| restore(&resumed)).transpose()?;
         let recorder = Self {
@@ -93,6 +101,11 @@ impl Recorder {
             in_storage_calls: Duration::ZERO,
         };
         Ok((recorder, restored))
+    }
+
+    /// The directory of the run.
+    pub fn path(&self) -> &Path {
+        self.run.path()
     }
 
     /// Logs one step.
@@ -186,8 +199,11 @@ impl Recorder {
                 journal.durable(epoch)?;
             }
         }
-        let ended =
-            if is_complete { self.run.finish()? } else { self.run.fail("it was asked to stop")? };
+        let ended = if is_complete {
+            self.run.finish()?
+        } else {
+            self.run.fail("stopped by a signal before the last epoch")?
+        };
         let logger = ended.metrics;
         if let Some(journal) = &mut self.journal {
             journal.written(logger.writer.rows_written)?;

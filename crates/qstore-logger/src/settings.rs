@@ -75,6 +75,14 @@ impl LoggerSettings {
         self
     }
 
+    /// Whether a logger can be opened with them. Opening one checks that as well.
+    ///
+    /// # Errors
+    /// The setting with a value that cannot be used.
+    pub fn validate(&self) -> Result<(), SettingError> {
+        self.clone().split().0.validate().map_err(Self::own_error)
+    }
+
     /// The settings of the two parts.
     pub(crate) fn split(self) -> (BufferSettings, DrainSettings) {
         let Self { buffer_size, overflow, flush_every, on_start } = self;

@@ -3,7 +3,7 @@
 //! A process number alone does not tell: numbers repeat, and each container counts from 1. So the number comes
 //! with the namespace that it counts in and the time at which the process began. Asking needs no permission.
 //!
-//! `unsafe` for two system calls that the standard library does not have.
+//! `unsafe` for one system call that the standard library does not have.
 
 #![allow(unsafe_code)]
 

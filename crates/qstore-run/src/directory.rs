@@ -5,6 +5,7 @@ use crate::layout::is_run;
 use crate::reader::RunReader;
 use crate::surroundings::RunPlace;
 use qstore_storage::{EntryKind, create_dir_all, parent_of};
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
 /// How deep runs are looked for.
@@ -44,10 +45,11 @@ impl RunDirectory {
     }
 
     /// The paths of the runs directly in the directory, sorted by their names, numbers in names by their value. A
-    /// run is a directory with a `run.json` or a `metrics.parquet`. Costs a look at each entry and reads nothing.
+    /// run is a directory with a `run.json`, a `metrics.parquet` or checkpoints. Costs a look at each entry and reads
+    /// nothing.
     ///
     /// # Errors
-    /// If the directory cannot be read.
+    /// If the directory cannot be read. Those in it that cannot be looked into are left out.
     pub fn list(&self) -> Result<Vec<PathBuf>> {
         self.find(1)
     }
@@ -73,10 +75,11 @@ impl RunDirectory {
         Ok(self.list()?.into_iter().map(open).collect())
     }
 
-    /// The path of the run with the largest number in a name of the form `run_001`.
+    /// The path of the run with the largest number in a name of the form `run_001`. A directory of that name which
+    /// is not a run is passed over.
     ///
     /// # Errors
-    /// If the directory exists and cannot be read.
+    /// If the directory exists and cannot be read, or one in it with a larger number cannot be looked into.
     pub fn latest(&self) -> Result<Option<PathBuf>> {
         let entries = match self.place.files.list(&self.path) {
             Err(error) if error.is_not_found() => return Ok(None),
@@ -84,8 +87,15 @@ impl RunDirectory {
         };
         let runs = entries.iter().filter(|entry| entry.kind == EntryKind::Dir);
         let numbers = runs.filter_map(|entry| Some((number_of(entry.name.to_str()?)?, entry)));
-        let latest = numbers.max_by_key(|(number, _)| *number);
-        Ok(latest.map(|(_, entry)| self.path.join(&entry.name)))
+        let mut newest_first: Vec<_> = numbers.collect();
+        newest_first.sort_unstable_by_key(|(number, _)| Reverse(*number));
+        for (_, entry) in newest_first {
+            let path = self.path.join(&entry.name);
+            if is_run(&*self.place.files, &path)? {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 
     fn find(&self, depth: usize) -> Result<Vec<PathBuf>> {
@@ -102,10 +112,10 @@ impl RunDirectory {
                     continue;
                 }
                 let path = dir.join(entry.name);
-                if is_run(files, &path) {
-                    found.push(path);
-                } else if depth > 1 {
-                    left.push((path, depth - 1));
+                match is_run(files, &path) {
+                    Ok(true) => found.push(path),
+                    Ok(false) if depth > 1 => left.push((path, depth - 1)),
+                    Ok(false) | Err(_) => {}
                 }
             }
         }
@@ -197,7 +207,11 @@ mod tests {
             memory.create_dir(&Path::new("/runs").join(name)).unwrap();
         }
         assert_eq!(runs.create(None).unwrap(), Path::new("/runs/run_101"));
-        assert_eq!(runs.latest().unwrap().unwrap(), Path::new("/runs/run_101"));
+        assert_eq!(runs.latest().unwrap(), None, "a directory alone is not a run");
+        for name in ["run_002", "run_0100"] {
+            memory.create_new(&Path::new("/runs").join(name).join(RUN_JSON)).unwrap();
+        }
+        assert_eq!(runs.latest().unwrap().unwrap(), Path::new("/runs/run_0100"));
         assert!(matches!(runs.create(Some("other")), Err(RunError::Exists { .. })));
         assert_eq!(runs.create(Some("new")).unwrap(), Path::new("/runs/new"));
         assert!(memory.power_cut().metadata(Path::new("/runs/new")).unwrap().is_some());

@@ -21,8 +21,8 @@ impl Capture {
         Self { git: cwd.and_then(|cwd| GitQuery::begin(&cwd)) }
     }
 
-    /// Fills in what was found. Waits for git until then at the latest.
-    pub(crate) fn fill(self, attempt: &mut RunAttempt, git_until: Instant) {
+    /// Fills in what was found. Waits for git until then at the latest; `None`: without a limit.
+    pub(crate) fn fill(self, attempt: &mut RunAttempt, git_until: Option<Instant>) {
         let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
         attempt.argv = secrets::masked_arguments(env::args_os().map(text));
         attempt.cwd = env::current_dir().ok().map(|cwd| text(cwd.into()));

@@ -15,8 +15,14 @@ pub enum RunError {
     #[error(transparent)]
     Setting(#[from] SettingError),
     /// The directory is not a run.
-    #[error("{} is not a run: it has neither a run.json nor a metrics.parquet", path.display())]
+    #[error("{} is not a run: it has no run.json, no metrics.parquet and no checkpoints", path.display())]
     NotARun {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The run has no `run.json`, perhaps because it was written without this crate.
+    #[error("{} has no run.json; resume it once to make it a run", path.display())]
+    NoRunJson {
         /// The directory.
         path: PathBuf,
     },
@@ -26,12 +32,12 @@ pub enum RunError {
         /// The directory.
         path: PathBuf,
     },
-    /// The run is being written.
-    #[error("{} is being written{holder}; wait for its end, or stop it first", path.display())]
+    /// The run is being written, or processes that its writer forked keep its lock.
+    #[error("{} is {holder}", path.display())]
     Running {
         /// The directory.
         path: PathBuf,
-        /// What is known of the writer, with a leading space.
+        /// Who holds its lock, and what to do: `being written by process 7; wait for its end, or stop it first`.
         holder: String,
     },
     /// `run.json` cannot be read.
@@ -58,9 +64,22 @@ pub enum RunError {
         /// How long the caller has waited.
         waited: Duration,
     },
+    /// `run.json` would be longer than what is read. It was left as it is.
+    #[error(
+        "{} would have {bytes} bytes, and more than {max} are not read; record less in it", path.display()
+    )]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// The length that it would have.
+        bytes: u64,
+        /// The longest that is read.
+        max: u64,
+    },
     /// There are checkpoints, and none of them can be loaded.
     #[error(
-        "none of the {count} checkpoints in {} can be loaded; the newest: {newest}", path.display()
+        "none of the {count} checkpoints in {} can be loaded; the newest: {newest}; restore one, or move \
+         `checkpoints` away to begin again", path.display()
     )]
     NoneValid {
         /// The directory of the run.
@@ -106,6 +125,12 @@ pub enum RunError {
     /// A checkpoint could not be saved.
     #[error(transparent)]
     Save(#[from] SaveError),
+    /// The thread of the system metrics has not ended in time, perhaps because the disk hangs.
+    #[error("the system metrics were not written within {waited:?}; try again")]
+    SystemTimedOut {
+        /// How long the caller has waited.
+        waited: Duration,
+    },
     /// The system did not start the thread of the system metrics.
     #[error("the thread of the system metrics could not be started: {0}")]
     Spawn(std::io::Error),

@@ -1,10 +1,12 @@
 //! The state of the source code: commit, branch and origin are read from the files of git; whether something was
 //! changed only git itself can tell, and it is asked in a process of its own.
 //!
-//! Nothing is changed: git is asked not to refresh its index, and to run no program of the repository.
+//! Nothing is changed: git is asked not to refresh its index, and to run no program of the repository. The one
+//! exception are the clean filters that its user has configured, which git runs to compare a file that was touched.
 
 use crate::run_file::GitState;
 use crate::secrets;
+use serde_json::Map;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,30 +26,41 @@ impl GitQuery {
         let top = dir.ancestors().find(|dir| dir.join(".git").exists())?;
         let state = state_of(&git_dir(top)?)?;
         let mut git = Command::new("git");
-        git.args(["--no-optional-locks", "-c", "core.fsmonitor=false", "diff-index", "--quiet"]);
-        git.args(["--ignore-submodules", "HEAD", "--"]).current_dir(top);
+        // `diff-index` would report a file that was only touched.
+        git.args(["--no-optional-locks", "-c", "core.fsmonitor=false", "diff", "--quiet"]);
+        git.args(["--no-ext-diff", "--no-textconv", "--ignore-submodules", "HEAD", "--"]);
+        git.current_dir(top);
         git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Some(Self { state, changes: git.spawn().ok() })
     }
 
-    /// The state, with whatever is known until then.
-    pub(crate) fn answer(self, until: Instant) -> GitState {
-        let Self { mut state, changes } = self;
-        let Some(mut child) = changes else { return state };
-        loop {
+    /// The state, with whatever is known until then; `None`: without a limit.
+    pub(crate) fn answer(mut self, until: Option<Instant>) -> GitState {
+        let mut state = self.state.clone();
+        while let Some(child) = &mut self.changes {
             match child.try_wait() {
                 Ok(Some(status)) => {
                     // 1 is a difference; anything else is an error.
                     state.is_dirty = status.code().filter(|code| *code < 2).map(|code| code == 1);
-                    return state;
+                    self.changes = None;
                 }
-                Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(1)),
+                Ok(None) if until.is_none_or(|until| Instant::now() < until) => {
+                    thread::sleep(Duration::from_millis(1));
+                }
                 _ => break,
             }
         }
-        let _ = child.kill();
-        let _ = child.wait();
         state
+    }
+}
+
+/// Nobody waits for the answer anymore, perhaps because the run could not be opened.
+impl Drop for GitQuery {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.changes.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -75,7 +88,7 @@ fn state_of(git: &Path) -> Option<GitState> {
     };
     let is_commit = commit.len() >= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
     let remote = fs::read_to_string(common.join("config")).ok().and_then(|text| origin(&text));
-    is_commit.then_some(GitState { commit, branch, is_dirty: None, remote })
+    is_commit.then(|| GitState { commit, branch, is_dirty: None, remote, other: Map::new() })
 }
 
 fn loose(common: &Path, name: &str) -> Option<String> {
@@ -98,7 +111,7 @@ fn origin(config: &str) -> Option<String> {
             && is_origin
             && name.trim() == "url"
         {
-            return Some(secrets::without_user(value.trim()));
+            return Some(secrets::without_secrets(value.trim()));
         }
     }
     None
@@ -172,8 +185,13 @@ mod tests {
             println!("not tested: there is no git");
             return;
         }
-        let later = Instant::now() + Duration::from_secs(60);
+        let later = None;
         let is_dirty = |until| GitQuery::begin(dir.path()).unwrap().answer(until).is_dirty;
+        assert_eq!(is_dirty(later), Some(false));
+        // Only its time changes, as when a branch is checked out and back.
+        let touched = fs::File::options().append(true).open(&file).unwrap();
+        touched.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(7)).unwrap();
+        drop(touched);
         assert_eq!(is_dirty(later), Some(false));
         fs::write(&file, "another").unwrap();
         assert_eq!(is_dirty(later), Some(true));
@@ -182,5 +200,10 @@ mod tests {
         assert_eq!(GitQuery::begin(&sub).unwrap().answer(later).is_dirty, Some(true));
         let elsewhere = tempfile::tempdir().unwrap();
         assert!(GitQuery::begin(elsewhere.path()).is_none());
+        // Without an answer there is no process left, either.
+        let query = GitQuery::begin(dir.path()).unwrap();
+        let pid = query.changes.as_ref().unwrap().id();
+        drop(query);
+        assert!(!Path::new(&format!("/proc/{pid}")).exists());
     }
 }

@@ -4,7 +4,7 @@
 //! a lock and reads it again: a running training and a program that adds a tag lose nothing of each other.
 
 use crate::error::{Result, RunError};
-use crate::layout::{RUN_JSON, RUN_JSON_LOCK};
+use crate::layout::{RUN_JSON, RUN_JSON_LOCK, is_run};
 use crate::run_file::{FORMAT, RunFile, VERSION};
 use qstore_storage::{FileSystem, LocalFs, Lock, Locking, Replacement, open_dir, read_up_to};
 use std::path::Path;
@@ -19,12 +19,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads the file of a run; `None` if it has none.
 pub(crate) fn read(files: &dyn FileSystem, dir: &Path) -> Result<Option<RunFile>> {
-    let path = dir.join(RUN_JSON);
-    let bytes = match read_up_to(files, &path, BYTES_MAX) {
+    read_shown(files, dir, dir)
+}
+
+/// The same, with another path of the directory for messages.
+fn read_shown(files: &dyn FileSystem, dir: &Path, shown: &Path) -> Result<Option<RunFile>> {
+    let bytes = match read_up_to(files, &dir.join(RUN_JSON), BYTES_MAX) {
         Err(error) if error.is_not_found() => return Ok(None),
         read => read?,
     };
-    parse(&bytes, &path).map(Some)
+    parse(&bytes, &shown.join(RUN_JSON)).map(Some)
 }
 
 fn parse(bytes: &[u8], path: &Path) -> Result<RunFile> {
@@ -45,17 +49,22 @@ fn parse(bytes: &[u8], path: &Path) -> Result<RunFile> {
     serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))
 }
 
-/// Creates the file in an open directory, if there is none.
-pub(crate) fn create(files: &Arc<dyn FileSystem>, run: &RunFile) -> Result<()> {
+/// Creates the file in an open directory, if there is none. `shown` is the path for messages.
+pub(crate) fn create(files: &Arc<dyn FileSystem>, shown: &Path, run: &RunFile) -> Result<()> {
+    let bytes = bytes_of(run, shown)?;
     let mut draft = Replacement::of(files, Path::new(RUN_JSON))?;
-    draft.append(&bytes_of(run))?;
+    draft.append(&bytes)?;
     Ok(draft.commit_new()?)
 }
 
-fn bytes_of(run: &RunFile) -> Vec<u8> {
+fn bytes_of(run: &RunFile, shown: &Path) -> Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec_pretty(run).expect("maps with texts as keys are JSON");
     bytes.push(b'\n');
-    bytes
+    let (len, max) = (bytes.len() as u64, BYTES_MAX);
+    if len > max {
+        return Err(RunError::TooLong { path: shown.join(RUN_JSON), bytes: len, max });
+    }
+    Ok(bytes)
 }
 
 /// Changes the file in an open directory under its lock, and returns what it is then. `shown` is the path for
@@ -68,13 +77,14 @@ pub(crate) fn edit(
 ) -> Result<RunFile> {
     // mutant: run_json_changed_without_its_lock
     let _lock = lock(&**files, shown, locking)?;
-    let run = read(&**files, Path::new(""))?;
-    let mut run = run.ok_or_else(|| RunError::NotARun { path: shown.to_path_buf() })?;
+    let run = read_shown(&**files, Path::new(""), shown)?;
+    let mut run = run.ok_or_else(|| RunError::NoRunJson { path: shown.to_path_buf() })?;
     let before = run.clone();
     change(&mut run)?;
     if run != before {
+        let bytes = bytes_of(&run, shown)?;
         let mut draft = Replacement::of(files, Path::new(RUN_JSON))?;
-        draft.append(&bytes_of(&run))?;
+        draft.append(&bytes)?;
         draft.commit()?;
     }
     Ok(run)
@@ -111,7 +121,7 @@ fn lock(files: &dyn FileSystem, shown: &Path, locking: Locking) -> Result<Box<dy
 /// ```
 ///
 /// # Errors
-/// [`RunError::NotARun`] if it has no `run.json`; [`RunError::Busy`] if somebody else changes it for 10 s;
+/// [`RunError::NotARun`]; [`RunError::NoRunJson`] if the run has none; [`RunError::TooLong`]; [`RunError::Busy`] if somebody else changes it for 10 s;
 /// [`RunError::Storage`], also where the file system has no locks: see [`edit_run_json_in`].
 pub fn edit_run_json(dir: impl AsRef<Path>, change: impl FnOnce(&mut RunFile)) -> Result<RunFile> {
     edit_run_json_in(&(Arc::new(LocalFs::new()) as _), dir, Locking::Required, change)
@@ -129,8 +139,14 @@ pub fn edit_run_json_in(
 ) -> Result<RunFile> {
     let dir = dir.as_ref();
     let opened = open_dir(files, dir)?;
-    edit(&opened, dir, locking, |run| {
+    let edited = edit(&opened, dir, locking, |run| {
         change(run);
         Ok(())
-    })
+    });
+    match edited {
+        Err(RunError::NoRunJson { path }) if !is_run(&**files, dir)? => {
+            Err(RunError::NotARun { path })
+        }
+        edited => edited,
+    }
 }

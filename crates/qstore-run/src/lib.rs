@@ -1,4 +1,5 @@
-//! Training runs: one value that logs, saves, resumes and ends well, and everything that can be learned of a run.
+//! Training runs: one value that logs, saves, resumes, and records how it ended, and everything that can be
+//! learned of a run.
 //!
 //! | to | use |
 //! |---|---|
@@ -19,7 +20,7 @@
 //! [reason](Reason), never a guess.
 //!
 //! # Resuming
-//! A run that goes on from a checkpoint repeats the steps since then. The rows of before stay in the file and do not
+//! A run that continues from a checkpoint repeats the steps since then. The rows of before stay in the file and do not
 //! count anymore: [`RunReader::current_rows`] is what an uninterrupted run would have logged. This needs every row
 //! of before the checkpoint to be in the file, so a checkpoint appears only after them.
 //!

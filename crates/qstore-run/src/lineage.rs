@@ -4,7 +4,7 @@
 //! given up stays on the disk, so "the newest" is the newest on the way back from the last attempt.
 
 use crate::run_file::{RunAttempt, RunFile, RunOrigin};
-use qstore_checkpoint::CheckpointInfo;
+use qstore_checkpoint::{CheckpointInfo, Counter};
 use qstore_parquet::{MetricsFile, ReadError, Segment, Values};
 use qstore_schema::StateDict;
 use std::ops::Range;
@@ -38,18 +38,20 @@ pub(crate) fn origin(run: &RunFile, info: &CheckpointInfo) -> RunOrigin {
 /// Whether a checkpoint is on the way back from the last attempt. One that was saved without a run is.
 pub(crate) fn is_current(attempts: &[RunAttempt], origin: &RunOrigin) -> bool {
     let (Some(saved_by), Some(mark)) = (origin.attempt, origin.rows_accepted) else { return true };
-    let mut rows_max = u64::MAX;
+    let (mut rows_max, mut seq_max) = (u64::MAX, u64::MAX);
     let mut next = attempts.last();
     // Each step goes to a lower number, so the walk ends.
     while let Some(attempt) = next {
         if attempt.number == saved_by {
-            return mark <= rows_max;
+            // Saves without a row between them have the same mark.
+            // mutant: given_up_by_rows_alone
+            return mark <= rows_max && origin.save_seq <= seq_max;
         }
         let Some(from) = &attempt.from else { return false };
-        rows_max = from.rows_accepted.unwrap_or(u64::MAX);
+        (rows_max, seq_max) = (from.rows_accepted.unwrap_or(u64::MAX), from.save_seq);
         let Some(number) = from.attempt.filter(|number| *number < attempt.number) else {
-            // It went on from a checkpoint without a place: nothing is known of what is before.
-            return true;
+            // It went on from a checkpoint without a place: of what is before only the order is known.
+            return origin.save_seq <= seq_max;
         };
         next = attempts.iter().find(|attempt| attempt.number == number);
     }
@@ -65,11 +67,12 @@ pub(crate) struct Cut {
     pub(crate) rows_missing: u64,
 }
 
-/// The cut of an attempt that goes on from this checkpoint.
+/// The cut of an attempt that goes on from this checkpoint, in a directory that counts epochs or steps.
 pub(crate) fn cut(
     file: &MetricsFile,
-    attempts: &[RunAttempt],
+    run: &RunFile,
     origin: &RunOrigin,
+    counter: Counter,
 ) -> Result<Cut, ReadError> {
     let segments = file.audit().map_or(&[][..], |audit| &audit.segments);
     let Some((attempt, mark)) = origin.attempt.zip(origin.rows_accepted) else {
@@ -77,65 +80,82 @@ pub(crate) fn cut(
         let ranges = file.current();
         let mut row = ranges.last().map_or(0, |range| range.end);
         for range in ranges.into_iter().rev() {
-            row = rows_until(file, range.clone(), origin)?;
+            row = rows_until(file, range.clone(), origin, counter)?;
             if row > range.start {
                 break;
             }
         }
         return Ok(Cut { row, rows_missing: 0 });
     };
-    let found = segments.iter().find(|segment| segment.attempt == Some(attempt));
-    match found.filter(|_| mark > 0) {
-        Some(segment) if is_exact(segment) => {
-            let rows = mark.min(segment.written);
-            Ok(Cut { row: segment.first_row + rows, rows_missing: mark - rows })
-        }
-        // Some of the rows that it accepted are not in the file, so counting does not find the place.
-        Some(segment) => {
-            let rows = segment.first_row..segment.first_row + segment.written.min(mark);
-            Ok(Cut { row: rows_until(file, rows, origin)?, rows_missing: 0 })
-        }
+    // A process that was killed before it had recorded its attempt has left a session with the same number.
+    let is_own = |segment: &&Segment| segment.attempt == Some(attempt) && segment.run_id == run.id;
+    // mutant: session_of_a_killed_process_taken_for_its_own
+    let found = segments.iter().rfind(is_own);
+    let Some(segment) = found.filter(|_| mark > 0) else {
         // It has saved before it has logged: what counts is what counted for it.
-        None => {
-            let own = attempts.iter().find(|found| found.number == attempt);
-            let first_row = found.map_or(0, |segment| segment.first_row);
-            let row = own.and_then(|own| own.cut_row).unwrap_or(first_row);
-            Ok(Cut { row, rows_missing: mark })
-        }
-    }
-}
-
-/// Whether every row that the session has accepted is in the file, up to the last one.
-fn is_exact(segment: &Segment) -> bool {
-    segment.rejected == 0 && segment.evicted == 0 && segment.cleared == 0
+        let own = run.attempts.iter().find(|found| found.number == attempt);
+        let first_row = found.map_or(0, |segment| segment.first_row);
+        let row = own.and_then(|own| own.cut_row).unwrap_or(first_row);
+        return Ok(Cut { row: row.min(file.rows()), rows_missing: mark });
+    };
+    // The footer may be damaged, and claim anything.
+    let first_row = segment.first_row.min(file.rows());
+    let end = first_row.saturating_add(segment.written.min(mark)).min(file.rows());
+    let elsewhere = [segment.rejected, segment.evicted, segment.cleared];
+    let elsewhere = elsewhere.into_iter().fold(0, u64::saturating_add);
+    let rows_missing = mark.saturating_sub(segment.written.saturating_add(elsewhere));
+    let row = match elsewhere {
+        0 => end,
+        // Some of the rows that it accepted are not in the file, so counting does not find the place.
+        _ => rows_until(file, first_row..end, origin, counter)?,
+    };
+    Ok(Cut { row, rows_missing })
 }
 
 /// The end of the rows in this range that were logged before the checkpoint: the others have a later step or, if
-/// they sum up an epoch, a later epoch.
-fn rows_until(file: &MetricsFile, range: Range<u64>, origin: &RunOrigin) -> Result<u64, ReadError> {
+/// they sum up an epoch, a later epoch. Where steps are counted, the epoch of a checkpoint is not known; a row that
+/// sums up an epoch is later then if a later step is before it.
+fn rows_until(
+    file: &MetricsFile,
+    range: Range<u64>,
+    origin: &RunOrigin,
+    counter: Counter,
+) -> Result<u64, ReadError> {
     const BLOCK: u64 = 65_536;
     let has = |name: &str| file.fields().iter().any(|field| field.name == name);
-    if !has("step") || !has("epoch") {
+    let number = i64::try_from(origin.number).unwrap_or(i64::MAX);
+    let (names, saved, epoch): (&[&str], _, _) = match counter {
+        Counter::Step => (&["step"], Some(origin.step.unwrap_or(number)), None),
+        _ => (&["step", "epoch"], origin.step, Some(number)),
+    };
+    if !names.iter().all(|name| has(name)) {
         return Ok(range.end);
     }
-    let mut end = range.end;
-    while end > range.start {
-        let start = end.saturating_sub(BLOCK).max(range.start);
-        let table = file.read(&["epoch", "step"], start..end)?;
-        let (Some(Values::Int(epochs)), Some(Values::Int(steps))) =
-            (table.column("epoch"), table.column("step"))
-        else {
+    let is_later = |row_step: Option<i64>, row_epoch: Option<i64>| match (saved, row_step) {
+        (Some(saved), Some(step)) if step >= 0 => Some(step > saved),
+        _ => epoch.map(|epoch| row_epoch.is_some_and(|found| found > epoch)),
+    };
+    let (mut end, mut left) = (range.end, range.end);
+    while left > range.start {
+        let start = left.saturating_sub(BLOCK).max(range.start);
+        let table = file.read(names, start..left)?;
+        let ints = |name| match table.column(name) {
+            Some(Values::Int(values)) => Some(values),
+            _ => None,
+        };
+        let Some(steps) = ints("step") else { return Ok(range.end) };
+        let epochs = ints("epoch");
+        if epoch.is_some() && epochs.is_none() {
             return Ok(range.end);
-        };
-        let is_later = |(epoch, step): (&Option<i64>, &Option<i64>)| match (origin.step, step) {
-            (Some(saved), Some(step)) if *step >= 0 => *step > saved,
-            _ => epoch.is_some_and(|epoch| u64::try_from(epoch).is_ok_and(|e| e > origin.number)),
-        };
-        let later = epochs.iter().zip(steps).rev().take_while(|row| is_later(*row)).count() as u64;
-        end -= later;
-        if end > start {
-            break;
         }
+        for (at, step) in steps.iter().enumerate().rev() {
+            match is_later(*step, epochs.and_then(|epochs| epochs[at])) {
+                Some(true) => end = start + at as u64,
+                Some(false) => return Ok(end),
+                None => {}
+            }
+        }
+        left = start;
     }
     Ok(end)
 }
@@ -180,6 +200,19 @@ mod tests {
                 expected,
                 "{saved_by} {rows}"
             );
+        }
+        // Saves without a row between them: attempt 2 went back to the first of the two.
+        let mut attempts = [attempt(1, None), attempt(2, Some((1, 80)))];
+        attempts[1].from.as_mut().unwrap().save_seq = 7;
+        for (save_seq, expected) in [(6, true), (7, true), (8, false)] {
+            let origin = RunOrigin { save_seq, ..origin(1, 80) };
+            assert_eq!(is_current(&attempts, &origin), expected, "{save_seq}");
+        }
+        // Attempt 2 went on from a checkpoint that was saved without a run, behind those of attempt 1.
+        attempts[1].from = Some(RunOrigin::new(3, 7));
+        for (save_seq, expected) in [(6, true), (8, false)] {
+            let origin = RunOrigin { save_seq, ..origin(1, 80) };
+            assert_eq!(is_current(&attempts, &origin), expected, "{save_seq}");
         }
         // Attempt 2 began at the beginning.
         let attempts = [attempt(1, None), attempt(2, None)];

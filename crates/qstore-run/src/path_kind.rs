@@ -1,7 +1,7 @@
 //! What a path leads to: a run, a directory of runs, a metrics file, checkpoints, or one checkpoint.
 
 use crate::directory::RunDirectory;
-use crate::layout::{CHECKPOINTS, is_run};
+use crate::layout::{holds_checkpoints, is_run};
 use crate::surroundings::RunPlace;
 use qstore_storage::{EntryKind, FileSystem, Result};
 use std::path::Path;
@@ -89,7 +89,7 @@ fn of_file(files: &dyn FileSystem, path: &Path) -> Result<PathKind> {
 
 fn of_dir(place: &RunPlace, dir: &Path) -> Result<PathKind> {
     let files = &*place.files;
-    if is_run(files, dir) {
+    if is_run(files, dir)? {
         return Ok(PathKind::Run);
     }
     let entries = files.list(dir)?;
@@ -101,17 +101,11 @@ fn of_dir(place: &RunPlace, dir: &Path) -> Result<PathKind> {
     if has("manifest.json") && has("zarr.json") {
         return Ok(PathKind::Checkpoint);
     }
-    let is_numbered = |name: &str| name.starts_with("epoch_") || name.starts_with("step_");
-    let is_archive = |name: &&str| is_numbered(name) && name.ends_with(".zarr.zip");
-    if has(".qstore.json") || names.iter().any(is_archive) {
+    if holds_checkpoints(names.iter().copied()) {
         return Ok(PathKind::Checkpoints);
     }
     if names.iter().any(|name| name.starts_with("rank=")) {
         return Ok(PathKind::Dataset);
-    }
-    // Checkpoints whose run has not logged a row yet.
-    if has(CHECKPOINTS) && of_dir(place, &dir.join(CHECKPOINTS))? == PathKind::Checkpoints {
-        return Ok(PathKind::Run);
     }
     let runs = RunDirectory::new_in(place.clone(), dir).list();
     Ok(if runs.is_ok_and(|runs| !runs.is_empty()) {
@@ -140,6 +134,8 @@ mod tests {
         write("/a/run/run.json", b"{}");
         write("/a/bare/metrics.parquet", b"PAR1");
         write("/c/epoch_0001.zarr.zip", b"PK\x03\x04...");
+        write("/early/checkpoints/.qstore.json", b"{}");
+        write("/foreign/checkpoints/model.pt", b"PK\x03\x04...");
         write("/tree/manifest.json", b"{}");
         write("/tree/zarr.json", b"{}");
         write("/text", b"hello");
@@ -155,6 +151,8 @@ mod tests {
             ("/c/epoch_0001.zarr.zip", PathKind::Checkpoint),
             ("/tree", PathKind::Checkpoint),
             ("/ranks", PathKind::Dataset),
+            ("/early", PathKind::Run),
+            ("/foreign", PathKind::Other),
             ("/text", PathKind::Other),
             ("/short", PathKind::Other),
             ("/empty", PathKind::Empty),
@@ -162,6 +160,8 @@ mod tests {
             ("/none/deeper", PathKind::Missing),
         ] {
             assert_eq!(PathKind::of_in(&place, path).unwrap(), kind, "{path}");
+            let is_run = is_run(&memory, Path::new(path)).is_ok_and(|is_run| is_run);
+            assert_eq!(is_run, kind == PathKind::Run, "{path}");
         }
     }
 }

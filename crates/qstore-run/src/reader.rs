@@ -90,7 +90,7 @@ impl RunLosses {
 
 impl RunReader {
     /// Opens a run on the local file system. A directory without a `run.json` counts as one if it has a
-    /// `metrics.parquet`.
+    /// `metrics.parquet` or checkpoints.
     ///
     /// # Errors
     /// [`RunError::NotARun`]; [`RunError::Malformed`] and [`RunError::UnsupportedVersion`] for its `run.json`;
@@ -107,7 +107,7 @@ impl RunReader {
         let dir = dir.as_ref().to_path_buf();
         let run = json_file::read(&*place.files, &dir)?;
         let has_run_json = run.is_some();
-        if !has_run_json && !is_run(&*place.files, &dir) {
+        if !has_run_json && !is_run(&*place.files, &dir)? {
             return Err(RunError::NotARun { path: dir });
         }
         let run = run.unwrap_or_else(|| bare(&place, &dir));
@@ -139,7 +139,7 @@ impl RunReader {
     }
 
     /// Reads `run.json` again, and moves on to the newest version of the metrics file. Returns whether anything
-    /// has changed.
+    /// has changed, also if there was no metrics file before and there is one now.
     ///
     /// # Errors
     /// As [`open`](Self::open) and [`MetricsFile::refresh`].
@@ -151,8 +151,10 @@ impl RunReader {
         }
         match self.metrics.get_mut() {
             Some(Some(file)) => has_changed |= file.refresh()?.is_some(),
-            // There may be one by now.
-            Some(None) => drop(self.metrics.take()),
+            Some(None) => {
+                drop(self.metrics.take());
+                has_changed |= self.metrics()?.is_some();
+            }
             None => {}
         }
         Ok(has_changed)
@@ -262,10 +264,14 @@ impl RunReader {
 
     /// The cut of the last attempt, if it has no row in the file yet.
     fn cut_to_come(&self, file: &MetricsFile) -> Option<u64> {
-        let last = self.run.last_attempt();
+        let last = self.run.last_attempt()?;
         let segments = file.audit().map_or(&[][..], |audit| &audit.segments);
-        let is_seen = |number| segments.iter().any(|segment| segment.attempt == Some(number));
-        last.filter(|last| !is_seen(last.number)).and_then(|last| last.cut_row)
+        // The file may be newer than this `run.json`, and a session of the same number may be of a process that was
+        // killed before it had recorded its run.
+        let is_seen = segments
+            .iter()
+            .any(|segment| segment.run_id == self.run.id && segment.attempt >= Some(last.number));
+        last.cut_row.filter(|_| !is_seen)
     }
 
     /// The rows that do not count anymore, in ascending order.
@@ -283,14 +289,16 @@ impl RunReader {
     /// As [`metrics`](Self::metrics).
     pub fn losses(&self) -> Result<RunLosses> {
         let mut losses = RunLosses::default();
+        // What a damaged footer claims may be anything.
+        let add = |count: &mut u64, more: u64| *count = count.saturating_add(more);
         let audit = self.metrics()?.and_then(MetricsFile::audit);
         for segment in audit.iter().flat_map(|audit| &audit.segments) {
-            losses.dropped += segment.dropped;
-            losses.evicted += segment.evicted;
-            losses.cleared += segment.cleared;
-            losses.refused += segment.refused;
-            losses.rejected += segment.rejected;
-            losses.omitted_values += segment.omitted_values;
+            add(&mut losses.dropped, segment.dropped);
+            add(&mut losses.evicted, segment.evicted);
+            add(&mut losses.cleared, segment.cleared);
+            add(&mut losses.refused, segment.refused);
+            add(&mut losses.rejected, segment.rejected);
+            add(&mut losses.omitted_values, segment.omitted_values);
         }
         Ok(losses)
     }

@@ -1,4 +1,4 @@
-//! A run: one value that logs, saves, resumes and ends well.
+//! A run: one value that logs, saves, resumes, and records how it ended.
 
 mod open;
 
@@ -7,6 +7,7 @@ use crate::error::{Result, RunError};
 use crate::layout::is_run;
 use crate::lineage::{META, meta};
 use crate::run_file::AttemptOutcome;
+use crate::secrets::without_secrets;
 use crate::session::Session;
 use crate::settings::RunSettings;
 use crate::surroundings::RunPlace;
@@ -40,8 +41,12 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 /// |---|---|
 /// | [`finish`](Self::finish) returned | finished |
 /// | [`fail`](Self::fail) returned | failed, with that error |
-/// | was dropped without either: an error passed up by `?`, a panic | failed; what was logged and saved is written, for 5 s and the `drop_timeout` of the checkpoints at most |
+/// | [`finish`](Self::finish) found a save that had failed unreported | failed, with that error |
+/// | was dropped without either: an error passed up by `?`, a panic | failed; what was logged and saved is written if that takes no longer than the `drop_timeout` of the checkpoints and 5 s, or the `finish_timeout` if that is shorter |
 /// | was killed, or the machine stopped | crashed, or unknown from where that cannot be known |
+///
+/// Dropping may take longer than that: 5 s more for rows that a disk does not take, and 10 s if another program holds
+/// the lock of `run.json`.
 ///
 /// In a forked child every call reports [`LogError::Forked`], [`SaveError::Forked`] or [`RunError::Forked`], and
 /// dropping the run does nothing. A run whose writer was killed while its forked children live (data loaders) is
@@ -79,6 +84,8 @@ pub struct Run {
     /// Holds the lock; released last.
     session: Session,
     settings: RunSettings,
+    /// Why it has failed, if its end could not be recorded yet.
+    failure: Option<String>,
 }
 
 /// What a resumed run goes on from.
@@ -89,21 +96,26 @@ pub struct Resumed {
     pub checkpoint: Checkpoint,
     /// The step after which it was saved, if that is known.
     pub step: Option<i64>,
-    /// Newer checkpoints that could not be loaded, each with its number and error, newest first.
+    /// Newer checkpoints that could not be loaded, and files that have the name of a checkpoint but are not valid, each
+    /// with its number and error, the largest number first.
     pub skipped: Vec<(u64, LoadError)>,
     /// Rows that the checkpoint has seen and the metrics file does not have: they could not be written before the
-    /// process ended. 0 unless its disk was full or failed.
+    /// process ended. 0 unless the disk was full, failed, or took more than 60 s for them, or the power was cut under
+    /// [`Durability::Flush`](qstore_parquet::Durability::Flush).
     pub rows_missing: u64,
 }
 
 /// What a run that has ended has written.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct RunSummary {
     /// The rows of this attempt.
     pub metrics: LoggerStats<WriterStats>,
     /// The first error of the system metrics, if they are on and had one.
     pub system_error: Option<String>,
+    /// The first error of a save in the background, or of removing old checkpoints, if there was one. Saves after it
+    /// may have succeeded.
+    pub save_error: Option<SaveError>,
 }
 
 impl Run {
@@ -154,16 +166,17 @@ impl Run {
         open::start(place, dir.as_ref(), settings)
     }
 
-    /// Goes on with the run in `dir`, as another attempt, from its newest checkpoint that can be loaded or from
-    /// the one that [`resume_from`](RunSettings::resume_from) names. `None` if it has no checkpoint: it begins
-    /// again. Rows that will be repeated stay in the file and do not count anymore.
+    /// Continues the run in `dir` as a new attempt, from its newest checkpoint that can be loaded or from the one
+    /// that [`resume_from`](RunSettings::resume_from) names. `None` if it has no checkpoint: it starts from scratch.
+    /// Rows that will be repeated stay in the file and do not count anymore.
     ///
     /// It may have been copied, moved, or written on another machine; nobody may be writing it. A directory with a
-    /// `metrics.parquet` and no `run.json` becomes a run.
+    /// `metrics.parquet` or checkpoints and no `run.json` becomes a run.
     ///
     /// # Errors
     /// [`RunError::Running`], [`RunError::NotARun`], [`RunError::NoneValid`]; [`RunError::Load`] if the checkpoint
-    /// that was named cannot be loaded. Nothing was recorded then.
+    /// that was named cannot be loaded, or if none was named and one of them cannot be read at the moment. Nothing
+    /// was recorded then.
     pub fn resume(dir: impl AsRef<Path>, settings: RunSettings) -> Result<(Self, Option<Resumed>)> {
         Self::resume_in(&RunPlace::default(), dir, settings)
     }
@@ -202,7 +215,7 @@ impl Run {
         settings: RunSettings,
     ) -> Result<(Self, Option<Resumed>)> {
         let dir = dir.as_ref();
-        if is_run(&*place.files, dir) {
+        if is_run(&*place.files, dir)? {
             return Self::resume_in(place, dir, settings);
         }
         Self::create_at_in(place, dir, settings).map(|run| (run, None))
@@ -283,48 +296,81 @@ impl Run {
     /// Ends the run well: waits until every save and every row is written, up to
     /// [`finish_timeout`](RunSettings::finish_timeout), and records it.
     ///
-    /// # Errors
-    /// If something could not be written, or the end not recorded. The run has not ended then, and `finish` can be
-    /// called again. [`RunError::Ended`] if it has.
-    pub fn finish(&mut self) -> Result<RunSummary> {
-        self.end(AttemptOutcome::Finished, None, self.settings.finish_timeout)
-    }
-
-    /// Ends the run with an error, which becomes part of `run.json`. Everything is written as by
-    /// [`finish`](Self::finish).
+    /// A save that failed is in the [summary](RunSummary::save_error) if its ticket or a later save has reported
+    /// it. If nothing has, the run is recorded as failed, and the error is returned.
     ///
     /// # Errors
-    /// As [`finish`](Self::finish).
-    pub fn fail(&mut self, error: impl fmt::Display) -> Result<RunSummary> {
-        self.end(AttemptOutcome::Failed, Some(error.to_string()), self.settings.finish_timeout)
+    /// [`RunError::Save`] for a save that failed, as above: the run has ended then. Any other error says that
+    /// something is not written yet or that the end could not be recorded: the run has not ended, and `finish` can be
+    /// called again. [`RunError::Ended`] if it has.
+    pub fn finish(&mut self) -> Result<RunSummary> {
+        let ended = self.try_finish();
+        if let Err(error) = &ended {
+            self.failure = Some(without_secrets(&format!("it could not be finished: {error}")));
+        }
+        ended
     }
 
-    fn end(
-        &mut self,
-        outcome: AttemptOutcome,
-        error: Option<String>,
-        timeout: Duration,
-    ) -> Result<RunSummary> {
+    fn try_finish(&mut self) -> Result<RunSummary> {
+        let Settled { summary, unreported } = self.settle(self.settings.finish_timeout)?;
+        let Some(error) = unreported else {
+            self.session.end(AttemptOutcome::Finished, None)?;
+            return Ok(summary);
+        };
+        self.session.end(AttemptOutcome::Failed, Some(without_secrets(&error.to_string())))?;
+        Err(error.into())
+    }
+
+    /// Ends the run with an error, which becomes part of `run.json`, without passwords in URLs. Everything is written
+    /// as by [`finish`](Self::finish); a save that failed is in the [summary](RunSummary::save_error).
+    ///
+    /// # Errors
+    /// If something is not written yet, or the end could not be recorded. The run has not ended then; `fail` can be
+    /// called again, and dropping the run records the error, too.
+    pub fn fail(&mut self, error: impl fmt::Display) -> Result<RunSummary> {
+        let error = without_secrets(&error.to_string());
+        self.failure = Some(error.clone());
+        let settled = self.settle(self.settings.finish_timeout)?;
+        self.session.end(AttemptOutcome::Failed, Some(error))?;
+        Ok(settled.summary)
+    }
+
+    /// Waits until everything that was accepted is written, or has failed for good. Records nothing.
+    fn settle(&mut self, timeout: Duration) -> Result<Settled> {
         if self.session.is_forked() {
             return Err(RunError::Forked);
         }
         if self.session.has_ended() {
             return Err(RunError::Ended);
         }
-        let until = Instant::now() + timeout;
-        let left = || until.saturating_duration_since(Instant::now());
-        let system_error = self.system.as_mut().and_then(SystemMetrics::stop);
-        let closed = match self.checkpoints.close(left()) {
-            Err(error @ SaveError::CloseTimedOut { .. }) => return Err(error.into()),
-            closed => closed,
+        // Without a limit, if the time is beyond what can be counted.
+        let until = Instant::now().checked_add(timeout);
+        let left = || {
+            let left = |until: Instant| until.saturating_duration_since(Instant::now());
+            until.map_or(Duration::MAX, left)
+        };
+        if let Some(system) = &self.system {
+            system.request_end();
+        }
+        let save_error = match self.checkpoints.close(left()) {
+            Err(error @ (SaveError::CloseTimedOut { .. } | SaveError::Forked)) => {
+                return Err(error.into());
+            }
+            closed => closed.err(),
         };
         let metrics = self.stop_logger(left())?;
-        // A run that fails is recorded as failed, even if its last save was the reason.
-        if outcome == AttemptOutcome::Finished {
-            closed?;
-        }
-        self.session.end(outcome, error)?;
-        Ok(RunSummary { metrics, system_error })
+        let system_error = match &mut self.system {
+            Some(system) => system.stop(left())?,
+            None => None,
+        };
+        let unreported = self.checkpoints.unreported_failure().or_else(|| match &save_error {
+            // The thread that saves has panicked.
+            Some(SaveError::Closed { reason }) => {
+                Some(SaveError::Closed { reason: reason.clone() })
+            }
+            _ => None,
+        });
+        Ok(Settled { summary: RunSummary { metrics, system_error, save_error }, unreported })
     }
 
     fn stop_logger(&mut self, timeout: Duration) -> Result<LoggerStats<WriterStats>> {
@@ -339,22 +385,46 @@ impl Run {
     }
 }
 
+/// What has become of everything that was accepted.
+struct Settled {
+    summary: RunSummary,
+    /// A save that failed, if neither its ticket nor a later save has reported it.
+    unreported: Option<SaveError>,
+}
+
 impl Drop for Run {
     fn drop(&mut self) {
         if self.session.is_forked() || self.session.has_ended() {
             return;
         }
-        let error = if std::thread::panicking() {
-            "it panicked"
-        } else {
-            "it ended without `finish`: an error was passed up, or the call is missing"
+        let error = self.failure.take().unwrap_or_else(|| {
+            let error = if std::thread::panicking() {
+                "it panicked"
+            } else {
+                "it ended without `finish`: an error was passed up, or the call is missing"
+            };
+            error.into()
+        });
+        // There is nobody to report an error to, except those who read `run.json`.
+        let limit = self.settings.checkpoints.drop_timeout.saturating_add(DROP_TIMEOUT);
+        let _ = match self.settle(limit.min(self.settings.finish_timeout)) {
+            Ok(Settled { unreported, .. }) => {
+                self.session.end(AttemptOutcome::Failed, Some(with(error, unreported)))
+            }
+            // Threads that still write have the files open: the lock is released behind them.
+            Err(unsettled) => {
+                self.session.record_end(AttemptOutcome::Failed, Some(with(error, Some(unsettled))))
+            }
         };
-        // There is nobody to report an error to.
-        let limit = self.settings.checkpoints.drop_timeout + DROP_TIMEOUT;
-        let ended = self.end(AttemptOutcome::Failed, Some(error.into()), limit);
-        if ended.is_err() && !self.session.has_ended() {
-            let _ = self.session.end(AttemptOutcome::Failed, Some(error.into()));
-        }
+    }
+}
+
+/// An error, and another one unless it says the same.
+fn with(error: String, other: Option<impl fmt::Display>) -> String {
+    let other = other.map(|other| without_secrets(&other.to_string()));
+    match other.filter(|other| !error.contains(other.as_str())) {
+        Some(other) => format!("{error}; {other}"),
+        None => error,
     }
 }
 

@@ -95,7 +95,7 @@ pub struct RunAttempt {
     pub number: u64,
     /// When it began.
     pub started: UtcTime,
-    /// When it ended; nothing if it has not, or if it ended without a word.
+    /// When it ended; nothing if it has not, or if it ended without recording its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<UtcTime>,
     /// How it ended; nothing as above.
@@ -151,7 +151,7 @@ pub struct RunAttempt {
 pub enum AttemptOutcome {
     /// Well.
     Finished,
-    /// With an error, or without a word about its end.
+    /// With an error, or dropped without recording its end.
     Failed,
 }
 
@@ -192,6 +192,9 @@ pub struct GitState {
     /// The URL of `origin`, without user and password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<String>,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 impl RunFile {
@@ -317,7 +320,8 @@ mod tests {
                          "rows_accepted": 5, "x": {"y": [1, "z"]}},
                 "cut_row": 5, "host": "h", "boot_id": "b", "pid": 7, "lock": [1, 2],
                 "argv": ["a"], "cwd": "/", "env": {"RUST_LOG": "x"}, "cpu": "c",
-                "git": {"commit": "c", "branch": "b", "is_dirty": true, "remote": "r"},
+                "git": {"commit": "c", "branch": "b", "is_dirty": true, "remote": "r",
+                        "x": [1]},
                 "params": {"lr": 0.2}, "gpus": ["x"],
             }],
             "later": {"version": 2.5, "big": u64::MAX, "list": [null, true]},

@@ -75,7 +75,7 @@ impl Hold {
 
     /// Records a new run, whose last attempt is this one.
     pub(crate) fn create(self, run: &RunFile) -> Result<Session> {
-        match json_file::create(&self.files, run) {
+        match json_file::create(&self.files, &self.dir, run) {
             Err(RunError::Storage(error)) if error.is_already_exists() => {
                 Err(RunError::Exists { path: self.dir })
             }
@@ -121,6 +121,17 @@ impl Session {
 
     /// Records the end, then releases the lock. After an error the attempt goes on.
     pub(crate) fn end(&mut self, outcome: AttemptOutcome, error: Option<String>) -> Result<()> {
+        self.record_end(outcome, error)?;
+        self.hold.lock = None;
+        Ok(())
+    }
+
+    /// Records the end, and holds the lock until this value is dropped: something may still be written.
+    pub(crate) fn record_end(
+        &mut self,
+        outcome: AttemptOutcome,
+        error: Option<String>,
+    ) -> Result<()> {
         if self.is_forked() {
             return Err(RunError::Forked);
         }
@@ -136,7 +147,6 @@ impl Session {
             Ok(())
         })?;
         self.has_ended = true;
-        self.hold.lock = None;
         Ok(())
     }
 }
@@ -154,18 +164,25 @@ fn process_of(note: &[u8], around: &dyn Surroundings) -> Option<ProcessMark> {
     (around.boot_id().as_deref() == Some(boot_id)).then(|| process.trim().parse().ok())?
 }
 
-/// What is known of the holder, for a message.
+/// Who holds the lock and what to do, for a message.
 fn holder(files: &dyn FileSystem, around: &dyn Surroundings) -> String {
-    match files.probe_lock(Path::new(RUN_LOCK)) {
-        Ok(Probe::Held { note, .. }) => match process_of(&note, around) {
-            Some(process) if around.is_alive(&process) == Some(false) => {
-                format!(": process {} has ended, and processes that it forked remain", process.pid)
-            }
-            Some(process) => format!(" by process {}", process.pid),
-            None => " by another process".into(),
-        },
-        _ => " by another process".into(),
-    }
+    let process = match files.probe_lock(Path::new(RUN_LOCK)) {
+        Ok(Probe::Held { note, .. }) => process_of(&note, around),
+        _ => None,
+    };
+    let alive = process.as_ref().and_then(|process| around.is_alive(process));
+    let holder = match (process.map(|process| process.pid), alive) {
+        (Some(pid), Some(false)) => {
+            return format!(
+                "still locked: its writer (process {pid}) has ended, but processes that it forked are \
+                 running; stop them first"
+            );
+        }
+        (Some(pid), Some(true)) => format!("process {pid}"),
+        (Some(pid), None) => format!("process {pid} in another container"),
+        (None, _) => "another process".into(),
+    };
+    format!("being written by {holder}; wait for its end, or stop it first")
 }
 
 /// Looks at the lock of the run in `dir`. Takes nothing.

@@ -36,7 +36,8 @@ pub struct RunSettings {
     /// Free text. Default none.
     pub notes: String,
     /// The parameters of the training. Default none. Those of a run that is resumed stay; what is different is
-    /// recorded with the attempt. A value under the name of a secret (`…token`, `…password`) is not recorded.
+    /// recorded with the attempt. A value under the name of a secret (`…token`, `…password`) is not recorded, nor
+    /// are passwords in URLs.
     pub params: Map<String, Value>,
     /// What decides its random choices. Default none.
     pub seed: Option<u64>,
@@ -58,6 +59,7 @@ pub struct RunSettings {
     /// The checkpoint to go on from, by its number. Default `None`: the newest that can be loaded.
     pub resume_from: Option<u64>,
     /// How long [`finish`](crate::Run::finish) waits for what is still to be written. Default 60 s.
+    /// `Duration::MAX`: without a limit.
     pub finish_timeout: Duration,
 }
 
@@ -206,20 +208,15 @@ impl RunSettings {
             let value = format!("{interval:?}");
             return Err(SettingError::new("system_metrics", value, "at least 100 ms", "none"));
         }
-        Ok(())
+        self.logger.validate()?;
+        self.writer.validate()?;
+        self.checkpoints.validate()
     }
 
     /// The parameters without secrets.
     pub(crate) fn recorded_params(&self) -> Map<String, Value> {
-        let recorded = self.params.iter().map(|(name, value)| {
-            let value = match value {
-                _ if secrets::is_secret(name) => secrets::MASK.into(),
-                Value::String(text) => secrets::without_user(text).into(),
-                value => value.clone(),
-            };
-            (name.clone(), value)
-        });
-        recorded.collect()
+        let params = self.params.iter();
+        params.map(|(name, value)| (name.clone(), secrets::masked_value(name, value))).collect()
     }
 }
 
@@ -237,6 +234,9 @@ mod tests {
             (default().name(".hidden"), "name is `.hidden`"),
             (default().name(".."), "name is `..`"),
             (default().system_metrics(Duration::ZERO), "system_metrics is 0ns"),
+            (default().logger(LoggerSettings::default().buffer_size(0)), "buffer_size is 0"),
+            (default().writer(WriterSettings::default().flush_interval(0)), "flush_interval is 0"),
+            (default().checkpoints(CheckpointSettings::default().workers(0)), "workers is 0"),
         ] {
             let error = settings.validate().unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
@@ -248,10 +248,12 @@ mod tests {
         let settings = RunSettings::default()
             .param("hf_token", "abc")
             .param("data", "https://me:pw@host/x")
+            .param("login", serde_json::json!({"password": "abc"}))
             .param("lr", 0.1);
         let params = settings.recorded_params();
         assert_eq!(params["hf_token"], "***");
         assert_eq!(params["data"], "https://host/x");
+        assert_eq!(params["login"]["password"], "***");
         assert_eq!(params["lr"], 0.1);
     }
 }

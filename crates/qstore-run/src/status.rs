@@ -34,7 +34,7 @@ pub enum RunState {
     Finished,
     /// It has ended with an error.
     Failed,
-    /// Its writer is gone without a word.
+    /// Its writer ended without recording how.
     Crashed,
     /// It cannot be known from here whether its writer lives.
     Unknown,
@@ -66,9 +66,11 @@ pub enum Reason {
     },
     /// The machine was started again since, or another one has the same name.
     OtherBoot,
-    /// No lock of this writer can be seen, as it has found out itself.
+    /// No lock of this writer can be seen, as it has found out itself, or it is not known whether the machine was
+    /// started again since (as on macOS).
     Unseen,
-    /// The lock file is not the one that the writer locked: the directory is a copy.
+    /// The lock file is not the one that the writer locked: the directory is a copy, or it is seen through another
+    /// mount.
     Copied,
     /// The lock file was removed.
     LockMissing,
@@ -115,7 +117,7 @@ impl fmt::Display for Reason {
             Self::HeldByStranger => "a process that cannot be identified from here holds its lock",
             Self::Ended => "its end is recorded",
             Self::Error(error) => return f.write_str(error),
-            Self::Released => "its writer is gone without a word",
+            Self::Released => "its writer ended without recording how",
             Self::OnlyChildren { pid } => {
                 return write!(f, "its writer {pid} is gone, and processes forked from it remain");
             }
@@ -123,7 +125,9 @@ impl fmt::Display for Reason {
             Self::OtherHost { host: None } => "written on a host without a name",
             Self::OtherBoot => "the machine was started again since",
             Self::Unseen => "written where locks cannot be seen",
-            Self::Copied => "the directory is a copy",
+            Self::Copied => {
+                "its lock file is not the one that its writer locked: a copy, or another mount"
+            }
             Self::LockMissing => "its lock file was removed",
             Self::LockUnreadable(error) => return write!(f, "its lock cannot be seen: {error}"),
             Self::NoAttempt => "it was not started yet",
@@ -182,8 +186,10 @@ pub(crate) fn of_the_silent(run: &RunFile, sight: &Sight, here: &Here) -> (RunSt
     if last.host.is_none() || last.host != here.host {
         return unknown(Reason::OtherHost { host: last.host.clone() });
     }
-    if last.boot_id.is_none() || last.boot_id != here.boot_id {
-        return unknown(Reason::OtherBoot);
+    match (&last.boot_id, &here.boot_id) {
+        (Some(then), Some(now)) if then == now => {}
+        (Some(_), Some(_)) => return unknown(Reason::OtherBoot),
+        _ => return unknown(Reason::Unseen),
     }
     let Some([device, number]) = last.lock else { return unknown(Reason::Unseen) };
     match sight {

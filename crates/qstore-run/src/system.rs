@@ -4,10 +4,12 @@
 //! the file system. GPUs are not measured.
 
 use crate::error::{Result, RunError};
+use qstore_os::ForkCheck;
 use qstore_parquet::{MetricsLog, WriterSettings};
 use qstore_schema::Row;
 use qstore_storage::FileSystem;
 use std::fs;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -17,7 +19,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 #[derive(Debug)]
 pub(crate) struct SystemMetrics {
     shared: Arc<Shared>,
+    /// `None` once it has ended.
     thread: Option<JoinHandle<()>>,
+    /// How long dropping this waits for the thread.
+    drop_timeout: Duration,
+    home: ForkCheck,
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +35,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     must_end: bool,
+    has_ended: bool,
     first_error: Option<String>,
 }
 
@@ -48,24 +55,67 @@ impl SystemMetrics {
         let work = {
             let shared = Arc::clone(&shared);
             move || {
+                let _ended = Ended(&shared);
                 priority.apply();
                 run(&shared, log, meter, interval);
             }
         };
         let thread = thread::Builder::new().name("qstore-system".into()).spawn(work);
-        Ok(Self { shared, thread: Some(thread.map_err(RunError::Spawn)?) })
+        let thread = Some(thread.map_err(RunError::Spawn)?);
+        let drop_timeout = Duration::from_secs(5);
+        Ok(Self { shared, thread, drop_timeout, home: ForkCheck::new() })
+    }
+
+    /// Asks the thread to end after a last measurement, and does not wait for it.
+    pub(crate) fn request_end(&self) {
+        self.shared.lock().must_end = true;
+        self.shared.changed.notify_all();
     }
 
     /// Ends the thread, after a last measurement, and returns its first error.
-    pub(crate) fn stop(&mut self) -> Option<String> {
-        self.shared.lock().must_end = true;
-        self.shared.changed.notify_all();
+    ///
+    /// # Errors
+    /// [`RunError::SystemTimedOut`] if it has not ended by then. It goes on, and this can be called again.
+    pub(crate) fn stop(&mut self, timeout: Duration) -> Result<Option<String>> {
+        self.request_end();
+        let is_running = |state: &mut State| !state.has_ended;
+        let state = self.shared.lock();
+        let waited = self.shared.changed.wait_timeout_while(state, timeout, is_running);
+        let has_ended = waited.unwrap_or_else(PoisonError::into_inner).0.has_ended;
+        if !has_ended {
+            // The caller has waited already.
+            self.drop_timeout = Duration::ZERO;
+            return Err(RunError::SystemTimedOut { waited: timeout });
+        }
+        // It only has to return.
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            return Some("the thread of the system metrics panicked".into());
+            return Ok(Some("the thread of the system metrics panicked".into()));
         }
-        self.shared.lock().first_error.clone()
+        Ok(self.shared.lock().first_error.clone())
+    }
+}
+
+/// The run could not be opened, or was dropped without an end.
+impl Drop for SystemMetrics {
+    fn drop(&mut self) {
+        if self.home.is_forked() {
+            // The thread belongs to the parent: it can be neither joined nor detached here.
+            mem::forget(self.thread.take());
+        } else if self.thread.is_some() {
+            let _ = self.stop(self.drop_timeout);
+        }
+    }
+}
+
+/// Notes that the thread has ended, also by a panic.
+struct Ended<'a>(&'a Shared);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.lock().has_ended = true;
+        self.0.changed.notify_all();
     }
 }
 
@@ -80,11 +130,12 @@ impl Shared {
         }
     }
 
-    /// Waits until it is time, or until the thread must end; returns whether it must.
-    fn wait_until(&self, time: Instant) -> bool {
+    /// Waits until it is time, if it ever is, or until the thread must end; returns whether it must.
+    fn wait_until(&self, time: Option<Instant>) -> bool {
         let mut state = self.lock();
         loop {
-            let left = time.saturating_duration_since(Instant::now());
+            let left = |time: Instant| time.saturating_duration_since(Instant::now());
+            let left = time.map_or(Duration::MAX, left);
             if state.must_end || left.is_zero() {
                 return state.must_end;
             }
@@ -97,8 +148,8 @@ impl Shared {
 fn run(shared: &Shared, mut log: MetricsLog<Row>, mut meter: Meter, interval: Duration) {
     /// Often enough to be looked at, and rarely enough to cost nothing.
     const FLUSH_EVERY: Duration = Duration::from_secs(60);
-    let mut next = Instant::now();
-    let mut flush_at = next;
+    let mut flush_at = Instant::now();
+    let mut next = Some(flush_at);
     loop {
         let must_end = shared.wait_until(next);
         let now = Instant::now();
@@ -111,7 +162,7 @@ fn run(shared: &Shared, mut log: MetricsLog<Row>, mut meter: Meter, interval: Du
             flush_at = now + FLUSH_EVERY;
         }
         // What a suspended machine has missed is not made up for.
-        next = (next + interval).max(now);
+        next = next.and_then(|next| next.checked_add(interval)).map(|next| next.max(now));
     }
     shared.note(log.close());
 }
@@ -141,12 +192,13 @@ impl Meter {
             self.before = Some((now, usage.ticks));
             row.set("threads", usage.threads as i64);
         }
-        let fields =
-            [("status", "VmRSS:", "rss_bytes", 1024), ("io", "read_bytes:", "read_bytes", 1)];
-        for (file, field, column, unit) in
-            fields.into_iter().chain([("io", "write_bytes:", "write_bytes", 1)])
-        {
-            let value = read(file).and_then(|text| number_after(&text, field));
+        let (status, io) = (read("status"), read("io"));
+        for (text, field, column, unit) in [
+            (&status, "VmRSS:", "rss_bytes", 1024),
+            (&io, "read_bytes:", "read_bytes", 1),
+            (&io, "write_bytes:", "write_bytes", 1),
+        ] {
+            let value = text.as_ref().and_then(|text| number_after(text, field));
             if let Some(value) = value {
                 row.set(column, (value * unit) as i64);
             }
@@ -191,7 +243,8 @@ fn number_after(text: &str, field: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use qstore_parquet::{MetricsFile, Values};
-    use qstore_storage::LocalFs;
+    use qstore_storage::testing::{Gate, Watched};
+    use qstore_storage::{LocalFs, MemoryFs};
 
     #[test]
     fn the_files_of_the_system_are_understood() {
@@ -210,7 +263,7 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let writer = WriterSettings::default();
         let mut system = SystemMetrics::start(files, &path, dir.path(), writer, hour).unwrap();
-        assert_eq!(system.stop(), None);
+        assert_eq!(system.stop(Duration::MAX).unwrap(), None);
         let file = MetricsFile::open(&path).unwrap();
         assert!(file.rows() >= 1 && file.is_closed());
         #[cfg(target_os = "linux")]
@@ -221,5 +274,38 @@ mod tests {
                 assert!(values[0].is_some_and(|value| value > 1 << 16), "{column:?}");
             }
         }
+    }
+
+    const PATH: &str = "/system.parquet";
+
+    fn start(files: &Arc<dyn FileSystem>) -> Result<SystemMetrics> {
+        let (dir, writer) = (Path::new("/"), WriterSettings::default());
+        SystemMetrics::start(Arc::clone(files), Path::new(PATH), dir, writer, Duration::MAX)
+    }
+
+    /// As when the run cannot be opened because of something else.
+    #[test]
+    fn a_dropped_one_leaves_neither_a_thread_nor_a_lock() {
+        let files: Arc<dyn FileSystem> = Arc::new(MemoryFs::new());
+        let system = start(&files).unwrap();
+        assert!(start(&files).is_err(), "it has the lock");
+        drop(system);
+        start(&files).unwrap();
+    }
+
+    #[test]
+    fn a_disk_that_hangs_does_not_make_the_end_hang() {
+        let watched = Watched::new(&MemoryFs::new());
+        let mut system = start(&watched.shared()).unwrap();
+        let gate = Arc::new(Gate::default());
+        let hung = Arc::clone(&gate);
+        watched.set(move |_, _, _| {
+            hung.pass();
+            Ok(())
+        });
+        let stopped = system.stop(Duration::from_millis(1));
+        assert!(matches!(stopped, Err(RunError::SystemTimedOut { .. })), "{stopped:?}");
+        gate.open();
+        assert_eq!(system.stop(Duration::MAX).unwrap(), None);
     }
 }

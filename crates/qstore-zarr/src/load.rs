@@ -92,7 +92,13 @@ pub(crate) fn checkpoint_info(catalog: &Catalog, number: u64) -> Result<Checkpoi
 /// Reads the newest whole checkpoint; `None` if there are no checkpoints. Those that are damaged, or cannot
 /// be read from the disk, are skipped and reported. If the failure concerns this process (out of memory or
 /// of file descriptors), that is an error, since the newest may well be whole.
-pub(crate) fn load_latest(catalog: &Catalog, workers: usize) -> Result<Option<Latest>, LoadError> {
+///
+/// If a question is given, only those count of whose info it is true. Of one that has no valid manifest nothing is known, so it is reported.
+pub(crate) fn load_latest(
+    catalog: &Catalog,
+    workers: usize,
+    is_wanted: Option<&dyn Fn(&CheckpointInfo) -> bool>,
+) -> Result<Option<Latest>, LoadError> {
     let mut vanished = None;
     'again: for _ in 0..ATTEMPTS {
         let scan = catalog.scan()?;
@@ -105,8 +111,15 @@ pub(crate) fn load_latest(catalog: &Catalog, workers: usize) -> Result<Option<La
         let mut skipped = Vec::new();
         for found in newest_first {
             let number = found.candidate.number;
-            match load_checkpoint(catalog, number, workers) {
-                Ok(checkpoint) => {
+            let asked = is_wanted.map_or(Ok(true), |is_wanted| {
+                checkpoint_info(catalog, number).map(|info| is_wanted(&info))
+            });
+            let loaded = asked.and_then(|is_wanted| {
+                is_wanted.then(|| load_checkpoint(catalog, number, workers)).transpose()
+            });
+            match loaded {
+                Ok(None) => {}
+                Ok(Some(checkpoint)) => {
                     skipped.extend(scan.invalid);
                     return Ok(Some(Latest::new(checkpoint, skipped)));
                 }

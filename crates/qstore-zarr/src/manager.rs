@@ -229,6 +229,12 @@ impl CheckpointManager {
         self.intake.health()
     }
 
+    /// The latest failure in the background, if neither a later save nor its own ticket has reported it.
+    #[must_use]
+    pub fn unreported_failure(&self) -> Option<SaveError> {
+        self.intake.unreported_failure()
+    }
+
     /// The number of saves that are running or waiting.
     #[must_use]
     pub fn pending(&self) -> usize {

@@ -10,7 +10,7 @@
 //!
 //! | you want | take | or just the crate |
 //! |---|---|---|
-//! | one value that logs, saves, resumes and ends well | [`Run`] | `qstore-run` |
+//! | one value that logs, saves, resumes, and records how it ended | [`Run`] | `qstore-run` |
 //! | to know what has become of a run | [`RunReader`] | `qstore-run` |
 //! | to log metrics in one line | [`AsyncMetricsLogger`] | `qstore-logger` |
 //! | to write rows to one Parquet file | [`AsyncMetricsWriter`] | `qstore-parquet` |

@@ -6,6 +6,7 @@ use super::mutant::{Mutant, Tests};
 const OF_THE_LOCK: &[Tests] = &[Tests::lib("qstore-storage", "noted_lock::")];
 const OF_THE_STATUS: &[Tests] = &[Tests::lib("qstore-run", "session::")];
 const RECORDS: &[Tests] = &[Tests::of("qstore-run", "runs", "record::")];
+const OF_THE_LINEAGE: &[Tests] = &[Tests::lib("qstore-run", "lineage::")];
 const RESUMED: &[Tests] = &[Tests::of("qstore-run", "runs", "resuming::")];
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -55,6 +56,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "checkpoint_before_its_rows",
         edits: &[Rewrite("let _ = &logger;")],
         danger: "the curve of a resumed run has a hole before its checkpoint",
+        tests: RESUMED,
+    },
+    Mutant {
+        name: "given_up_by_rows_alone",
+        edits: &[Replace("origin.save_seq <= seq_max", "true")],
+        danger: "a kill right after a rewind undoes the rewind, if no row is between the two saves",
+        tests: OF_THE_LINEAGE,
+    },
+    Mutant {
+        name: "session_of_a_killed_process_taken_for_its_own",
+        edits: &[Replace("rfind", "find")],
+        danger: "after a kill while a run is opened, its rows are superseded at the next resume but one",
         tests: RESUMED,
     },
 ];

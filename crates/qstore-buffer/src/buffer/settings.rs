@@ -109,7 +109,11 @@ impl BufferSettings {
         self
     }
 
-    pub(crate) fn validate(&self) -> Result<(), SettingError> {
+    /// Whether a buffer can be created with them. Creating one checks that as well.
+    ///
+    /// # Errors
+    /// The first setting with a value that cannot be used.
+    pub fn validate(&self) -> Result<(), SettingError> {
         SettingError::check_min("maxsize", self.maxsize, 1, Self::MAXSIZE)
     }
 

@@ -41,11 +41,12 @@ impl Accounts {
         let (mut earlier, mut rows) = (Vec::new(), 0);
         for (audit, len) in files {
             for segment in audit.iter().flat_map(|audit| &audit.segments) {
-                let first_row = segment.first_row + rows;
-                let cut_row = segment.cut_row.map(|row| row + rows);
+                // What a footer claims may be anything.
+                let first_row = segment.first_row.saturating_add(rows);
+                let cut_row = segment.cut_row.map(|row| row.saturating_add(rows));
                 earlier.push(Segment { first_row, cut_row, ..segment.clone() });
             }
-            rows += len;
+            rows = rows.saturating_add(len);
         }
         Self { earlier, this: Segment::default(), is_copy: true, is_observed: false }
     }

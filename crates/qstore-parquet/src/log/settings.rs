@@ -325,7 +325,11 @@ impl WriterSettings {
         }
     }
 
-    pub(crate) fn validate(&self) -> Result<(), SettingError> {
+    /// Whether a file can be opened with them. Opening one checks that as well.
+    ///
+    /// # Errors
+    /// The first setting with a value that cannot be used.
+    pub fn validate(&self) -> Result<(), SettingError> {
         SettingError::check_min("flush_interval", self.flush_interval, 1, "100")?;
         if self.flush_after.is_zero() {
             let choices = "a time that is more than 0";

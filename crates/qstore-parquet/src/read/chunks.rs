@@ -69,7 +69,9 @@ impl MetricsFile {
     }
 
     /// The chunks of a column in a row group of this version of the file, in order. Of the file only the table
-    /// of the group is read, if it has one; every column has the same chunks in it.
+    /// of the group is read, if it has one; every column has the same chunks in it. None if the group is of a
+    /// version before a [refresh](Self::refresh) and does not have these rows anymore: ask for the
+    /// [groups](Self::groups) again.
     ///
     /// ```
     /// use qstore_parquet::{MetricsFile, MetricsLog, WriterSettings};
@@ -103,7 +105,12 @@ impl MetricsFile {
     /// then.
     pub fn chunks(&self, name: &str, group: &RowGroup) -> Result<Vec<Chunk>, ReadError> {
         let column = self.column(name)?;
-        let Some(stored) = self.published.groups.get(group.number) else { return Ok(Vec::new()) };
+        let groups = &self.published.groups;
+        let Some(stored) = groups.get(group.number) else { return Ok(Vec::new()) };
+        let start: u64 = groups[..group.number].iter().map(|group| group.rows() as u64).sum();
+        if group.rows != (start..start + stored.rows() as u64) {
+            return Ok(Vec::new());
+        }
         let spans = match self.published.spans(group.number) {
             Ok(spans) => spans.unwrap_or_default(),
             Err(ReadFailure::Storage(error)) => return Err(error.into()),

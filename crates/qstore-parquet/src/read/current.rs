@@ -95,7 +95,7 @@ fn current(segments: &[Segment], rows: u64, cut_row: Option<u64>) -> Vec<Range<u
     ranges
 }
 
-/// Ranges come from behind; what is contiguous becomes one.
+/// Ranges come last to first; what is contiguous becomes one.
 fn push(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
     match ranges.last_mut() {
         Some(last) if last.start == range.end => last.start = range.start,

@@ -1,7 +1,7 @@
 //! Plain numbers are the values that are read otherwise, and a chunk is known by its bytes wherever they are.
 
 use crate::{PATH, open, put, row, write};
-use qstore_parquet::{Chunk, MetricsFile, ReadError, Values, WriterSettings};
+use qstore_parquet::{Chunk, MetricsFile, MetricsLog, ReadError, RowGroup, Values, WriterSettings};
 use qstore_schema::Row;
 use qstore_storage::MemoryFs;
 use std::collections::HashMap;
@@ -157,4 +157,32 @@ fn a_column_that_came_later_is_null_before() {
     assert_eq!(late.present.map(|present| present.iter().filter(|has| !**has).count()), Some(200));
     check(&file, "late");
     assert!(matches!(file.numbers("Late", 0..1), Err(ReadError::UnknownColumn { .. })));
+}
+
+/// The open group has more rows by then.
+#[test]
+fn a_group_of_an_earlier_version_has_no_chunks_in_a_later_one() {
+    let memory = MemoryFs::new();
+    let storage = Arc::new(memory.clone());
+    let mut log = MetricsLog::<Row>::open_in(storage, PATH, settings()).unwrap();
+    let mut append = |steps: std::ops::Range<i64>| {
+        for step in steps {
+            log.append(&Row::from([("step", step)]), Instant::now());
+        }
+        log.flush().unwrap();
+    };
+    append(0..60);
+    let mut file = opened(&memory);
+    let before = file.groups();
+    append(60..70);
+    assert!(file.refresh().unwrap().is_some());
+    let after = file.groups();
+    let is_same = |group: &&RowGroup| after.iter().any(|now| now.rows == group.rows);
+    assert!(before.iter().any(|group| !is_same(&group)), "the open group has grown");
+    for group in &before {
+        let chunks = file.chunks("step", group).unwrap();
+        assert_eq!(chunks.is_empty(), !is_same(&group), "{group:?}");
+    }
+    let chunks = after.iter().flat_map(|group| file.chunks("step", group).unwrap());
+    assert_eq!(chunks.map(|chunk| chunk.rows.end - chunk.rows.start).sum::<u64>(), 70);
 }

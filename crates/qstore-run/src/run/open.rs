@@ -17,11 +17,12 @@ use crate::settings::RunSettings;
 use crate::surroundings::RunPlace;
 use crate::system::SystemMetrics;
 use crate::utc_time::UtcTime;
-use qstore_checkpoint::{Attempt, LoadError, LocalRepository};
+use qstore_checkpoint::{Attempt, CheckpointInfo, Counter, Latest, LoadError, LocalRepository};
 use qstore_logger::ParquetMetricsLogger;
 use qstore_parquet::{MetricsFile, MetricsLog, ReadError, WriterSettings};
 use qstore_schema::Row;
 use qstore_zarr::{CheckpointManager, Checkpoints};
+use std::cmp::Reverse;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ use std::time::Instant;
 /// A new run in an existing directory.
 pub(super) fn start(place: &RunPlace, dir: &Path, settings: RunSettings) -> Result<Run> {
     let hold = Hold::take(place, dir, settings.writer.locking)?;
-    if is_run(&*place.files, dir) {
+    if is_run(&*place.files, dir)? {
         return Err(RunError::Exists { path: dir.to_path_buf() });
     }
     let capture = Captured::begin(&settings);
@@ -50,7 +51,7 @@ pub(super) fn resume(
     dir: &Path,
     settings: RunSettings,
 ) -> Result<(Run, Option<Resumed>)> {
-    if !is_run(&*place.files, dir) {
+    if !is_run(&*place.files, dir)? {
         return Err(RunError::NotARun { path: dir.to_path_buf() });
     }
     let hold = Hold::take(place, dir, settings.writer.locking)?;
@@ -61,8 +62,11 @@ pub(super) fn resume(
     let number = run.next_attempt();
 
     let found = find(place, dir, &run, settings.resume_from)?;
-    let origin = found.as_ref().map(|resumed| lineage::origin(&run, &resumed.checkpoint.info));
+    let origin = found
+        .as_ref()
+        .map(|(resumed, counter)| (lineage::origin(&run, &resumed.checkpoint.info), *counter));
     let cut = cut(place, dir, &settings.writer, &run, origin.as_ref())?;
+    let origin = origin.map(|(origin, _)| origin);
     let parts = Parts::open(place, dir, &settings, &run.id, number, Some((origin.as_ref(), cut)))?;
 
     let mut attempt = hold.attempt(number);
@@ -79,7 +83,7 @@ pub(super) fn resume(
             attempt
         })?
     };
-    let resumed = found.map(|resumed| Resumed {
+    let resumed = found.map(|(resumed, _)| Resumed {
         step: origin.and_then(|origin| origin.step),
         rows_missing: cut.rows_missing,
         ..resumed
@@ -90,14 +94,15 @@ pub(super) fn resume(
 /// What git is asked while files are opened.
 struct Captured {
     capture: Option<Capture>,
-    git_until: Instant,
+    /// `None`: without a limit.
+    git_until: Option<Instant>,
 }
 
 impl Captured {
     fn begin(settings: &RunSettings) -> Self {
         let is_git_wanted = !settings.git_timeout.is_zero();
         let capture = settings.is_environment_recorded.then(|| Capture::begin(is_git_wanted));
-        Self { capture, git_until: Instant::now() + settings.git_timeout }
+        Self { capture, git_until: Instant::now().checked_add(settings.git_timeout) }
     }
 
     fn fill(self, attempt: &mut RunAttempt) {
@@ -140,13 +145,13 @@ fn merge(run: &mut RunFile, settings: &RunSettings, attempt: &mut RunAttempt) {
     attempt.params = changed.collect();
 }
 
-/// The checkpoint to go on from.
+/// The checkpoint to go on from, and what its directory counts.
 fn find(
     place: &RunPlace,
     dir: &Path,
     run: &RunFile,
     wanted: Option<u64>,
-) -> Result<Option<Resumed>> {
+) -> Result<Option<(Resumed, Counter)>> {
     let path = dir.join(CHECKPOINTS);
     let of = |checkpoint, skipped| Resumed { checkpoint, step: None, skipped, rows_missing: 0 };
     if place.files.metadata(&path)?.is_none() {
@@ -159,27 +164,33 @@ fn find(
         };
     }
     let checkpoints = Checkpoints::open_in(Arc::clone(&place.files), path)?;
+    let counter = checkpoints.counter()?;
     if let Some(number) = wanted {
-        return Ok(Some(of(checkpoints.load(number)?, Vec::new())));
+        return Ok(Some((of(checkpoints.load(number)?, Vec::new()), counter)));
     }
-    let saves = checkpoints.follow().poll()?;
-    let mut skipped = Vec::new();
-    for save in saves.iter().rev() {
-        let loaded = checkpoints.get_checkpoint_info(save.number).and_then(|info| {
-            let is_current = lineage::is_current(&run.attempts, &lineage::origin(run, &info));
-            is_current.then(|| checkpoints.load(save.number)).transpose()
-        });
-        match loaded {
-            Ok(Some(checkpoint)) => return Ok(Some(of(checkpoint, skipped))),
-            Ok(None) => {}
-            Err(error) => skipped.push((save.number, error)),
+    let is_current =
+        |info: &CheckpointInfo| lineage::is_current(&run.attempts, &lineage::origin(run, info));
+    match checkpoints.load_latest_where(is_current) {
+        Ok(None) => Ok(None),
+        Ok(Some(Latest { checkpoint, mut skipped, .. })) => {
+            // A file that cannot be read now may be the newest, and whole.
+            let is_unreadable = |error: &LoadError| matches!(error, LoadError::Repository(_));
+            if let Some(at) = skipped.iter().position(|(_, error)| is_unreadable(error)) {
+                return Err(skipped.swap_remove(at).1.into());
+            }
+            skipped.sort_by_key(|(number, _)| Reverse(*number));
+            Ok(Some((of(checkpoint, skipped), counter)))
         }
-    }
-    let count = skipped.len();
-    match skipped.into_iter().next() {
         // Beginning again because of damage would be the caller's decision.
-        Some((_, newest)) => Err(RunError::NoneValid { path: dir.to_path_buf(), count, newest }),
-        None => Ok(None),
+        Err(LoadError::NoneValid { skipped, location }) => {
+            let count = skipped.len();
+            let newest = skipped.into_iter().max_by_key(|(number, _)| *number);
+            Err(match newest {
+                Some((_, newest)) => RunError::NoneValid { path: dir.to_path_buf(), count, newest },
+                None => LoadError::NoneValid { skipped: Vec::new(), location }.into(),
+            })
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -189,10 +200,10 @@ fn cut(
     dir: &Path,
     writer: &WriterSettings,
     run: &RunFile,
-    origin: Option<&RunOrigin>,
+    origin: Option<&(RunOrigin, Counter)>,
 ) -> Result<Cut> {
     let none = Cut { row: 0, rows_missing: 0 };
-    let Some(origin) = origin else { return Ok(none) };
+    let Some((origin, counter)) = origin else { return Ok(none) };
     let path = dir.join(METRICS);
     let open = || MetricsFile::open_in(Arc::clone(&place.files), &path);
     let file = match open() {
@@ -207,7 +218,7 @@ fn cut(
         }
         opened => opened?,
     };
-    Ok(lineage::cut(&file, &run.attempts, origin)?)
+    Ok(lineage::cut(&file, run, origin, *counter)?)
 }
 
 fn open_checkpoints(
@@ -273,6 +284,7 @@ impl Parts {
     fn into_run(self, session: Session, id: String, settings: RunSettings) -> Result<Run> {
         let attempt = Attempt::new(session.number().to_string())?;
         let Self { checkpoints, logger, system } = self;
-        Ok(Run { id, attempt, system, checkpoints, logger: Some(logger), session, settings })
+        let (logger, failure) = (Some(logger), None);
+        Ok(Run { id, attempt, system, checkpoints, logger, session, settings, failure })
     }
 }

@@ -142,7 +142,7 @@ impl World {
         self.ended = Some(end);
         match end {
             End::KillWithChildren => self.orphans = Some((session, machine)),
-            // Without a word, the system releases the lock.
+            // The system releases the lock.
             _ => drop(session),
         }
         if matches!(end, End::Reboot) {
@@ -246,7 +246,7 @@ fn no_status_is_wrong_in_ten_thousand_histories() {
 }
 
 #[test]
-fn a_lock_that_nobody_can_see_is_never_told_as_crashed() {
+fn a_lock_that_nobody_can_see_is_never_reported_as_crashed() {
     let mut world = World::new();
     world.begin(0);
     let run = |change: &dyn Fn(&mut RunAttempt)| {
@@ -288,7 +288,12 @@ fn two_machines_without_numbers_are_not_taken_for_one() {
     (last.host, last.boot_id) = (Some("one".into()), None);
     let sight = Sight::Free(qstore_storage::FileId { device, number });
     let here = Here { host: Some("one".into()), boot_id: None };
-    assert_eq!(status::of_the_silent(&run, &sight, &here).0, RunState::Unknown);
+    let found = status::of_the_silent(&run, &sight, &here);
+    assert_eq!(
+        found,
+        (RunState::Unknown, Reason::Unseen),
+        "nothing says that it was started again"
+    );
 }
 
 /// It has recorded its end and released its lock after `run.json` was read.
@@ -321,4 +326,47 @@ fn the_end_of_an_attempt_is_its_own() {
     let outcomes: Vec<_> = run.attempts.iter().map(|attempt| attempt.outcome).collect();
     assert_eq!(outcomes, [None, Some(AttemptOutcome::Finished)]);
     assert!(run.attempts[0].ended.is_none() && run.attempts[1].ended.is_some());
+}
+
+/// Threads that write may still have the files open.
+#[test]
+fn an_end_that_is_only_recorded_keeps_the_lock_until_the_session_is_gone() {
+    let mut world = World::new();
+    world.begin(0);
+    let (mut session, ..) = world.writer.take().unwrap();
+    session.record_end(AttemptOutcome::Failed, Some("why".into())).unwrap();
+    assert!(session.has_ended());
+    let place =
+        RunPlace::new(Arc::new(world.disk.clone()), Arc::new(world.machine(0, 1, "pid:[1]")));
+    let take = || Hold::take(&place, Path::new(DIR), Locking::Required);
+    assert!(matches!(take(), Err(RunError::Running { .. })));
+    drop(session);
+    assert!(take().is_ok());
+    let expected = (RunState::Failed, Reason::Error("why".into()));
+    let (_, state, reason) = status_of(&place, Path::new(DIR)).unwrap();
+    assert_eq!((state, reason), expected);
+}
+
+#[test]
+fn a_second_writer_learns_who_holds_the_lock_and_what_to_do() {
+    let mut world = World::new();
+    world.begin(0);
+    let refused = |world: &World, namespace| {
+        let around = world.machine(0, 1, namespace);
+        let place = RunPlace::new(Arc::new(world.disk.clone()), Arc::new(around));
+        Hold::take(&place, Path::new(DIR), Locking::Required).unwrap_err().to_string()
+    };
+    let stop = "wait for its end, or stop it first";
+    for (namespace, holder) in
+        [("pid:[1]", "process 101"), ("pid:[2]", "process 101 in another container")]
+    {
+        let expected = format!("/run is being written by {holder}; {stop}");
+        assert_eq!(refused(&world, namespace), expected);
+    }
+    world.end(End::KillWithChildren);
+    assert_eq!(
+        refused(&world, "pid:[1]"),
+        "/run is still locked: its writer (process 101) has ended, but processes that it forked are running; \
+         stop them first"
+    );
 }

@@ -1,5 +1,6 @@
 //! Runs as a program uses them: created, resumed, read.
 
+mod ending;
 mod reading;
 mod record;
 mod resuming;

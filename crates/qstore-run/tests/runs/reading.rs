@@ -95,6 +95,24 @@ fn a_reader_moves_on_only_by_a_refresh() {
     run.finish().unwrap();
 }
 
+#[test]
+fn a_refresh_reports_a_metrics_file_that_has_appeared() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut run = Run::create(runs.path(), settings()).unwrap();
+    run.log_step((0, 0, 0.5)).unwrap();
+    run.finish().unwrap();
+    let copy = runs.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    let bring = |name| std::fs::copy(run.path().join(name), copy.join(name)).unwrap();
+    bring("run.json");
+    let mut reader = RunReader::open(&copy).unwrap();
+    assert!(reader.metrics().unwrap().is_none() && !reader.refresh().unwrap());
+    bring("metrics.parquet");
+    assert!(reader.refresh().unwrap());
+    assert_eq!(reader.progress().unwrap().rows, 1);
+    assert!(!reader.refresh().unwrap());
+}
+
 /// Written by the logger alone.
 #[test]
 fn a_metrics_file_without_a_record_is_a_run_too() {

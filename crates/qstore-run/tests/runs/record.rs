@@ -1,8 +1,9 @@
 //! What `run.json` records, and how it is changed.
 
+use qstore_logger::LoggerSettings;
 use qstore_run::{
-    AttemptOutcome, Direction, JsonValue, Run, RunDirectory, RunReader, RunSettings, edit_run_json,
-    edit_run_json_in,
+    AttemptOutcome, Direction, JsonValue, Run, RunDirectory, RunError, RunReader, RunSettings,
+    edit_run_json, edit_run_json_in,
 };
 use qstore_storage::testing::{CrashFs, cuts};
 use qstore_storage::{FileSystem, LocalFs, Locking, MemoryFs, create_dir_all, read_all};
@@ -106,12 +107,15 @@ fn unknown_fields_are_kept() {
     let mut file: JsonValue = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     file["later"] = serde_json::json!({"float": 0.1, "list": [u64::MAX, -1, null]});
     file["attempts"][0]["gpus"] = serde_json::json!(["x"]);
+    file["attempts"][0]["git"] = serde_json::json!({"commit": "c", "tag": {"name": "v1"}});
     std::fs::write(&path, file.to_string()).unwrap();
     run.finish().unwrap();
     edit_run_json(run.path(), |file| file.notes = "text".into()).unwrap();
     let found: JsonValue = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     assert_eq!(found["later"], file["later"]);
-    assert_eq!(found["attempts"][0]["gpus"], file["attempts"][0]["gpus"]);
+    for field in ["gpus", "git"] {
+        assert_eq!(found["attempts"][0][field], file["attempts"][0][field]);
+    }
     assert_eq!(
         (&found["notes"], &found["attempts"][0]["outcome"]),
         (&"text".into(), &"finished".into())
@@ -179,6 +183,45 @@ fn a_change_that_changes_nothing_writes_nothing() {
     let before = LocalFs.stamp(&path).unwrap();
     edit_run_json(run.path(), |_| {}).unwrap();
     assert_eq!(LocalFs.stamp(&path).unwrap(), before);
+}
+
+#[test]
+fn what_cannot_be_changed_says_which_file_and_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    let edit = || edit_run_json(path, |file| file.tags.push("x".into())).unwrap_err();
+    assert!(matches!(edit(), RunError::NotARun { .. }));
+    std::fs::write(path.join("metrics.parquet"), "").unwrap();
+    let error = edit();
+    assert!(matches!(error, RunError::NoRunJson { .. }), "{error}");
+    assert!(error.to_string().starts_with(&path.display().to_string()), "{error}");
+    std::fs::write(path.join("run.json"), "{").unwrap();
+    let (error, file) = (edit(), path.join("run.json"));
+    assert!(matches!(&error, RunError::Malformed { path, .. } if *path == file), "{error}");
+}
+
+/// What is written can be read again.
+#[test]
+fn a_record_that_would_be_too_long_is_refused() {
+    let runs = tempfile::tempdir().unwrap();
+    let long = "x".repeat(64 << 20);
+    let refused = Run::create(runs.path(), RunSettings::default().notes(&long));
+    assert!(matches!(refused, Err(RunError::TooLong { .. })), "{refused:?}");
+    assert!(!runs.path().join("run_001/run.json").exists());
+    let mut run = Run::create(runs.path(), RunSettings::default()).unwrap();
+    let refused = edit_run_json(run.path(), |file| file.notes.clone_from(&long));
+    assert!(matches!(refused, Err(RunError::TooLong { .. })));
+    run.finish().unwrap();
+    assert_eq!(RunReader::open(run.path()).unwrap().run_json().notes, "");
+}
+
+/// Settings of the parts, too.
+#[test]
+fn settings_that_cannot_be_used_create_nothing() {
+    let runs = tempfile::tempdir().unwrap();
+    let settings = RunSettings::default().logger(LoggerSettings::default().buffer_size(0));
+    assert!(matches!(Run::create(runs.path(), settings), Err(RunError::Setting(_))));
+    assert_eq!(std::fs::read_dir(runs.path()).unwrap().count(), 0);
 }
 
 #[test]

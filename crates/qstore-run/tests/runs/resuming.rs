@@ -1,15 +1,17 @@
 //! Runs that are interrupted and go back: the curve is that of a run that was not.
 
 use proptest::prelude::*;
-use qstore_checkpoint::Snapshot;
-use qstore_logger::LoggerSettings;
+use qstore_checkpoint::seal::seal;
+use qstore_checkpoint::{Counter, Layout, LoadError, Snapshot};
+use qstore_logger::{LoggerSettings, MetricsRow};
 use qstore_parquet::{Values, WriterSettings};
 use qstore_run::{Run, RunError, RunPlace, RunReader, RunSettings, RunState, ThisMachine};
 use qstore_schema::StateDict;
-use qstore_storage::{MemoryFs, create_dir_all};
+use qstore_storage::testing::{CrashFs, Watched};
+use qstore_storage::{FileSystem, MemoryFs, Operation, create_dir_all, read_all};
 use qstore_zarr::CheckpointSettings;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -27,6 +29,7 @@ fn place(memory: &MemoryFs) -> RunPlace {
     RunPlace::new(Arc::new(memory.clone()), Arc::new(ThisMachine))
 }
 
+/// Continues the run, or creates it.
 fn resume(memory: &MemoryFs, settings: RunSettings) -> (Run, i64) {
     let (run, resumed) = Run::resume_or_start_in(&place(memory), DIR, settings).unwrap();
     if let Some(resumed) = &resumed {
@@ -84,6 +87,8 @@ enum Event {
     Kill,
     /// The same, and the next one goes back to an older checkpoint.
     KillAndRewind(u8),
+    /// The process is killed, and so is the next one, before that change of the disk.
+    KillTwice(u8),
     /// The run ends well, and is resumed later.
     Finish,
     /// The power is cut.
@@ -98,16 +103,36 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => Just(Event::Flush),
         2 => Just(Event::Kill),
         2 => any::<u8>().prop_map(Event::KillAndRewind),
+        1 => any::<u8>().prop_map(Event::KillTwice),
         1 => Just(Event::Finish),
         1 => Just(Event::PowerCut),
     ];
     proptest::collection::vec(event, 1..14)
 }
 
+/// What a process leaves that creates or resumes the run and is killed before a change of the disk. If there are
+/// fewer changes, it is killed after its end.
+fn killed_at(memory: &MemoryFs, change: u8) -> MemoryFs {
+    let left = Arc::new(Mutex::new(None));
+    let seen = Arc::clone(&left);
+    let crash = CrashFs::new(memory, move |moment| {
+        if moment.number == usize::from(change) {
+            *seen.lock().unwrap() = Some(moment.memory.process_kill());
+        }
+    });
+    let place = RunPlace::new(crash.shared(), Arc::new(ThisMachine));
+    drop(Run::resume_or_start_in(&place, DIR, settings()).unwrap());
+    let left = left.lock().unwrap().take();
+    left.unwrap_or_else(|| memory.process_kill())
+}
+
 /// Runs a history, and returns what is left and the next step of the training.
-fn live(history: &[Event]) -> (MemoryFs, i64) {
+fn live(first: Option<u8>, history: &[Event]) -> (MemoryFs, i64) {
     let mut memory = MemoryFs::new();
     create_dir_all(&memory, Path::new("/")).unwrap();
+    if let Some(change) = first {
+        memory = killed_at(&memory, change);
+    }
     let (mut run, mut next) = resume(&memory, settings());
     let mut number = 0;
     for event in history {
@@ -136,7 +161,7 @@ fn live(history: &[Event]) -> (MemoryFs, i64) {
                 drop(run);
                 (run, next) = resume(&memory, settings());
             }
-            Event::Kill | Event::KillAndRewind(_) | Event::PowerCut => {
+            Event::Kill | Event::KillAndRewind(_) | Event::KillTwice(_) | Event::PowerCut => {
                 let left = match event {
                     Event::PowerCut => memory.power_cut(),
                     _ => memory.process_kill(),
@@ -144,6 +169,9 @@ fn live(history: &[Event]) -> (MemoryFs, i64) {
                 // What the dying process writes does not reach what is left.
                 drop(run);
                 memory = left;
+                if let Event::KillTwice(change) = event {
+                    memory = killed_at(&memory, *change);
+                }
                 let mut settings = settings();
                 if let Event::KillAndRewind(choice) = event {
                     let reader = RunReader::open_in(place(&memory), DIR).unwrap();
@@ -161,12 +189,12 @@ fn live(history: &[Event]) -> (MemoryFs, i64) {
     (memory, next)
 }
 
-fn check(history: &[Event]) {
-    let (memory, next) = live(history);
+fn check(first: Option<u8>, history: &[Event]) {
+    let (memory, next) = live(first, history);
     let reader = RunReader::open_in(place(&memory), DIR).unwrap();
     assert_eq!(reader.status().unwrap().state, RunState::Finished);
     let expected: Vec<_> = (0..next).map(|step| (step, loss(step).to_bits())).collect();
-    assert_eq!(clean(&reader), expected, "{history:?}");
+    assert_eq!(clean(&reader), expected, "{first:?} {history:?}");
     // Every row stays in the file, and counts or does not.
     let file = reader.metrics().unwrap().unwrap();
     let count: u64 = reader.superseded().unwrap().iter().map(|rows| rows.end - rows.start).sum();
@@ -178,8 +206,20 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, max_shrink_iters: 200, ..Default::default() })]
 
     #[test]
-    fn the_rows_that_count_are_those_of_an_uninterrupted_run(history in events()) {
-        check(&history);
+    fn the_rows_that_count_are_those_of_an_uninterrupted_run(
+        first in proptest::option::of(any::<u8>()),
+        history in events(),
+    ) {
+        check(first, &history);
+    }
+}
+
+/// Between the metrics file and `run.json` there is a session of attempt 1 of a run that does not exist.
+#[test]
+fn a_kill_at_any_moment_of_the_creation_supersedes_no_row() {
+    let history = [Event::Train(7), Event::Save, Event::Kill, Event::Train(2)];
+    for change in 0..60 {
+        check(Some(change), &history);
     }
 }
 
@@ -250,6 +290,7 @@ fn a_damaged_checkpoint_is_passed_over_and_reported_and_all_of_them_are_an_error
         bytes[at + 1] ^= 1;
         std::fs::write(&file, bytes).unwrap();
     };
+    let file = |number: u64| path.join(format!("checkpoints/epoch_{number:04}.zarr.zip"));
     damage(1);
     let (mut run, resumed) = Run::resume(&path, settings()).unwrap();
     let resumed = resumed.unwrap();
@@ -262,6 +303,103 @@ fn a_damaged_checkpoint_is_passed_over_and_reported_and_all_of_them_are_an_error
     let error = Run::resume(&path, settings()).unwrap_err();
     assert!(matches!(error, RunError::NoneValid { .. }), "{error}");
     assert_eq!(std::fs::read(path.join("run.json")).unwrap(), before, "nothing was recorded");
+    // Truncated, so that they do not even have a manifest.
+    for number in 0..2 {
+        truncate(&file(number));
+    }
+    let error = Run::resume(&path, settings()).unwrap_err();
+    assert!(matches!(error, RunError::NoneValid { count: 2, .. }), "{error}");
+    assert!(error.to_string().ends_with("or move `checkpoints` away to begin again"), "{error}");
+    assert_eq!(std::fs::read(path.join("run.json")).unwrap(), before, "nothing was recorded");
+}
+
+fn truncate(file: &Path) {
+    let file = std::fs::File::options().write(true).open(file).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 10).unwrap();
+}
+
+/// It has no manifest, so no list of checkpoints has it.
+#[test]
+fn a_newest_checkpoint_that_is_truncated_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    let (mut run, _) = Run::resume_or_start(&path, settings()).unwrap();
+    for number in 0..3 {
+        log(&run, number..number + 1);
+        save(&run, number as u64, number + 1);
+    }
+    run.finish().unwrap();
+    drop(run);
+    truncate(&path.join("checkpoints/epoch_0002.zarr.zip"));
+    let (_run, resumed) = Run::resume(&path, settings()).unwrap();
+    let resumed = resumed.unwrap();
+    let skipped: Vec<_> = resumed.skipped.iter().map(|(number, _)| *number).collect();
+    assert_eq!((resumed.checkpoint.number(), skipped), (1, vec![2]));
+}
+
+/// All checkpoints are of a version that this program does not know.
+#[test]
+fn checkpoints_of_a_later_version_do_not_count_as_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    let layout = CheckpointSettings::default().layout(Layout::Directory);
+    let (mut run, _) = Run::resume_or_start(&path, settings().checkpoints(layout.clone())).unwrap();
+    log(&run, 0..3);
+    save(&run, 0, 3);
+    run.finish().unwrap();
+    drop(run);
+    let manifest = path.join("checkpoints/epoch_0000/manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    json["version"] = 99.into();
+    json.as_object_mut().unwrap().remove("crc32c").unwrap();
+    std::fs::write(&manifest, seal(json.to_string().into_bytes())).unwrap();
+    let error = Run::resume(&path, settings().checkpoints(layout)).unwrap_err();
+    let RunError::NoneValid { count: 1, newest, .. } = error else { panic!("{error}") };
+    assert!(matches!(newest, LoadError::UnsupportedVersion { found: 99, .. }), "{newest}");
+}
+
+/// It may be the newest, and whole.
+#[test]
+fn a_checkpoint_that_cannot_be_read_now_is_not_passed_over() {
+    let memory = MemoryFs::new();
+    let (mut run, _) = resume(&memory, settings());
+    for number in 0..2 {
+        log(&run, number..number + 1);
+        save(&run, number as u64, number + 1);
+    }
+    run.finish().unwrap();
+    drop(run);
+    for error in [std::io::ErrorKind::PermissionDenied, std::io::ErrorKind::OutOfMemory] {
+        let watched = Watched::new(&memory);
+        watched.set(move |_, operation, path| match operation {
+            Operation::Open if path.ends_with("epoch_0001.zarr.zip") => Err(error.into()),
+            _ => Ok(()),
+        });
+        let place = RunPlace::new(watched.shared(), Arc::new(ThisMachine));
+        let refused = Run::resume_in(&place, DIR, settings()).unwrap_err();
+        assert!(matches!(refused, RunError::Load(LoadError::Repository(_))), "{refused}");
+    }
+}
+
+/// Nothing was logged between the saves, so all of them have seen the same rows.
+#[test]
+fn a_rewind_is_not_undone_where_there_are_no_rows() {
+    let memory = MemoryFs::new();
+    let (mut run, _) = resume(&memory, settings());
+    log(&run, 0..5);
+    for number in 0..3 {
+        save(&run, number, 5);
+    }
+    run.finish().unwrap();
+    drop(run);
+    let from = |settings| {
+        let (run, resumed) = Run::resume_in(&place(&memory), DIR, settings).unwrap();
+        drop(run);
+        resumed.unwrap().checkpoint.number()
+    };
+    assert_eq!(from(settings().resume_from(1)), 1);
+    assert_eq!(from(settings()), 1, "checkpoint 2 was given up");
 }
 
 /// Before there were runs, or by a manager of its own.
@@ -291,6 +429,58 @@ fn a_checkpoint_without_a_run_is_placed_by_the_columns() {
     assert_eq!(reader.superseded().unwrap(), one(12..18));
 }
 
+/// The number of a checkpoint is a step then, which no epoch reaches.
+#[test]
+fn a_checkpoint_without_a_run_is_placed_by_its_step_where_steps_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("metrics.parquet");
+    let mut logger = qstore_logger::AsyncMetricsLogger::open(&path).unwrap();
+    let counted = CheckpointSettings::default().counter(Counter::Step);
+    let checkpoints = dir.path().join("checkpoints");
+    let mut manager = qstore_zarr::CheckpointManager::open(&checkpoints, counted.clone()).unwrap();
+    for epoch in 0..3_i64 {
+        for step in epoch * 5..(epoch + 1) * 5 {
+            logger.log_step((epoch, step, 0.5)).unwrap();
+        }
+        logger.log_epoch(epoch, [("loss", 0.5)], [("loss", 0.5)]).unwrap();
+        if epoch == 1 {
+            drop(manager.save(Snapshot::new(9)).unwrap());
+        }
+    }
+    logger.stop(LIMIT).unwrap();
+    manager.close(LIMIT).unwrap();
+    let (mut run, resumed) = Run::resume(dir.path(), settings().checkpoints(counted)).unwrap();
+    assert_eq!(resumed.unwrap().checkpoint.number(), 9);
+    run.finish().unwrap();
+    let reader = RunReader::open(dir.path()).unwrap();
+    assert_eq!(reader.superseded().unwrap(), one(12..18));
+}
+
+/// Counting does not find the place then, but it tells how many rows there are.
+#[test]
+fn rows_that_are_missing_are_counted_also_if_others_were_rejected() {
+    let memory = MemoryFs::new();
+    let (run, _) = resume(&memory, settings());
+    log(&run, 0..5);
+    // A column of numbers takes no text.
+    run.log_step(MetricsRow::step(0, 5, 0.5).with("train_loss", "text")).unwrap();
+    log(&run, 6..9);
+    let watched = memory.clone();
+    run.logger().flush(LIMIT).unwrap();
+    let before = watched.process_kill();
+    log(&run, 9..11);
+    save(&run, 0, 11);
+    drop(run);
+    // The metrics file is the one of before the last two rows, as after a power cut under `Durability::Flush`.
+    let metrics = Path::new("/run/metrics.parquet");
+    let bytes = read_all(&before, metrics).unwrap();
+    let left = memory.process_kill();
+    left.remove_file(metrics).unwrap();
+    left.create_new(metrics).unwrap().write_at(0, &bytes).unwrap();
+    let (_run, resumed) = Run::resume_in(&place(&left), DIR, settings()).unwrap();
+    assert_eq!(resumed.unwrap().rows_missing, 2);
+}
+
 /// The new attempt has no row in the file yet.
 #[test]
 fn a_reader_knows_of_a_cut_before_the_first_row() {
@@ -306,6 +496,61 @@ fn a_reader_knows_of_a_cut_before_the_first_row() {
     let reader = RunReader::open_in(place(&left), DIR).unwrap();
     assert_eq!((reader.progress().unwrap().rows, reader.superseded().unwrap()), (5, one(5..9)));
     drop(run);
+}
+
+/// `run.json` was read before attempt 3 began, and the metrics file when it had logged.
+#[test]
+fn a_cut_is_not_applied_to_the_rows_of_a_later_attempt() {
+    let memory = MemoryFs::new();
+    let (mut run, _) = resume(&memory, settings());
+    log(&run, 0..5);
+    save(&run, 0, 5);
+    log(&run, 5..9);
+    run.finish().unwrap();
+    drop(run);
+    let (run, _) = resume(&memory, settings());
+    // Attempt 2 has written no row.
+    let left = memory.process_kill();
+    drop(run);
+    let (mut run, next) = resume(&left, settings());
+    log(&run, next..8);
+    run.finish().unwrap();
+    let json = Path::new("/run/run.json");
+    let mut file: serde_json::Value =
+        serde_json::from_slice(&read_all(&left, json).unwrap()).unwrap();
+    file["attempts"].as_array_mut().unwrap().truncate(2);
+    left.remove_file(json).unwrap();
+    left.create_new(json).unwrap().write_at(0, file.to_string().as_bytes()).unwrap();
+    let reader = RunReader::open_in(place(&left), DIR).unwrap();
+    assert_eq!((reader.superseded().unwrap(), clean(&reader).len()), (one(5..9), 8));
+}
+
+/// Killed before its first row, or saved without a run.
+#[test]
+fn a_directory_with_checkpoints_alone_is_resumed_and_not_started_over() {
+    let memory = MemoryFs::new();
+    let (mut run, _) = resume(&memory, settings());
+    log(&run, 0..5);
+    save(&run, 0, 5);
+    run.finish().unwrap();
+    drop(run);
+    for name in ["run.json", "metrics.parquet"] {
+        memory.remove_file(&Path::new(DIR).join(name)).unwrap();
+    }
+    let place = place(&memory);
+    assert!(!RunReader::open_in(place.clone(), DIR).unwrap().has_run_json());
+    assert!(matches!(Run::create_at_in(&place, DIR, settings()), Err(RunError::Exists { .. })));
+    let (_run, resumed) = Run::resume_or_start_in(&place, DIR, settings()).unwrap();
+    assert_eq!(resumed.unwrap().checkpoint.number(), 0);
+    // What cannot be seen is not taken for missing.
+    let watched = Watched::new(&MemoryFs::new());
+    watched.set(|_, operation, _| match operation {
+        Operation::Inspect => Err(std::io::ErrorKind::PermissionDenied.into()),
+        _ => Ok(()),
+    });
+    let place = RunPlace::new(watched.shared(), Arc::new(ThisMachine));
+    let refused = Run::resume_or_start_in(&place, DIR, settings());
+    assert!(matches!(refused, Err(RunError::Storage(_))), "{refused:?}");
 }
 
 /// A list of one range, not of the numbers in it.

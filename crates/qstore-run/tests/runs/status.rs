@@ -107,7 +107,7 @@ fn a_forked_child_neither_ends_the_run_nor_writes_into_it() {
 
 /// `cp -r` of a run that goes on.
 #[test]
-fn a_copy_of_a_running_run_is_not_told_as_crashed_and_can_be_resumed() {
+fn a_copy_of_a_running_run_is_not_reported_as_crashed_and_can_be_resumed() {
     let runs = tempfile::tempdir().unwrap();
     let mut run = Run::create(runs.path(), RunSettings::default()).unwrap();
     let copy = runs.path().join("copy");

@@ -8,7 +8,7 @@ use crate::workers;
 use qstore_checkpoint::repository::Repository;
 use qstore_checkpoint::retention::{self, Candidate, Decision, Policy};
 use qstore_checkpoint::{
-    Checkpoint, CheckpointInfo, Latest, LoadError, LocalRepository, OpenError, Select,
+    Checkpoint, CheckpointInfo, Counter, Latest, LoadError, LocalRepository, OpenError, Select,
 };
 use qstore_schema::Tensor;
 use qstore_storage::{FileSystem, LocalFs};
@@ -119,7 +119,43 @@ impl Checkpoints {
     /// [`LoadError::NoneValid`] if there are checkpoints but none can be loaded;
     /// [`LoadError::Repository`].
     pub fn load_latest(&self) -> Result<Option<Latest>, LoadError> {
-        load::load_latest(&self.catalog, self.workers)
+        load::load_latest(&self.catalog, self.workers, None)
+    }
+
+    /// As [`load_latest`](Self::load_latest), among the checkpoints whose info is wanted. The others are neither
+    /// loaded nor reported. A file without a valid manifest has no info to ask about: it is reported.
+    ///
+    /// ```
+    /// use qstore_checkpoint::Snapshot;
+    /// use qstore_zarr::{CheckpointManager, CheckpointSettings};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let mut manager = CheckpointManager::open(dir.path(), CheckpointSettings::default())?;
+    /// for (epoch, loss) in [(1, 0.5), (2, f64::NAN)] {
+    ///     manager.save(Snapshot::new(epoch).meta("loss", loss))?;
+    /// }
+    /// manager.close(std::time::Duration::from_secs(60))?;
+    /// let is_finite = |loss: f64| loss.is_finite();
+    /// let latest = manager.load_latest_where(|info| info.metadata.float("loss").is_some_and(is_finite))?;
+    /// assert_eq!(latest.expect("one is finite").checkpoint.number(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`load_latest`](Self::load_latest).
+    pub fn load_latest_where(
+        &self,
+        is_wanted: impl Fn(&CheckpointInfo) -> bool,
+    ) -> Result<Option<Latest>, LoadError> {
+        load::load_latest(&self.catalog, self.workers, Some(&is_wanted))
+    }
+
+    /// What the numbers count. Epochs, unless something in the repository says otherwise.
+    ///
+    /// # Errors
+    /// If the repository cannot be read.
+    pub fn counter(&self) -> Result<Counter, LoadError> {
+        self.catalog.counter()
     }
 
     /// The numbers of the checkpoints, in ascending order. Files without a valid manifest are not

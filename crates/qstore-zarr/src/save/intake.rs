@@ -107,6 +107,16 @@ impl Intake {
         self.gate.lock().first.clone()
     }
 
+    /// The latest failure, if nothing has reported it. None in a forked child.
+    pub(crate) fn unreported_failure(&self) -> Option<SaveError> {
+        if self.gate.home.is_forked() {
+            return None;
+        }
+        let failures = self.gate.lock();
+        let (source, _) = failures.unreported.as_ref().filter(|(_, own)| !own.is_reported())?;
+        Some(source.again())
+    }
+
     /// The first failure, and the saves that were skipped or superseded.
     pub(crate) fn health(&self) -> Health<SaveError> {
         if self.gate.home.is_forked() {

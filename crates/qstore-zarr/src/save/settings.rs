@@ -211,7 +211,11 @@ impl CheckpointSettings {
         self
     }
 
-    pub(crate) fn validate(&self) -> Result<(), SettingError> {
+    /// Whether a manager can be opened with them. Opening one checks that as well.
+    ///
+    /// # Errors
+    /// The first setting with a value that cannot be used.
+    pub fn validate(&self) -> Result<(), SettingError> {
         let default = Self::default();
         if self.deduplicate && self.layout != Layout::Directory {
             let choices = "false, or set layout to Directory";
