@@ -72,5 +72,5 @@ macro_rules! tests {
 
 tests! {
     metrics metrics_sealed metrics_foreign checkpoint_zip checkpoint_by_path checkpoint_parts manifest
-    zarr_json zarr_group safetensors run_json jobs events csv json_lines names
+    zarr_json zarr_group safetensors run_json run_metrics jobs events csv json_lines names
 }

@@ -34,7 +34,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     Target {
         name: "metrics",
         about: "a metrics file as it is: opened, validated, read, continued",
@@ -100,6 +100,12 @@ pub const TARGETS: [Target; 16] = [
         about: "the record of a run: read, looked at, changed, resumed from",
         read: run::read_run_json,
         seeds: run::run_json_seeds,
+    },
+    Target {
+        name: "run_metrics",
+        about: "the metrics file of a run, as it is and with its seal recomputed: losses, rows that count, resumed",
+        read: run::read_metrics,
+        seeds: run::metrics_seeds,
     },
     Target {
         name: "jobs",

@@ -182,7 +182,7 @@ impl Failure {
 
 fn of_run(error: &RunError) -> Exit {
     match error {
-        RunError::NotARun { .. } => Exit::Missing,
+        RunError::NotARun { .. } | RunError::NoRunJson { .. } => Exit::Missing,
         RunError::Malformed { .. } | RunError::NoneValid { .. } => Exit::Damaged,
         RunError::Running { .. }
         | RunError::Busy { .. }

@@ -100,7 +100,7 @@ pub(super) fn read_sealed(bytes: &[u8]) {
 
 /// Writes the correct checksum before the footer. If the file should no longer count as ours, the footer names
 /// another writer, whose chunks have no checksums.
-fn sealed(bytes: &[u8], is_ours: bool) -> Option<Vec<u8>> {
+pub(super) fn sealed(bytes: &[u8], is_ours: bool) -> Option<Vec<u8>> {
     let mut bytes = bytes.to_vec();
     let tail = bytes.len().checked_sub(8)?;
     let length: [u8; 4] = bytes[tail..tail + 4].try_into().ok()?;

@@ -219,7 +219,7 @@ impl Plot {
     fn series(&self, sources: &mut [Source], width: u32) -> Result<(X, Vec<Series>), Failure> {
         let x = self.x.unwrap_or(X::Step);
         let has = |sources: &[Source], name: &str| {
-            sources.iter().any(|source| !source.columns.is_empty() && source.has(name))
+            sources.iter().all(|source| source.columns.is_empty() || source.has(name))
         };
         // A value that sums up an epoch has no step, and some files have no steps at all.
         let may_be_epochs = self.x.is_none() && has(sources, "epoch");

@@ -33,6 +33,22 @@ fn without_an_axis_values_that_have_no_step_are_drawn_over_epochs() {
 }
 
 #[test]
+fn rows_without_steps_are_drawn_over_epochs_if_all_runs_have_them() {
+    let copy = scratch();
+    let at = |path: &str| copy.path().join(path).display().to_string();
+    fs::write(copy.path().join("rows.csv"), "epoch,train_loss\n0,0.5\n1,0.25\n").unwrap();
+    assert_eq!(call(&["import", &at("rows.csv"), &at("runs/other")]).exit, Exit::Done);
+    for runs in [&["runs/other"][..], &["runs/other", "runs/run_003"]] {
+        let runs: Vec<_> = runs.iter().map(|run| at(run)).collect();
+        let mut all = vec!["plot", "--json", "-y", "train_loss"];
+        all.extend(runs.iter().map(String::as_str));
+        let called = call(&all);
+        assert_eq!(called.exit, Exit::Done, "{}", called.err);
+        assert_eq!(document(&called.out)["series"][0]["x"], "epoch");
+    }
+}
+
+#[test]
 fn a_column_that_is_not_drawn_is_reported() {
     let copy = scratch();
     let at = |path: &str| copy.path().join(path).display().to_string();
