@@ -16,16 +16,18 @@ use std::ffi::OsString;
 use peers::GROUPS;
 
 pub(crate) const ARGUMENTS: &str = "[SET…] [--long] [--peers] [--baseline FILE] [--write-docs] …";
-pub(crate) const ABOUT: &str = "measure: buffer, logger, parquet, checkpoint, end_to_end, python, scaling, instructions (no SET: all)";
+pub(crate) const ABOUT: &str = "measure: buffer, logger, parquet, checkpoint, ledger, end_to_end, python, view, scaling, instructions (no SET: all)";
 
 /// The sets, as [`ABOUT`] has them.
-const SETS: [&str; 8] = [
+const SETS: [&str; 10] = [
     "buffer",
     "logger",
     "parquet",
     "checkpoint",
+    "ledger",
     "end_to_end",
     "python",
+    "view",
     "scaling",
     "instructions",
 ];

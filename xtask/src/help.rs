@@ -18,14 +18,20 @@ pub(crate) fn run(_: &Workspace, mut arguments: lexopt::Parser) -> Result {
     Ok(())
 }
 
+/// How a command is called, and what it does.
+pub(crate) fn usage(command: &Command) -> String {
+    let Command { name, arguments, about, .. } = command;
+    let call = [*name, *arguments].join(" ");
+    format!("  {}\n      {about}", call.trim_end())
+}
+
 struct Overview(&'static [Command]);
 
 impl fmt::Display for Overview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "The chores of the Q-Store workspace.\n\nusage: cargo xtask COMMAND\n")?;
-        for Command { name, arguments, about, .. } in self.0 {
-            let usage = [*name, *arguments].join(" ");
-            writeln!(f, "  {}\n      {about}", usage.trim_end())?;
+        for command in self.0 {
+            writeln!(f, "{}", usage(command))?;
         }
         writeln!(
             f,

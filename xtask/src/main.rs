@@ -95,6 +95,11 @@ fn dispatch(mut arguments: lexopt::Parser) -> Result {
             names.join(", ")
         )));
     };
+    // A bench that was only asked about would run for half an hour.
+    if let Some(Long("help") | Short('h')) = arguments.clone().next()? {
+        println!("{}", help::usage(command));
+        return Ok(());
+    }
     (command.run)(&Workspace::locate(), arguments)
 }
 
@@ -109,6 +114,15 @@ mod tests {
         let message = error.message().unwrap();
         assert!(message.contains("`tets`"), "{message}");
         assert!(COMMANDS.iter().all(|command| message.contains(command.name)), "{message}");
+    }
+
+    #[test]
+    fn help_after_a_command_runs_nothing() {
+        for command in COMMANDS {
+            for help in ["--help", "-h"] {
+                dispatch(lexopt::Parser::from_args([command.name, help])).unwrap();
+            }
+        }
     }
 
     #[test]
