@@ -1,9 +1,10 @@
 //! What does a job that must not be lost cost, beside the syncs that any durable record costs?
 //!
-//! A job is intended and submitted, which are two durable events, while the request itself takes no time. Beside it two
-//! appends to a plain file, each with a sync, and two transactions of SQLite. Then a ledger with many events: its length,
+//! A job is intended and submitted, which are two durable events, while the request itself takes no time. Beside it one
+//! small file that is replaced durably, two appends to a plain file, each with a sync, and two transactions of SQLite. Then a ledger with many events: its length,
 //! and the time to open it and find what is not finished.
 
+use crate::harness::durable;
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
 use crate::harness::statistics::Summary;
@@ -20,15 +21,15 @@ pub(crate) const QUESTION: &str =
     "what a job that must not be lost costs, beside the syncs that any durable record costs";
 
 const ROUNDS: usize = 200;
-/// Jobs of a ledger that is read, each with four events: few, or with `--long` many.
-const JOBS: [i64; 2] = [250, 2_500];
+/// Jobs of a ledger that is read, each with four events: nearly 10 000 of them.
+const JOBS: i64 = 2_500;
 const READS: usize = 9;
 
 pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
     let dir = run.scratch.join("ledger");
     fs::create_dir(&dir)?;
     let mut rows = submitting(&dir)?;
-    rows.extend(reading(&dir, if run.long { JOBS[1] } else { JOBS[0] })?);
+    rows.extend(reading(&dir, JOBS)?);
     fs::remove_dir_all(&dir)?;
     Ok(rows)
 }
@@ -46,7 +47,7 @@ fn submitting(dir: &Path) -> Result<Vec<Row>> {
     let ours = Measure::ours(
         "ledger_submit_ms",
         "ms",
-        &["sqlite_two_inserts_ms", "append_and_sync_twice_ms"],
+        &["durable_replace_ms", "sqlite_two_inserts_ms", "append_and_sync_twice_ms"],
         "intent and identifier, each durable; the file grows from turn to turn",
     );
     let mut contenders = vec![
@@ -57,6 +58,7 @@ fn submitting(dir: &Path) -> Result<Vec<Row>> {
             all.borrow_mut().push(took);
             Ok(took)
         }),
+        replaced(dir),
         plain(dir)?,
     ];
     contenders.extend(sqlite(dir)?);
@@ -68,6 +70,18 @@ fn submitting(dir: &Path) -> Result<Vec<Row>> {
     let measure = Measure::ours("ledger_submit_ms_p99", "ms", &[], "the same, of all turns");
     rows.extend(Summary::of(vec![p99]).map(|summary| Row::new(NAME, measure, summary)));
     Ok(rows)
+}
+
+/// What any small file that is always whole takes once.
+fn replaced(dir: &Path) -> Contender<'static> {
+    let path = dir.join("replaced.txt");
+    let note = "200 bytes as a new file: synced, renamed, directory synced";
+    let measure = Measure::limit("durable_replace_ms", "ms", note);
+    Contender::new(measure, move || {
+        let started = Instant::now();
+        durable::replace(&path, |path| Ok(fs::write(path, [b'x'; 200])?))?;
+        Ok(milliseconds(started))
+    })
 }
 
 /// The least: a line in a file that nobody could read by column.

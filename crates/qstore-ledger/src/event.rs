@@ -3,7 +3,9 @@
 //! Each row repeats what was known before, so the last row of a job describes it completely, and a table of
 //! jobs is one `groupby("job").last()` in pandas.
 
-use qstore_schema::{Row, SmolStr, Value, record};
+use qstore_parquet::{Table, Values};
+use qstore_schema::{SmolStr, record};
+use std::collections::HashMap;
 
 record! {
     /// One row of `jobs.parquet`.
@@ -69,59 +71,78 @@ pub(crate) const PRICED: &str = "priced";
 pub(crate) const NOTE: &str = "note";
 
 impl JobEvent {
-    /// The event of a stored row.
+    /// The event in a stored row.
     ///
     /// # Errors
-    /// The name of the column that is missing or has another type.
-    pub(crate) fn of(row: &Row) -> Result<Self, &'static str> {
+    /// The name of the column that has no such value there.
+    fn of(row: StoredRow<'_>) -> Result<Self, &'static str> {
         Ok(Self {
-            seq: int(row, "seq")?,
-            time: float(row, "time").ok_or("time")?,
-            job: text(row, "job").ok_or("job")?,
-            event: text(row, "event").ok_or("event")?,
-            provider: text(row, "provider").ok_or("provider")?,
-            device: text(row, "device").ok_or("device")?,
-            session: text(row, "session"),
-            provider_job: text(row, "provider_job"),
-            attempt: int(row, "attempt")?,
-            epoch: int(row, "epoch").ok(),
-            step: int(row, "step").ok(),
-            batch: text(row, "batch").ok_or("batch")?,
-            circuits: int(row, "circuits")?,
-            shots: int(row, "shots")?,
-            est_usd: float(row, "est_usd"),
-            cost_usd: float(row, "cost_usd"),
-            est_seconds: float(row, "est_seconds"),
-            billed_seconds: float(row, "billed_seconds"),
-            credits: float(row, "credits"),
-            queue_position: int(row, "queue_position").ok(),
-            queue_ms: float(row, "queue_ms"),
-            exec_ms: float(row, "exec_ms"),
-            result: text(row, "result"),
-            result_crc32c: int(row, "result_crc32c").ok(),
-            error: text(row, "error"),
-            extra: text(row, "extra"),
+            seq: row.int("seq").ok_or("seq")?,
+            time: row.float("time").ok_or("time")?,
+            job: row.text("job").ok_or("job")?,
+            event: row.text("event").ok_or("event")?,
+            provider: row.text("provider").ok_or("provider")?,
+            device: row.text("device").ok_or("device")?,
+            session: row.text("session"),
+            provider_job: row.text("provider_job"),
+            attempt: row.int("attempt").ok_or("attempt")?,
+            epoch: row.int("epoch"),
+            step: row.int("step"),
+            batch: row.text("batch").ok_or("batch")?,
+            circuits: row.int("circuits").ok_or("circuits")?,
+            shots: row.int("shots").ok_or("shots")?,
+            est_usd: row.float("est_usd"),
+            cost_usd: row.float("cost_usd"),
+            est_seconds: row.float("est_seconds"),
+            billed_seconds: row.float("billed_seconds"),
+            credits: row.float("credits"),
+            queue_position: row.int("queue_position"),
+            queue_ms: row.float("queue_ms"),
+            exec_ms: row.float("exec_ms"),
+            result: row.text("result"),
+            result_crc32c: row.int("result_crc32c"),
+            error: row.text("error"),
+            extra: row.text("extra"),
         })
     }
 }
 
-fn int(row: &Row, name: &'static str) -> Result<i64, &'static str> {
-    match row.get(name) {
-        Some(Value::Int(value)) => Ok(*value),
-        _ => Err(name),
-    }
+/// The events of all rows, or the number of the row that has none and the column that lacks a value there.
+pub(crate) fn events(table: &Table) -> impl Iterator<Item = Result<JobEvent, (u64, &'static str)>> {
+    let columns: HashMap<_, _> =
+        table.columns.iter().map(|column| (column.field.name.as_str(), &column.values)).collect();
+    (0..table.rows).map(move |index| {
+        let row = StoredRow { columns: &columns, index };
+        JobEvent::of(row).map_err(|column| (table.first_row + index as u64, column))
+    })
 }
 
-fn float(row: &Row, name: &str) -> Option<f64> {
-    match row.get(name) {
-        Some(Value::Float(value)) => Some(*value),
-        _ => None,
-    }
+/// One row of a table. A [`Row`](qstore_schema::Row) of its own for each event would take several times as long.
+#[derive(Clone, Copy)]
+struct StoredRow<'a> {
+    columns: &'a HashMap<&'a str, &'a Values>,
+    index: usize,
 }
 
-fn text(row: &Row, name: &str) -> Option<SmolStr> {
-    match row.get(name) {
-        Some(Value::Text(value)) => Some(value.clone()),
-        _ => None,
+impl StoredRow<'_> {
+    fn int(self, name: &str) -> Option<i64> {
+        match self.columns.get(name) {
+            Some(Values::Int(values)) => *values.get(self.index)?,
+            _ => None,
+        }
+    }
+
+    fn float(self, name: &str) -> Option<f64> {
+        match self.columns.get(name) {
+            Some(Values::Float(values)) => *values.get(self.index)?,
+            _ => None,
+        }
+    }
+
+    fn text(self, name: &str) -> Option<SmolStr> {
+        match self.columns.get(name) {
+            Some(Values::Text(values)) => values.get(self.index)?.clone(),
+            _ => None,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Opening a ledger, and reading one.
 
 use crate::error::LedgerError;
-use crate::event::JobEvent;
+use crate::event::{self, JobEvent};
 use crate::job::{Job, Jobs};
 use qstore_parquet::{Durability, MetricsFile, MetricsLog, WriterSettings};
 use qstore_schema::Record;
@@ -35,13 +35,9 @@ fn read(storage: Arc<dyn FileSystem>, path: &Path) -> Result<Jobs, LedgerError> 
         .collect();
     let mut jobs = Jobs::default();
     let table = file.read(&names, 0..file.rows())?;
-    for (row, values) in (0..).zip(table.iter_rows()) {
-        let event = JobEvent::of(&values).map_err(|column| LedgerError::NotALedger {
-            path: path.to_path_buf(),
-            row,
-            column,
-        })?;
-        jobs.apply(event);
+    for event in event::events(&table) {
+        let not_one = |(row, column)| LedgerError::NotALedger { path: path.into(), row, column };
+        jobs.apply(event.map_err(not_one)?);
     }
     Ok(jobs)
 }

@@ -172,15 +172,19 @@ impl Space {
 impl Free<'_> {
     /// An offset for `len` bytes in which chunks begin at the relative offsets `starts`.
     pub(crate) fn take(&mut self, len: u64, starts: &[u64]) -> u64 {
-        // The smallest gap that is large enough: large gaps are saved for large groups.
-        let large_enough = self.gaps.iter().enumerate().filter_map(|(index, gap)| {
-            let place = self.unused(gap.start, starts);
-            (place + len <= gap.end).then_some((gap.end - gap.start, place, index))
-        });
-        if let Some((_, place, index)) = large_enough.min() {
-            // What a shift leaves unused is free again when the next version is laid out.
-            self.gaps[index].start = place + len;
-            return place;
+        // The smallest gap that is large enough: large gaps are saved for large groups. Finding a place in a gap
+        // takes much longer than comparing lengths, and after many quick flushes there are thousands of gaps.
+        let lens = self.gaps.iter().map(|gap| gap.end - gap.start).enumerate();
+        let mut large_enough: Vec<_> =
+            lens.filter(|(_, gap_len)| *gap_len >= len).map(|(index, len)| (len, index)).collect();
+        large_enough.sort_unstable();
+        for (_, index) in large_enough {
+            let place = self.unused(self.gaps[index].start, starts);
+            if place + len <= self.gaps[index].end {
+                // What a shift leaves unused is free again when the next version is laid out.
+                self.gaps[index].start = place + len;
+                return place;
+            }
         }
         let place = self.unused(self.end, starts);
         self.end = place + len;
