@@ -8,6 +8,7 @@
 mod buffer;
 mod checkpoint;
 mod children;
+mod command;
 mod end_to_end;
 mod harness;
 mod instructions;

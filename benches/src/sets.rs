@@ -2,10 +2,10 @@
 
 use crate::run::Set;
 use crate::{
-    buffer, checkpoint, end_to_end, instructions, ledger, logger, parquet, python, scaling, view,
+    buffer, checkpoint, command, end_to_end, instructions, ledger, logger, parquet, python, scaling, view,
 };
 
-pub(crate) const SETS: [Set; 10] = [
+pub(crate) const SETS: [Set; 11] = [
     Set { name: buffer::NAME, question: buffer::QUESTION, run: buffer::run },
     Set { name: logger::NAME, question: logger::QUESTION, run: logger::run },
     Set { name: parquet::NAME, question: parquet::QUESTION, run: parquet::run },
@@ -14,6 +14,7 @@ pub(crate) const SETS: [Set; 10] = [
     Set { name: end_to_end::NAME, question: end_to_end::QUESTION, run: end_to_end::run },
     Set { name: python::NAME, question: python::QUESTION, run: python::run },
     Set { name: view::NAME, question: view::QUESTION, run: view::run },
+    Set { name: command::NAME, question: command::QUESTION, run: command::run },
     Set { name: scaling::NAME, question: scaling::QUESTION, run: scaling::run },
     Set { name: instructions::NAME, question: instructions::QUESTION, run: instructions::run },
 ];

@@ -44,7 +44,7 @@ const SPIKES: usize = 10_000;
 record! {
     /// A row: a step, and 19 floats.
     #[derive(Debug, Clone, Default)]
-    struct Noisy by step {
+    pub(crate) struct Noisy by step {
         step: i64,
         m00: f64, m01: f64, m02: f64, m03: f64, m04: f64, m05: f64, m06: f64, m07: f64, m08: f64, m09: f64,
         m10: f64, m11: f64, m12: f64, m13: f64, m14: f64, m15: f64, m16: f64, m17: f64, m18: f64,
@@ -133,7 +133,7 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
 }
 
 /// A file of that many rows that is still open.
-fn write(path: &Path, rows: usize) -> Result<MetricsLog<Noisy>> {
+pub(crate) fn write(path: &Path, rows: usize) -> Result<MetricsLog<Noisy>> {
     let settings = WriterSettings::default().compression("zstd:3".parse()?);
     let mut log = MetricsLog::open(path, settings.durability(Durability::Flush))?;
     let mut random = fastrand::Rng::with_seed(11);

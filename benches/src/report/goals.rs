@@ -27,6 +27,7 @@ const CHECKPOINTS: &str = "checkpoints";
 const JOBS: &str = "jobs";
 const PYTHON: &str = "Python";
 const VIEW: &str = "pictures";
+const COMMAND: &str = "runs and the command";
 
 const fn goal(
     topic: &'static str,
@@ -168,4 +169,8 @@ pub(super) const GOALS: &[Goal] = &[
     goal(VIEW, "pictures_equal_of_4", &[], AtLeast(4.0)),
     goal(VIEW, "spikes_shown_of_10000", &[], AtLeast(10_000.0)),
     goal(VIEW, "peak_rss_mb_1e7x20", &[], AtMost(200.0)),
+    goal(COMMAND, "ls_1000_runs_s", &[], AtMost(0.5)),
+    goal(COMMAND, "tail_ms_1e7", &[], AtMost(30.0)),
+    goal(COMMAND, "run_create_ms", &[], AtMost(20.0)),
+    goal(COMMAND, "verify_s_1gb", &["read_and_checksum_s_1gb"], AtMost(1.3)),
 ];
