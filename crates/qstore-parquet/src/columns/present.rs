@@ -57,24 +57,28 @@ impl Present {
         let later = self.runs.partition_point(|run| (run.row as usize) < row);
         let Some(run) = later.checked_sub(1).map(|last| self.runs[last]) else { return 0 };
         let end = self.runs.get(later).map_or(self.values, |next| next.value);
-        (run.value as usize + row - run.row as usize).min(end as usize)
+        (row - run.row as usize).saturating_add(run.value as usize).min(end as usize)
     }
 
     /// Becomes some rows of another, counted from the first of them.
     pub(crate) fn copy_from(&mut self, other: &Self, rows: &Range<usize>) {
         self.runs.clear();
         self.values = 0;
-        let first = other.runs.partition_point(|run| (run.row as usize) < rows.start);
-        for found in other.runs_from(first.saturating_sub(1)) {
-            if found.start >= rows.end {
-                break;
-            }
-            let (start, end) = (found.start.max(rows.start), found.end.min(rows.end));
-            if start < end {
-                self.runs.push(Run { row: (start - rows.start) as u32, value: self.values });
-                self.values += (end - start) as u32;
-            }
+        // Of ten thousand columns that are set now and then, most have no value in the rows of a flush.
+        if other.end() <= rows.start {
+            return;
         }
+        let (start, end) = (rows.start as u32, u32::try_from(rows.end).unwrap_or(u32::MAX));
+        let from = other.before(rows.start) as u32;
+        let first = other.runs.partition_point(|run| run.row < start);
+        // The run that began before these rows, if it reaches into them.
+        let next = other.runs.get(first).map_or(other.values, |run| run.value);
+        if from < next {
+            self.runs.push(Run { row: 0, value: 0 });
+        }
+        let later = other.runs[first..].iter().take_while(|run| run.row < end);
+        self.runs.extend(later.map(|run| Run { row: run.row - start, value: run.value - from }));
+        self.values = other.before(rows.end) as u32 - from;
     }
 
     /// Drops the first rows; the others are counted from there.
