@@ -6,8 +6,10 @@ use pyo3::exceptions::{PyException, PyMemoryError, PyOSError, PyTimeoutError, Py
 use pyo3::{PyErr, create_exception, import_exception};
 use qstore_buffer::DrainError;
 use qstore_checkpoint::{LoadError, OpenError as CheckpointsOpenError, SaveError as SaveFailed};
+use qstore_ledger::LedgerError as LedgerFailed;
 use qstore_logger::{LogError, OpenError as LoggerOpenError};
 use qstore_parquet as parquet;
+use qstore_run::RunError as RunFailed;
 use qstore_zarr::ArenaError;
 use std::error::Error as StdError;
 
@@ -34,10 +36,18 @@ create_exception!(
 
 // These have attributes or a second base class, and are written in Python.
 import_exception!(qstore.errors, CheckpointError);
+import_exception!(qstore.errors, AlreadyPaidError);
 import_exception!(qstore.errors, DamagedError);
+import_exception!(qstore.errors, LedgerError);
+import_exception!(qstore.errors, NotARunError);
 import_exception!(qstore.errors, NotFoundError);
+import_exception!(qstore.errors, OverBudgetError);
+import_exception!(qstore.errors, RunError);
+import_exception!(qstore.errors, RunExistsError);
+import_exception!(qstore.errors, RunningError);
 import_exception!(qstore.errors, SaveError);
 import_exception!(qstore.errors, StateError);
+import_exception!(qstore.errors, UnderWayError);
 
 /// The message of an error with those of its causes, each once.
 fn message(error: &dyn StdError) -> String {
@@ -131,5 +141,59 @@ pub(crate) fn of_load(error: &LoadError) -> PyErr {
         LoadError::Catalog(error) => of_checkpoints_open(error),
         LoadError::Spawn { .. } => PyOSError::new_err(message(error)),
         other => CheckpointError::new_err(message(other)),
+    }
+}
+
+pub(crate) fn of_run(error: &RunFailed) -> PyErr {
+    match error {
+        RunFailed::Setting(error) => of_setting(error),
+        RunFailed::NotARun { .. } => NotARunError::new_err(message(error)),
+        RunFailed::Exists { .. } => RunExistsError::new_err(message(error)),
+        RunFailed::Running { .. } => RunningError::new_err(message(error)),
+        RunFailed::NoneValid { .. } => CheckpointError::new_err(message(error)),
+        RunFailed::Busy { .. } | RunFailed::SystemTimedOut { .. } => {
+            PyTimeoutError::new_err(message(error))
+        }
+        RunFailed::Forked => ForkedError::new_err(message(error)),
+        RunFailed::Ended => StoppedError::new_err(message(error)),
+        RunFailed::Logger(error) => of_logger_open(error),
+        RunFailed::Metrics(error) => of_open(error),
+        RunFailed::Write(error) => WriteError::new_err(message(error)),
+        RunFailed::Rows(error) => of_rows(error),
+        RunFailed::Checkpoints(error) => of_checkpoints_open(error),
+        RunFailed::Load(error) => of_load(error),
+        RunFailed::Save(error) => of_save(error),
+        RunFailed::Spawn(_) => PyOSError::new_err(message(error)),
+        other => RunError::new_err(message(other)),
+    }
+}
+
+/// As of a stop that did not write all rows. They are still held.
+fn of_rows(error: &DrainError<parquet::WriteError>) -> PyErr {
+    match error {
+        DrainError::TimedOut { .. } => PyTimeoutError::new_err(message(error)),
+        other => WriteError::new_err(message(other)),
+    }
+}
+
+pub(crate) fn of_ledger(error: &LedgerFailed) -> PyErr {
+    let text = message(error);
+    match error {
+        LedgerFailed::Open(error) => of_open(error),
+        LedgerFailed::Read(_) | LedgerFailed::NotOpened { .. } => OpenError::new_err(text),
+        LedgerFailed::Closed => StoppedError::new_err(text),
+        LedgerFailed::Forked => ForkedError::new_err(text),
+        LedgerFailed::BadValue { .. } | LedgerFailed::NoEstimate => PyValueError::new_err(text),
+        LedgerFailed::AlreadyDone { job, .. } => AlreadyPaidError::new_err((text, job.clone())),
+        LedgerFailed::UnderWay { job, .. } => UnderWayError::new_err((text, job.clone())),
+        LedgerFailed::OverBudget { .. } => OverBudgetError::new_err(text),
+        LedgerFailed::NotDurable { job, .. }
+        | LedgerFailed::Rejected { job, .. }
+        | LedgerFailed::UnknownJob { job }
+        | LedgerFailed::OtherIdentifier { job, .. }
+        | LedgerFailed::IdentifierTaken { job, .. }
+        | LedgerFailed::NoIdentifier { job, .. }
+        | LedgerFailed::NotInDoubt { job, .. } => LedgerError::new_err((text, job.clone())),
+        _ => LedgerError::new_err(text),
     }
 }

@@ -16,8 +16,11 @@ mod arrays;
 mod buffer;
 mod checkpoints;
 mod errors;
+mod ledger;
 mod logged;
 mod logger;
+mod logging;
+mod manager;
 #[expect(
     unsafe_code,
     reason = "the buffer protocol and the calling convention of Python hand out pointers"
@@ -25,6 +28,10 @@ mod logger;
 mod memory;
 mod objects;
 mod row_writer;
+mod run;
+mod run_reader;
+mod run_settings;
+mod saver;
 mod settings;
 mod stats;
 mod step;
@@ -44,13 +51,17 @@ mod _native {
     #[pymodule_export]
     use crate::buffer::Buffer;
     #[pymodule_export]
-    use crate::checkpoints::{Manager, load_zarr_group};
+    use crate::checkpoints::{Checkpoints, load_zarr_group};
     #[pymodule_export]
     use crate::errors::{Error, ForkedError, OpenError, StoppedError, WriteError};
+    #[pymodule_export]
+    use crate::ledger::{Batch, Intent, Ledger, job_state, read_jobs};
     #[pymodule_export]
     use crate::logged::Logged;
     #[pymodule_export]
     use crate::logger::Logger;
+    #[pymodule_export]
+    use crate::manager::Manager;
     #[pymodule_export]
     use crate::memory::Tensor;
     #[pymodule_export]
@@ -58,11 +69,18 @@ mod _native {
     #[pymodule_export]
     use crate::row_writer::RowWriter;
     #[pymodule_export]
+    use crate::run::Run;
+    #[pymodule_export]
+    use crate::run_reader::{RunReader, edit_run, find_runs, latest_run};
+    #[pymodule_export]
+    use crate::saver::Draft;
+    #[pymodule_export]
     use crate::ticket::{Notifier, Ticket};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        crate::memory::add::<crate::step::LogStep>(module.py())?;
+        crate::memory::add::<crate::step::LogStep<Logger>>(module.py())?;
+        crate::memory::add::<crate::step::LogStep<Run>>(module.py())?;
         module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
         module.add("IS_DEBUG", cfg!(debug_assertions))?;
         Ok(())

@@ -1,26 +1,45 @@
 //! Settings as Python passes them, and outcomes.
 
 use crate::errors::{ForkedError, StoppedError, of_setting};
-use pyo3::PyResult;
 use pyo3::exceptions::PyValueError;
-use qstore_buffer::PushError;
+use pyo3::prelude::*;
+use qstore_buffer::{Overflow, PushError};
 use qstore_checkpoint::retention::Goal;
 use qstore_checkpoint::{Counter, Layout};
+use qstore_logger::LoggerSettings;
 use qstore_parquet::{Compression, Error, WriterSettings};
 use qstore_schema::Logged;
 use qstore_zarr::{Busy, CheckpointSettings};
 use std::time::Duration;
+
+/// The ring of a logger.
+///
+/// # Errors
+/// `ValueError`, which names the setting and the choices.
+pub(crate) fn ring(buffer_size: usize, overflow: &str) -> PyResult<LoggerSettings> {
+    let choices = [("drop_newest", Overflow::DropNewest), ("drop_oldest", Overflow::DropOldest)];
+    let overflow = choice("overflow", overflow, choices)?;
+    Ok(LoggerSettings::default().buffer_size(buffer_size).overflow(overflow))
+}
+
+/// A time in seconds.
+///
+/// # Errors
+/// `ValueError`, which names the setting, for what is not a time.
+pub(crate) fn seconds(setting: &str, seconds: f64, default: &str) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|_| {
+        PyValueError::new_err(format!(
+            "{setting} is {seconds}; choose a number of seconds above 0 (default {default})"
+        ))
+    })
+}
 
 pub(crate) fn writer(
     flush_interval: usize,
     flush_seconds: f64,
     compression: &str,
 ) -> PyResult<WriterSettings> {
-    let flush_after = Duration::try_from_secs_f64(flush_seconds).map_err(|_| {
-        PyValueError::new_err(format!(
-            "flush_seconds is {flush_seconds}; choose a number of seconds above 0 (default 10.0)"
-        ))
-    })?;
+    let flush_after = seconds("flush_seconds", flush_seconds, "10.0")?;
     let compression: Compression = compression.parse().map_err(|error| of_setting(&error))?;
     Ok(WriterSettings::default()
         .flush_interval(flush_interval)
@@ -43,21 +62,46 @@ pub(crate) fn is_decided<T>(result: &Result<T, Error>) -> bool {
     !matches!(result, Err(Error::TimedOut { .. }))
 }
 
-/// The settings of a checkpoint manager as Python passes them.
-pub(crate) struct Checkpoints<'a> {
-    pub(crate) keep_last: usize,
-    /// How many, by which metric, and whether `min` or `max` is best.
-    pub(crate) keep_best: Option<(usize, String, String)>,
-    pub(crate) keep_every: Option<u64>,
-    pub(crate) compression: &'a str,
-    pub(crate) layout: &'a str,
-    pub(crate) counter: Option<&'a str>,
-    pub(crate) busy: &'a str,
-    pub(crate) deduplicate: bool,
-    pub(crate) workers: Option<usize>,
+/// The settings of a logger as Python passes them, in a dict.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Metrics {
+    buffer_size: usize,
+    flush_interval: usize,
+    flush_seconds: f64,
+    compression: String,
+    overflow: String,
 }
 
-impl Checkpoints<'_> {
+impl Metrics {
+    /// The settings of the ring and of the file.
+    ///
+    /// # Errors
+    /// `ValueError`, which names the setting.
+    pub(crate) fn parsed(&self) -> PyResult<(LoggerSettings, WriterSettings)> {
+        let ring = ring(self.buffer_size, &self.overflow)?;
+        let writer = writer(self.flush_interval, self.flush_seconds, &self.compression)?;
+        Ok((ring, writer))
+    }
+}
+
+/// The settings of a checkpoint manager as Python passes them, in a dict.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Checkpoints {
+    keep_last: usize,
+    /// How many, by which metric, and whether `min` or `max` is best.
+    keep_best: Option<(usize, String, String)>,
+    keep_every: Option<u64>,
+    compression: String,
+    layout: String,
+    counter: Option<String>,
+    busy: String,
+    deduplicate: bool,
+    workers: Option<usize>,
+}
+
+impl Checkpoints {
     /// The settings that they mean.
     ///
     /// # Errors
@@ -73,12 +117,12 @@ impl Checkpoints<'_> {
         let mut settings = CheckpointSettings::default()
             .keep_last(self.keep_last)
             .compression(compression)
-            .layout(choice("layout", self.layout, layouts)?)
-            .busy(choice("busy", self.busy, policies)?)
+            .layout(choice("layout", &self.layout, layouts)?)
+            .busy(choice("busy", &self.busy, policies)?)
             .deduplicate(self.deduplicate)
             .drop_timeout(DROP_TIMEOUT);
         if let Some(counter) = self.counter {
-            settings = settings.counter(choice("counter", counter, counters)?);
+            settings = settings.counter(choice("counter", &counter, counters)?);
         }
         if let Some((count, metric, goal)) = self.keep_best {
             settings = settings.keep_best(count, metric, choice("keep_best", &goal, goals)?);
@@ -96,7 +140,7 @@ impl Checkpoints<'_> {
 /// The package closes a manager before it is dropped, and waits there with the GIL for others.
 const DROP_TIMEOUT: Duration = Duration::from_millis(100);
 
-fn choice<T: Copy, const COUNT: usize>(
+pub(crate) fn choice<T: Copy, const COUNT: usize>(
     setting: &str,
     given: &str,
     choices: [(&str, T); COUNT],

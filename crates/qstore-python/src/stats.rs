@@ -3,8 +3,20 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use qstore_buffer::{BufferStats, Health, Loss};
+use qstore_logger::LoggerStats;
 use qstore_parquet::WriterStats;
 use std::fmt;
+
+/// The counters of a logger, as `{"buffer": …, "writer": …}`.
+pub(crate) fn of_logger<'py>(
+    py: Python<'py>,
+    stats: &LoggerStats<WriterStats>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("buffer", of_buffer(py, &stats.buffer)?)?;
+    dict.set_item("writer", of_writer(py, &stats.writer)?)?;
+    Ok(dict)
+}
 
 pub(crate) fn of_buffer<'py>(py: Python<'py>, stats: &BufferStats) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);

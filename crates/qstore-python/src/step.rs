@@ -5,7 +5,7 @@
 
 use crate::addresses::ByAddress;
 use crate::logged::Logged;
-use crate::logger::Logger;
+use crate::logging::LogsSteps;
 use crate::memory::{Arguments, FastMethod};
 use crate::values;
 use pyo3::Borrowed;
@@ -16,6 +16,7 @@ use qstore_logger::MetricsRow;
 use qstore_schema::{Name, SmolStr, TrainingMetrics};
 use std::cell::RefCell;
 use std::fmt::Write as _;
+use std::marker::PhantomData;
 
 /// Where the value of a column is in a row.
 #[derive(Clone, Copy)]
@@ -162,11 +163,11 @@ fn named(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
     with_name
 }
 
-/// The method.
-pub(crate) struct LogStep;
+/// The method of a class.
+pub(crate) struct LogStep<C>(PhantomData<C>);
 
-impl FastMethod for LogStep {
-    type Class = Logger;
+impl<C: LogsSteps> FastMethod for LogStep<C> {
+    type Class = C;
 
     const NAME: &'static str = "log_step";
 
@@ -187,7 +188,7 @@ impl FastMethod for LogStep {
 
     #[inline]
     fn call<'py>(
-        this: Borrowed<'_, 'py, Logger>,
+        this: Borrowed<'_, 'py, C>,
         arguments: &Arguments<'_, 'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let mut step = Step::default();
@@ -219,7 +220,7 @@ impl FastMethod for LogStep {
         for (name, value) in extra {
             row.set(name, value);
         }
-        let logged: Py<Logged> = this.get().log(arguments.py(), Some(number), row)?;
+        let logged: Py<Logged> = C::log_step(&this, number, row)?;
         Ok(logged.into_bound(arguments.py()).into_any())
     }
 }

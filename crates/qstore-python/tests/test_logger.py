@@ -1,5 +1,6 @@
 """The logger: what is logged is in the file, and what is not is told."""
 
+import array
 import asyncio
 import dataclasses
 import inspect
@@ -11,6 +12,7 @@ import threading
 
 import numpy
 import pandas
+import pyarrow.parquet
 import pytest
 
 import qstore
@@ -150,8 +152,60 @@ def test_any_scalar_becomes_a_column(metrics, value, column, stored):
     assert type(row[column]) is type(stored)
 
 
-@pytest.mark.parametrize("value", [[1.0, 2.0], {"a": 1}, object(), numpy.zeros(3), b"bytes", 1j])
-def test_what_is_not_a_scalar_is_refused_by_its_name(metrics, value):
+class Doubled:
+    """Numbers of another library."""
+
+    ndim = 1
+
+    def __init__(self, values):
+        self.values = values
+
+    def tolist(self):
+        return [2 * value for value in self.values]
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        ([1, 2.5, True], [1.0, 2.5, 1.0]),
+        ((0.5, None, numpy.float32(0.25)), [0.5, math.nan, 0.25]),
+        ([], []),
+        (numpy.arange(4.0)[::-2], [3.0, 1.0]),
+        (numpy.arange(3, dtype="float32"), [0.0, 1.0, 2.0]),
+        (numpy.arange(3, dtype=">f8"), [0.0, 1.0, 2.0]),
+        (numpy.arange(3, dtype="int64"), [0.0, 1.0, 2.0]),
+        (numpy.arange(3, dtype="float16"), [0.0, 1.0, 2.0]),
+        (numpy.array([True, False]), [1.0, 0.0]),
+        (numpy.array([2.5]), [2.5]),
+        (numpy.array([]), []),
+        (array.array("d", [0.5, 1.5]), [0.5, 1.5]),
+        (array.array("i", [1, 2]), [1.0, 2.0]),
+        (memoryview(array.array("f", [0.5])), [0.5]),
+        (Doubled([1.5]), [3.0]),
+    ],
+    ids=repr,
+)
+def test_a_list_of_numbers_is_a_column_of_lists(metrics, value, stored):
+    with AsyncMetricsLogger(metrics) as logger:
+        logger.log_step(0, 0, 0.5, grads=value)
+        logger.log({"epoch": 0, "step": 1, "grads": value})
+        logger.log_step(0, 2, 0.5)
+    table = pyarrow.parquet.read_table(metrics)
+    assert table.schema.field("grads").type == pyarrow.list_(pyarrow.float64())
+    numpy.testing.assert_equal(table["grads"].to_pylist(), [stored, stored, None])
+
+
+@pytest.mark.parametrize("value", [["0.5"], [[1.0]], [0.5, object()], (1j,), numpy.array(["a"]), numpy.array([1j])])
+def test_a_list_of_anything_else_is_refused(metrics, value):
+    with AsyncMetricsLogger(metrics) as logger:
+        with pytest.raises(TypeError):
+            logger.log_step(0, 0, 0.5, grads=value)
+        assert logger.log_step(0, 1, 0.5)
+    assert [row["step"] for row in rows_of(metrics)] == [1]
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, object(), numpy.zeros((3, 1)), b"bytes", bytearray(2), {1.0}, 1j])
+def test_what_is_not_a_value_is_refused_by_its_name(metrics, value):
     with AsyncMetricsLogger(metrics) as logger:
         with pytest.raises(TypeError, match="metric `histogram` is of type"):
             logger.log_step(0, 0, 0.5, histogram=value)

@@ -15,7 +15,7 @@ class Broken:
         raise RuntimeError("on purpose")
 
 
-BAD_ROWS = [Broken(), 17, {"step": [1, 2]}, {3: 0.5}, {"step": "\ud800"}, {"\ud800": 1}]
+BAD_ROWS = [Broken(), 17, {"step": [1, "2"]}, {3: 0.5}, {"step": "\ud800"}, {"\ud800": 1}]
 
 
 @pytest.mark.parametrize("action", ["ignore", "error"])

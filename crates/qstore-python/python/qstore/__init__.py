@@ -26,26 +26,59 @@ from ._native import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .buffer import AsyncBuffer
-    from .checkpoints import CheckpointManager
-    from .errors import CheckpointError, DamagedError, NotFoundError, SaveError, StateError
+    from .checkpoints import CheckpointManager, Checkpoints
+    from .errors import (
+        AlreadyPaidError,
+        CheckpointError,
+        DamagedError,
+        LedgerError,
+        NotARunError,
+        NotFoundError,
+        OverBudgetError,
+        RunError,
+        RunExistsError,
+        RunningError,
+        SaveError,
+        StateError,
+        UnderWayError,
+    )
+    from .ledger import Batch, Job, Ledger
     from .logger import AsyncMetricsLogger
     from .metrics import QuantumMetrics, TrainingMetrics
+    from .run import Resumed, Run, RunSettings
+    from .run_reader import RunReader, RunStatus, edit_run, find_runs, latest_run, open_run
     from .ticket import SaveOutcome, SaveTicket
     from .writer import AsyncMetricsWriter
 
 __all__ = [
+    "AlreadyPaidError",
     "AsyncBuffer",
     "AsyncMetricsLogger",
     "AsyncMetricsWriter",
+    "Batch",
     "CheckpointError",
     "CheckpointManager",
+    "Checkpoints",
     "DamagedError",
     "Error",
     "ForkedError",
+    "Job",
+    "Ledger",
+    "LedgerError",
     "Logged",
+    "NotARunError",
     "NotFoundError",
     "OpenError",
+    "OverBudgetError",
     "QuantumMetrics",
+    "Resumed",
+    "Run",
+    "RunError",
+    "RunExistsError",
+    "RunReader",
+    "RunSettings",
+    "RunStatus",
+    "RunningError",
     "SaveError",
     "SaveOutcome",
     "SaveTicket",
@@ -53,25 +86,51 @@ __all__ = [
     "StoppedError",
     "Tensor",
     "TrainingMetrics",
+    "UnderWayError",
     "WriteError",
     "__version__",
+    "edit_run",
+    "find_runs",
+    "latest_run",
+    "open_run",
 ]
 
 #: The modules of the names that are imported when they are first used, so that `import qstore` costs a millisecond.
 _HOMES = {
+    "AlreadyPaidError": "errors",
     "AsyncBuffer": "buffer",
     "AsyncMetricsLogger": "logger",
     "AsyncMetricsWriter": "writer",
+    "Batch": "ledger",
     "CheckpointError": "errors",
     "CheckpointManager": "checkpoints",
+    "Checkpoints": "checkpoints",
     "DamagedError": "errors",
+    "Job": "ledger",
+    "Ledger": "ledger",
+    "LedgerError": "errors",
+    "NotARunError": "errors",
     "NotFoundError": "errors",
+    "OverBudgetError": "errors",
     "QuantumMetrics": "metrics",
+    "Resumed": "run",
+    "Run": "run",
+    "RunError": "errors",
+    "RunExistsError": "errors",
+    "RunReader": "run_reader",
+    "RunSettings": "run",
+    "RunStatus": "run_reader",
+    "RunningError": "errors",
     "SaveError": "errors",
     "SaveOutcome": "ticket",
     "SaveTicket": "ticket",
     "StateError": "errors",
     "TrainingMetrics": "metrics",
+    "UnderWayError": "errors",
+    "edit_run": "run_reader",
+    "find_runs": "run_reader",
+    "latest_run": "run_reader",
+    "open_run": "run_reader",
 }
 
 if not TYPE_CHECKING:

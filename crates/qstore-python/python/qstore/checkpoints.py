@@ -1,4 +1,4 @@
-"""The checkpoint manager: states that are saved in the background and come back as they were."""
+"""Checkpoints: states that are saved in the background and come back as they were."""
 
 from __future__ import annotations
 
@@ -9,19 +9,124 @@ from pathlib import Path
 from typing import Any
 
 from . import endings
-from ._native import Manager, Ticket
+from ._native import Checkpoints as NativeCheckpoints
+from ._native import Manager
 from .errors import StateError
+from .staging import Staging
 from .tensors import Convert, check, converter, fill
-from .ticket import Deadline, SaveTicket, StagedTicket
+from .ticket import SaveTicket
 
 #: How long the end of the interpreter and a manager that is forgotten wait for saves, in seconds.
 PATIENCE = 60.0
 
 _MODEL, _OPTIMIZER = "model", "optimizer"
-_FIRST = ("epoch", "timestamp", "save_duration_ms")
 
 
-class CheckpointManager:
+class Checkpoints:
+    """The checkpoints of a directory, to be read: nothing is saved, and no thread is started.
+
+    :param checkpoint_dir: The directory, which exists.
+    :raises OpenError: if it is not a directory of checkpoints.
+    """
+
+    checkpoint_dir: Path
+
+    def __init__(self, checkpoint_dir: str | os.PathLike[str]) -> None:
+        self.checkpoint_dir = Path(checkpoint_dir)
+        self._reading = NativeCheckpoints(self.checkpoint_dir)
+
+    @classmethod
+    def _over(cls, path: Path, reading: NativeCheckpoints) -> "Checkpoints":
+        self = cls.__new__(cls)
+        self.checkpoint_dir, self._reading = path, reading
+        return self
+
+    def load(self, epoch: int, *, tensors: str | Convert | None = None) -> dict[str, Any]:
+        """Loads a checkpoint, and verifies every byte of it.
+
+        :param tensors: What arrays come back as: ``"numpy"``, ``"torch"``, ``"qstore"`` (``qstore.Tensor``, which has
+            the buffer protocol), or what a function makes of that. None is numpy, if it can be imported. All of them
+            can be written to.
+        :returns: ``epoch``, ``model_state``, ``optimizer_state`` (None if none was saved), ``metadata``, ``parts``,
+            ``timestamp`` in seconds since 1970, and ``save_duration_ms``.
+        :raises NotFoundError: if there is none with this number.
+        :raises DamagedError: if its bytes are not those that were written.
+
+        Ctrl-C interrupts it.
+        """
+        return _loaded(self._reading.load(epoch, converter(tensors)))
+
+    def load_latest(self, *, tensors: str | Convert | None = None) -> dict[str, Any] | None:
+        """Loads the newest checkpoint that can be loaded; None if there are none.
+
+        A newer one that is damaged is skipped, with a ``RuntimeWarning``.
+
+        :raises CheckpointError: if there are checkpoints, and none of them can be loaded.
+        """
+        latest = self._reading.load_latest(converter(tensors))
+        if latest is None:
+            return None
+        loaded, skipped = latest
+        for number, reason in skipped:
+            warnings.warn(f"checkpoint {number} was skipped: {reason}", RuntimeWarning, stacklevel=2)
+        return _loaded(loaded)
+
+    def load_into(
+        self, epoch: int, model_state: Any, optimizer_state: Any = None, *, parts: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Loads a checkpoint into arrays that exist, such as those of ``model.state_dict()``.
+
+        The states must have the structure, shapes and element types of the checkpoint. All of it is compared before the
+        first array is changed. A state that is not given is not read into.
+
+        :returns: As ``load``: the arrays that were given, and the loaded values for everything else, with named tuples
+            as in the states that were given. What torch's ``load_state_dict`` takes.
+        :raises StateError: if something differs. Nothing was changed.
+        """
+        native = self._reading.load(epoch, None)
+        fill_parts(native, model_state, optimizer_state, parts)
+        return _loaded(native)
+
+    def list_checkpoints(self) -> list[int]:
+        """The numbers of the checkpoints, in ascending order. What is not whole is not listed."""
+        return self._reading.list_checkpoints()
+
+    def latest_checkpoint(self) -> int | None:
+        """The number of the newest save, which need not be the largest; None if there are none."""
+        return self._reading.latest()
+
+    def get_checkpoint_info(self, epoch: int) -> dict[str, Any]:
+        """Describes a checkpoint without reading its arrays: ``epoch``, ``timestamp``, ``model_size_mb``, ``metadata``
+        and more.
+
+        :raises NotFoundError: if there is none with this number.
+        """
+        return self._reading.info(epoch)
+
+    def verify(self, epoch: int) -> dict[str, Any]:
+        """Reads and checks a checkpoint as ``load`` does, and keeps nothing of it. Returns its description.
+
+        :raises DamagedError: if its bytes are not those that were written.
+        """
+        return self._reading.verify(epoch)
+
+    def pin(self, epoch: int) -> None:
+        """Keeps a checkpoint whatever the settings say, until it is unpinned."""
+        self._reading.pin(epoch)
+
+    def unpin(self, epoch: int) -> None:
+        """Lets the settings decide again."""
+        self._reading.unpin(epoch)
+
+    def explain(self) -> list[tuple[int, bool, str]]:
+        """What would be kept now and why, newest save first: the number, whether it is kept, and the reason."""
+        return self._reading.explain()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {str(self.checkpoint_dir)!r}: {self.list_checkpoints()}>"
+
+
+class CheckpointManager(Checkpoints):
     """Saves the states of a training run in the background, and loads them exactly as they were.
 
     ``save`` takes the state before it returns, so the loop may change its arrays at once; it is compressed, written and
@@ -74,16 +179,26 @@ class CheckpointManager:
     ) -> None:
         path = Path(checkpoint_dir)
         path.mkdir(parents=True, exist_ok=True)
-        codec = compression if compression == "none" else f"{compression}:{compression_level}"
-        self._native = Manager(
-            path, keep_last, keep_best, keep_every, codec, layout, counter, busy, deduplicate, workers
+        settings = manager_settings(
+            keep_last=keep_last,
+            compression=compression,
+            compression_level=compression_level,
+            keep_best=keep_best,
+            keep_every=keep_every,
+            layout=layout,
+            counter=counter,
+            busy=busy,
+            deduplicate=deduplicate,
+            workers=workers,
         )
+        self._native = Manager(path, settings)
+        self._reading = self._native.checkpoints
         self.checkpoint_dir = path
         self.keep_last = keep_last
         self.compression = compression
         self.compression_level = compression_level
         self._is_closed = False
-        self._staging: StagedTicket | None = None
+        self._staging = Staging()
         endings.watch(self)
 
     def save(
@@ -113,28 +228,9 @@ class CheckpointManager:
         :raises StoppedError: after ``close``.
         :raises ForkedError: in a child of the process that opened the manager.
         """
-        states, values = _states(model_state, optimizer_state, parts), dict(metadata or {})
-        before = self._staging
-        if snapshot == "copy":
-            if before is not None:
-                before.settle()
-            return SaveTicket(self._native.save(epoch, states, values))
-        if snapshot != "staged":
-            raise ValueError(f'snapshot is {snapshot!r}; choose "copy" (default) or "staged"')
-        if before is not None:
-            if before.done:
-                before.settle()
-            # Each thread holds a state: one is copied, and one waits.
-            before.settle_before()
-
-        def save() -> Ticket:
-            # In the order of the calls.
-            if before is not None:
-                before.settle()
-            return self._native.save(epoch, states, values)
-
-        self._staging = StagedTicket(epoch, save, before)
-        return self._staging
+        states = states_of(model_state, optimizer_state, parts)
+        draft = self._native.draft(epoch, dict(metadata or {}))
+        return self._staging.save(epoch, lambda: self._native.save(draft, states), snapshot)
 
     def reserve(
         self,
@@ -152,107 +248,12 @@ class CheckpointManager:
         :param wait: Whether to return only when it is done.
         :raises StateError: for something that cannot be saved.
         """
-        self._native.reserve(_states(model_state, optimizer_state, parts), wait)
-
-    def load(self, epoch: int, *, tensors: str | Convert | None = None) -> dict[str, Any]:
-        """Loads a checkpoint, and verifies every byte of it.
-
-        :param tensors: What arrays come back as: ``"numpy"``, ``"torch"``, ``"qstore"`` (``qstore.Tensor``, which has
-            the buffer protocol), or what a function makes of that. None is numpy, if it can be imported. All of them
-            can be written to.
-        :returns: ``epoch``, ``model_state``, ``optimizer_state`` (None if none was saved), ``metadata``, ``parts``,
-            ``timestamp`` in seconds since 1970, and ``save_duration_ms``.
-        :raises NotFoundError: if there is none with this number.
-        :raises DamagedError: if its bytes are not those that were written.
-
-        Ctrl-C interrupts it.
-        """
-        return _loaded(self._native.load(epoch, converter(tensors)))
-
-    def load_latest(self, *, tensors: str | Convert | None = None) -> dict[str, Any] | None:
-        """Loads the newest checkpoint that can be loaded; None if there are none.
-
-        A newer one that is damaged is skipped, with a ``RuntimeWarning``.
-
-        :raises CheckpointError: if there are checkpoints, and none of them can be loaded.
-        """
-        latest = self._native.load_latest(converter(tensors))
-        if latest is None:
-            return None
-        loaded, skipped = latest
-        for number, reason in skipped:
-            warnings.warn(f"checkpoint {number} was skipped: {reason}", RuntimeWarning, stacklevel=2)
-        return _loaded(loaded)
-
-    def load_into(
-        self, epoch: int, model_state: Any, optimizer_state: Any = None, *, parts: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """Loads a checkpoint into arrays that exist, such as those of ``model.state_dict()``.
-
-        The states must have the structure, shapes and element types of the checkpoint. All of it is compared before the
-        first array is changed. A state that is not given is not read into.
-
-        :returns: As ``load``: the arrays that were given, and the loaded values for everything else, with named tuples
-            as in the states that were given. What torch's ``load_state_dict`` takes.
-        :raises StateError: if something differs. Nothing was changed.
-        """
-        given = _states(model_state, optimizer_state, parts)
-        if model_state is None:
-            del given[_MODEL]
-        native = self._native.load(epoch, None)
-        found = native["parts"]
-        for name, target in given.items():
-            label = f"{name}_state" if name in (_MODEL, _OPTIMIZER) else name
-            if name not in found:
-                raise StateError(f"checkpoint {epoch} has no `{label}`; its parts are {list(found)}", label)
-            check(target, found[name], label)
-        convert = converter(None)
-        native["parts"] = {
-            name: fill(given[name], state, convert) if name in given else _converted(state, convert)
-            for name, state in found.items()
-        }
-        return _loaded(native)
-
-    def list_checkpoints(self) -> list[int]:
-        """The numbers of the checkpoints, in ascending order. What is not whole is not listed."""
-        return self._native.list_checkpoints()
-
-    def latest_checkpoint(self) -> int | None:
-        """The number of the newest save, which need not be the largest; None if there are none."""
-        return self._native.latest()
-
-    def get_checkpoint_info(self, epoch: int) -> dict[str, Any]:
-        """Describes a checkpoint without reading its arrays: ``epoch``, ``timestamp``, ``model_size_mb``, ``metadata``
-        and more.
-
-        :raises NotFoundError: if there is none with this number.
-        """
-        return self._native.info(epoch)
-
-    def verify(self, epoch: int) -> dict[str, Any]:
-        """Reads and checks a checkpoint as ``load`` does, and keeps nothing of it. Returns its description.
-
-        :raises DamagedError: if its bytes are not those that were written.
-        """
-        return self._native.verify(epoch)
-
-    def pin(self, epoch: int) -> None:
-        """Keeps a checkpoint whatever the settings say, until it is unpinned."""
-        self._native.pin(epoch)
-
-    def unpin(self, epoch: int) -> None:
-        """Lets the settings decide again."""
-        self._native.unpin(epoch)
-
-    def explain(self) -> list[tuple[int, bool, str]]:
-        """What would be kept now and why, newest save first: the number, whether it is kept, and the reason."""
-        return self._native.explain()
+        self._native.reserve(states_of(model_state, optimizer_state, parts), wait)
 
     @property
     def pending(self) -> int:
         """How many saves are running or waiting."""
-        is_staging = self._staging is not None and not self._staging._is_staged.is_set()
-        return self._native.pending + is_staging
+        return self._native.pending + self._staging.is_copying
 
     def health(self) -> dict[str, Any]:
         """The first failure in the background, and the saves that were skipped or superseded."""
@@ -265,28 +266,14 @@ class CheckpointManager:
         :raises TimeoutError: if that took longer. The saves go on, and ``close`` can be called again.
         :raises SaveError: the first failure in the background, if there was one.
         """
-        deadline = Deadline(timeout)
-        failure: Exception | None = None
-        if self._staging is not None:
-            try:
-                self._staging.settle(timeout)
-            except TimeoutError:
-                # What is being copied is not saved yet, so the engine must not be closed.
-                raise
-            except Exception as error:
-                failure = error
         try:
-            self._native.close(timeout if self._staging is None else deadline.left())
+            self._staging.close(self._native.close, timeout)
         except TimeoutError:
             raise
-        except Exception as error:
+        except Exception:
             self._is_closed = True
-            if failure is not None:
-                error.add_note(f"a staged save failed, too: {failure}")
             raise
         self._is_closed = True
-        if failure is not None:
-            raise failure
 
     def _end(self, timeout: float) -> None:
         if self._is_closed:
@@ -324,7 +311,34 @@ class CheckpointManager:
         raise TypeError("a checkpoint manager belongs to its process; open one in the worker")
 
 
-def _states(model: Any, optimizer: Any, parts: Mapping[str, Any] | None) -> dict[str, Any]:
+def manager_settings(
+    *,
+    keep_last: int = 5,
+    compression: str = "zstd",
+    compression_level: int = 3,
+    keep_best: tuple[int, str, str] | None = None,
+    keep_every: int | None = None,
+    layout: str = "file",
+    counter: str | None = None,
+    busy: str = "wait",
+    deduplicate: bool = False,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """What the native manager takes. The parameters and their defaults are those of ``CheckpointManager``."""
+    return {
+        "keep_last": keep_last,
+        "compression": compression if compression == "none" else f"{compression}:{compression_level}",
+        "keep_best": keep_best,
+        "keep_every": keep_every,
+        "layout": layout,
+        "counter": counter,
+        "busy": busy,
+        "deduplicate": deduplicate,
+        "workers": workers,
+    }
+
+
+def states_of(model: Any, optimizer: Any, parts: Mapping[str, Any] | None) -> dict[str, Any]:
     """All parts by name."""
     states = {_MODEL: model}
     if optimizer is not None:
@@ -336,14 +350,51 @@ def _states(model: Any, optimizer: Any, parts: Mapping[str, Any] | None) -> dict
     return states
 
 
+def fill_parts(
+    native: dict[str, Any], model_state: Any, optimizer_state: Any, parts: Mapping[str, Any] | None
+) -> None:
+    """Copies a checkpoint that was loaded without conversion into states that exist, and puts them in its parts.
+
+    :raises StateError: if something differs. Nothing was changed.
+    """
+    given = states_of(model_state, optimizer_state, parts)
+    if model_state is None:
+        del given[_MODEL]
+    found = native["parts"]
+    for name, target in given.items():
+        label = f"{name}_state" if name in (_MODEL, _OPTIMIZER) else name
+        if name not in found:
+            text = f"checkpoint {native['epoch']} has no `{label}`; its parts are {list(found)}"
+            raise StateError(text, label)
+        check(target, found[name], label)
+    convert = converter(None)
+    native["parts"] = {
+        name: fill(given[name], state, convert) if name in given else _converted(state, convert)
+        for name, state in found.items()
+    }
+
+
+def loaded_parts(native: dict[str, Any], tensors: str | Convert | None) -> dict[str, Any]:
+    """The states of a checkpoint that was loaded without conversion."""
+    convert = converter(tensors)
+    return split({name: _converted(state, convert) for name, state in native["parts"].items()})
+
+
+def split(states: Mapping[str, Any]) -> dict[str, Any]:
+    """States by name as ``model_state``, ``optimizer_state`` and the other ``parts``."""
+    parts = dict(states)
+    model, optimizer = parts.pop(_MODEL, None), parts.pop(_OPTIMIZER, None)
+    return {"model_state": model, "optimizer_state": optimizer, "parts": parts}
+
+
 def _loaded(native: dict[str, Any]) -> dict[str, Any]:
-    parts = native["parts"]
+    states = split(native["parts"])
     return {
         "epoch": native["epoch"],
-        "model_state": parts.pop(_MODEL, None),
-        "optimizer_state": parts.pop(_OPTIMIZER, None),
+        "model_state": states["model_state"],
+        "optimizer_state": states["optimizer_state"],
         "metadata": native["metadata"],
-        "parts": parts,
+        "parts": states["parts"],
         "timestamp": native["timestamp"],
         "save_duration_ms": native["save_duration_ms"],
     }

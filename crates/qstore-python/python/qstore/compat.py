@@ -115,9 +115,9 @@ class AsyncMetricsLogger:
     def __init__(
         self, output_path: str | os.PathLike[str], buffer_size: int = 1000, flush_interval: int = 100
     ) -> None:
-        self.output_path = Path(output_path)
-        self.buffer = AsyncBuffer(maxsize=buffer_size, name="metrics_buffer")
-        self.writer = AsyncMetricsWriter(self.buffer, self.output_path, flush_interval=flush_interval)
+        self.output_path: Path = Path(output_path)
+        self.buffer: AsyncBuffer = AsyncBuffer(maxsize=buffer_size, name="metrics_buffer")
+        self.writer: AsyncMetricsWriter = AsyncMetricsWriter(self.buffer, self.output_path, flush_interval=flush_interval)
         self.writer.start()
 
     async def log_step(
@@ -179,7 +179,7 @@ class CheckpointManager:
         if compression not in ("zstd", "lz4", "gzip"):
             raise ValueError(f"Unknown compression: {compression}")
         self._manager = checkpoints.CheckpointManager(checkpoint_dir, keep_last, compression, compression_level)
-        self.checkpoint_dir = self._manager.checkpoint_dir
+        self.checkpoint_dir: Path = self._manager.checkpoint_dir
         self.keep_last = keep_last
         self.compression = compression
         self.compression_level = compression_level

@@ -1,10 +1,24 @@
-"""The exceptions of checkpoints. Those of metrics are native."""
+"""The exceptions of checkpoints, runs and ledgers. Those of metrics are native."""
 
 from __future__ import annotations
 
 from ._native import Error
 
-__all__ = ["CheckpointError", "DamagedError", "NotFoundError", "SaveError", "StateError"]
+__all__ = [
+    "AlreadyPaidError",
+    "CheckpointError",
+    "DamagedError",
+    "LedgerError",
+    "NotARunError",
+    "NotFoundError",
+    "OverBudgetError",
+    "RunError",
+    "RunExistsError",
+    "RunningError",
+    "SaveError",
+    "StateError",
+    "UnderWayError",
+]
 
 
 class CheckpointError(Error):
@@ -39,3 +53,42 @@ class StateError(CheckpointError, TypeError):
     def __init__(self, message: str, path: str | None = None) -> None:
         super().__init__(message)
         self.path = path
+
+
+class RunError(Error):
+    """A run could not be opened, ended, changed or read."""
+
+
+class NotARunError(RunError, FileNotFoundError):
+    """The directory is not a run, or does not exist."""
+
+
+class RunExistsError(RunError, FileExistsError):
+    """There already is a run of that name. It is unchanged."""
+
+
+class RunningError(RunError):
+    """The run is being written: by another process, or by children that its writer forked. The message names it."""
+
+
+class LedgerError(Error):
+    """A ledger of jobs refused something, or could not record it."""
+
+    #: The token of the job that it is about; None if it is about none.
+    job: str | None
+
+    def __init__(self, message: str, job: str | None = None) -> None:
+        super().__init__(message)
+        self.job = job
+
+
+class AlreadyPaidError(LedgerError):
+    """A job for the same batch is done: read its result, or pay for the batch again with ``repeated=True``."""
+
+
+class UnderWayError(LedgerError):
+    """A job for the same batch is under way, or in doubt: call ``Ledger.reconcile`` first."""
+
+
+class OverBudgetError(LedgerError):
+    """The job may cost more than what is left."""

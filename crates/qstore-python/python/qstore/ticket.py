@@ -179,6 +179,11 @@ class StagedTicket(SaveTicket):
             self._before = None
             self._is_staged.set()
 
+    @property
+    def is_copied(self) -> bool:
+        """Whether the copy has ended, well or not."""
+        return self._is_staged.is_set()
+
     def staged(self, timeout: float | None = None) -> None:
         self._wait_for_copy(timeout)
         if self._error is not None:

@@ -60,7 +60,7 @@ class AsyncMetricsWriter(threading.Thread):
     ) -> None:
         super().__init__(name="AsyncMetricsWriter", daemon=True)
         self.buffer = buffer
-        self.output_path = Path(output_path)
+        self.output_path: Path = Path(output_path)
         self.output_path.parent.mkdir(parents=True, exist_ok=True)
         self.flush_interval = flush_interval
         self.flush_seconds = flush_seconds
