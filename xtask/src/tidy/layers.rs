@@ -9,7 +9,7 @@
 //!  L4  qstore-logger   qstore-view   qstore-ledger
 //!  L3  qstore-parquet   qstore-zarr
 //!  L2  qstore-checkpoint
-//!  L1  qstore-schema   qstore-buffer   qstore-storage
+//!  L1  qstore-schema   qstore-buffer   qstore-storage   qstore-objects
 //!  L0  qstore-settings   qstore-os   qstore-signal
 //!  aside: qstore-tests, qstore-bench, qstore-demo → anything;  xtask → nothing
 //! ```
@@ -46,6 +46,7 @@ const TABLE: &[(&str, Place)] = &[
     ("qstore-schema", Place::Layer(1)),
     ("qstore-buffer", Place::Layer(1)),
     ("qstore-storage", Place::Layer(1)),
+    ("qstore-objects", Place::Layer(1)),
     ("qstore-settings", Place::Layer(0)),
     ("qstore-os", Place::Layer(0)),
     ("qstore-signal", Place::Layer(0)),

@@ -51,6 +51,7 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("qstore-schema", &[FORMATS, DISK, THREADS]),
     ("qstore-buffer", &[FORMATS, DISK, THREADS, &["serde", "bytes", "indexmap"]]),
     ("qstore-storage", &[FORMATS, THREADS]),
+    ("qstore-objects", &[FORMATS, DISK, THREADS]),
     ("qstore-checkpoint", &[FORMATS, DISK, THREADS]),
     ("qstore-parquet", &[ARRAYS, DISK, THREADS]),
     // Rayon is there for the loops over chunks, in pools of its own (decision 0038).
