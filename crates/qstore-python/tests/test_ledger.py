@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import types
 
 import pytest
 
@@ -280,3 +281,74 @@ def test_the_ledger_of_a_run_knows_its_attempt(tmp_path):
         assert ledger.intend("provider", batch(), estimate_usd=1.0).submitted("1").attempt == 1
         assert "1 jobs, 1.00 of 5.00 USD" in repr(ledger)
     assert os.path.exists(run.path / "jobs.parquet")
+
+
+class RuntimeJob:
+    """As of IBM Runtime."""
+
+    def __init__(self, id, tags, status="QUEUED"):
+        self.id, self.tags, self.now = id, tags, status
+
+    def job_id(self):
+        return self.id
+
+    def status(self):
+        return self.now
+
+    def usage(self):
+        return 2.5
+
+    def cancel(self):
+        self.now = "CANCELLED"
+
+
+class Service:
+    """As of IBM Runtime, and a primitive of its own."""
+
+    def __init__(self):
+        self.all = []
+        self.options = types.SimpleNamespace(environment=types.SimpleNamespace(job_tags=["mine"]))
+
+    def run(self, pubs):
+        self.all.insert(0, RuntimeJob(f"c{len(self.all)}", self.options.environment.job_tags))
+        if pubs == "lost":
+            raise ConnectionError("reset by peer")
+        return self.all[0]
+
+    def job(self, id):
+        return next(job for job in self.all if job.id == id)
+
+    def jobs(self, job_tags, limit):
+        return [job for job in self.all if set(job_tags) <= set(job.tags)][:limit]
+
+
+def test_jobs_of_ibm_runtime_carry_their_token_as_a_tag(path):
+    from qstore.qiskit import RuntimeProvider
+
+    service = Service()
+    provider = RuntimeProvider(service, usd_per_second=2.0)
+    with Ledger(path) as ledger:
+        job = ledger.send(provider, "ibm", batch(), (service, ["a circuit"]))
+        assert service.all[0].tags == ["mine", job.token] and job.id == "c0"
+        assert service.options.environment.job_tags == ["mine"]
+        with pytest.raises(ConnectionError):
+            ledger.send(provider, "ibm", batch("x"), (service, "lost"))
+        assert service.options.environment.job_tags == ["mine"]
+        service.all[-1].now = types.SimpleNamespace(name="DONE")  # as of the first version
+        reconciled = ledger.reconcile("ibm", provider)
+        assert [(job.id, job.state, job.cost_usd) for job in reconciled.seen] == [("c0", "done", 5.0), ("c1", "queued", None)]
+        canceled = ledger.cancel(provider, reconciled.seen[1])
+        assert (canceled.state, canceled.billed_seconds) == ("cancelled", 2.5)
+        assert ledger.cancel(provider, reconciled.seen[0]).state == "done"
+        assert provider.find("another token") is None
+        service.all[0].now = "PAUSED"
+        with pytest.raises(ValueError, match="PAUSED"):
+            provider.status("c1")
+
+
+def test_a_callback_of_qiskit_logs_into_a_run(tmp_path):
+    import qstore.qiskit
+
+    with qstore.Run.create(tmp_path) as run:
+        qstore.qiskit.vqe(run)(3, [0.1], -1.5, {"shots": 100})
+    assert qstore.open_run(run.path).read("step", "train_loss") == {"step": [3], "train_loss": [-1.5]}
