@@ -552,7 +552,8 @@ class App {
         card.x = answer.series.some((one) => one.traces.length > 0) ? "epoch" : null;
       }
       if (signal.aborted || card.chart !== chart) return;
-      card.over.textContent = card.x && !this.source.isReport ? `over ${card.x}` : "";
+      const kind = this.xKind(card);
+      card.over.textContent = (card.x || this.source.isReport) && kind !== "step" && !card.isSystem ? `over ${kind}` : "";
       if (isNew || chart.answer !== answer) {
         chart.answer = answer;
         chart.curves = curves(answer);
