@@ -11,6 +11,10 @@ use crate::verbs::ls::Ls;
 use crate::verbs::pin::{Pin, Unpin};
 use crate::verbs::plot::Plot;
 use crate::verbs::recover::Recover;
+#[cfg(feature = "serve")]
+use crate::verbs::report::Report;
+#[cfg(feature = "serve")]
+use crate::verbs::serve::Serve;
 use crate::verbs::show::Show;
 use crate::verbs::tag::{Note, Tag};
 use crate::verbs::tail::Tail;
@@ -57,6 +61,10 @@ pub(crate) enum Verb {
     Tail(Tail),
     Plot(Plot),
     Compare(Compare),
+    #[cfg(feature = "serve")]
+    Serve(Serve),
+    #[cfg(feature = "serve")]
+    Report(Report),
     Verify(Verify),
     Explain(Explain),
     Diff(Diff),

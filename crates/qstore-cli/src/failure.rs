@@ -5,6 +5,8 @@
 use crate::exit::Exit;
 use qstore_checkpoint::repository::RepositoryError;
 use qstore_checkpoint::{LoadError, SaveError};
+#[cfg(feature = "serve")]
+use qstore_page::PageError;
 use qstore_parquet::{ReadError, WriteError};
 use qstore_run::RunError;
 use qstore_view::ViewError;
@@ -107,6 +109,10 @@ pub enum Failure {
     /// A picture could not be drawn.
     #[error(transparent)]
     View(#[from] ViewError),
+    /// Runs could not be shown on a page.
+    #[cfg(feature = "serve")]
+    #[error(transparent)]
+    Page(Box<PageError>),
     /// The operating system refused to read something.
     #[error("could not read {}: {source}", path.display())]
     Read {
@@ -176,6 +182,18 @@ impl Failure {
             }
             Self::Storage(error) if error.is_not_found() => Exit::Missing,
             _ => Exit::Failed,
+        }
+    }
+}
+
+#[cfg(feature = "serve")]
+impl From<PageError> for Failure {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::Run(error) => Self::Run(error),
+            PageError::Read(error) => Self::Metrics(error),
+            PageError::View(error) => Self::View(error),
+            error => Self::Page(Box::new(error)),
         }
     }
 }

@@ -122,6 +122,10 @@ impl Verb {
             Self::Ls(_) => "ls",
             Self::Plot(_) => "plot",
             Self::Compare(_) => "compare",
+            #[cfg(feature = "serve")]
+            Self::Serve(_) => "serve",
+            #[cfg(feature = "serve")]
+            Self::Report(_) => "report",
             Self::Export(_) => "export",
             Self::Import(_) => "import",
             Self::Tag(_) => "tag",
@@ -146,6 +150,10 @@ impl Verb {
             Self::Ls(verb) => verb.run(console),
             Self::Plot(verb) => verb.run(console),
             Self::Compare(verb) => verb.run(console),
+            #[cfg(feature = "serve")]
+            Self::Serve(verb) => verb.run(console),
+            #[cfg(feature = "serve")]
+            Self::Report(verb) => verb.run(console),
             Self::Export(verb) => verb.run(console),
             Self::Import(verb) => verb.run(console),
             Self::Tag(verb) => verb.run(console),

@@ -11,6 +11,10 @@ pub mod ls;
 pub mod pin;
 pub mod plot;
 pub mod recover;
+#[cfg(feature = "serve")]
+pub mod report;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod show;
 pub mod tag;
 pub mod tail;

@@ -4,7 +4,8 @@
 //! That holds as long as no crate depends on a row above or beside its own:
 //!
 //! ```text
-//!  L6  qstore   qstore-python   qstore-cli
+//!  L7  qstore   qstore-python   qstore-cli
+//!  L6  qstore-page
 //!  L5  qstore-run   qstore-tracing   qstore-metrics
 //!  L4  qstore-logger   qstore-view   qstore-ledger
 //!  L3  qstore-parquet   qstore-zarr
@@ -31,9 +32,10 @@ enum Place {
 }
 
 const TABLE: &[(&str, Place)] = &[
-    ("qstore", Place::Layer(6)),
-    ("qstore-python", Place::Layer(6)),
-    ("qstore-cli", Place::Layer(6)),
+    ("qstore", Place::Layer(7)),
+    ("qstore-python", Place::Layer(7)),
+    ("qstore-cli", Place::Layer(7)),
+    ("qstore-page", Place::Layer(6)),
     ("qstore-run", Place::Layer(5)),
     ("qstore-tracing", Place::Layer(5)),
     ("qstore-metrics", Place::Layer(5)),

@@ -60,6 +60,7 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("qstore-view", &[FORMATS, DISK, THREADS, &["malevich", "plotters"]]),
     ("qstore-ledger", &[FORMATS, DISK, THREADS]),
     ("qstore-run", &[FORMATS, DISK, THREADS]),
+    ("qstore-page", &[FORMATS, DISK, THREADS, &["axum", "hyper", "tiny_http"]]),
     ("qstore-signal", &[FORMATS, DISK, THREADS]),
     ("qstore-tracing", &[FORMATS, DISK, THREADS]),
     ("qstore-metrics", &[FORMATS, DISK, THREADS]),

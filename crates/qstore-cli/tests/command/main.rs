@@ -27,3 +27,6 @@ mod program;
 mod prune;
 /// A verb that reads leaves every byte and every time as it was.
 mod read_only;
+/// The page is served until Ctrl-C, and a report is one file.
+#[cfg(feature = "serve")]
+mod serving;

@@ -66,6 +66,7 @@ fn reading_verbs_change_nothing() {
         (&["export", &run, "-o", &tensors, "--force"], Exit::Done),
         (&["export", &checkpoint, "-o", &tensors, "--force"], Exit::Done),
         (&["plot", &run, "-y", "train_loss"], Exit::Done),
+        (&["report", &run, &crashed, "--force", "-o", &elsewhere("x.html")], Exit::Done),
         (&["compare", &run, &crashed], Exit::Done),
         (&["compare", &runs, "--all"], Exit::Done),
         (&["tag", &run], Exit::Done),

@@ -1,0 +1,10 @@
+//! The page itself: its script in node, and the whole in a browser, where there is one.
+
+/// The page in Chromium.
+mod browser;
+/// Programs that may not be on this machine.
+mod programs;
+/// The functions of the script that need no document, in node.
+mod script;
+/// How large what is handed on is.
+mod sizes;
