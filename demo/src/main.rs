@@ -18,8 +18,10 @@ mod gate;
 mod journal;
 mod measurement;
 mod options;
+mod provider;
 mod random;
 mod recorder;
+mod remote;
 mod settings;
 mod simulator;
 mod snapshot;
@@ -32,8 +34,10 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use options::{Options, Place};
+use qstore::ledger::Budget;
 use qstore::{RunReader, StopSignal};
 use recorder::{Recorder, Restored};
+use remote::Remote;
 use settings::Settings;
 use summary::Table;
 use training::Trainer;
@@ -55,8 +59,10 @@ fn run() -> Result<(), Box<dyn Error>> {
     let Some(options) = Options::parse()? else { return Ok(()) };
     let settings = settings(&options)?;
     let journal = options.journal.as_deref();
+    let budget = options.provider.as_ref().map(|_| Budget::unlimited());
     let (mut recorder, restored) =
-        Recorder::open(&options.place, options.resume, &settings, journal)?;
+        Recorder::open(&options.place, options.resume, &settings, journal, budget)?;
+    let mut remote = Remote::open(&options, &recorder, settings)?;
     let (first_epoch, mut trainer) = begin(settings, restored)?;
 
     let data = data::split(settings.seed, settings.test_per_species);
@@ -66,7 +72,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let (mut steps, mut is_complete) = (0, true);
     let started = Instant::now();
     let stop = StopSignal::install()?;
-    for epoch in first_epoch..settings.epochs {
+    'training: for epoch in first_epoch..settings.epochs {
         if stop.is_set() {
             progress.suspend(|| println!("asked to stop; --resume goes on from here"));
             is_complete = false;
@@ -74,7 +80,18 @@ fn run() -> Result<(), Box<dyn Error>> {
         }
         let order = data::epoch_order(data.train.len(), settings.seed, epoch);
         for (batch, number) in order.chunks(settings.batch_size).zip(0..) {
-            let metrics = trainer.step(&data.train, batch, epoch, number);
+            let metrics = match &mut remote {
+                None => trainer.step(&data.train, batch, epoch, number),
+                Some(remote) => {
+                    let Some(metrics) = remote.step(&mut trainer, batch, epoch, number, &stop)?
+                    else {
+                        progress.suspend(|| println!("stopped while a job waits; see --resume"));
+                        is_complete = false;
+                        break 'training;
+                    };
+                    metrics
+                }
+            };
             recorder.step(epoch, epoch * steps_per_epoch + number, &metrics)?;
             steps += 1;
             progress.inc(1);
@@ -98,6 +115,9 @@ fn run() -> Result<(), Box<dyn Error>> {
     let out = recorder.path().to_path_buf();
     let summary = recorder.finish(is_complete)?;
     print!("{}", Table { summary: &summary, steps, test, training, out: &out });
+    if let Some(remote) = &remote {
+        print!("{remote}");
+    }
     Ok(())
 }
 

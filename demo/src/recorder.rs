@@ -6,6 +6,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use qstore::ledger::{Budget, Ledger};
 use qstore::{
     CheckpointSettings, Direction, MetricsRow, Resumed, Row, Run, RunError, RunSettings,
     SaveTicket, Snapshot, TrainingMetrics, WriterSettings,
@@ -20,8 +21,8 @@ use crate::training::{Evaluation, State, StepMetrics};
 
 /// What a shot would cost on a device; the simulator's are free, the column shows what they stand
 /// for. Trapped-ion machines are offered at prices of this order.
-const USD_PER_SHOT: f64 = 0.000_3;
-const BACKEND: &str = "state_vector";
+pub const USD_PER_SHOT: f64 = 0.000_3;
+pub const BACKEND: &str = "state_vector";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A run being recorded.
@@ -65,8 +66,9 @@ impl Recorder {
         is_resumed: bool,
         settings: &Settings,
         journal: Option<&Path>,
+        budget: Option<Budget>,
     ) -> Result<(Self, Option<Restored>), Box<dyn Error>> {
-        let described = RunSettings::default()
+        let mut described = RunSettings::default()
             .tag("demo")
             .seed(settings.seed)
             .goal("val_loss", Direction::Min)
@@ -79,6 +81,7 @@ impl Recorder {
             .writer(WriterSettings::default().flush_interval(20))
             .checkpoints(CheckpointSettings::default().keep_last(3))
             .finish_timeout(PATIENCE);
+        described.ledger = budget;
         let (run, resumed) = match place {
             Place::NewIn(runs) => (Run::create(runs, described)?, None),
             Place::At(out) if is_resumed => Run::resume_or_start(out, described)?,
@@ -108,6 +111,11 @@ impl Recorder {
         self.run.path()
     }
 
+    /// The attempt and the ledger of its jobs, if the run sends any.
+    pub fn ledger(&self) -> Option<(u64, &Ledger)> {
+        Some((self.run.attempt(), self.run.ledger()?))
+    }
+
     /// Logs one step.
     pub fn step(&mut self, epoch: u64, step: u64, m: &StepMetrics) -> Result<(), Box<dyn Error>> {
         let cost_usd = m.total_shots as f64 * USD_PER_SHOT;
@@ -127,7 +135,7 @@ impl Recorder {
             qubits_used: Some(m.qubits_used),
             shots_per_circuit: Some(m.shots_per_circuit),
             backend: Some(BACKEND.into()),
-            queue_time_ms: Some(0.0), // a local simulator has no queue
+            queue_time_ms: Some(m.queue_time_ms),
             cost_usd: Some(cost_usd),
             credits_used: Some(0.0), // and asks for no credits
             batch_time_ms: Some(m.batch_time_ms),

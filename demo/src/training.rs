@@ -7,7 +7,7 @@
 //! this file stores anything: the driver of the loop logs the figures and saves the state.
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::adam::Adam;
 use crate::circuit::{Circuit, QUBITS};
@@ -23,6 +23,32 @@ pub struct State {
     pub parameters: Vec<f64>,
     /// The optimizer.
     pub adam: Adam,
+}
+
+/// What a step asks of a device: the loss of a batch and its gradient, at these parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// The circuit's angles.
+    pub parameters: Vec<f64>,
+    /// The rows of the training data.
+    pub batch: Vec<usize>,
+    /// The epoch and the step in it, which decide the random choices.
+    pub place: (u64, u64),
+}
+
+/// A device's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Estimate {
+    /// Mean loss over the batch, in nats.
+    pub loss: f64,
+    /// The batch's mean gradient.
+    pub gradient: Vec<f64>,
+    /// Circuits it took.
+    pub circuits: i64,
+    /// Measurements of all of them together.
+    pub shots: i64,
+    /// Time the device spent on them.
+    pub time: Duration,
 }
 
 /// The figures of one step. All of them are measured; none is estimated.
@@ -44,6 +70,8 @@ pub struct StepMetrics {
     pub shots_per_circuit: i64,
     /// Measurements of all circuits together.
     pub total_shots: i64,
+    /// Time the circuits have waited for their device; zero for the simulator of this process.
+    pub queue_time_ms: f64,
     /// Time spent in simulating and measuring circuits.
     pub circuit_execution_time_ms: f64,
     /// Time of the whole step.
@@ -85,7 +113,6 @@ pub struct Trainer {
     settings: Settings,
     state: State,
     classifier: Classifier,
-    gradient: Vec<f64>,
 }
 
 impl Trainer {
@@ -113,7 +140,18 @@ impl Trainer {
     fn with_state(settings: Settings, state: State) -> Self {
         let circuit = Circuit::new(settings.layers);
         let classifier = Classifier::new(circuit, settings.shots);
-        Self { settings, state, classifier, gradient: vec![0.0; circuit.parameter_count()] }
+        Self { settings, state, classifier }
+    }
+
+    /// Measurements of each circuit; 0 where expectations are exact.
+    pub fn shots(&self) -> u32 {
+        self.settings.shots.unwrap_or(0)
+    }
+
+    /// Measurements that a request asks for.
+    pub fn shots_of(&self, request: &Request) -> i64 {
+        let circuits = request.batch.len() * (1 + 2 * request.parameters.len());
+        circuits as i64 * i64::from(self.shots())
     }
 
     /// What to save.
@@ -131,39 +169,59 @@ impl Trainer {
         step: u64,
     ) -> StepMetrics {
         let start = Instant::now();
-        let mut rng = stream(self.settings.seed, Purpose::TrainStep, epoch, step);
-        let parameters = &self.state.parameters;
+        let estimate = self.estimate(train, &self.request(batch, epoch, step));
+        self.apply(&estimate, batch.len(), start)
+    }
+
+    /// What the next step asks of a device.
+    pub fn request(&self, batch: &[usize], epoch: u64, step: u64) -> Request {
+        let parameters = self.state.parameters.clone();
+        Request { parameters, batch: batch.to_vec(), place: (epoch, step) }
+    }
+
+    /// Runs a request on the simulator of this process. The state stays as it is: the parameters
+    /// are those of the request.
+    pub fn estimate(&mut self, train: &[Sample], request: &Request) -> Estimate {
+        let Request { parameters, batch, place: (epoch, step) } = request;
+        let mut rng = stream(self.settings.seed, Purpose::TrainStep, *epoch, *step);
         let rows = batch.len() as f64;
 
         // Evaluations have used the device since the last step; their circuits are not this step's.
         self.classifier.take_usage();
-        self.gradient.fill(0.0);
+        let mut gradient = vec![0.0; parameters.len()];
         let mut loss = 0.0;
         for &row in batch {
             let sample = &train[row];
-            loss += self.classifier.add_gradient(sample, parameters, &mut self.gradient, &mut rng);
+            loss += self.classifier.add_gradient(sample, parameters, &mut gradient, &mut rng);
         }
-        for component in &mut self.gradient {
+        for component in &mut gradient {
             *component /= rows;
         }
-        let State { parameters, adam } = &mut self.state;
-        adam.update(parameters, &self.gradient, self.settings.learning_rate);
-
         let usage = self.classifier.take_usage();
+        let (circuits, shots, time) = (usage.circuits, usage.shots, usage.time);
+        Estimate { loss: loss / rows, gradient, circuits, shots, time }
+    }
+
+    /// Updates the parameters by a device's answer for `n` rows, which was asked for at `start`.
+    pub fn apply(&mut self, estimate: &Estimate, rows: usize, start: Instant) -> StepMetrics {
+        let State { parameters, adam } = &mut self.state;
+        adam.update(parameters, &estimate.gradient, self.settings.learning_rate);
+
         let batch_time = start.elapsed().as_secs_f64();
-        let magnitudes = || self.gradient.iter().map(|component| component.abs());
+        let magnitudes = || estimate.gradient.iter().map(|component| component.abs());
         StepMetrics {
-            train_loss: loss / rows,
+            train_loss: estimate.loss,
             gradient_norm: magnitudes().map(|magnitude| magnitude * magnitude).sum::<f64>().sqrt(),
             gradient_max_abs: magnitudes().fold(0.0, f64::max),
             gradient_min_abs: magnitudes().fold(f64::INFINITY, f64::min),
-            circuits_executed: usage.circuits,
+            circuits_executed: estimate.circuits,
             qubits_used: QUBITS as i64,
             shots_per_circuit: self.settings.shots.map_or(0, i64::from),
-            total_shots: usage.shots,
-            circuit_execution_time_ms: usage.time.as_secs_f64() * 1e3,
+            total_shots: estimate.shots,
+            queue_time_ms: 0.0,
+            circuit_execution_time_ms: estimate.time.as_secs_f64() * 1e3,
             batch_time_ms: batch_time * 1e3,
-            throughput_samples_per_sec: rows / batch_time,
+            throughput_samples_per_sec: rows as f64 / batch_time,
         }
     }
 

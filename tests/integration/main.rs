@@ -25,6 +25,7 @@ mod checkpoint_trees;
 /// Datasets of ranks as engines see them.
 mod datasets;
 /// The demo as a user runs it: it learns, records and resumes.
+mod demo_jobs;
 mod demo_run;
 /// The ways a process can end, and what each one loses.
 mod endings;

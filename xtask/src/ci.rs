@@ -3,6 +3,7 @@
 //! Each check is also a command of its own, so that the hosted workflow is one line per job and a
 //! person can repeat any job at home.
 
+use crate::adapters;
 use crate::error::{Error, Result};
 use crate::process;
 use crate::test;
@@ -10,7 +11,7 @@ use crate::tidy;
 use crate::torture;
 use crate::workspace::Workspace;
 
-pub(crate) const ARGUMENTS: &str = "[fmt|clippy|docs|tidy|torture|test|msrv|deny]…";
+pub(crate) const ARGUMENTS: &str = "[fmt|clippy|docs|tidy|torture|test|msrv|deny|adapters]…";
 pub(crate) const ABOUT: &str =
     "check as the hosted CI does (no word: fmt, tidy, clippy, docs, torture, test)";
 
@@ -26,8 +27,9 @@ const CHECKS: &[(&str, Check)] = &[
     ("test", test::all),
 ];
 
-/// Only by name: they need a toolchain or a tool that a new machine does not have.
-const BY_NAME: &[(&str, Check)] = &[("msrv", msrv), ("deny", deny)];
+/// Only by name: they need a toolchain or a tool that a new machine does not have, or minutes for packages that nothing
+/// else needs.
+const BY_NAME: &[(&str, Check)] = &[("msrv", msrv), ("deny", deny), ("adapters", adapters::check)];
 
 /// Runs the named checks, or the usual ones, and stops at the first that fails.
 pub(crate) fn run(workspace: &Workspace, arguments: lexopt::Parser) -> Result {

@@ -10,8 +10,7 @@ use crate::error::Result;
 use crate::process;
 use crate::workspace::{Workspace, cargo_here};
 
-pub(crate) const ARGUMENTS: &str =
-    "[--out DIR] [--epochs N] [--seed S] [--resume] [--journal FILE]";
+pub(crate) const ARGUMENTS: &str = "[--out DIR] [--epochs N] [--seed S] [--resume] [--journal FILE] [--provider simulated [--hold N]]";
 pub(crate) const ABOUT: &str = "train a quantum classifier on Iris and record the run";
 
 /// Runs the demo with everything that was typed.

@@ -4,6 +4,7 @@
 //! one of them does not compile, and it calls `cargo` and Python but no shell, so it runs wherever
 //! they do. Only `torture --file-systems`, which needs Linux anyway, has a script for the shell.
 
+mod adapters;
 mod bench;
 mod ci;
 mod demo;
@@ -63,6 +64,12 @@ const COMMANDS: &[Command] = &[
         arguments: mutants::ARGUMENTS,
         about: mutants::ABOUT,
         run: mutants::run,
+    },
+    Command {
+        name: "adapters",
+        arguments: adapters::ARGUMENTS,
+        about: adapters::ABOUT,
+        run: adapters::run,
     },
     Command { name: "ci", arguments: ci::ARGUMENTS, about: ci::ABOUT, run: ci::run },
     Command { name: "help", arguments: help::ARGUMENTS, about: help::ABOUT, run: help::run },

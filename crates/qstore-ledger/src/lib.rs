@@ -47,7 +47,7 @@ pub use event::JobEvent;
 pub use job::Job;
 pub use key::JobKey;
 pub use ledger::{Intent, Ledger};
-pub use log::read_jobs;
+pub use log::{read_jobs, read_jobs_in};
 pub use provider::{Found, Provider, Reconciled, SendError, SubmitError};
 pub use seen::Seen;
 pub use spec::JobSpec;

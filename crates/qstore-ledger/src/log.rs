@@ -50,5 +50,16 @@ fn read(storage: Arc<dyn FileSystem>, path: &Path) -> Result<Jobs, LedgerError> 
 /// # Errors
 /// If the file cannot be read, or is not a ledger.
 pub fn read_jobs(path: impl AsRef<Path>) -> Result<Vec<Job>, LedgerError> {
-    Ok(read(Arc::new(LocalFs::new()), path.as_ref())?.into_list())
+    read_jobs_in(Arc::new(LocalFs::new()), path)
+}
+
+/// As [`read_jobs`], on any file system.
+///
+/// # Errors
+/// As [`read_jobs`].
+pub fn read_jobs_in(
+    storage: Arc<dyn FileSystem>,
+    path: impl AsRef<Path>,
+) -> Result<Vec<Job>, LedgerError> {
+    Ok(read(storage, path.as_ref())?.into_list())
 }

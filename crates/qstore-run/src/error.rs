@@ -2,6 +2,7 @@
 
 use qstore_buffer::DrainError;
 use qstore_checkpoint::{LoadError, SaveError};
+use qstore_ledger::LedgerError;
 use qstore_parquet::{ReadError, WriteError};
 use qstore_settings::SettingError;
 use std::path::PathBuf;
@@ -125,6 +126,9 @@ pub enum RunError {
     /// A checkpoint could not be saved.
     #[error(transparent)]
     Save(#[from] SaveError),
+    /// The ledger could not be opened, read or closed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The thread of the system metrics has not ended in time, perhaps because the disk hangs.
     #[error("the system metrics were not written within {waited:?}; try again")]
     SystemTimedOut {

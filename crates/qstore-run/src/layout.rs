@@ -13,6 +13,8 @@ pub(crate) const RUN_LOCK: &str = ".run.lock";
 pub(crate) const METRICS: &str = "metrics.parquet";
 /// What the process and the machine use.
 pub(crate) const SYSTEM_METRICS: &str = "system.parquet";
+/// The jobs of all attempts on quantum computers.
+pub(crate) const JOBS: &str = "jobs.parquet";
 /// The directory of the checkpoints.
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
 

@@ -7,6 +7,7 @@
 //! | read one, while it is written or later | [`RunReader`] |
 //! | know what has become of it | [`RunReader::status`] |
 //! | find runs | [`RunDirectory`], [`PathKind`] |
+//! | send jobs to quantum computers and pay for none twice | [`Run::ledger`] |
 //! | change its tags or notes, also while it runs | [`edit_run_json`] |
 //!
 //! A run is a directory with ordinary files: [`metrics.parquet`](qstore_parquet), [`checkpoints`](qstore_zarr), and

@@ -6,12 +6,13 @@ pub use values::{Best, Last, Progress};
 
 use crate::error::{Result, RunError};
 use crate::json_file;
-use crate::layout::{CHECKPOINTS, METRICS, RUN_JSON, SYSTEM_METRICS, is_run};
+use crate::layout::{CHECKPOINTS, JOBS, METRICS, RUN_JSON, SYSTEM_METRICS, is_run};
 use crate::run_file::RunFile;
 use crate::session;
 use crate::status::{Reason, RunState, Status};
 use crate::surroundings::RunPlace;
 use crate::utc_time::UtcTime;
+use qstore_ledger::{Job, read_jobs_in};
 use qstore_parquet::MetricsFile;
 use qstore_storage::{EntryKind, FileSystem};
 use qstore_zarr::Checkpoints;
@@ -233,6 +234,19 @@ impl RunReader {
             None => Ok(None),
             Some(_) => Ok(Some(Checkpoints::open_in(Arc::clone(&self.place.files), dir)?)),
         }
+    }
+
+    /// The jobs that the run has sent to quantum computers, in the order in which they were intended; none without a
+    /// ledger.
+    ///
+    /// # Errors
+    /// As [`read_jobs`](qstore_ledger::read_jobs).
+    pub fn jobs(&self) -> Result<Vec<Job>> {
+        let path = self.dir.join(JOBS);
+        if self.place.files.metadata(&path)?.is_none() {
+            return Ok(Vec::new());
+        }
+        Ok(read_jobs_in(Arc::clone(&self.place.files), path)?)
     }
 
     /// The rows that count, in ascending order: what an uninterrupted run would have logged.

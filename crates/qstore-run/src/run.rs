@@ -13,6 +13,7 @@ use crate::settings::RunSettings;
 use crate::surroundings::RunPlace;
 use crate::system::SystemMetrics;
 use qstore_checkpoint::{Attempt, Checkpoint, LoadError, SaveError, Snapshot};
+use qstore_ledger::Ledger;
 use qstore_logger::{LogError, Logged, LoggerStats, MetricsRow, ParquetMetricsLogger};
 use qstore_parquet::WriterStats;
 use qstore_schema::Row;
@@ -32,6 +33,7 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 /// ├── run.json            what it is, and what became of each attempt
 /// ├── metrics.parquet     one file over all attempts
 /// ├── system.parquet      if system metrics are on
+/// ├── jobs.parquet        if the run has a ledger
 /// └── checkpoints/
 /// ```
 ///
@@ -77,6 +79,7 @@ pub struct Run {
     id: String,
     attempt: Attempt,
     system: Option<SystemMetrics>,
+    ledger: Option<Ledger>,
     // Before the logger: what is saved last waits for the rows.
     checkpoints: CheckpointManager,
     /// Shared with the checkpoints; `None` only while it is being stopped.
@@ -116,6 +119,8 @@ pub struct RunSummary {
     /// The first error of a save in the background, or of removing old checkpoints, if there was one. Saves after it
     /// may have succeeded.
     pub save_error: Option<SaveError>,
+    /// Jobs in the ledger to which something may still happen. 0 without a ledger.
+    pub open_jobs: usize,
 }
 
 impl Run {
@@ -288,6 +293,39 @@ impl Run {
         self.logger.as_deref().expect("a run has a logger until it has ended, and afterwards")
     }
 
+    /// The ledger of the jobs that the run sends to quantum computers, in its `jobs.parquet`; `None` unless the
+    /// settings [ask for it](RunSettings::ledger). It is one file over all attempts, so a resumed run finds the jobs
+    /// that a killed one left behind, and the batches that were paid for. Ending the run closes it, also for its
+    /// clones; a job that is under way then stays open in it.
+    ///
+    /// ```
+    /// use qstore_ledger::simulated::{SimulatedProvider, Simulation};
+    /// use qstore_ledger::{Batch, Budget, JobSpec};
+    /// use qstore_run::{Run, RunReader, RunSettings};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("run");
+    /// let provider = SimulatedProvider::new(Simulation::default()); // your client of a provider
+    /// let settings = RunSettings::default().ledger(Budget::usd(50.0));
+    /// let (mut run, _) = Run::resume_or_start(&path, settings)?;
+    /// let ledger = run.ledger().expect("the settings ask for one");
+    /// ledger.reconcile("simulated", &provider)?; // what an earlier attempt has left behind
+    ///
+    /// let batch = Batch::new("simulator", 1024).circuits(["ry(0.5) q;"]);
+    /// if ledger.finished(&batch.digest()).is_none() {
+    ///     let spec = JobSpec::new("simulated", batch).attempt(run.attempt() as i64).estimate_usd(0.4);
+    ///     let job = ledger.send(&provider, &spec, &())?; // durable, under its identifier
+    ///     ledger.observe(&job.key, &provider.wait(&job)?)?;
+    /// }
+    /// assert_eq!(run.finish()?.open_jobs, 0);
+    /// assert_eq!(RunReader::open(&path)?.jobs()?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+
     /// The checkpoints. What is saved here directly has no place in the run: use [`save`](Self::save).
     pub fn checkpoints(&self) -> &CheckpointManager {
         &self.checkpoints
@@ -363,6 +401,11 @@ impl Run {
             Some(system) => system.stop(left())?,
             None => None,
         };
+        let mut open_jobs = 0;
+        if let Some(ledger) = &self.ledger {
+            ledger.close()?;
+            open_jobs = ledger.unfinished().len();
+        }
         let unreported = self.checkpoints.unreported_failure().or_else(|| match &save_error {
             // The thread that saves has panicked.
             Some(SaveError::Closed { reason }) => {
@@ -370,7 +413,8 @@ impl Run {
             }
             _ => None,
         });
-        Ok(Settled { summary: RunSummary { metrics, system_error, save_error }, unreported })
+        let summary = RunSummary { metrics, system_error, save_error, open_jobs };
+        Ok(Settled { summary, unreported })
     }
 
     fn stop_logger(&mut self, timeout: Duration) -> Result<LoggerStats<WriterStats>> {

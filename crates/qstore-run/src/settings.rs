@@ -2,6 +2,7 @@
 
 use crate::run_file::{Direction, RunGoal};
 use crate::secrets;
+use qstore_ledger::Budget;
 use qstore_logger::LoggerSettings;
 use qstore_parquet::WriterSettings;
 use qstore_settings::SettingError;
@@ -52,6 +53,9 @@ pub struct RunSettings {
     /// How often the processor, the memory and the disk are measured, into `system.parquet`. Default `None`:
     /// never. At least 100 ms. Linux only.
     pub system_metrics: Option<Duration>,
+    /// The budget of the jobs that the run sends to quantum computers. With one the run has a
+    /// [ledger](crate::Run::ledger). Default `None`.
+    pub ledger: Option<Budget>,
     /// Whether arguments, directory, variables and git are recorded. Default `true`.
     pub is_environment_recorded: bool,
     /// How long git may take to tell whether the source code was changed. Default 200 ms.
@@ -77,6 +81,7 @@ impl Default for RunSettings {
             writer: WriterSettings::default(),
             checkpoints: CheckpointSettings::default(),
             system_metrics: None,
+            ledger: None,
             is_environment_recorded: true,
             git_timeout: Duration::from_millis(200),
             resume_from: None,
@@ -160,6 +165,14 @@ impl RunSettings {
     #[must_use]
     pub fn system_metrics(mut self, interval: Duration) -> Self {
         self.system_metrics = Some(interval);
+        self
+    }
+
+    /// Keeps a ledger of the jobs that the run sends to quantum computers, with this budget;
+    /// [`Budget::unlimited`] for none. The budget counts the jobs of all attempts.
+    #[must_use]
+    pub fn ledger(mut self, budget: Budget) -> Self {
+        self.ledger = Some(budget);
         self
     }
 

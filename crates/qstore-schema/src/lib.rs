@@ -40,6 +40,26 @@
 //!
 //! # Features
 //! `half` — `half::f16` and `half::bf16` as tensor elements. Off by default.
+//!
+//! `ndarray` — tensors from arrays of `ndarray` 0.17 with any strides, and arrays from tensors; complex numbers as
+//! elements. Off by default.
+//!
+//! ```
+//! # #[cfg(feature = "ndarray")] {
+//! use ndarray::{ArrayD, ArrayViewD, array};
+//! use qstore_schema::Tensor;
+//!
+//! let weights = array![[1.0_f32, 2.0, 3.0], [4.0, 5.0, 6.0]];
+//! let transposed = Tensor::from(&weights.t()); // copied in C order
+//! assert_eq!(transposed.as_slice::<f32>().unwrap(), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+//!
+//! let tensor = Tensor::from(weights); // takes the vector, copies nothing
+//! let view = ArrayViewD::<f32>::try_from(&tensor).unwrap(); // borrows, copies nothing
+//! assert_eq!(view[[1, 2]], 6.0);
+//! let copy = ArrayD::<f32>::try_from(&tensor).unwrap().into_dimensionality::<ndarray::Ix2>().unwrap();
+//! assert_eq!(copy.row(0).sum(), 6.0);
+//! # }
+//! ```
 
 #![forbid(unsafe_code)]
 
@@ -55,6 +75,8 @@ mod field;
 mod logged;
 mod metrics;
 mod name;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 mod record;
 mod row;
 mod state;

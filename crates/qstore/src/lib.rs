@@ -12,6 +12,7 @@
 //! |---|---|---|
 //! | one value that logs, saves, resumes, and records how it ended | [`Run`] | `qstore-run` |
 //! | to know what has become of a run | [`RunReader`] | `qstore-run` |
+//! | to pay for no job on a quantum computer twice | [`Run::ledger`], [`ledger`] | `qstore-ledger` |
 //! | to log metrics in one line | [`AsyncMetricsLogger`] | `qstore-logger` |
 //! | to write rows to one Parquet file | [`AsyncMetricsWriter`] | `qstore-parquet` |
 //! | to save and load checkpoints | [`CheckpointManager`] | `qstore-zarr` |
@@ -90,6 +91,8 @@ pub use qstore_parquet::{
     AsyncMetricsWriter, Durability, MetricsFile, WriterSettings, WriterStats, validate,
 };
 
+#[cfg(feature = "runs")]
+pub use qstore_ledger as ledger;
 #[cfg(feature = "runs")]
 pub use qstore_run as run;
 #[cfg(feature = "runs")]

@@ -1,6 +1,6 @@
 //! Rule: the top level is the map, and a map has no strange words on it.
 //!
-//! Why: the first thing anyone sees of a repository is its top-level listing. Seven names carry the
+//! Why: the first thing anyone sees of a repository is its top-level listing. Eight names carry the
 //! content; the rest are papers and tool configuration that have to lie there. Hidden names are
 //! tool configuration by convention and are not checked.
 
@@ -16,6 +16,7 @@ const REQUIRED: &[&str] = &[
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "adapters",
     "benches",
     "crates",
     "demo",

@@ -7,7 +7,7 @@ use super::{Resumed, Run};
 use crate::environment::Capture;
 use crate::error::{Result, RunError};
 use crate::json_file;
-use crate::layout::{CHECKPOINTS, METRICS, SYSTEM_METRICS, is_run};
+use crate::layout::{CHECKPOINTS, JOBS, METRICS, SYSTEM_METRICS, is_run};
 use crate::lineage::{self, Cut};
 use crate::metrics_first::{LoggerSlot, MetricsFirst};
 use crate::run_file::{RunAttempt, RunFile, RunOrigin};
@@ -18,6 +18,7 @@ use crate::surroundings::RunPlace;
 use crate::system::SystemMetrics;
 use crate::utc_time::UtcTime;
 use qstore_checkpoint::{Attempt, CheckpointInfo, Counter, Latest, LoadError, LocalRepository};
+use qstore_ledger::Ledger;
 use qstore_logger::ParquetMetricsLogger;
 use qstore_parquet::{MetricsFile, MetricsLog, ReadError, WriterSettings};
 use qstore_schema::Row;
@@ -239,6 +240,7 @@ struct Parts {
     checkpoints: CheckpointManager,
     logger: Arc<ParquetMetricsLogger>,
     system: Option<SystemMetrics>,
+    ledger: Option<Ledger>,
 }
 
 impl Parts {
@@ -278,13 +280,15 @@ impl Parts {
             }
             None => None,
         };
-        Ok(Self { checkpoints, logger, system })
+        let open = |budget| Ledger::open_in(files(), dir.join(JOBS), budget);
+        let ledger = settings.ledger.clone().map(open).transpose()?;
+        Ok(Self { checkpoints, logger, system, ledger })
     }
 
     fn into_run(self, session: Session, id: String, settings: RunSettings) -> Result<Run> {
         let attempt = Attempt::new(session.number().to_string())?;
-        let Self { checkpoints, logger, system } = self;
+        let Self { checkpoints, logger, system, ledger } = self;
         let (logger, failure) = (Some(logger), None);
-        Ok(Run { id, attempt, system, checkpoints, logger, session, settings, failure })
+        Ok(Run { id, attempt, system, ledger, checkpoints, logger, session, settings, failure })
     }
 }
