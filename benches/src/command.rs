@@ -149,7 +149,8 @@ fn verifying(dir: &Path, is_long: bool) -> Result<Vec<Row>> {
     let checkpoint = dir.join("checkpoints").join("epoch_0000.zarr.zip");
     let (path, limit) =
         (checkpoint.display().to_string(), format!("read_and_checksum_s_{}", size.suffix));
-    let note = "qstore verify of one checkpoint, default settings, in the system's cache; all cores";
+    let note =
+        "qstore verify of one checkpoint, default settings, in the system's cache; all cores";
     let ours = Measure::ours(format!("verify_s_{}", size.suffix), "s", &[&limit], note);
     let note = "the file's bytes read a megabyte at a time, and their crc32c; one core";
     let limit = Measure::limit(limit, "s", note);

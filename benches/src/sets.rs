@@ -2,7 +2,8 @@
 
 use crate::run::Set;
 use crate::{
-    buffer, checkpoint, command, end_to_end, instructions, ledger, logger, parquet, python, scaling, view,
+    buffer, checkpoint, command, end_to_end, instructions, ledger, logger, parquet, python,
+    scaling, view,
 };
 
 pub(crate) const SETS: [Set; 11] = [
