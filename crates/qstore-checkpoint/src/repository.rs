@@ -25,6 +25,7 @@ pub use memory::MemoryRepository;
 use std::any::Any;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 
 /// The result of a repository operation.
 pub type Result<T, E = RepositoryError> = std::result::Result<T, E>;
@@ -57,8 +58,9 @@ pub trait Repository: fmt::Debug + Send + Sync {
     /// If it could not be created; then nothing has changed.
     fn begin_file(&self, name: &str) -> Result<Box<dyn FileDraft>>;
 
-    /// Opens a committed file. An open file stays readable and unchanged when its name is replaced or
-    /// removed.
+    /// Opens a committed file. When its name is replaced or removed, an open file stays readable and
+    /// unchanged; where that is impossible, as in a bucket, reading it fails from then on with
+    /// [`ReplacedWhileRead`](RepositoryError::ReplacedWhileRead). It never shows bytes of another file.
     ///
     /// # Errors
     /// [`is_not_found`](RepositoryError::is_not_found) if it does not exist.
@@ -261,6 +263,18 @@ pub trait FileSource: fmt::Debug + Send + Sync {
     /// # Errors
     /// If the file ends before the buffer is full, or could not be read.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()>;
+
+    /// Announces ranges that will be read, each once, in about this order. A file that is far away can then
+    /// read neighbors together. A hint: the default does nothing.
+    fn announce(&self, ranges: &[Range<u64>]) {
+        let _ = ranges;
+    }
+
+    /// Whether the file was replaced or removed, and can therefore not be read anymore. The default is for
+    /// files that stay readable.
+    fn is_replaced(&self) -> bool {
+        false
+    }
 }
 
 /// An open tree, readable from any number of threads.

@@ -130,6 +130,11 @@ impl Catalog {
         Ok(Self { counter: Arc::new(OnceLock::from(counter)), ..catalog })
     }
 
+    /// The next save gets a greater number than this.
+    pub(crate) fn continue_after(&self, save_seq: u64) {
+        self.last_seq.fetch_max(save_seq, Ordering::SeqCst);
+    }
+
     /// What the repository counts. Epochs, unless something in it says otherwise.
     pub(crate) fn counter(&self) -> Result<Counter, LoadError> {
         if let Some(known) = self.counter.get() {
@@ -187,7 +192,11 @@ impl Catalog {
                     };
                     valid.insert(number, newest);
                 }
-                Err(LoadError::Repository(error)) if error.is_not_found() => all_there = false,
+                Err(LoadError::Repository(error))
+                    if error.is_not_found() || error.is_replaced_while_read() =>
+                {
+                    all_there = false;
+                }
                 Err(error) => scan.invalid.push((number, error)),
             }
         }
@@ -220,6 +229,20 @@ impl Catalog {
 
     /// Opens the checkpoint with this number: the newer one if there is one in each layout.
     pub(crate) fn open(&self, number: u64) -> Result<Sealed, LoadError> {
+        // In a bucket, a file that is replaced while its directory is read must be opened again.
+        const ATTEMPTS: usize = 20;
+        let is_again = |error: &LoadError| matches!(error, LoadError::Repository(error) if error.is_replaced_while_read());
+        let mut attempts = ATTEMPTS;
+        loop {
+            attempts -= 1;
+            match self.open_once(number) {
+                Err(error) if attempts > 0 && is_again(&error) => {}
+                opened => return opened,
+            }
+        }
+    }
+
+    fn open_once(&self, number: u64) -> Result<Sealed, LoadError> {
         let mut newest: Option<Sealed> = None;
         let mut refused = None;
         for layout in [Layout::SingleFile, Layout::Directory] {

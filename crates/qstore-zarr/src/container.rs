@@ -103,11 +103,19 @@ impl Container {
         }
     }
 
-    /// Whether another checkpoint has replaced this one since it was opened. An open file does not change;
-    /// a tree does.
+    /// Announces that these entries will be read, each once. A hint.
+    pub(crate) fn announce(&self, indices: impl Iterator<Item = usize>) {
+        match self {
+            Self::Archive(archive) => archive.announce(indices),
+            Self::Tree(_) => {}
+        }
+    }
+
+    /// Whether another checkpoint has replaced this one since it was opened. An open file does not change, but
+    /// in a bucket it cannot be read anymore; a tree changes.
     pub(crate) fn is_replaced(&self) -> bool {
         match self {
-            Self::Archive(_) => false,
+            Self::Archive(archive) => archive.is_replaced(),
             Self::Tree(tree) => tree.is_replaced(),
         }
     }

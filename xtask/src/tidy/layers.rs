@@ -7,7 +7,7 @@
 //!  L7  qstore   qstore-python   qstore-cli
 //!  L6  qstore-page
 //!  L5  qstore-run   qstore-tracing   qstore-metrics
-//!  L4  qstore-logger   qstore-view   qstore-ledger
+//!  L4  qstore-logger   qstore-view   qstore-ledger   qstore-bucket
 //!  L3  qstore-parquet   qstore-zarr
 //!  L2  qstore-checkpoint
 //!  L1  qstore-schema   qstore-buffer   qstore-storage   qstore-objects
@@ -42,6 +42,7 @@ const TABLE: &[(&str, Place)] = &[
     ("qstore-logger", Place::Layer(4)),
     ("qstore-view", Place::Layer(4)),
     ("qstore-ledger", Place::Layer(4)),
+    ("qstore-bucket", Place::Layer(4)),
     ("qstore-zarr", Place::Layer(3)),
     ("qstore-parquet", Place::Layer(3)),
     ("qstore-checkpoint", Place::Layer(2)),

@@ -58,6 +58,7 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("qstore-zarr", &[COLUMNS, DISK, EXECUTORS]),
     ("qstore-logger", &[FORMATS, DISK, THREADS]),
     ("qstore-view", &[FORMATS, DISK, THREADS, &["malevich", "plotters"]]),
+    ("qstore-bucket", &[FORMATS, DISK, THREADS]),
     ("qstore-ledger", &[FORMATS, DISK, THREADS]),
     ("qstore-run", &[FORMATS, DISK, THREADS]),
     ("qstore-page", &[FORMATS, DISK, THREADS, &["axum", "hyper", "tiny_http"]]),

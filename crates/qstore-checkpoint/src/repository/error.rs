@@ -32,6 +32,18 @@ pub enum RepositoryError {
         /// The path.
         location: String,
     },
+    /// A file was replaced or removed while it was read, and the repository cannot keep it readable.
+    #[error("{location} was replaced while it was read; open it again")]
+    ReplacedWhileRead {
+        /// The file.
+        location: String,
+    },
+    /// Another writer has written the same name at the same time, and what is there is its file.
+    #[error("{location} was written by another writer at the same time; what is there now is its")]
+    Taken {
+        /// The file.
+        location: String,
+    },
     /// The directory of the repository was removed. It does not come back: one that has its name now is
     /// another one, which is not touched.
     #[error("{location} was removed while it was in use; open a directory again to go on saving")]
@@ -99,6 +111,12 @@ impl RepositoryError {
             Self::FileSystem(error) => error.is_not_found(),
             _ => false,
         }
+    }
+
+    /// Whether a file was replaced or removed while it was read, so that opening it again may succeed.
+    #[must_use]
+    pub fn is_replaced_while_read(&self) -> bool {
+        matches!(self, Self::ReplacedWhileRead { .. })
     }
 
     /// Whether this process has run out of a resource, such as memory or open files. Such an error says

@@ -5,6 +5,7 @@ use super::{
     RepositoryError, Result, TreeDraft, TreeSource,
 };
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -222,6 +223,14 @@ impl FileSource for FaultySource {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.plan.request(&self.name, || self.inner.read_at(offset, buffer))
+    }
+
+    fn announce(&self, ranges: &[Range<u64>]) {
+        self.inner.announce(ranges);
+    }
+
+    fn is_replaced(&self) -> bool {
+        self.inner.is_replaced()
     }
 }
 

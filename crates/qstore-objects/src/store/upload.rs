@@ -103,7 +103,9 @@ impl Store {
     ) -> Result<Written, StoreError> {
         // All of it within the time of one call: the attempts, and settling what they leave in doubt.
         let within = self.within(self.limits.call);
-        within.complete_now(upload, parts, len, is_resumed)
+        let written = within.complete_now(upload, parts, len, is_resumed)?;
+        self.forget_orphan(&upload.id); // of an attempt before this one
+        Ok(written)
     }
 
     fn complete_now(
@@ -225,6 +227,14 @@ impl Store {
             Some(head) => Settled::Taken { etag: head.etag },
             None => Settled::Open,
         })
+    }
+
+    /// Gives up an upload, which may have been completed: aborts it, unless it was, and says what became of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if that is not known; then it is one of the [`orphans`](Self::orphans).
+    pub fn abandon(&self, upload: &Upload) -> Result<Settled, StoreError> {
+        self.within(self.limits.call).settle_upload(upload)
     }
 
     fn settle_upload(&self, upload: &Upload) -> Result<Settled, StoreError> {

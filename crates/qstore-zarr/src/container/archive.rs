@@ -142,6 +142,21 @@ impl Archive {
         self.len
     }
 
+    /// Whether the file can no longer be read, because its name was replaced or removed.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.file.is_replaced()
+    }
+
+    /// Announces that these entries will be read, each once.
+    pub(crate) fn announce(&self, indices: impl Iterator<Item = usize>) {
+        let range = |index: usize| {
+            let entry = &self.entries[index];
+            let len = entry.header_len() as u64 + u64::from(entry.len);
+            entry.header_offset..entry.header_offset + len
+        };
+        self.file.announce(&indices.map(range).collect::<Vec<_>>());
+    }
+
     /// The entries in the order they were written.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries

@@ -13,6 +13,7 @@ use qstore_checkpoint::repository::{FileSource, RepositoryError, Result, TreeSou
 use qstore_checkpoint::seal::MANIFEST;
 use std::collections::HashMap;
 use std::io::{self, Read};
+use std::ops;
 use std::sync::Arc;
 
 /// A file that several readers share.
@@ -32,6 +33,14 @@ impl FileSource for SharedFile {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.0.read_at(offset, buffer)
+    }
+
+    fn announce(&self, ranges: &[ops::Range<u64>]) {
+        self.0.announce(ranges);
+    }
+
+    fn is_replaced(&self) -> bool {
+        self.0.is_replaced()
     }
 }
 

@@ -66,6 +66,40 @@ impl Checkpoints {
         Self { catalog: Catalog::read_only(repository), workers: workers::default_count() }
     }
 
+    /// The checkpoints of a repository that is written to without a manager: a mirror. Stores what is counted
+    /// and the policy with them, as a manager does.
+    ///
+    /// # Errors
+    /// As [`CheckpointManager::over`](crate::CheckpointManager::over).
+    pub fn described(
+        repository: Arc<dyn Repository>,
+        counter: Counter,
+        policy: &Policy,
+    ) -> Result<Self, OpenError> {
+        let catalog = Catalog::writable(repository, Some(counter), policy)?;
+        Ok(Self { catalog, workers: workers::default_count() })
+    }
+
+    /// Gives later saves into this repository, by the manager that this value comes from, greater numbers
+    /// than `save_seq`. For a mirror whose bucket has newer saves than a directory that was lost.
+    pub fn continue_after(&self, save_seq: u64) {
+        self.catalog.continue_after(save_seq);
+    }
+
+    /// Where the checkpoints are stored.
+    #[must_use]
+    pub fn repository(&self) -> &Arc<dyn Repository> {
+        &self.catalog.repository
+    }
+
+    /// The greatest `save_seq` of the checkpoints; 0 if there are none.
+    ///
+    /// # Errors
+    /// As [`list_checkpoints`](Self::list_checkpoints).
+    pub fn last_save_seq(&self) -> Result<u64, LoadError> {
+        Ok(self.candidates()?.into_iter().map(|saved| saved.save_seq).max().unwrap_or(0))
+    }
+
     /// How many threads read and decompress, at least 1. Default: the number of cores, at most 2.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {

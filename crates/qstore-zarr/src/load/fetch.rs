@@ -74,6 +74,7 @@ struct Task<'a> {
 }
 
 fn run(sealed: &Sealed, tasks: Vec<Task<'_>>, workers: usize) -> Result<(), LoadError> {
+    sealed.container.announce(tasks.iter().map(|task| task.entry));
     let read = |buffer: &mut Vec<u8>, task| read_chunk(sealed, task, buffer);
     spread(workers, tasks, Vec::new, read).map(drop)
 }

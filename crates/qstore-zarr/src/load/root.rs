@@ -74,6 +74,8 @@ impl Root {
         };
         know(ZARR_JSON);
         know(MANIFEST);
+        let documents = self.parsed.nodes.keys().map(|path| format!("{path}/{ZARR_JSON}"));
+        sealed.container.announce(documents.filter_map(|name| sealed.container.find(&name)));
         for (path, node) in &self.parsed.nodes {
             let name = format!("{path}/{ZARR_JSON}");
             compare(sealed, &name, node)?;
