@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut manager = CheckpointManager::over(Arc::new(bucket.clone()), settings)?;
     for epoch in 0..4 {
         let model = StateDict::from_iter([("w", Tensor::scalar(epoch as f32))]);
-        manager.save(Snapshot::new(epoch).model(model))?;
+        let _ticket = manager.save(Snapshot::new(epoch).model(model))?;
     }
     manager.close(Duration::from_secs(60))?;
     let checkpoints = Checkpoints::of(Arc::new(bucket));
