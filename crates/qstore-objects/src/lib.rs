@@ -7,7 +7,7 @@
 //!
 //! | level | what it is | who implements it |
 //! |---|---|---|
-//! | [`Objects`] | one method per request; nothing is retried, and an error says what is known | a store: [`MemoryObjects`], `qstore-object-store`, your own |
+//! | [`Objects`] | one method per request; nothing is retried, and an error says what is known | a store: [`MemoryObjects`], your own |
 //! | [`Store`] | a call: retries, deadlines, and a look at the object after every failure | this crate only |
 //!
 //! A write of a [`Store`] has four outcomes, and no fifth:
@@ -43,7 +43,7 @@
 //! Reads and listings show every write that was answered before (S3, Google Cloud Storage and Azure do). A
 //! `put` with [`Condition::Absent`] succeeds for one of many writers, a `put` with [`Condition::Is`] only for
 //! the object that has the tag. An upload in parts appears whole, when it is completed, or never.
-//! [`conformance::check`](conformance) tries all of it.
+//! `conformance::check` tries all of it.
 //!
 //! # What is left to the bucket
 //! An upload in parts that is never completed takes space and is not listed. Its identifier is kept and it is
@@ -52,7 +52,7 @@
 //! duplicate of a delete; see [`Objects::deletes_conditionally`].
 //!
 //! # Features
-//! `testing`: the conformance kit, and [`FaultyObjects`], whose requests are lost, answered late, delivered
+//! `testing`: the conformance kit, and `FaultyObjects`, whose requests are lost, answered late, delivered
 //! twice or denied on demand. Off by default.
 
 #![forbid(unsafe_code)]
