@@ -224,6 +224,22 @@ pub(super) const ROWS: &[Row] = &[
         parts: &[Part::Program("ledger"), Part::Tests(tests("ledger", ""))],
     },
     Row {
+        id: "T19",
+        title: "checkpoints in a bucket: a fault at every request",
+        parts: &[
+            with(
+                tests("bucket", "sweep::"),
+                Knobs {
+                    quick: &[("QSTORE_BUCKET_STEP", "23")],
+                    full: &[("QSTORE_BUCKET_STEP", "1")],
+                },
+            ),
+            Part::Tests(tests("bucket", "everyday::")),
+            Part::Tests(tests("bucket", "trouble::")),
+            Part::Tests(tests("qstore_objects", "store::tests::")),
+        ],
+    },
+    Row {
         id: "gate",
         title: "other people's readers, to the last bit",
         parts: &[

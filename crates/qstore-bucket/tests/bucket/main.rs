@@ -4,6 +4,8 @@
 mod everyday;
 /// What is read and written, in requests and bytes.
 mod requests;
+/// A fault at every request of a training and its readers.
+mod sweep;
 /// Objects that change or are damaged while they are read.
 mod trouble;
 
