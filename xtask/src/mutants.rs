@@ -11,6 +11,7 @@ mod edit;
 mod forks;
 mod ledger;
 mod mutant;
+mod objects;
 mod parquet;
 mod run;
 mod sources;
@@ -37,6 +38,7 @@ fn all() -> Vec<&'static Mutant> {
         storage::MUTANTS,
         parquet::MUTANTS,
         zarr::MUTANTS,
+        objects::MUTANTS,
         forks::MUTANTS,
         ledger::MUTANTS,
         run::MUTANTS,
