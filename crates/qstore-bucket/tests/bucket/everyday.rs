@@ -2,7 +2,7 @@
 
 use crate::{Bucket, LONG, snapshot};
 use qstore_bucket::{BucketSettings, ObjectRepository};
-use qstore_checkpoint::repository::{Created, Repository, conformance};
+use qstore_checkpoint::repository::{Created, Repository, RepositoryError, conformance};
 use qstore_objects::{Limits, MemoryObjects, Store, StoreError};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, OpenError, Select};
 use std::sync::Arc;
@@ -66,6 +66,19 @@ fn a_number_is_saved_again_and_something_foreign_is_not_replaced() {
     let kept = bucket.memory.bytes("run/checkpoints/epoch_0004.zarr.zip").unwrap();
     assert_eq!(kept, b"notes of somebody else");
     assert_eq!(bucket.memory.open_uploads(), []);
+}
+
+#[test]
+fn what_is_not_due_is_not_removed() {
+    let bucket = Bucket::new();
+    let manager = bucket.manager(CheckpointSettings::default());
+    manager.save(snapshot(1, 100)).unwrap().wait(LONG).unwrap();
+    let names = ["epoch_0001.zarr.zip".to_owned()];
+    let error = bucket.repository.remove_if(&names, &|_, _| Ok(false)).unwrap_err();
+    assert!(matches!(error, RepositoryError::Replaced { .. }), "{error}");
+    bucket.checkpoints().verify(1).unwrap();
+    drop(bucket.repository.remove_if(&names, &|_, _| Ok(true)).unwrap());
+    assert_eq!(bucket.checkpoints().list_checkpoints().unwrap(), [0_u64; 0]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::*;
 use crate::clock::SimulatedClock;
 use crate::faulty::{Fault, FaultyObjects, Times};
 use crate::memory::MemoryObjects;
+use crate::objects::Page;
 use std::collections::BTreeMap;
 
 const TIMES: [Times; 3] = [Times::Count(1), Times::Count(3), Times::Following];
@@ -230,6 +231,145 @@ fn an_older_upload_in_doubt_is_aborted_before_a_newer_one_is_completed() {
     assert!(matches!(bed.upload(&[b"new"]), Ok(Written::Committed { .. })));
     bed.faulty.deliver();
     assert_eq!(bed.memory.bytes("uploaded").unwrap(), b"new");
+}
+
+/// The same, if the newer one had begun before.
+#[test]
+fn an_older_upload_in_doubt_is_aborted_also_for_one_that_had_begun() {
+    let bed = Bed::new(MemoryObjects::new());
+    let old = bed.store.begin("uploaded", &Token::random()).unwrap();
+    let tag = bed.store.part(&old, 1, b"old").unwrap();
+    let new = bed.store.begin("uploaded", &Token::random()).unwrap();
+    let new_tag = bed.store.part(&new, 1, b"new").unwrap();
+    bed.faulty.fail(bed.faulty.requests(), Times::Count(1), Fault::SlowRequest);
+    bed.faulty.before(bed.faulty.requests() + 1, {
+        let faulty = bed.faulty.clone();
+        move || faulty.fail(0, Times::Following, Fault::NoConnection)
+    });
+    let result = bed.store.complete(&old, &[tag], 3, false);
+    assert!(matches!(result, Err(StoreError::Unsettled(_))), "{result:?}");
+    bed.faulty.heal();
+    let result = bed.store.complete(&new, &[new_tag], 3, false);
+    assert!(matches!(result, Ok(Written::Committed { .. })), "{result:?}");
+    bed.faulty.deliver();
+    assert_eq!(bed.memory.bytes("uploaded").unwrap(), b"new");
+}
+
+#[test]
+fn an_upload_that_is_shorter_than_it_should_be_is_not_reported_as_written() {
+    let bed = Bed::new(MemoryObjects::new());
+    let upload = bed.store.begin("uploaded", &Token::random()).unwrap();
+    let tag = bed.store.part(&upload, 1, b"body").unwrap();
+    let result = bed.store.complete(&upload, &[tag], 5, false);
+    let Err(StoreError::Unsettled(write)) = result else { panic!("{result:?}") };
+    assert!(write.source.to_string().contains("4 bytes instead of 5"), "{}", write.source);
+}
+
+/// A store that promises less than it should.
+#[derive(Debug)]
+struct Careless {
+    memory: MemoryObjects,
+    forgets_tokens: bool,
+}
+
+impl Objects for Careless {
+    fn location(&self) -> String {
+        self.memory.location()
+    }
+
+    fn put(
+        &self,
+        key: &str,
+        body: &[u8],
+        token: &Token,
+        condition: &Condition,
+        timeout: Duration,
+    ) -> Result<Etag, RequestError> {
+        self.memory.put(key, body, token, condition, timeout)
+    }
+
+    fn head(&self, key: &str, timeout: Duration) -> Result<Head, RequestError> {
+        let mut head = self.memory.head(key, timeout)?;
+        head.token = head.token.filter(|_| !self.forgets_tokens);
+        Ok(head)
+    }
+
+    /// Whatever tag is asked for, it answers with the object that is there.
+    fn get(
+        &self,
+        key: &str,
+        span: Span,
+        _: Option<&Etag>,
+        timeout: Duration,
+    ) -> Result<Body, RequestError> {
+        self.memory.get(key, span, None, timeout)
+    }
+
+    fn list(
+        &self,
+        prefix: &str,
+        next: Option<&str>,
+        timeout: Duration,
+    ) -> Result<Page, RequestError> {
+        self.memory.list(prefix, next, timeout)
+    }
+
+    fn delete(
+        &self,
+        key: &str,
+        etag: Option<&Etag>,
+        timeout: Duration,
+    ) -> Result<(), RequestError> {
+        self.memory.delete(key, etag, timeout)
+    }
+
+    fn begin(&self, key: &str, token: &Token, timeout: Duration) -> Result<String, RequestError> {
+        self.memory.begin(key, token, timeout)
+    }
+
+    fn part(
+        &self,
+        key: &str,
+        upload: &str,
+        number: u32,
+        body: &[u8],
+        timeout: Duration,
+    ) -> Result<String, RequestError> {
+        self.memory.part(key, upload, number, body, timeout)
+    }
+
+    fn complete(
+        &self,
+        key: &str,
+        upload: &str,
+        parts: &[String],
+        timeout: Duration,
+    ) -> Result<Etag, RequestError> {
+        self.memory.complete(key, upload, parts, timeout)
+    }
+
+    fn abort(&self, key: &str, upload: &str, timeout: Duration) -> Result<(), RequestError> {
+        self.memory.abort(key, upload, timeout)
+    }
+}
+
+#[test]
+fn a_store_that_loses_metadata_is_refused_for_that() {
+    let careless = Careless { memory: MemoryObjects::new(), forgets_tokens: true };
+    let clock = Arc::new(SimulatedClock::default());
+    let error = Store::open_with(Arc::new(careless), Limits::default(), clock).unwrap_err();
+    assert!(error.to_string().contains("lost the metadata"), "{error}");
+}
+
+#[test]
+fn what_a_careless_store_returns_of_another_version_is_not_taken() {
+    let careless = Careless { memory: MemoryObjects::new(), forgets_tokens: false };
+    let clock = Arc::new(SimulatedClock::default());
+    let store = Store::open_with(Arc::new(careless), Limits::default(), clock).unwrap();
+    let first = store.replace("document", b"first", &Token::random()).unwrap();
+    store.replace("document", b"second", &Token::random()).unwrap();
+    let error = store.get("document", Span::All, Some(&first)).unwrap_err();
+    assert!(matches!(error, StoreError::Replaced { .. }), "{error}");
 }
 
 #[test]
