@@ -65,7 +65,7 @@ impl Present {
         self.runs.clear();
         self.values = 0;
         // Of ten thousand columns that are set now and then, most have no value in the rows of a flush.
-        if other.end() <= rows.start {
+        if other.end() <= rows.start || rows.is_empty() {
             return;
         }
         let (start, end) = (rows.start as u32, u32::try_from(rows.end).unwrap_or(u32::MAX));
