@@ -95,13 +95,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
             "journal.write(self.local).map_err(MirrorFailure::from)",
             "Ok::<(), MirrorFailure>(())",
         )],
-        danger: "an upload whose response is lost with the process has no name, and is paid for ever",
+        danger: "an upload whose response is lost with the process has no name, and is paid forever",
         tests: BUCKET,
     },
     Mutant {
         name: "a_mirror_hides_a_failed_save",
         edits: &[Replace("job.save.is_saved()", "job.save.wait(Duration::ZERO).is_ok()")],
-        danger: "a save fails, its ticket was dropped, and nobody is told",
+        danger: "a save fails, its ticket was dropped, and nobody knows",
         tests: BUCKET,
     },
 ];
