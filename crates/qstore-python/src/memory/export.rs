@@ -1,6 +1,8 @@
 //! The memory of an object that has the buffer protocol, as long as it is exported.
 
+use super::frozen;
 use super::strided::{Layout, Source, Target};
+use bytes::Bytes;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -69,6 +71,39 @@ impl Export {
     /// The bytes from an element to the next one of each dimension; empty if the elements are contiguous.
     pub(crate) fn strides(&self) -> &[ffi::Py_ssize_t] {
         self.lengths(self.view.strides)
+    }
+
+    /// The bytes of the memory, which any thread may use and drop. Nothing may change the memory as long as it is exported.
+    ///
+    /// # Errors
+    /// The export itself, if the elements are not contiguous.
+    pub(crate) fn into_bytes(self) -> Result<Bytes, Self> {
+        if self.is_contiguous() { Ok(frozen::bytes_of(self)) } else { Err(self) }
+    }
+
+    /// Whether the memory cannot be written to through this export.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.view.readonly != 0
+    }
+
+    fn is_contiguous(&self) -> bool {
+        let (shape, strides) = (self.shape(), self.strides());
+        let plain = contiguous(&shape, self.item_len());
+        // The step of a dimension with one element means nothing.
+        strides.is_empty()
+            || shape.contains(&0)
+            || (0..shape.len()).all(|at| shape[at] == 1 || strides.get(at) == plain.get(at))
+    }
+
+    /// The memory of contiguous elements.
+    pub(super) fn bytes(&self) -> &[u8] {
+        let len = self.view.len.unsigned_abs();
+        if len == 0 {
+            return &[];
+        }
+        // SAFETY: the protocol says that contiguous elements take `len` bytes from `buf` on, which stay where they are as
+        // long as the buffer is exported. Nothing changes them: see `into_bytes`.
+        unsafe { slice::from_raw_parts(self.view.buf.cast(), len) }
     }
 
     /// The memory, to be copied from. `swapped` is the number of bytes of a number whose order is reversed, or 1.

@@ -1,0 +1,48 @@
+//! Memory of Python that nothing changes, read without a copy and without the GIL.
+
+use super::export::Export;
+use bytes::Bytes;
+use pyo3::prelude::*;
+use std::mem;
+use std::sync::{Mutex, PoisonError};
+
+/// Exports that are not needed anymore, until a thread that is attached to the interpreter comes by.
+static DONE: Mutex<Vec<Detached>> = Mutex::new(Vec::new());
+
+/// An export that another thread may hold, but not release.
+struct Detached(Export);
+
+// SAFETY: what is done with it without being attached is reading the memory, which nothing changes (see `bytes_of`). It is
+// released by `release`, in a thread that is attached.
+unsafe impl Send for Detached {}
+// SAFETY: the same.
+unsafe impl Sync for Detached {}
+
+/// Holds an export for as long as its bytes are used.
+struct Held(Option<Detached>);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |held| held.0.bytes())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let done = self.0.take();
+        DONE.lock().unwrap_or_else(PoisonError::into_inner).extend(done);
+    }
+}
+
+/// The bytes of an export whose elements are contiguous, and whose memory nothing can change as long as it is exported:
+/// the caller has made sure of both. They can be used and dropped by any thread.
+pub(super) fn bytes_of(export: Export) -> Bytes {
+    Bytes::from_owner(Held(Some(Detached(export))))
+}
+
+/// Releases the exports that are not needed anymore. The objects behind them may be freed by it.
+pub(crate) fn release(_: Python<'_>) {
+    // Not under the lock: freeing an object may call back.
+    let done = mem::take(&mut *DONE.lock().unwrap_or_else(PoisonError::into_inner));
+    drop(done);
+}
