@@ -4,7 +4,7 @@
 //! first made arrays of numpy over the same memory, by the library itself. numpy is imported only then, and a library
 //! only if the program has imported it.
 
-use crate::memory::{Export, Source, Target};
+use crate::memory::{Export, Source, Target, bytes_of};
 use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -67,7 +67,7 @@ impl Array {
             return Ok(Err(self));
         }
         let Self { export, dtype, shape, swapped } = self;
-        Ok(match export.into_bytes() {
+        Ok(match bytes_of(export) {
             Ok(bytes) => Ok(Tensor::new(dtype, shape, bytes)
                 .map_err(|error| PyTypeError::new_err(error.to_string()))?),
             Err(export) => Err(Self { export, dtype, shape, swapped }),

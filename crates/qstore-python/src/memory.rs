@@ -12,6 +12,6 @@ mod tensor;
 
 pub(crate) use export::Export;
 pub(crate) use fastcall::{Arguments, FastMethod, add};
-pub(crate) use frozen::release;
+pub(crate) use frozen::{bytes_of, release};
 pub(crate) use strided::{Source, Target};
 pub(crate) use tensor::Tensor;

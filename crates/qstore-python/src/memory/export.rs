@@ -1,8 +1,6 @@
 //! The memory of an object that has the buffer protocol, as long as it is exported.
 
-use super::frozen;
 use super::strided::{Layout, Source, Target};
-use bytes::Bytes;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -73,20 +71,13 @@ impl Export {
         self.lengths(self.view.strides)
     }
 
-    /// The bytes of the memory, which any thread may use and drop. Nothing may change the memory as long as it is exported.
-    ///
-    /// # Errors
-    /// The export itself, if the elements are not contiguous.
-    pub(crate) fn into_bytes(self) -> Result<Bytes, Self> {
-        if self.is_contiguous() { Ok(frozen::bytes_of(self)) } else { Err(self) }
-    }
-
     /// Whether the memory cannot be written to through this export.
     pub(crate) fn is_read_only(&self) -> bool {
         self.view.readonly != 0
     }
 
-    fn is_contiguous(&self) -> bool {
+    /// Whether the elements are one after the other.
+    pub(super) fn is_contiguous(&self) -> bool {
         let (shape, strides) = (self.shape(), self.strides());
         let plain = contiguous(&shape, self.item_len());
         // The step of a dimension with one element means nothing.
@@ -95,14 +86,14 @@ impl Export {
             || (0..shape.len()).all(|at| shape[at] == 1 || strides.get(at) == plain.get(at))
     }
 
-    /// The memory of contiguous elements.
+    /// The memory of contiguous elements, which nothing may change meanwhile.
     pub(super) fn bytes(&self) -> &[u8] {
         let len = self.view.len.unsigned_abs();
         if len == 0 {
             return &[];
         }
         // SAFETY: the protocol says that contiguous elements take `len` bytes from `buf` on, which stay where they are as
-        // long as the buffer is exported. Nothing changes them: see `into_bytes`.
+        // long as the buffer is exported. Nothing changes them: the caller has made sure of it.
         unsafe { slice::from_raw_parts(self.view.buf.cast(), len) }
     }
 

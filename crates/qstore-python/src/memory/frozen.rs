@@ -34,10 +34,16 @@ impl Drop for Held {
     }
 }
 
-/// The bytes of an export whose elements are contiguous, and whose memory nothing can change as long as it is exported:
-/// the caller has made sure of both. They can be used and dropped by any thread.
-pub(super) fn bytes_of(export: Export) -> Bytes {
-    Bytes::from_owner(Held(Some(Detached(export))))
+/// The bytes of an export, which any thread may use and drop. The caller has made sure that nothing can change the memory as
+/// long as it is exported.
+///
+/// # Errors
+/// The export itself, if its elements are not contiguous.
+pub(crate) fn bytes_of(export: Export) -> Result<Bytes, Export> {
+    if !export.is_contiguous() {
+        return Err(export);
+    }
+    Ok(Bytes::from_owner(Held(Some(Detached(export)))))
 }
 
 /// Releases the exports that are not needed anymore. The objects behind them may be freed by it.
