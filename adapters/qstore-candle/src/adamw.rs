@@ -1,4 +1,4 @@
-//! AdamW with a state that can be saved (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019).
+//! `AdamW` with a state that can be saved (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019).
 //!
 //! candle's own keeps its moments private, so a training could only go on with moments of zero. This one does the same
 //! operations in the same order, and gives the same bits: a test compares them.
@@ -15,7 +15,7 @@ const LR: &str = "lr";
 const FIRST: &str = "first_moment";
 const SECOND: &str = "second_moment";
 
-/// The optimizer AdamW over the variables of a model, by their names.
+/// The optimizer `AdamW` over the variables of a model, by their names.
 #[derive(Debug)]
 pub struct AdamW {
     vars: Named,

@@ -1,4 +1,4 @@
-//! Checkpoints of candle: the weights of a `VarMap`, and an AdamW whose state is saved with them.
+//! Checkpoints of candle: the weights of a `VarMap`, and an `AdamW` whose state is saved with them.
 //!
 //! candle writes weights as safetensors, and its `AdamW` keeps its moments to itself: a training that is resumed from weights
 //! alone is another training. Here both become states that `qstore-zarr` saves as one checkpoint, and a run that is killed
