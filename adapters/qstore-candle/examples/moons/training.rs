@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const POINTS: usize = 200;
 const HIDDEN: usize = 16;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Two interleaved half circles, which no line separates.
 fn moons() -> CandleResult<(Tensor, Tensor)> {
