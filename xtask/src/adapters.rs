@@ -10,7 +10,7 @@ use std::process::Command;
 
 pub(crate) const ARGUMENTS: &str = "";
 pub(crate) const ABOUT: &str =
-    "format, lint and test the crates for frameworks (burn); builds some 350 packages";
+    "format, lint and test the crates for frameworks (burn, candle); builds some 450 packages";
 
 /// Does everything; there is nothing to choose.
 pub(crate) fn run(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {

@@ -11,7 +11,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// How long a save waits for the row of its epoch, in the thread that burn has for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One of the three that make a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -81,7 +81,7 @@ impl MetricLogger for RunMetricLogger {
         for numeric in update.entries_numeric {
             let Some(entry) = numeric.numeric_entry else { continue };
             let id = &numeric.entry.metric_id;
-            let Some(name) = self.names.get(id).map(|name| name.to_string()) else { continue };
+            let Some(name) = self.names.get(id).map(ToString::to_string) else { continue };
             if !matches!(entry, NumericEntry::Final(_)) {
                 is_step = true;
                 match names::column(&name) {

@@ -71,7 +71,7 @@ impl TrainingProgressLogger for RunProgressLogger {
 
     fn start_split(&mut self, split: &str, total_items: usize) {
         self.change(|counters| {
-            counters.progress.split = split.to_owned();
+            split.clone_into(&mut counters.progress.split);
             (counters.progress.items_done, counters.progress.items_total) = (0, total_items);
         });
     }

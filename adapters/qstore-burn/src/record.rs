@@ -33,18 +33,15 @@ pub(crate) fn state(bytes: BurnBytes) -> Result<StateDict, String> {
         let (name, dtype, shape, id, bytes) =
             tensor.into_parts().map_err(|error| error.to_string())?;
         let (shape, bytes) = (shape.to_vec(), Bytes::from_owner(Owner(bytes)));
-        let tensor = match ours(dtype) {
-            Some(dtype) => {
-                Tensor::new(dtype, shape, bytes).map_err(|error| format!("{name}: {error}"))?
-            }
-            None => {
-                let dtype = serde_json::to_string(&dtype).map_err(|error| error.to_string())?;
-                let shape = shape.iter().map(|length| State::integer(*length as i128)).collect();
-                let kept =
-                    StateDict::from([("dtype", State::from(dtype)), ("shape", State::List(shape))]);
-                opaque.insert(name.as_str(), kept);
-                Tensor::from_bytes(bytes)
-            }
+        let tensor = if let Some(dtype) = ours(dtype) {
+            Tensor::new(dtype, shape, bytes).map_err(|error| format!("{name}: {error}"))?
+        } else {
+            let dtype = serde_json::to_string(&dtype).map_err(|error| error.to_string())?;
+            let shape = shape.iter().map(|length| State::integer(*length as i128)).collect();
+            let kept =
+                StateDict::from([("dtype", State::from(dtype)), ("shape", State::List(shape))]);
+            opaque.insert(name.as_str(), kept);
+            Tensor::from_bytes(bytes)
         };
         if let Some(id) = id {
             ids.insert(name.as_str(), State::integer(i128::from(id)));

@@ -6,6 +6,7 @@
 //!
 //! | to | use |
 //! |---|---|
+//! | save to a directory, and have it uploaded | a [`Mirror`] |
 //! | save to a bucket | `CheckpointManager::over` an [`ObjectRepository`] |
 //! | list, load, verify, explain, pin or prune there | `Checkpoints::of` an [`ObjectRepository`] |
 //! | load some tensors | the same, with a `Select`: only their chunks and the end of the object are read |
@@ -35,8 +36,13 @@
 
 #![forbid(unsafe_code)]
 
+mod mirror;
 mod repository;
 mod settings;
 
+pub use mirror::{
+    Mirror, MirrorError, MirrorFailure, MirrorOutcome, MirrorSettings, MirrorStatus, MirrorTicket,
+    Mirrored,
+};
 pub use repository::ObjectRepository;
 pub use settings::BucketSettings;

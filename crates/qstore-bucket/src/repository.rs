@@ -68,6 +68,11 @@ impl ObjectRepository {
         &self.store
     }
 
+    /// The sizes of requests.
+    pub(crate) fn settings(&self) -> &BucketSettings {
+        &self.settings
+    }
+
     /// The key of a name.
     pub(crate) fn key_of(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)

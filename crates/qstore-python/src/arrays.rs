@@ -4,13 +4,13 @@
 //! first made arrays of numpy over the same memory, by the library itself. numpy is imported only then, and a library
 //! only if the program has imported it.
 
-use crate::memory::{Export, Source, Target};
+use crate::memory::{Export, Source, Target, bytes_of};
 use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyString;
-use qstore_schema::Dtype;
+use pyo3::types::{PyBytes, PyMemoryView, PyString};
+use qstore_schema::{Dtype, Tensor};
 
 /// An array of numbers of another library.
 pub(crate) struct Array {
@@ -56,6 +56,24 @@ impl Array {
         }
     }
 
+    /// The same elements without a copy, which keeps the object alive; the array itself, if that does not pay or if
+    /// something could change them.
+    ///
+    /// # Errors
+    /// What the object raises.
+    pub(crate) fn shared(self, object: &Bound<'_, PyAny>) -> PyResult<Result<Tensor, Self>> {
+        let pays = self.len() >= SHARED_MIN && self.swapped == 1 && self.export.is_read_only();
+        if !pays || !is_unchanging(object)? {
+            return Ok(Err(self));
+        }
+        let Self { export, dtype, shape, swapped } = self;
+        Ok(match bytes_of(export) {
+            Ok(bytes) => Ok(Tensor::new(dtype, shape, bytes)
+                .map_err(|error| PyTypeError::new_err(error.to_string()))?),
+            Err(export) => Err(Self { export, dtype, shape, swapped }),
+        })
+    }
+
     /// The number of bytes of its elements.
     pub(crate) fn len(&self) -> u64 {
         self.shape.iter().product::<usize>() as u64 * self.dtype.size() as u64
@@ -94,6 +112,39 @@ impl Array {
         let shape = export.shape();
         Ok(Self { dtype: dtype.unwrap_or(found), shape, swapped, export })
     }
+}
+
+/// Arrays with fewer bytes are copied: that takes less time than looking for what could change them.
+const SHARED_MIN: u64 = 1 << 16;
+
+/// How many views an array may be behind.
+const VIEWS_MAX: usize = 16;
+
+/// Whether nothing can change the elements of an array: it is `bytes`, an array of jax, or a view that cannot be written
+/// to of one of these. An array of numpy that owns its memory does not count, because it can be made writable again.
+fn is_unchanging(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = object.py();
+    let mut object = object.clone();
+    for _ in 0..VIEWS_MAX {
+        if object.is_instance_of::<PyBytes>() || instance_of(&object, "jax", "Array")?.is_some() {
+            return Ok(true);
+        }
+        object = if instance_of(&object, "numpy", "ndarray")?.is_some() {
+            if object
+                .getattr(intern!(py, "flags"))?
+                .getattr(intern!(py, "writeable"))?
+                .is_truthy()?
+            {
+                return Ok(false);
+            }
+            object.getattr(intern!(py, "base"))?
+        } else if object.is_instance_of::<PyMemoryView>() {
+            object.getattr(intern!(py, "obj"))?
+        } else {
+            return Ok(false);
+        };
+    }
+    Ok(false)
 }
 
 fn is_refusal(py: Python<'_>, error: &PyErr) -> bool {

@@ -15,6 +15,7 @@ mod arena;
 mod arrays;
 mod buffer;
 mod checkpoints;
+mod command;
 mod errors;
 mod ledger;
 mod logged;
@@ -52,6 +53,8 @@ mod _native {
     use crate::buffer::Buffer;
     #[pymodule_export]
     use crate::checkpoints::{Checkpoints, load_zarr_group};
+    #[pymodule_export]
+    use crate::command::command;
     #[pymodule_export]
     use crate::errors::{Error, ForkedError, OpenError, StoppedError, WriteError};
     #[pymodule_export]

@@ -2,6 +2,7 @@
 
 use crate::checkpoints::Checkpoints;
 use crate::errors::{of_checkpoints_open, of_save};
+use crate::memory;
 use crate::saver::{Draft, Saver, Saves};
 use crate::ticket::Ticket;
 use crate::waiting::{self, Deadline};
@@ -104,7 +105,9 @@ impl Manager {
         let is_decided = |closed: &Result<(), SaveError>| {
             !matches!(closed, Err(SaveError::CloseTimedOut { .. }))
         };
-        match waiting::until(py, deadline, close, is_decided)? {
+        let closed = waiting::until(py, deadline, close, is_decided)?;
+        memory::release(py);
+        match closed {
             Err(SaveError::CloseTimedOut { .. }) => {
                 Err(of_save(&SaveError::CloseTimedOut { waited: waiting::waited(timeout) }))
             }

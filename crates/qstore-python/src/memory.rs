@@ -6,10 +6,12 @@
 
 mod export;
 mod fastcall;
+mod frozen;
 mod strided;
 mod tensor;
 
 pub(crate) use export::Export;
 pub(crate) use fastcall::{Arguments, FastMethod, add};
+pub(crate) use frozen::{bytes_of, release};
 pub(crate) use strided::{Source, Target};
 pub(crate) use tensor::Tensor;

@@ -3,6 +3,7 @@
 
 use crate::arena::Arena;
 use crate::errors::{StoppedError, of_arena, of_save};
+use crate::memory;
 use crate::ticket::Ticket;
 use crate::tree::Walked;
 use crate::waiting::{self, Deadline};
@@ -63,6 +64,7 @@ impl Saver {
         parts: &Bound<'_, PyDict>,
     ) -> PyResult<Ticket> {
         self.wait_for_room(py, owner)?;
+        memory::release(py);
         let walked = walked(parts)?;
         let mut snapshot = draft.take()?;
         let bytes = walked.bytes();
@@ -106,6 +108,7 @@ impl Saver {
         let walked = walked(parts)?;
         let (bytes, lens) = (walked.bytes(), walked.lens());
         drop(walked);
+        memory::release(py);
         let arena = self.arena.with_room_for(bytes);
         // What has no room now is allocated by the save.
         let reserve = move || drop(arena.reserve(lens));

@@ -4,6 +4,7 @@
 //! await that is canceled must not close a number that the waker still writes to.
 
 use crate::errors::of_save;
+use crate::memory;
 use crate::waiting::{self, Deadline};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -44,6 +45,7 @@ impl Ticket {
             !matches!(waited, Err(SaveError::TimedOut { .. }))
         };
         let waited = waiting::until(py, deadline, |slice| self.ticket.wait(slice), is_decided)?;
+        memory::release(py);
         match waited {
             Ok(outcome) => of_outcome(py, self.ticket.number(), &outcome),
             Err(SaveError::TimedOut { number, .. }) => {

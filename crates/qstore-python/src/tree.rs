@@ -1,7 +1,7 @@
 //! A tree of Python values as a state: dicts, lists, tuples, numbers, texts, bytes and arrays.
 //!
-//! First the tree is walked, which calls Python; then the arrays are copied, which does not. Nothing of the state that
-//! comes out belongs to Python, so nothing that Python does afterwards changes it.
+//! First the tree is walked, which calls Python; then the arrays are copied, which does not. Nothing that Python does
+//! afterwards changes the state that comes out: only what cannot change is not copied.
 
 use crate::addresses::ByAddress;
 use crate::arrays::Array;
@@ -124,6 +124,14 @@ impl Walked {
         let is_bytes = object.is_instance_of::<PyBytes>() || object.is_instance_of::<PyByteArray>();
         let array = Array::of(object).map_err(|error| self.refused_by(object, &error))?;
         if let Some(array) = array {
+            let array =
+                match array.shared(object).map_err(|error| self.refused_by(object, &error))? {
+                    Ok(shared) if is_bytes => {
+                        return Ok(Node::Plain(State::Bytes(shared.data().clone())));
+                    }
+                    Ok(shared) => return Ok(Node::Plain(State::Tensor(shared))),
+                    Err(array) => array,
+                };
             let number = self.number_of(array);
             return Ok(if is_bytes { Node::Bytes(number) } else { Node::Array(number) });
         }

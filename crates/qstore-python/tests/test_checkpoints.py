@@ -8,6 +8,7 @@ import fcntl
 import inspect
 import os
 import pickle
+import sys
 import threading
 import warnings
 
@@ -536,6 +537,36 @@ def test_a_hundred_saves_use_the_memory_of_the_first(tmp_path):
         for epoch in range(100):
             manager.save(epoch, tree).wait(60)
     assert manager._native.reserved_bytes <= 2 * size
+
+
+def test_what_nothing_can_change_is_not_copied(tmp_path):
+    text = os.urandom(1 << 20)
+    numbers = numpy.frombuffer(text, "uint32")
+    owned = numpy.ones(1 << 18, "float32")
+    fixed = owned[:]  # cannot be written to, but its memory can
+    fixed.flags.writeable = False
+    state = {
+        "text": text,
+        "numbers": numbers.reshape(2, -1)[1:],
+        "also": memoryview(text),
+        "every second": numbers[::2],
+        "fixed": fixed,
+    }
+    expected = {name: numpy.array(value) for name, value in state.items() if name != "text"}
+    before = sys.getrefcount(text)
+    with CheckpointManager(tmp_path) as manager:
+        ticket = manager.save(1, state)
+        owned += 1
+        assert ticket.wait(60).kind == "saved"
+        # The copies.
+        assert manager._native.reserved_bytes == numbers[::2].nbytes + fixed.nbytes
+        loaded = manager.load(1)["model_state"]
+        assert loaded["text"] == text
+        for name, array in expected.items():
+            assert (loaded[name] == array).all(), name
+        for epoch in range(2, 20):
+            manager.save(epoch, {"text": text}, {"numbers": numbers})
+    assert sys.getrefcount(text) == before, "nothing holds it anymore"
 
 
 class Held:

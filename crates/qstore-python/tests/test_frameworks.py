@@ -102,6 +102,19 @@ def test_a_run_of_torch_that_is_resumed_goes_on_bit_by_bit(manager, name):
 Optimizer = collections.namedtuple("Optimizer", "count mu")
 
 
+def test_arrays_of_jax_are_not_copied_and_survive_being_donated(manager):
+    jax = pytest.importorskip("jax")
+    weights = jax.numpy.arange(1 << 18, dtype="float32")
+    ticket = manager.save(1, {"w": weights, "b": jax.numpy.ones((256, 256), "bfloat16")})
+    # The function may take the memory of its argument for its result.
+    changed = jax.jit(lambda array: array + 1, donate_argnums=0)(weights)
+    ticket.wait(60)
+    assert manager._native.reserved_bytes == 0
+    loaded = manager.load(1)["model_state"]
+    assert (loaded["w"] == numpy.arange(1 << 18, dtype="float32")).all() and changed[0] == 1
+    assert loaded["b"].dtype == "bfloat16" and (loaded["b"].astype("float32") == 1).all()
+
+
 def test_arrays_of_jax_come_back_and_replace_those_that_cannot_be_written_to(manager):
     jax = pytest.importorskip("jax")
     weights = jax.numpy.arange(6.0).reshape(2, 3)

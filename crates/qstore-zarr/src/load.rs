@@ -14,6 +14,7 @@ use crate::catalog::Catalog;
 use crate::container::sealed::Sealed;
 use crate::format::codec::ArrayForm;
 use crate::format::structure::StructureError;
+pub(crate) use fetch::Depth;
 use fetch::{check_chunks, read_tensors};
 use qstore_checkpoint::{Checkpoint, CheckpointInfo, Damage, Latest, LoadError};
 use qstore_schema::{Dtype, Tensor};
@@ -56,7 +57,9 @@ pub(crate) fn verify_checkpoint(
     number: u64,
     workers: usize,
 ) -> Result<CheckpointInfo, LoadError> {
-    read_checkpoint(catalog, number, |sealed| verify_all(sealed, &Root::read(sealed)?, workers))
+    read_checkpoint(catalog, number, |sealed| {
+        verify_all(sealed, &Root::read(sealed)?, workers, Depth::Decoded)
+    })
 }
 
 fn load_all(sealed: &Sealed, root: &Root, workers: usize) -> Result<Checkpoint, LoadError> {
@@ -70,9 +73,14 @@ fn load_all(sealed: &Sealed, root: &Root, workers: usize) -> Result<Checkpoint, 
     Ok(Checkpoint::new(parts, root.info(sealed)?))
 }
 
-fn verify_all(sealed: &Sealed, root: &Root, workers: usize) -> Result<CheckpointInfo, LoadError> {
+fn verify_all(
+    sealed: &Sealed,
+    root: &Root,
+    workers: usize,
+    depth: Depth,
+) -> Result<CheckpointInfo, LoadError> {
     let arrays = root.arrays(sealed)?;
-    check_chunks(sealed, &arrays, workers)?;
+    check_chunks(sealed, &arrays, workers, depth)?;
     if let Some(entry) = sealed.container.unexpected()? {
         return Err(sealed.container.damaged(Damage::Unexpected { entry }));
     }

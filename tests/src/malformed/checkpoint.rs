@@ -81,6 +81,8 @@ pub(super) fn read_by_path(bytes: &[u8]) {
     let (verified, loaded) = (reader.verify(), reader.checkpoint());
     // Entries that are not part of it do no harm to a load.
     assert!(verified.is_err() || loaded.is_ok(), "{loaded:?}");
+    let stored = reader.verify_stored();
+    assert!(verified.is_err() || stored.is_ok(), "{stored:?}");
 }
 
 pub(super) fn by_path_seeds() -> Vec<Vec<u8>> {

@@ -83,4 +83,25 @@ pub(super) const MUTANTS: &[Mutant] = &[
         danger: "a checkpoint that was saved again after the plan is removed by it",
         tests: BUCKET,
     },
+    Mutant {
+        name: "a_new_directory_counts_from_one",
+        edits: &[Delete],
+        danger: "after a node was lost, what is new in the bucket counts as old and is removed",
+        tests: BUCKET,
+    },
+    Mutant {
+        name: "mirror_begins_before_its_journal",
+        edits: &[Replace(
+            "journal.write(self.local).map_err(MirrorFailure::from)",
+            "Ok::<(), MirrorFailure>(())",
+        )],
+        danger: "an upload whose response is lost with the process has no name, and is paid forever",
+        tests: BUCKET,
+    },
+    Mutant {
+        name: "a_mirror_hides_a_failed_save",
+        edits: &[Replace("job.save.is_saved()", "job.save.wait(Duration::ZERO).is_ok()")],
+        danger: "a save fails, its ticket was dropped, and nobody knows",
+        tests: BUCKET,
+    },
 ];

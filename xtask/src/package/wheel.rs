@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::error::{Error, Result};
 use crate::package;
@@ -26,13 +27,13 @@ const EMPTY_NAME: &str = "wheel-only-venv";
 /// The oldest C library that the wheel runs with: glibc 2.28, of 2018.
 const C_LIBRARY: &str = "manylinux_2_28";
 
-/// The most that the wheel may take to download, and installed, in bytes: a guard against growth, a little above the 4.10 MB
-/// and 9.27 MB that were measured. They are not the goals, which are missed.
-const WHEEL_MAX: u64 = 4_300_000;
-const INSTALLED_MAX: u64 = 9_600_000;
+/// The most that the wheel may take to download, and installed, in bytes: a guard against growth. The first is the goal of a
+/// wheel that has the command as well.
+const WHEEL_MAX: u64 = 6_000_000;
+const INSTALLED_MAX: u64 = 14_000_000;
 
 /// What the wheel was meant to take, in bytes. Shown beside what it takes.
-const WHEEL_GOAL: u64 = 4_000_000;
+const WHEEL_GOAL: u64 = 6_000_000;
 const INSTALLED_GOAL: u64 = 8_000_000;
 
 /// Logs, saves and loads with only the wheel installed, and says what was imported besides the standard library. The last
@@ -205,7 +206,10 @@ fn try_out(target: &Path, interpreter: &Interpreter, wheel: &Path) -> Result {
     println!("installed: {}", beside_goal(bytes, INSTALLED_GOAL));
     limit(package, bytes, INSTALLED_MAX)?;
     let run = environment.home.join("demo");
-    process::run(in_python(&["-m", "qstore.demo", "--epochs", "1", "--out"]).arg(run))
+    process::run(in_python(&["-m", "qstore.demo", "--epochs", "1", "--out"]).arg(&run))?;
+    process::run(in_python(&["-m", "qstore", "ls"]).arg(&run))?;
+    let script = environment.python().with_file_name("qstore");
+    process::run(Command::new(script).arg("verify").arg(&run))
 }
 
 #[cfg(test)]
@@ -226,12 +230,12 @@ mod tests {
         let path = Path::new("a.whl");
         limit(path, WHEEL_MAX, WHEEL_MAX).unwrap();
         let error = limit(path, WHEEL_MAX + 1, WHEEL_MAX).unwrap_err();
-        assert!(error.message().unwrap().contains("the limit is 4300000"));
+        assert!(error.message().unwrap().contains("the limit is 6000000"));
     }
 
     #[test]
     fn a_goal_is_met_up_to_its_last_byte() {
-        assert_eq!(beside_goal(WHEEL_GOAL, WHEEL_GOAL), "4.00 MB; the goal of 4 MB is met");
+        assert_eq!(beside_goal(WHEEL_GOAL, WHEEL_GOAL), "6.00 MB; the goal of 6 MB is met");
         assert_eq!(beside_goal(9_271_000, INSTALLED_GOAL), "9.27 MB; the goal of 8 MB is missed");
     }
 

@@ -4,7 +4,8 @@
 //! That holds as long as no crate depends on a row above or beside its own:
 //!
 //! ```text
-//!  L7  qstore   qstore-python   qstore-cli
+//!  L8  qstore-python
+//!  L7  qstore   qstore-cli
 //!  L6  qstore-page
 //!  L5  qstore-run   qstore-tracing   qstore-metrics
 //!  L4  qstore-logger   qstore-view   qstore-ledger   qstore-bucket
@@ -32,8 +33,8 @@ enum Place {
 }
 
 const TABLE: &[(&str, Place)] = &[
+    ("qstore-python", Place::Layer(8)),
     ("qstore", Place::Layer(7)),
-    ("qstore-python", Place::Layer(7)),
     ("qstore-cli", Place::Layer(7)),
     ("qstore-page", Place::Layer(6)),
     ("qstore-run", Place::Layer(5)),

@@ -225,7 +225,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "T19",
-        title: "checkpoints in a bucket: a fault at every request",
+        title: "checkpoints in a bucket, and a mirror: a fault at every request",
         parts: &[
             with(
                 tests("bucket", "sweep::"),
@@ -235,6 +235,7 @@ pub(super) const ROWS: &[Row] = &[
                 },
             ),
             Part::Tests(tests("bucket", "everyday::")),
+            Part::Tests(tests("bucket", "mirroring::")),
             Part::Tests(tests("bucket", "trouble::")),
             Part::Tests(tests("qstore_objects", "store::tests::")),
         ],

@@ -2,6 +2,10 @@
 
 /// Save, list, load, verify, explain, pin, prune.
 mod everyday;
+/// A fault at every request of a mirrored training.
+mod mirror_sweep;
+/// A directory that is mirrored.
+mod mirroring;
 /// What is read and written, in requests and bytes.
 mod requests;
 /// A fault at every request of a training and its readers.

@@ -24,7 +24,7 @@ use std::thread;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(120);
-const TIMES: [Times; 3] = [Times::Count(1), Times::Count(3), Times::Following];
+pub(crate) const TIMES: [Times; 3] = [Times::Count(1), Times::Count(3), Times::Following];
 const BELOW: &str = "run/checkpoints/";
 
 /// How the store and the repository are set up.
@@ -311,14 +311,16 @@ fn one(start: &MemoryObjects, variant: Variant, fault: Fault, times: Times, requ
     faulty.has_failed()
 }
 
+/// A number from a variable.
+pub(crate) fn number_from_env(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().expect("it is a number"))
+}
+
 /// `QSTORE_BUCKET_STEP`: every how many requests is tried; 1 for all of them. `QSTORE_CASE` repeats one case.
 #[test]
 fn every_fault_at_every_request() {
-    let number = |name: &str, default: u64| {
-        std::env::var(name).map_or(default, |value| value.parse().expect("it is a number"))
-    };
-    let step = number("QSTORE_BUCKET_STEP", 23).max(1);
-    let seed = number("QSTORE_SEED", 0);
+    let step = number_from_env("QSTORE_BUCKET_STEP", 23).max(1);
+    let seed = number_from_env("QSTORE_SEED", 0);
     let only = std::env::var("QSTORE_CASE").ok();
     let starts: Vec<_> = VARIANTS.iter().map(|variant| (*variant, begin(*variant))).collect();
     let mut cases = Vec::new();

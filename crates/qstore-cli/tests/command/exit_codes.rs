@@ -17,6 +17,7 @@ fn a_failure_has_a_code_and_says_what_to_do() {
     check("verify runs", Exit::Done, "");
     check("show damaged/metrics.parquet", Exit::Done, "");
     check("verify damaged/epoch_0003.zarr.zip", Exit::Damaged, "");
+    check("verify --decode damaged/epoch_0003.zarr.zip", Exit::Damaged, "");
     check(
         "diff damaged/epoch_0003.zarr.zip damaged/epoch_0003.zarr.zip",
         Exit::Damaged,

@@ -57,6 +57,7 @@ const CALLS: &[(&str, &str, Exit)] = &[
     ("verify", "verify runs", Exit::Done),
     ("verify-damaged", "verify damaged", Exit::Damaged),
     ("verify-quick", "verify --quick runs/run_003", Exit::Done),
+    ("verify-decode", "verify --decode runs/run_003/checkpoints", Exit::Done),
 ];
 
 fn compare(file: &str, found: &str) {

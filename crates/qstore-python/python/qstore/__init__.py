@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .ledger import Batch, Job, Ledger
     from .logger import AsyncMetricsLogger
     from .metrics import QuantumMetrics, TrainingMetrics
+    from .pages import show
     from .run import Resumed, Run, RunSettings
     from .run_reader import RunReader, RunStatus, edit_run, find_runs, latest_run, open_run
     from .ticket import SaveOutcome, SaveTicket
@@ -93,6 +94,7 @@ __all__ = [
     "find_runs",
     "latest_run",
     "open_run",
+    "show",
 ]
 
 #: The modules of the names that are imported when they are first used, so that `import qstore` costs a millisecond.
@@ -131,6 +133,7 @@ _HOMES = {
     "find_runs": "run_reader",
     "latest_run": "run_reader",
     "open_run": "run_reader",
+    "show": "pages",
 }
 
 if not TYPE_CHECKING:

@@ -29,6 +29,7 @@ __all__ = [
     "Ticket",
     "VERSION",
     "WriteError",
+    "command",
     "copy_into",
     "describe",
     "edit_run",
@@ -315,5 +316,8 @@ def latest_run(path: str | os.PathLike[str]) -> str | None: ...
 def load_zarr_group(
     path: str | os.PathLike[str], convert: Callable[[Tensor], Any] | None = None
 ) -> dict[str, Any]: ...
+def command(
+    arguments: list[str], width: int | None, is_colored: bool, is_talkative: bool
+) -> int: ...
 def copy_into(array: Any, tensor: Tensor) -> bool: ...
 def describe(object: Any) -> tuple[str, tuple[int, ...]] | None: ...

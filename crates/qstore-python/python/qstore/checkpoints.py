@@ -219,7 +219,8 @@ class CheckpointManager(Checkpoints):
         :param optimizer_state: Any tree; None is none.
         :param metadata: Numbers, texts, and trees of them; ``keep_best`` and other programs read them without the rest.
         :param parts: Further states by name: a scheduler, random number generators, the position of a data loader.
-        :param snapshot: ``"copy"`` returns when the state is copied. ``"staged"`` returns at once, and a thread copies it: do
+        :param snapshot: ``"copy"`` returns when the state is copied, but for what nothing can change: ``bytes``, arrays of
+            jax, and read-only views of these. ``"staged"`` returns at once, and a thread copies it: do
             not change the state before ``ticket.staged()`` has returned. If the states of two earlier calls are not copied
             yet, it waits for the older one first. The end of the interpreter waits for the thread, without a limit.
         :returns: A ticket, which can be waited for, awaited, or forgotten.

@@ -71,6 +71,32 @@ impl Export {
         self.lengths(self.view.strides)
     }
 
+    /// Whether the memory cannot be written to through this export.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.view.readonly != 0
+    }
+
+    /// Whether the elements are one after the other.
+    pub(super) fn is_contiguous(&self) -> bool {
+        let (shape, strides) = (self.shape(), self.strides());
+        let plain = contiguous(&shape, self.item_len());
+        // The step of a dimension with one element means nothing.
+        strides.is_empty()
+            || shape.contains(&0)
+            || (0..shape.len()).all(|at| shape[at] == 1 || strides.get(at) == plain.get(at))
+    }
+
+    /// The memory of contiguous elements, which nothing may change meanwhile.
+    pub(super) fn bytes(&self) -> &[u8] {
+        let len = self.view.len.unsigned_abs();
+        if len == 0 {
+            return &[];
+        }
+        // SAFETY: the protocol says that contiguous elements take `len` bytes from `buf` on, which stay where they are as
+        // long as the buffer is exported. Nothing changes them: the caller has made sure of it.
+        unsafe { slice::from_raw_parts(self.view.buf.cast(), len) }
+    }
+
     /// The memory, to be copied from. `swapped` is the number of bytes of a number whose order is reversed, or 1.
     pub(crate) fn source(&self, swapped: usize) -> Source<'_> {
         Source::new(self.view.buf.cast(), self.layout(swapped))

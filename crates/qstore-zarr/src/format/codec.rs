@@ -111,12 +111,7 @@ impl Codec {
         chunk_len: usize,
         out: &mut [u8],
     ) -> Result<(), ChunkError> {
-        let (data, checksum) = stored.split_last_chunk().ok_or(ChunkError::Checksum)?;
-        let own = crc32c::crc32c(data);
-        // mutant: chunk_checksum_of_the_manifest_not_compared, chunk_checksums_not_compared
-        if own != crc32c || own.to_le_bytes() != *checksum {
-            return Err(ChunkError::Checksum);
-        }
+        let data = checked(stored, crc32c)?;
         let copy = |chunk: &[u8], out: &mut [u8]| {
             if chunk.len() != chunk_len || chunk_len < out.len() {
                 return Err(ChunkError::Length);
@@ -161,6 +156,18 @@ impl Encoded<'_> {
     pub(crate) fn len(&self) -> usize {
         self.body.len() + CHECKSUM_LEN
     }
+}
+
+/// What is before the checksum at the end of a stored chunk. That and the one of the manifest must be those of the
+/// bytes.
+pub(crate) fn checked(stored: &[u8], crc32c: u32) -> Result<&[u8], ChunkError> {
+    let (data, checksum) = stored.split_last_chunk().ok_or(ChunkError::Checksum)?;
+    let own = crc32c::crc32c(data);
+    // mutant: chunk_checksum_of_the_manifest_not_compared, chunk_checksums_not_compared
+    if own != crc32c || own.to_le_bytes() != *checksum {
+        return Err(ChunkError::Checksum);
+    }
+    Ok(data)
 }
 
 /// Why a chunk could not be decoded.

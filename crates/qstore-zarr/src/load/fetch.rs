@@ -6,7 +6,7 @@
 use super::root::Array;
 use crate::container::sealed::Sealed;
 use crate::format::aligned::{Aligned, can_allocate};
-use crate::format::codec::{ArrayForm, ChunkError};
+use crate::format::codec::{self, ArrayForm, ChunkError};
 use crate::workers::spread::spread;
 use qstore_checkpoint::{Damage, LoadError};
 use qstore_schema::Tensor;
@@ -38,7 +38,7 @@ pub(super) fn read_tensors(
         for (index, entry) in array.entries.iter().enumerate() {
             let (out, left) = rest.split_at_mut(array.form.grid.range(index).len());
             rest = left;
-            tasks.push(Task { entry: *entry, form: &array.form, out });
+            tasks.push(Task { entry: *entry, form: &array.form, aim: Aim::Fill(out) });
         }
     }
     run(sealed, tasks, workers)?;
@@ -51,26 +51,42 @@ pub(super) fn read_tensors(
     tensors.collect()
 }
 
+/// How much of a checkpoint is verified.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Depth {
+    /// Every byte is as it was written.
+    Stored,
+    /// And decompresses to what the metadata describes.
+    Decoded,
+}
+
 /// Reads and checks every chunk of these arrays, and keeps nothing in memory.
 pub(super) fn check_chunks(
     sealed: &Sealed,
     arrays: &[Array],
     workers: usize,
+    depth: Depth,
 ) -> Result<(), LoadError> {
     let mut tasks = Vec::new();
     for array in arrays {
         for entry in &array.entries {
-            tasks.push(Task { entry: *entry, form: &array.form, out: &mut [] });
+            tasks.push(Task { entry: *entry, form: &array.form, aim: Aim::Check(depth) });
         }
     }
     run(sealed, tasks, workers)
 }
 
-/// A chunk to be read, and its destination.
+/// A chunk to be read, and what for.
 struct Task<'a> {
     entry: usize,
     form: &'a ArrayForm,
-    out: &'a mut [u8],
+    aim: Aim<'a>,
+}
+
+enum Aim<'a> {
+    /// Its values are put there.
+    Fill(&'a mut [u8]),
+    Check(Depth),
 }
 
 fn run(sealed: &Sealed, tasks: Vec<Task<'_>>, workers: usize) -> Result<(), LoadError> {
@@ -80,15 +96,20 @@ fn run(sealed: &Sealed, tasks: Vec<Task<'_>>, workers: usize) -> Result<(), Load
 }
 
 fn read_chunk(sealed: &Sealed, task: Task<'_>, buffer: &mut Vec<u8>) -> Result<(), LoadError> {
-    let Task { entry, form, out } = task;
+    let Task { entry, form, aim } = task;
     let stored = sealed.container.read(entry, buffer)?;
-    // Verifying looks at everything, and loading only at what it relies on.
-    if out.is_empty() && !sealed.container.has_own_checksum_of(entry, stored) {
-        let entry = sealed.container.name(entry).into();
-        return Err(sealed.container.damaged(Damage::Checksum { entry }));
-    }
-    let decoded = form.codec.decode(stored, sealed.crc32c(entry), form.grid.chunk_len(), out);
-    decoded.map_err(|error| {
+    let crc32c = sealed.crc32c(entry);
+    let decode = |out: &mut [u8]| form.codec.decode(stored, crc32c, form.grid.chunk_len(), out);
+    let read = match aim {
+        Aim::Fill(out) => decode(out),
+        // Verifying looks at everything, and loading only at what it relies on.
+        Aim::Check(_) if !sealed.container.has_own_checksum_of(entry, stored) => {
+            Err(ChunkError::Checksum)
+        }
+        Aim::Check(Depth::Decoded) => decode(&mut []),
+        Aim::Check(Depth::Stored) => codec::checked(stored, crc32c).map(drop),
+    };
+    read.map_err(|error| {
         let name = sealed.container.name(entry);
         let damage = match error {
             ChunkError::Memory => {

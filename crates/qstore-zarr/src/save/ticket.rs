@@ -98,6 +98,30 @@ impl SaveTicket {
         self.shared.home.is_forked() || self.shared.lock().resolution.is_some()
     }
 
+    /// Whether the checkpoint is durable. Unlike [`wait`](Self::wait), this does not report a failure: `health` and
+    /// the next save still do.
+    #[must_use]
+    pub fn is_saved(&self) -> bool {
+        let known = if self.shared.home.is_forked() {
+            self.shared.known()
+        } else {
+            self.shared.lock().resolution.clone()
+        };
+        matches!(known, Some(Resolution::Done(Outcome::Saved(_))))
+    }
+
+    /// Waits until the save has ended, and returns whether it has. Like [`is_saved`](Self::is_saved), this does
+    /// not report a failure.
+    #[must_use]
+    pub fn wait_done(&self, timeout: Duration) -> bool {
+        if self.shared.home.is_forked() {
+            return true;
+        }
+        let is_open = |state: &mut State| state.resolution.is_none();
+        let waited = self.shared.resolved.wait_timeout_while(self.shared.lock(), timeout, is_open);
+        waited.unwrap_or_else(PoisonError::into_inner).0.resolution.is_some()
+    }
+
     /// Waits until the save has ended and returns its outcome. Repeated calls return the same.
     ///
     /// # Errors
