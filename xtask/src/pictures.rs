@@ -1,7 +1,7 @@
 //! `cargo xtask pictures`: the pictures of the documentation, made by the tests that check what is on them.
 //!
 //! The terminal is always drawn. The page needs a Chromium that `QSTORE_CHROMIUM` names, and node; without them its
-//! pictures stay as they are, which is said.
+//! pictures stay as they are, which it prints.
 
 use std::env;
 use std::fs;
@@ -15,7 +15,8 @@ pub(crate) const ABOUT: &str =
     "make the pictures of the documentation; those of the page need QSTORE_CHROMIUM";
 
 /// The variables that name a directory to a test, the package of the test, and the test.
-const TERMINAL: [&str; 3] = ["QSTORE_WATCH_PICTURES", "qstore-cli", "pictures_for_the_documentation"];
+const TERMINAL: [&str; 3] =
+    ["QSTORE_WATCH_PICTURES", "qstore-cli", "pictures_for_the_documentation"];
 const PAGE: [&str; 3] = ["QSTORE_PAGE_PICTURES", "qstore-page", "pictures_for_the_documentation"];
 
 /// Writes to `docs/pictures`.

@@ -119,7 +119,7 @@ pub(super) fn rows(run: &Run<'_>) -> Result<Vec<Row>> {
     let (mut shares, mut megabytes) = (Vec::new(), Vec::new());
     let (mut watched, mut alone) = (Vec::new(), Vec::new());
     for pair in 0..PAIRS {
-        // The order of a pair alternates, so that a machine that becomes slower is no one's fault.
+        // The order of a pair alternates, so that a machine that becomes slower favors neither.
         for is_watched in [pair % 2 == 0, pair % 2 == 1] {
             let (writer, child) = log(&dir, is_watched)?;
             if let Some((share, memory)) = child {
@@ -137,7 +137,8 @@ pub(super) fn rows(run: &Run<'_>) -> Result<Vec<Row>> {
     let note = "processor time of qstore watch ÷ time, on a run that logs 10 000 rows/s, 120 × 40 characters, in a process \
                 of its own; its start included";
     let memory = "the most memory that it had";
-    let with = "processor time of the writer's threads ÷ time at 10 000 rows/s, while the run is watched";
+    let with =
+        "processor time of the writer's threads ÷ time at 10 000 rows/s, while the run is watched";
     let without = "the same while nobody looks; in turns with the row above";
     Ok(vec![
         row("watch_cpu_share", "cores", note, shares)?,
@@ -168,7 +169,10 @@ fn log(dir: &Path, is_watched: bool) -> Result<(f64, Option<(f64, f64)>)> {
             thread::sleep(due.saturating_duration_since(Instant::now()));
         }
         share = (background_seconds()? - before) / started.elapsed().as_secs_f64();
-        child.map(|child| child.join().map_err(|_| "the child's thread panicked")).transpose().map_err(Into::into)
+        child
+            .map(|child| child.join().map_err(|_| "the child's thread panicked"))
+            .transpose()
+            .map_err(Into::into)
     })?;
     run.finish()?;
     let Some(told) = child else { return Ok((share, None)) };

@@ -22,9 +22,11 @@ mod eyes;
 mod facts;
 mod key;
 mod pace;
+mod paint;
 mod panels;
 mod plan;
 mod reading;
+mod scope;
 mod screen;
 mod system;
 

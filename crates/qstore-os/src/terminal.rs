@@ -1,6 +1,6 @@
 //! The terminal of a program that draws a whole screen: keys that arrive one by one, and the way back.
 //!
-//! Invariant: what [`take_terminal`] changed, [`give_back_terminal`] restores, whoever calls it first: the program,
+//! Invariant: what [`take_terminal`] changed, [`give_back_terminal`] restores, for the one that calls it first: the program,
 //! or its panic hook. What the screen shows is not known here; nothing is printed.
 
 use std::io;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// signals: Ctrl-C is the byte 3. Nothing changes if it was taken before.
 ///
 /// # Errors
-/// If the standard input is no terminal, or the system does not change it.
+/// If the standard input is not a terminal, or the system does not change it.
 pub fn take_terminal() -> io::Result<()> {
     system::take()
 }
@@ -95,7 +95,7 @@ mod system {
             return Ok(true);
         }
         let mut bytes = [0_u8; 256];
-        // SAFETY: the buffer has as many bytes as are said.
+        // SAFETY: the buffer has that many bytes.
         let count = unsafe { libc::read(INPUT, bytes.as_mut_ptr().cast(), bytes.len()) };
         match usize::try_from(count) {
             Ok(0) => Ok(false),
@@ -117,7 +117,7 @@ mod system {
     }
 
     pub(super) fn suspend() {
-        // SAFETY: the signal has its default action: the process stops, and goes on when it is told to.
+        // SAFETY: the signal has its default action: the process stops, and goes on when it gets SIGCONT.
         let _ = unsafe { libc::raise(libc::SIGTSTP) };
     }
 }

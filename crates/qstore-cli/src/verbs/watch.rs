@@ -39,7 +39,7 @@ impl Watch {
     /// Runs the verb.
     ///
     /// # Errors
-    /// If the output or the input is no terminal, or the path leads to no run.
+    /// If the output or the input is not a terminal, or the path leads to no run.
     pub fn run(&self, console: &mut Console<'_>) -> Result<Exit, Failure> {
         if console.is_json() {
             return Err(Failure::usage("a screen is not a document; use `qstore show --json`"));
@@ -55,7 +55,7 @@ impl Watch {
         }
         let size = console.terminal().ok_or_else(no_terminal)?.size();
         let mut dashboard = Dashboard::new(size);
-        // What cannot be read at all is said on the screen that was there.
+        // What cannot be read at all is an error on the screen that was there.
         eyes.look(&mut dashboard)?;
         console.handle_interrupts();
         console.terminal().ok_or_else(no_terminal)?.take().map_err(|_| no_terminal())?;
@@ -76,7 +76,7 @@ impl Watch {
         let place = Place::find(&path)?;
         let (paths, dir) = match place.kind {
             Kind::Run => (vec![path], None),
-            Kind::Runs => (runs::find(&[path.clone()], false, "watch")?, Some(path)),
+            Kind::Runs => (runs::find(std::slice::from_ref(&path), false, "watch")?, Some(path)),
             // The metrics file of a run stands for the run.
             Kind::Metrics if path.file_name().is_some_and(|name| name == METRICS) => {
                 (vec![parent_of(&path).to_path_buf()], None)

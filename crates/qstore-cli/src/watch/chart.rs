@@ -11,13 +11,14 @@
 //!
 //! A `×` on the axis is a NaN, `▼` an infinity below; `▲` in the line of the title is one above.
 
-use super::dashboard::Scope;
 use super::plan::{DOTS, FRAME, GUTTER};
+use super::scope::Scope;
 use crate::output::escape::shown;
 use qstore_view::{Axis, Bucket, Raster, Series, YAxis, short, ticks_of_numbers, ticks_of_x};
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Rect;
 use ratatui_core::style::{Color, Modifier, Style};
+use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
 /// A curve that was read.
@@ -84,7 +85,7 @@ fn title(column: &str, chart: Option<&Chart>, look: Look, area: Rect, buffer: &m
     if let Some(total) = total {
         for (count, name) in [(total.nans, "NaN"), (total.above, "∞"), (total.below, "-∞")] {
             if count > 0 {
-                notes += &format!("  {count} {name}");
+                let _ = write!(notes, "  {count} {name}");
             }
         }
     }

@@ -1,10 +1,12 @@
 //! Reads the curves that are on the screen, and only what is new of them.
 
 use super::chart::Chart;
-use super::dashboard::{Scope, Wanted};
+use super::dashboard::Wanted;
+use super::scope::Scope;
 use qstore_parquet::MetricsFile;
 use qstore_view::{Axis, Cache, Envelope, Grid, Request, Series, ViewError, XAxis, exact};
 use std::ops::Range;
+use std::slice;
 
 /// A file with more rows than this is first drawn from the bounds in its footer.
 const QUICK_ROWS: u64 = 300_000;
@@ -27,7 +29,7 @@ impl Sheet<'_> {
     /// Curves of the bounds in the footer, at once.
     pub(super) fn quick(&self, wanted: &Wanted, cache: &mut Cache) -> Vec<Chart> {
         let read = |column: &String| {
-            let request = self.request(&[column.clone()], &wanted.scope, wanted.scope.x);
+            let request = self.request(slice::from_ref(column), wanted.scope, wanted.scope.x);
             let envelopes = Envelope::of(self.file, &request, cache).map_err(|e| e.to_string());
             let series = envelopes.and_then(|envelopes| {
                 envelopes.first().map(Envelope::to_series).ok_or_else(String::new)
@@ -42,14 +44,14 @@ impl Sheet<'_> {
         let scope = wanted.scope;
         let chart = |series| Chart { scope, series, is_quick: false };
         // Together, so that x is read once; each by itself where one of them cannot be read.
-        match self.read(&wanted.columns, &scope, scope.x, cache) {
+        match self.read(&wanted.columns, scope, scope.x, cache) {
             Ok(series) => {
                 let of_epochs = |series: Series, cache: &mut Cache| {
                     if !series.is_empty() || !self.may_be_epochs(scope.x) {
                         return Ok(series);
                     }
                     let names = [series.column.clone()];
-                    let found = self.read(&names, &scope, XAxis::Epoch, cache);
+                    let found = self.read(&names, scope, XAxis::Epoch, cache);
                     found.map(|found| found.into_iter().next().unwrap_or(series))
                 };
                 let each = series.into_iter().map(|series| of_epochs(series, cache));
@@ -73,7 +75,7 @@ impl Sheet<'_> {
     fn read(
         &self,
         columns: &[String],
-        scope: &Scope,
+        scope: Scope,
         x: XAxis,
         cache: &mut Cache,
     ) -> Result<Vec<Series>, ViewError> {
@@ -90,7 +92,7 @@ impl Sheet<'_> {
         exact(self.file, &request.window(Some(from), Some(to)), cache)
     }
 
-    fn request(&self, columns: &[String], scope: &Scope, x: XAxis) -> Request {
+    fn request(&self, columns: &[String], scope: Scope, x: XAxis) -> Request {
         let request = Request::new(columns).x(x).log_x(scope.is_log_x).width(scope.dots);
         let request = request.rows(self.rows.iter().cloned());
         match self.threads {

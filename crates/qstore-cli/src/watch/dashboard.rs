@@ -6,6 +6,7 @@ use super::chart::Chart;
 use super::facts::{Facts, RunLine};
 use super::key::Key;
 use super::plan::{Cells, Plan};
+use super::scope::Scope;
 use qstore_view::XAxis;
 use std::collections::HashMap;
 
@@ -40,16 +41,6 @@ pub enum Action {
     Quit,
     /// Stop until the shell says to go on.
     Suspend,
-}
-
-/// How curves are read; a chart that was read otherwise is out of date.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Scope {
-    pub(super) x: XAxis,
-    pub(super) is_log_x: bool,
-    /// The last part of x is shown: half of it, a quarter, an eighth.
-    pub(super) halvings: u8,
-    pub(super) dots: u32,
 }
 
 /// The curves that fit the screen.

@@ -2,6 +2,7 @@
 
 use super::chart::{self, Look};
 use super::dashboard::{Dashboard, View};
+use super::paint::{FAINT, WARNING, of_state};
 use super::panels;
 use super::plan::{LEAST, Plan};
 use crate::output::amount;
@@ -11,21 +12,15 @@ use qstore_run::RunState;
 use qstore_view::XAxis;
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Rect;
-use ratatui_core::style::{Color, Modifier, Style};
+use ratatui_core::style::{Modifier, Style};
 use ratatui_core::terminal::Frame;
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
-pub(super) const FAINT: Color = Color::Indexed(244);
-pub(super) const GOOD: Color = Color::Indexed(35);
-pub(super) const WARNING: Color = Color::Indexed(208);
-const BAD: Color = Color::Indexed(166);
-const CALM: Color = Color::Indexed(74);
-
-/// Rows that come at least so often are no silence.
+/// Without rows for that long, a run is silent.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Draws all of it. The frame has the size that the dashboard was told.
+/// Draws all of it. The frame has the size that the dashboard has.
 pub fn draw(frame: &mut Frame<'_>, dashboard: &Dashboard) {
     let (area, buffer) = (frame.area(), frame.buffer_mut());
     let has_charts = matches!(dashboard.view, View::Charts | View::System);
@@ -47,17 +42,6 @@ pub fn draw(frame: &mut Frame<'_>, dashboard: &Dashboard) {
     foot(dashboard, plan.foot, buffer);
     if dashboard.is_helping {
         panels::help(plan.body, buffer);
-    }
-}
-
-/// A state, and its color.
-pub(super) fn of_state(state: Option<RunState>) -> (&'static str, Color) {
-    match state {
-        Some(state @ RunState::Running) => (state.name(), GOOD),
-        Some(state @ RunState::Finished) => (state.name(), CALM),
-        Some(state @ (RunState::Failed | RunState::Crashed)) => (state.name(), BAD),
-        Some(state) => (state.name(), WARNING),
-        None => ("file", FAINT),
     }
 }
 

@@ -259,7 +259,7 @@ impl Eyes {
     fn newest(&self) -> Option<usize> {
         let changed = |path: &PathBuf| {
             let stamps = self.stamps_of(path);
-            stamps.iter().flatten().map(|stamp| stamp.modified()).max()
+            stamps.iter().flatten().map(Stamp::modified).max()
         };
         (0..self.paths.len()).max_by_key(|at| changed(&self.paths[*at]))
     }

@@ -24,7 +24,7 @@ impl Pace {
         self.seen.is_empty()
     }
 
-    /// Adds a row. One that lies before what was seen begins anew: another attempt has gone back.
+    /// Adds a row. One that lies before what was seen begins again: another attempt has gone back.
     pub(super) fn see(&mut self, seen: Seen) {
         let goes_back = |last: &Seen| seen.row < last.row || seen.timestamp < last.timestamp;
         if self.seen.back().is_some_and(goes_back) {

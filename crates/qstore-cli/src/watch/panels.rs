@@ -1,8 +1,8 @@
 //! Lists beside and instead of the charts: checkpoints, losses, the system, runs, and the keys.
 
 use super::dashboard::Dashboard;
-use super::draw::{FAINT, GOOD, WARNING, of_state};
 use super::facts::{KeptLine, RunLine};
+use super::paint::{FAINT, GOOD, WARNING, of_state};
 use crate::output::amount;
 use crate::output::escape::shown;
 use crate::output::moment;
@@ -218,7 +218,7 @@ fn fitted(text: &str, width: usize) -> String {
 
 /// The first line of a list that is on the screen, so that what is chosen is.
 fn first_line(chosen: usize, room: usize) -> usize {
-    if room == 0 { 0 } else { chosen / room * room }
+    chosen.checked_div(room).map_or(0, |page| page * room)
 }
 
 fn of_choice(is_chosen: bool) -> Style {

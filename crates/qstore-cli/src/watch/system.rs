@@ -59,7 +59,7 @@ impl Terminal for SystemTerminal {
     }
 }
 
-/// Past the buffers of the standard output, which whoever panics may have locked.
+/// Past the buffers of the standard output, which the thread that panics may have locked.
 fn leave_screen() {
     #[cfg(unix)]
     {

@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::process::Stdio;
-use std::ptr::null;
+use std::ptr::null_mut;
 use std::time::Instant;
 
 /// A terminal without a window: a program gets one end as its input and output, the test has the other one.
@@ -33,12 +33,11 @@ impl Pty {
         let size = size(columns, lines);
         // SAFETY: both numbers and the size live until the call is over; no name and no settings are asked for.
         let done = unsafe {
-            let (settings, size) =
-                (null::<libc::termios>().cast_mut(), (&raw const size).cast_mut());
+            let (settings, size) = (null_mut::<libc::termios>(), (&raw const size).cast_mut());
             libc::openpty(
                 &raw mut ours,
                 &raw mut theirs,
-                null::<libc::c_char>().cast_mut(),
+                null_mut::<libc::c_char>(),
                 settings,
                 size,
             )

@@ -4,9 +4,9 @@
 use super::programs::{chromium, node};
 use qstore_page::{Port, Report, Server, Site, SiteSettings, Source, random_token};
 use qstore_run::{Direction, Run, RunPlace, RunSettings};
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::ffi::OsString;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};

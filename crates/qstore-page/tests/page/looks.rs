@@ -26,7 +26,7 @@ fn write_rows(dir: &Path, rows: i64, columns: &[&str]) {
             let x = step as f64 / rows as f64;
             let value = (-3.0 * x).exp() + 0.1 * (x * 40.0 + number as f64).sin();
             let is_spike = step == rows / 3 && number == 0;
-            row.set(column, if is_spike { 3.0 } else { value });
+            row.set(*column, if is_spike { 3.0 } else { value });
         }
         log.append(&row, Instant::now());
     }
@@ -93,7 +93,9 @@ fn curves_are_pixel_by_pixel_as_they_were_in_both_themes() {
 /// Three runs with what runs have: checkpoints, epochs, parameters, measurements of the system, one still running.
 fn rich(runs: &Path, steps: i64) -> Run {
     let mut last = None;
-    for (name, lr, seed) in [("vqe_adam", 0.01, 1.0), ("vqe_spsa", 0.05, 2.0), ("vqe_lbfgs", 0.1, 3.0)] {
+    for (name, lr, seed) in
+        [("vqe_adam", 0.01, 1.0), ("vqe_spsa", 0.05, 2.0), ("vqe_lbfgs", 0.1, 3.0)]
+    {
         let settings = RunSettings::default()
             .name(name)
             .tag("h2o")
@@ -122,7 +124,8 @@ fn rich(runs: &Path, steps: i64) -> Run {
             let loss = 1.6 * (-(epoch as f64) / 3.0).exp() + 0.15 + 0.02 * seed;
             run.log_epoch(epoch, [("accuracy", 0.9 - loss / 4.0)], [("loss", loss)]).unwrap();
             if epoch % 4 == 3 {
-                let snapshot = qstore_checkpoint::Snapshot::new(epoch as u64).meta("val_loss", loss);
+                let snapshot =
+                    qstore_checkpoint::Snapshot::new(epoch as u64).meta("val_loss", loss);
                 run.save(epoch, snapshot).unwrap().wait(Duration::from_secs(60)).unwrap();
             }
         }
