@@ -9,7 +9,7 @@
 //! A [`Dashboard`] is all that is shown and chosen; [`draw`] makes a screen of it and does nothing else; [`Eyes`] look at
 //! the runs and change it. So a test draws a screen without a terminal, and a picture of it is made the same way.
 //!
-//! * A look costs little: files that have not changed are not opened, chunks that were read are not read again, and the
+//! * A look costs little: chunks that were read are not read again, and the
 //!   pause after a look is fifty times what it took. Only charts that are on the screen are read.
 //! * Every name of a file passes through [`shown`](crate::output::escape::shown) before it is drawn.
 //! * The reader of a run is dropped after each look, so its writer never has to copy a file for it.

@@ -177,7 +177,8 @@ mod tests {
         );
         assert!(drawn(false).starts_with("\x1b[2;2H\x1b[0;1m量"), "{:?}", drawn(false));
         let mut screen = AnsiScreen::new((9, 9), true);
-        (screen.enter(), screen.leave());
+        screen.enter();
+        screen.leave();
         assert_eq!(screen.take(), format!("{ENTER}{LEAVE}"));
     }
 }

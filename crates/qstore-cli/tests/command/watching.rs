@@ -147,7 +147,7 @@ fn in_a_terminal_keys_arrive_and_it_is_afterwards_as_it_was() {
     pty.press("?");
     pty.until("any key closes this");
     pty.press(" \t");
-    pty.until("because");
+    pty.until("newest save");
     // More room, more on the screen: the list beside the charts.
     pty.resize(120, 40);
     pty.press("\x1b");
@@ -212,7 +212,7 @@ fn rich(runs: &Path) -> Run {
         .goal("val_loss", Direction::Min)
         .system_metrics(Duration::from_secs(3_600))
         .git_timeout(Duration::ZERO);
-    let mut run = Run::create(runs, settings).unwrap();
+    let run = Run::create(runs, settings).unwrap();
     let mut seed = 1_u64;
     let mut noise = || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
