@@ -1,11 +1,12 @@
 //! What this program does when it is started as a child: one thing, whose result it prints.
 
-use crate::{Result, checkpoint, end_to_end, instructions, parquet, view};
+use crate::{Result, checkpoint, command, end_to_end, instructions, parquet, view};
 
 /// Given the arguments behind the word; what it returns is printed.
 type Child = fn(&[String]) -> Result<String>;
 
-const CHILDREN: [(&str, Child); 8] = [
+const CHILDREN: [(&str, Child); 9] = [
+    (command::watching::CHILD, command::watching::child),
     (checkpoint::load::CHILD, checkpoint::load::child),
     (parquet::long_runs::CHILD, parquet::long_runs::child),
     (parquet::processor_share::CHILD, parquet::processor_share::child),

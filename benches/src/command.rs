@@ -1,7 +1,9 @@
 //! How long does one wait for the command, and for a run that begins?
 //!
 //! The verbs are called as `main` calls them, without the start of a process: a list of a thousand runs, the last rows of
-//! a long file, and a whole checkpoint verified beside its bytes read and checksummed.
+//! a long file, what watching takes, and a whole checkpoint verified beside its bytes read and checksummed.
+
+pub(crate) mod watching;
 
 use crate::harness::round_robin::{Contender, race};
 use crate::harness::row::{Measure, Row};
@@ -47,6 +49,7 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
     )?;
     found.extend(verifying(&dir.join("model"), run.long)?);
     fs::remove_dir_all(&dir)?;
+    found.extend(watching::rows(run)?);
     Ok(found)
 }
 

@@ -14,6 +14,7 @@ mod help;
 mod known_tests;
 mod mutants;
 mod package;
+mod pictures;
 mod process;
 mod python;
 mod readers;
@@ -58,6 +59,12 @@ const COMMANDS: &[Command] = &[
         run: package::wheel::run,
     },
     Command { name: "bench", arguments: bench::ARGUMENTS, about: bench::ABOUT, run: bench::run },
+    Command {
+        name: "pictures",
+        arguments: pictures::ARGUMENTS,
+        about: pictures::ABOUT,
+        run: pictures::run,
+    },
     Command { name: "tidy", arguments: tidy::ARGUMENTS, about: tidy::ABOUT, run: tidy::run },
     Command {
         name: "mutants",

@@ -54,7 +54,7 @@ pub(crate) fn child(arguments: &[String]) -> Result<String> {
 }
 
 /// Seconds of processor time that the writer's threads have had.
-pub(super) fn background_seconds() -> Result<f64> {
+pub(crate) fn background_seconds() -> Result<f64> {
     let mut nanoseconds = 0;
     for thread in fs::read_dir("/proc/self/task")? {
         let thread = thread?.path();

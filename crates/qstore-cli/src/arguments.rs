@@ -19,6 +19,8 @@ use crate::verbs::show::Show;
 use crate::verbs::tag::{Note, Tag};
 use crate::verbs::tail::Tail;
 use crate::verbs::verify::Verify;
+#[cfg(feature = "watch")]
+use crate::verbs::watch::Watch;
 use clap::{ColorChoice, Parser, Subcommand};
 
 /// Look at training runs: list, show, plot, compare, verify and export them
@@ -61,6 +63,8 @@ pub(crate) enum Verb {
     Tail(Tail),
     Plot(Plot),
     Compare(Compare),
+    #[cfg(feature = "watch")]
+    Watch(Watch),
     #[cfg(feature = "serve")]
     Serve(Serve),
     #[cfg(feature = "serve")]

@@ -10,7 +10,7 @@ use crate::output::table::Table;
 use qstore_run::RunPlace;
 use serde::Serialize;
 use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -55,6 +55,36 @@ pub trait Waiting {
 
     /// Waits for that time, or until Ctrl-C.
     fn wait(&mut self, time: Duration);
+
+    /// The terminal that a verb may take over; none where nobody sits.
+    fn terminal(&mut self) -> Option<&mut dyn Terminal> {
+        None
+    }
+}
+
+/// A terminal whose keys and whole screen a verb takes over. What is drawn goes to the output.
+pub trait Terminal {
+    /// From now on each key arrives by itself, is not printed, and sends no signal. After a panic the terminal is as
+    /// it was before.
+    ///
+    /// # Errors
+    /// If there is no terminal, or it does not do that.
+    fn take(&mut self) -> io::Result<()>;
+
+    /// Makes it what it was. Does nothing if it is not taken.
+    fn give_back(&mut self);
+
+    /// Its columns and lines.
+    fn size(&self) -> (u16, u16);
+
+    /// Adds what is typed, and waits for it at most that time. Returns `false` once the terminal is gone.
+    ///
+    /// # Errors
+    /// If the keys cannot be read.
+    fn read(&mut self, typed: &mut Vec<u8>, wait: Duration) -> io::Result<bool>;
+
+    /// Stops the program until the shell lets it go on. The terminal has been given back.
+    fn suspend(&mut self);
 }
 
 /// Prints what a verb finds.
@@ -216,6 +246,11 @@ impl<'a> Console<'a> {
     /// [`Failure::Interrupted`].
     pub fn go_on(&self) -> Result<(), Failure> {
         if self.world.waiting.is_stopped() { Err(Failure::Interrupted) } else { Ok(()) }
+    }
+
+    /// The terminal that may be taken over.
+    pub fn terminal(&mut self) -> Option<&mut dyn Terminal> {
+        self.world.waiting.terminal()
     }
 
     /// Waits, unless Ctrl-C is pressed.

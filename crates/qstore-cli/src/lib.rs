@@ -58,6 +58,8 @@ mod runs;
 mod tensors;
 mod threads;
 pub mod verbs;
+#[cfg(feature = "watch")]
+pub mod watch;
 mod writer_lock;
 
 pub use exit::Exit;
@@ -122,6 +124,8 @@ impl Verb {
             Self::Ls(_) => "ls",
             Self::Plot(_) => "plot",
             Self::Compare(_) => "compare",
+            #[cfg(feature = "watch")]
+            Self::Watch(_) => "watch",
             #[cfg(feature = "serve")]
             Self::Serve(_) => "serve",
             #[cfg(feature = "serve")]
@@ -150,6 +154,8 @@ impl Verb {
             Self::Ls(verb) => verb.run(console),
             Self::Plot(verb) => verb.run(console),
             Self::Compare(verb) => verb.run(console),
+            #[cfg(feature = "watch")]
+            Self::Watch(verb) => verb.run(console),
             #[cfg(feature = "serve")]
             Self::Serve(verb) => verb.run(console),
             #[cfg(feature = "serve")]

@@ -3,6 +3,8 @@
 
 use anstream::{AutoStream, ColorChoice};
 use qstore_cli::console::{Screen, Waiting, World};
+#[cfg(feature = "watch")]
+use qstore_cli::{console::Terminal, watch::SystemTerminal};
 use qstore_run::RunPlace;
 use qstore_signal::StopSignal;
 use std::io::{self, BufWriter, IsTerminal};
@@ -19,6 +21,8 @@ const SLICE: Duration = Duration::from_millis(50);
 #[derive(Default)]
 struct System {
     stop: Option<StopSignal>,
+    #[cfg(feature = "watch")]
+    terminal: SystemTerminal,
 }
 
 impl Waiting for System {
@@ -38,6 +42,11 @@ impl Waiting for System {
             thread::sleep(slice);
             left -= slice;
         }
+    }
+
+    #[cfg(feature = "watch")]
+    fn terminal(&mut self) -> Option<&mut dyn Terminal> {
+        Some(&mut self.terminal)
     }
 }
 

@@ -19,3 +19,5 @@ pub mod show;
 pub mod tag;
 pub mod tail;
 pub mod verify;
+#[cfg(feature = "watch")]
+pub mod watch;

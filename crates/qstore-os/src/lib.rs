@@ -7,6 +7,7 @@
 //! | refuse what would not fit into memory | [`memory_limit`] |
 //! | notice, without a system call, that this process was forked from the one that started the thread | [`ForkCheck`] |
 //! | give a forked child a lock of its own instead of one that nobody will release | [`PerProcess`] |
+//! | draw a whole screen and get keys one by one | [`take_terminal`], [`read_terminal`], [`give_back_terminal`] |
 //! | find out whether the process that wrote something is still there | [`ProcessMark`], [`boot_id`], [`host_name`] |
 //!
 //! The first three are hints: they change no result. Where the system has no such thing, or refuses, nothing
@@ -30,7 +31,7 @@
 
 //!
 //! # Features
-//! `testing`: the module `testing`, which runs a closure in a forked child. Off by default; turn it on in
+//! `testing`: the module `testing`, which runs a closure in a forked child, and has a terminal to type at. Off by default; turn it on in
 //! dev-dependencies.
 
 #![deny(unsafe_code)]
@@ -41,6 +42,7 @@ mod machine;
 mod memory_limit;
 mod priority;
 mod process;
+mod terminal;
 #[cfg(all(unix, any(test, feature = "testing")))]
 pub mod testing;
 
@@ -50,3 +52,4 @@ pub use machine::{boot_id, host_name};
 pub use memory_limit::memory_limit;
 pub use priority::Priority;
 pub use process::ProcessMark;
+pub use terminal::{give_back_terminal, read_terminal, suspend_process, take_terminal};

@@ -1,12 +1,17 @@
-//! Forks for tests: runs a closure in a child process, and reports how that ended. Feature `testing`.
+//! Forks and terminals for tests: runs a closure in a child process and reports how that ended; [`Pty`] is a terminal
+//! that a test types at. Feature `testing`.
 //!
 //! The child is a copy of the test with one thread. It may allocate and start threads, and must not rely on a
 //! lock that another thread of the test may have held.
 
+mod pty;
+
+pub use pty::{Pty, PtySettings};
+
 use std::any::Any;
 use std::fmt;
 use std::io::{PipeReader, Read as _, Write as _, pipe};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -114,7 +119,7 @@ fn read_within(mut reader: PipeReader) -> Option<String> {
 }
 
 #[allow(unsafe_code)]
-fn is_readable_before(reader: &PipeReader, end: Instant) -> bool {
+fn is_readable_before(reader: &impl AsRawFd, end: Instant) -> bool {
     let mut entry = libc::pollfd { fd: reader.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     loop {
         let left = end.saturating_duration_since(Instant::now()).as_millis() as libc::c_int;

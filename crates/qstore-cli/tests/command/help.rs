@@ -5,6 +5,9 @@ use qstore_cli::{Exit, command};
 
 const LINES_MAX: usize = 24;
 
+/// Of the help of the command itself, which has a line for each verb.
+const ALL_LINES_MAX: usize = 50;
+
 #[test]
 fn the_help_of_every_verb_fits_a_small_screen_and_has_two_examples() {
     for verb in command().get_subcommands() {
@@ -17,7 +20,7 @@ fn the_help_of_every_verb_fits_a_small_screen_and_has_two_examples() {
     }
     let called = call(&["--help"]);
     assert_eq!(called.exit, Exit::Done);
-    assert!(called.out.lines().count() <= 2 * LINES_MAX, "{}", called.out);
+    assert!(called.out.lines().count() <= ALL_LINES_MAX, "{}", called.out);
 }
 
 #[test]

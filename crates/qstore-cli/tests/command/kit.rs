@@ -67,6 +67,11 @@ pub(crate) fn package() -> PathBuf {
     env!("CARGO_MANIFEST_DIR").into()
 }
 
+/// The machine and its files.
+pub(crate) fn place() -> RunPlace {
+    RunPlace::new(Arc::new(LocalFs::new()), Arc::new(Lab))
+}
+
 /// Moves into the copy of the fixture, which no test changes.
 pub(crate) fn enter() {
     LazyLock::force(&COPY);
@@ -149,7 +154,7 @@ pub(crate) fn call_on<S: AsRef<str>>(
         out: &mut out,
         err: &mut err,
         screen,
-        place: RunPlace::new(Arc::new(LocalFs::new()), Arc::new(Lab)),
+        place: place(),
         dir: "runs".into(),
         waiting: &mut Hook(wait),
     };

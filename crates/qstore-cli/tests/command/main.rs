@@ -30,3 +30,9 @@ mod read_only;
 /// The page is served until Ctrl-C, and a report is one file.
 #[cfg(feature = "serve")]
 mod serving;
+/// A screen as a picture for the documentation.
+#[cfg(feature = "watch")]
+mod terminal_picture;
+/// The whole terminal: what is on it, keys, and the way back.
+#[cfg(feature = "watch")]
+mod watching;

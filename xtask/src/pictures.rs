@@ -1,0 +1,28 @@
+//! `cargo xtask pictures`: the pictures of the documentation, made by the tests that check what is on them.
+
+use std::fs;
+
+use crate::error::{Error, Result};
+use crate::process;
+use crate::workspace::{Workspace, cargo_here};
+
+pub(crate) const ARGUMENTS: &str = "";
+pub(crate) const ABOUT: &str = "make the pictures of the documentation";
+
+/// The variable that names a directory to a test, the package of the test, and the test.
+const TERMINAL: [&str; 3] =
+    ["QSTORE_WATCH_PICTURES", "qstore-cli", "pictures_for_the_documentation"];
+
+/// Writes to `docs/pictures`.
+pub(crate) fn run(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {
+    if let Some(argument) = arguments.next()? {
+        return Err(argument.unexpected().into());
+    }
+    let dir = workspace.root().join("docs").join("pictures");
+    fs::create_dir_all(&dir)
+        .map_err(|error| Error::Failed(format!("{}: {error}", dir.display())))?;
+    let [variable, package, test] = TERMINAL;
+    let mut cargo = cargo_here();
+    cargo.args(["test", "--quiet", "--package", package, "--tests", test]);
+    process::run(cargo.env(variable, &dir).current_dir(workspace.root()))
+}
