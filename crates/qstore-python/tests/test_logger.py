@@ -422,3 +422,22 @@ def test_the_package_imports_nothing_that_is_slow(run_script):
         assert not slow & (set(sys.modules) - before), slow & set(sys.modules)
     """
     run_script(script)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_what_was_logged_is_a_table_while_the_logger_lives_and_afterwards(tmp_path, library):
+    pytest.importorskip(library)
+    path = tmp_path / "metrics.parquet"
+    with qstore.AsyncMetricsLogger(path) as logger:
+        for step in range(10):
+            logger.log_step(0, step, 0.5, extra=step)
+        assert len(logger.dataframe(library)) == 10
+        logger.log_step(0, 10, 0.25)
+        table = logger.dataframe(library, columns=["step", "extra"])
+        assert len(table) == 11 and len(table.columns) == 2
+    assert len(logger.dataframe(library)) == 11
+    assert len(qstore.open_metrics(path, library, columns=["step"])) == 11
+    with pytest.raises(FileNotFoundError):
+        qstore.open_metrics(tmp_path / "none.parquet", library)
+    with pytest.raises(ValueError, match="excel"):
+        logger.dataframe("excel")

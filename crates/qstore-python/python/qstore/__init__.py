@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .pages import show
     from .run import Resumed, Run, RunSettings
     from .run_reader import RunReader, RunStatus, edit_run, find_runs, latest_run, open_run
+    from .tables import open_metrics
     from .ticket import SaveOutcome, SaveTicket
     from .writer import AsyncMetricsWriter
 
@@ -93,6 +94,7 @@ __all__ = [
     "edit_run",
     "find_runs",
     "latest_run",
+    "open_metrics",
     "open_run",
     "show",
 ]
@@ -132,6 +134,7 @@ _HOMES = {
     "edit_run": "run_reader",
     "find_runs": "run_reader",
     "latest_run": "run_reader",
+    "open_metrics": "tables",
     "open_run": "run_reader",
     "show": "pages",
 }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from . import endings
 from ._native import Logged, Logger
+from .tables import open_metrics
 
 
 class AsyncMetricsLogger(Logger):
@@ -82,6 +83,20 @@ class AsyncMetricsLogger(Logger):
         summary = super().stop(timeout)
         self._is_stopped = True
         return summary
+
+    def dataframe(self, library: str | None = None, *, columns: Iterable[str] | None = None) -> Any:
+        """Everything that was logged so far, as a table of ``"pandas"``, ``"polars"`` or ``"pyarrow"``.
+
+        Waits until it is in the file, unless the logger is stopped.
+
+        :param library: Which one; None is the first of these that is installed.
+        :param columns: Their names; None means all.
+        :raises ImportError: if it is not installed.
+        :raises WriteError: if rows could not be written.
+        """
+        if not self._is_stopped:
+            self.flush()
+        return open_metrics(self.output_path, library, columns=columns)
 
     def _end(self, timeout: float) -> None:
         if not self._is_stopped:

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 _LIBRARIES = ("pandas", "polars", "pyarrow")
+
+
+def open_metrics(
+    path: str | os.PathLike[str], library: str | None = None, *, columns: Iterable[str] | None = None
+) -> Any:
+    """A metrics file as a table, also while it is written, and after a crash.
+
+    :param path: The file, such as ``run/metrics.parquet``.
+    :param library: ``"pandas"``, ``"polars"`` or ``"pyarrow"``; None is the first of these that is installed.
+    :param columns: Their names; None means all.
+    :raises ImportError: if the library is not installed.
+    :raises FileNotFoundError: if there is no such file.
+    """
+    return read_table(Path(path), library, None if columns is None else list(columns), None)
 
 
 def read_table(
