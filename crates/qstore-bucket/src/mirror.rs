@@ -161,6 +161,8 @@ pub struct Mirror {
     remote: Checkpoints,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Held while a save is queued.
+    order: Mutex<()>,
     drop_timeout: Duration,
     home: ForkCheck,
 }
@@ -255,7 +257,8 @@ impl Mirror {
         let named = thread::Builder::new().name("qstore-mirror".into());
         let thread = named.spawn(move || worker.run()).map_err(MirrorError::Spawn)?;
         let home = ForkCheck::new();
-        Ok(Self { manager, remote, shared, thread: Some(thread), drop_timeout, home })
+        let order = Mutex::default();
+        Ok(Self { manager, remote, shared, thread: Some(thread), order, drop_timeout, home })
     }
 
     /// Saves a snapshot to the directory, as [`CheckpointManager::save`] does, and has it uploaded.
@@ -263,6 +266,8 @@ impl Mirror {
     /// # Errors
     /// As [`CheckpointManager::save`].
     pub fn save(&self, snapshot: Snapshot) -> Result<MirrorTicket, SaveError> {
+        // Of two calls at once, the later save must also come later in the queue: the earlier one gives way to it.
+        let _in_order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         let save = self.manager.save(snapshot)?;
         let (ticket, done) = MirrorTicket::new(save.clone());
         let mut queue = self.shared.lock();
@@ -313,8 +318,11 @@ impl Mirror {
         let waited = self.shared.changed.wait_timeout_while(queue, left, is_running);
         let has_ended = waited.unwrap_or_else(PoisonError::into_inner).0.has_ended;
         if !has_ended {
+            // Under the lock, or the thread could look before and wait after it.
+            let queue = self.shared.lock();
             self.shared.stop.store(true, Ordering::SeqCst);
             self.shared.changed.notify_all();
+            drop(queue);
             saved?;
             return Err(MirrorError::CloseTimedOut { waited: timeout });
         }
