@@ -217,7 +217,8 @@ impl Queue {
 
 impl Mirror {
     /// Mirrors the directory of a manager, which saves single files, to a bucket. Writes what is counted and
-    /// what is kept there; goes on with the upload that an earlier process has left.
+    /// what is kept there; goes on with the upload that an earlier process has left, and uploads the newest checkpoint of
+    /// the directory if the bucket lacks it.
     ///
     /// If the bucket has newer saves than the directory, because the directory was lost, later saves are
     /// numbered after them.
@@ -234,8 +235,12 @@ impl Mirror {
         let counter = manager.counter()?;
         let remote =
             Checkpoints::described(Arc::new(bucket.clone()), counter, &settings.retention)?;
+        let mirrored = remote.last_save_seq()?;
+        // Saved by a process that ended before its upload began, perhaps.
+        let behind =
+            if manager.last_save_seq()? > mirrored { manager.latest_checkpoint()? } else { None };
         // mutant: a_new_directory_counts_from_one
-        manager.continue_after(remote.last_save_seq()?);
+        manager.continue_after(mirrored);
         let local = Arc::clone(manager.repository());
         let journal = Journal::open(&*local, &settings.name, &bucket.location())?;
         bucket.store().adopt_orphans(journal.orphans.iter().cloned());
@@ -253,6 +258,7 @@ impl Mirror {
             counter,
             settings,
             journal,
+            behind,
         };
         let named = thread::Builder::new().name("qstore-mirror".into());
         let thread = named.spawn(move || worker.run()).map_err(MirrorError::Spawn)?;
@@ -360,6 +366,8 @@ struct Worker {
     counter: Counter,
     settings: MirrorSettings,
     journal: Journal,
+    /// A checkpoint that the bucket did not have when this began.
+    behind: Option<u64>,
 }
 
 /// Tells that the thread has ended, also after a panic.
@@ -421,15 +429,15 @@ impl Worker {
         self.shared.stop.load(Ordering::SeqCst)
     }
 
-    /// Goes on with what the journal has.
+    /// Goes on with what the journal has, and uploads the newest checkpoint that the bucket lacks.
     fn resume(&mut self) {
         drop(self.bucket.store().abort_orphans());
-        let Some(name) = self.journal.upload.as_ref().map(|upload| upload.name.clone()) else {
-            return;
-        };
-        let number = self.counter.checkpoint_named(&name, Layout::SingleFile);
-        if let Some(number) = number {
-            let _ = self.mirror(number); // nobody waits for it here
+        let begun = self.journal.upload.as_ref();
+        let begun = begun
+            .and_then(|upload| self.counter.checkpoint_named(&upload.name, Layout::SingleFile));
+        // The newest last, as saves are. Nobody waits for them here.
+        for number in begun.into_iter().chain(self.behind.filter(|newest| begun != Some(*newest))) {
+            let _ = self.mirror(number);
         }
     }
 

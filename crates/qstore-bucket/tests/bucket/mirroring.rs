@@ -149,6 +149,22 @@ fn an_upload_goes_on_after_a_restart_and_no_upload_is_without_a_name() {
 }
 
 #[test]
+fn a_checkpoint_whose_upload_never_began_is_uploaded_by_the_next_mirror() {
+    let (disk, bucket) = (MemoryFs::new(), Bucket::new());
+    let mut mirror = open(&disk, &bucket);
+    bucket.faulty.fail(bucket.faulty.requests(), Times::Following, Fault::NoConnection);
+    assert!(mirror.save(snapshot(1, 500)).unwrap().wait(LONG).unwrap().is_saved());
+    let killed = disk.process_kill();
+    let _ = mirror.close(Duration::ZERO);
+    drop(mirror);
+    bucket.faulty.heal();
+    let mut mirror = open(&killed, &bucket);
+    mirror.close(LONG).unwrap();
+    assert_eq!(mirror.remote().list_checkpoints().unwrap(), [1]);
+    mirror.remote().verify(1).unwrap();
+}
+
+#[test]
 fn a_lost_directory_goes_on_after_the_saves_of_the_bucket() {
     let bucket = Bucket::new();
     let mut first = open(&MemoryFs::new(), &bucket);
