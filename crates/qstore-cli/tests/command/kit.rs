@@ -97,7 +97,7 @@ fn crash(run: &Path) {
 
 fn set_time(path: &Path) {
     let changed = UNIX_EPOCH + Duration::from_secs(NOW - age_of(path));
-    File::options().write(true).open(path).unwrap().set_modified(changed).unwrap();
+    File::open(path).unwrap().set_modified(changed).unwrap();
 }
 
 pub(crate) fn copy_tree(from: &Path, to: &Path) {
@@ -109,8 +109,9 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) {
             copy_tree(&entry.path(), &target);
         } else {
             fs::copy(entry.path(), &target).unwrap();
-            set_time(&target);
         }
+        // Of a directory as well, after what lies in it: its time is else that of this call.
+        set_time(&target);
     }
 }
 
