@@ -5,7 +5,7 @@
 //! only if the program has imported it.
 
 use crate::memory::{Export, Source, Target, bytes_of};
-use pyo3::exceptions::{PyBufferError, PyTypeError};
+use pyo3::exceptions::{PyBufferError, PyException, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -239,6 +239,11 @@ fn instance_of<'py>(
     Ok(object.is_instance(&class)?.then(|| object.clone()))
 }
 
+/// The name of its class.
+pub(crate) fn class_of(object: &Bound<'_, PyAny>) -> String {
+    object.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string())
+}
+
 fn import_numpy(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     py.import(intern!(py, "numpy")).map_err(|error| {
         let refused =
@@ -282,6 +287,9 @@ fn numpy_array(array: Bound<'_, PyAny>) -> PyResult<Plain<'_>> {
 fn torch<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Plain<'py>> {
     let py = tensor.py();
     let refused = |what: &str| Err(PyTypeError::new_err(format!("it is a {what} tensor of torch")));
+    if tensor.getattr(intern!(py, "is_nested"))?.is_truthy()? {
+        return refused("nested");
+    }
     if tensor.getattr(intern!(py, "layout"))?.to_string() != "torch.strided" {
         return refused("sparse");
     }
@@ -311,7 +319,19 @@ fn torch<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Plain<'py>> {
         let view = tensor.call_method1("view", (integers,))?;
         return Ok((view.call_method0("numpy")?, Some(dtype)));
     }
-    Ok((tensor.call_method0(intern!(py, "numpy"))?, None))
+    let array = tensor.call_method0(intern!(py, "numpy")).map_err(|error| {
+        if !error.is_instance_of::<PyException>(py) {
+            return error;
+        }
+        let is_distributed = instance_of(&tensor, "torch.distributed.tensor", "DTensor");
+        let refused = PyTypeError::new_err(match is_distributed {
+            Ok(Some(_)) => "save its `full_tensor()`, or on each rank its `to_local()`".into(),
+            _ => format!("torch gives no array of a {}, of elements {name}", class_of(&tensor)),
+        });
+        refused.set_cause(py, Some(error));
+        refused
+    })?;
+    Ok((array, None))
 }
 
 /// The element type of a format of the module `struct`, and the bytes of a number if their order is reversed.

@@ -1,23 +1,91 @@
-//! The logger. Its method `log_step` is in `step`.
+//! The logger, of one file or of one rank of a dataset. Its method `log_step` is in `step`.
 
 use crate::errors::{of_drain, of_logger_open};
 use crate::logged::Logged;
 use crate::logging::{Logging, LogsSteps};
+use crate::settings::Metrics;
+use crate::stats;
 use crate::waiting::{self, Deadline};
-use crate::{settings, stats};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use qstore_buffer::DrainError;
-use qstore_logger::{MetricsRow, ParquetMetricsLogger};
+use qstore_buffer::{DrainError, Health};
+use qstore_logger::{
+    AsyncMetricsLogger, LogHandle, LoggerSettings, LoggerStats, MetricsRow, OpenError,
+    ParquetMetricsLogger,
+};
+use qstore_parquet::{DatasetSettings, RankLog, WriteError, WriterSettings, WriterStats};
+use qstore_schema::DataType;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-/// Rows of training metrics, into one Parquet file.
+/// Rows of training metrics, into one Parquet file or into the parts of one rank.
 #[pyclass(module = "qstore._native", frozen, subclass, weakref)]
 pub(crate) struct Logger {
     logging: Logging,
     /// What logs does not take it.
-    owner: Mutex<ParquetMetricsLogger>,
+    owner: Mutex<Owner>,
+}
+
+enum Owner {
+    File(ParquetMetricsLogger),
+    Rank(AsyncMetricsLogger<RankLog<MetricsRow>>),
+}
+
+/// Calls a method that both have.
+macro_rules! either {
+    ($owner:expr, $logger:ident => $call:expr) => {
+        match $owner {
+            Owner::File($logger) => $call,
+            Owner::Rank($logger) => $call,
+        }
+    };
+}
+
+impl Owner {
+    fn open(
+        path: PathBuf,
+        ring: LoggerSettings,
+        writer: WriterSettings,
+        rank: Option<u32>,
+    ) -> Result<Self, OpenError<WriteError>> {
+        let Some(rank) = rank else {
+            return ParquetMetricsLogger::open_with(path, ring, writer).map(Self::File);
+        };
+        let settings = DatasetSettings::default().writer(|mut each| {
+            // The others have defaults of their own in a dataset.
+            each.columns = writer.columns;
+            each.flush_interval(writer.flush_interval)
+                .flush_after(writer.flush_after)
+                .compression(writer.compression)
+        });
+        let log = RankLog::open(path, rank, settings);
+        let log = log.map_err(|error| OpenError::Sink(error.into()))?;
+        AsyncMetricsLogger::with_sink(log, ring).map(Self::Rank)
+    }
+
+    fn handle(&self) -> LogHandle {
+        either!(self, logger => logger.handle())
+    }
+
+    fn flush(&self, timeout: Duration) -> Result<(), DrainError<WriteError>> {
+        either!(self, logger => logger.flush(timeout))
+    }
+
+    fn stop(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<LoggerStats<WriterStats>, DrainError<WriteError>> {
+        either!(self, logger => logger.stop(timeout))
+    }
+
+    fn stats(&self) -> LoggerStats<WriterStats> {
+        either!(self, logger => logger.stats())
+    }
+
+    fn health(&self) -> Health<DrainError<WriteError>> {
+        either!(self, logger => logger.health())
+    }
 }
 
 impl LogsSteps for Logger {
@@ -28,27 +96,28 @@ impl LogsSteps for Logger {
 }
 
 impl Logger {
-    fn with<T>(&self, run: impl FnOnce(&mut ParquetMetricsLogger) -> T) -> T {
+    fn with<T>(&self, run: impl FnOnce(&mut Owner) -> T) -> T {
         run(&mut self.owner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 #[pymethods]
 impl Logger {
+    /// With a rank the path is the directory of the dataset.
     #[new]
-    #[pyo3(signature = (path, buffer_size, flush_interval, flush_seconds, compression, overflow))]
+    #[pyo3(signature = (path, settings, columns, rank))]
     fn new(
         py: Python<'_>,
         path: PathBuf,
-        buffer_size: usize,
-        flush_interval: usize,
-        flush_seconds: f64,
-        compression: &str,
-        overflow: &str,
+        settings: Metrics,
+        columns: Vec<String>,
+        rank: Option<u32>,
     ) -> PyResult<Self> {
-        let ring = settings::ring(buffer_size, overflow)?;
-        let writer = settings::writer(flush_interval, flush_seconds, compression)?;
-        let opened = py.detach(|| ParquetMetricsLogger::open_with(path, ring, writer));
+        let (ring, mut writer) = settings.parsed()?;
+        for name in columns {
+            writer = writer.column(name, DataType::Float64);
+        }
+        let opened = py.detach(|| Owner::open(path, ring, writer, rank));
         let logger = opened.map_err(|error| of_logger_open(&error))?;
         Ok(Self { logging: Logging::new(logger.handle()), owner: Mutex::new(logger) })
     }

@@ -4,7 +4,7 @@
 //! afterwards changes the state that comes out: only what cannot change is not copied.
 
 use crate::addresses::ByAddress;
-use crate::arrays::Array;
+use crate::arrays::{Array, class_of};
 use crate::errors::StateError;
 use crate::memory::Source;
 use crate::values;
@@ -140,7 +140,11 @@ impl Walked {
         }
         Err(self.refused(
             object,
-            "a state has dicts, lists, tuples, numbers, texts, bytes, None and arrays",
+            if object.hasattr("state_dict").unwrap_or(false) {
+                "pass its `state_dict()`"
+            } else {
+                "a state has dicts, lists, tuples, numbers, texts, bytes, None and arrays"
+            },
         ))
     }
 
@@ -209,7 +213,7 @@ impl Walked {
     fn refused(&self, object: &Bound<'_, PyAny>, reason: &str) -> PyErr {
         let at: Vec<_> = self.path.iter().map(Key::to_string).collect();
         let at = at.join(".");
-        let found = object.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
+        let found = class_of(object);
         let text = format!("`{at}` has a value of type {found} that cannot be saved: {reason}");
         StateError::new_err((text, at))
     }

@@ -58,11 +58,34 @@ def test_views_that_torch_computes_when_they_are_read_are_filled_too(manager):
 
 def test_tensors_of_torch_that_cannot_be_saved_are_refused_with_their_path(manager):
     torch = pytest.importorskip("torch")
-    refused = {"sparse": torch.eye(3).to_sparse(), "meta": torch.zeros(3, device="meta")}
+    refused = {
+        "sparse": torch.eye(3).to_sparse(),
+        "meta": torch.zeros(3, device="meta"),
+        "nested": torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)], layout=torch.jagged),
+        "elements torch.bits8": torch.zeros(3, dtype=torch.uint8).view(torch.bits8),
+        "pass its `state_dict\\(\\)`": torch.nn.Linear(1, 1),
+    }
     for kind, tensor in refused.items():
         with pytest.raises(StateError, match=kind) as error:
             manager.save(1, {"layers": [tensor]})
         assert error.value.path == "model.layers.0"
+
+
+def test_a_distributed_tensor_is_not_taken_for_its_part_on_this_rank(manager, tmp_path):
+    torch = pytest.importorskip("torch")
+    distributed = pytest.importorskip("torch.distributed")
+    from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
+
+    store = distributed.FileStore(str(tmp_path / "store"), 1)
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        tensor = distribute_tensor(torch.arange(8.0).reshape(4, 2), init_device_mesh("cpu", (1,)), [Shard(0)])
+        with pytest.raises(StateError, match="full_tensor"):
+            manager.save(1, {"w": tensor})
+        manager.save(1, {"w": tensor.full_tensor()}).wait()
+        assert manager.load(1)["model_state"]["w"].shape == (4, 2)
+    finally:
+        distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "LBFGS"])

@@ -378,6 +378,8 @@ def test_the_same_path_again_takes_the_file_over(metrics):
         {"flush_seconds": float("nan")},
         {"compression": "middling"},
         {"overflow": "wait"},
+        {"rank": -1},
+        {"columns": ["a", "a"]},
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(metrics, settings):
@@ -441,3 +443,59 @@ def test_what_was_logged_is_a_table_while_the_logger_lives_and_afterwards(tmp_pa
         qstore.open_metrics(tmp_path / "none.parquet", library)
     with pytest.raises(ValueError, match="excel"):
         logger.dataframe("excel")
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_ranks_write_one_table(tmp_path, library):
+    pytest.importorskip(library)
+    dataset = tmp_path / "run" / "metrics"
+    loggers = [AsyncMetricsLogger(dataset, rank=rank, columns=["accuracy"]) for rank in (0, 1)]
+    for step in range(10):
+        for rank, logger in enumerate(loggers):
+            logger.log_step(0, step, 0.5 + rank, **({"late": step} if rank == 1 and step > 5 else {}))
+    loggers[0].stop()
+    loggers[1].flush()
+    assert (dataset / "rank=0" / "part-00000.parquet").exists()  # sealed
+    assert (dataset / "rank=1" / "_part-00000.parquet").exists()  # being written
+    names = ["rank", "step", "train_loss", "accuracy", "late"]
+    for table in (qstore.open_metrics(dataset, library, columns=names), loggers[1].dataframe(library)):
+        rows = table.to_dict("list") if library == "pandas" else table.to_pydict() if library == "pyarrow" else table.to_dict(as_series=False)
+        assert list(rows["rank"]) == [0] * 10 + [1] * 10 and list(rows["step"]) == [*range(10)] * 2
+        assert list(rows["train_loss"]) == [0.5] * 10 + [1.5] * 10
+        late = [value for value in rows["late"] if value is not None and not math.isnan(value)]
+        assert late == [6, 7, 8, 9] and len(rows["accuracy"]) == 20
+    # A second process with the same rank is refused; here it is a cell that is run twice.
+    again = AsyncMetricsLogger(dataset, rank=1)
+    again.log_step(1, 0, 0.25)
+    again.stop()
+    assert len(qstore.open_metrics(dataset, library)) == 21
+    with pytest.raises(qstore.StoppedError):
+        loggers[1].log_step(0, 10, 0.5)
+    with AsyncMetricsLogger(dataset, rank=0), pytest.raises(qstore.OpenError, match="open in another writer"):
+        AsyncMetricsLogger(dataset, rank=0, exist_ok=False)
+    with pytest.raises(FileNotFoundError, match="no parts of ranks"):
+        qstore.open_metrics(tmp_path, library)
+
+
+def test_a_table_of_a_dataset_is_whole_while_parts_are_sealed(tmp_path):
+    """A part has another name between two looks at the directory: it is neither missed nor read twice."""
+    from qstore import tables
+
+    dataset = tmp_path / "metrics"
+    with AsyncMetricsLogger(dataset, rank=3) as logger:
+        logger.log_step(0, 0, 0.5)
+    sealed = dataset / "rank=3" / "part-00000.parquet"
+    opened = sealed.with_name("_part-00000.parquet")
+    os.link(sealed, opened)
+    assert tables._parts(dataset) == [(3, sealed)]
+    looks = []
+
+    def parts(path):
+        looks.append(path)
+        return [(3, opened)] if len(looks) == 1 else [(3, sealed)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "_parts", parts)
+        opened.unlink()
+        assert len(qstore.open_metrics(dataset, "pyarrow")) == 1
+    assert len(looks) == 2

@@ -88,11 +88,9 @@ class Logger:
     def __new__(
         cls,
         path: str | os.PathLike[str],
-        buffer_size: int,
-        flush_interval: int,
-        flush_seconds: float,
-        compression: str,
-        overflow: str,
+        settings: dict[str, Any],
+        columns: list[str],
+        rank: int | None,
     ) -> Self: ...
     def log_step(
         self,

@@ -23,13 +23,18 @@ class AsyncMetricsLogger(Logger):
     ``log_step``, ``log_epoch`` and ``log`` return at once. What they return can also be awaited, so that the same
     line works in a synchronous and in an asynchronous loop.
 
-    :param output_path: The file. Its directory is created. An existing file is continued.
+    :param output_path: The file; with ``rank`` a directory. Its directory is created. An existing file is continued.
     :param buffer_size: How many rows fit into the buffer; a row takes 320 bytes.
     :param flush_interval: The file is updated after this many rows,
     :param flush_seconds: or after this time, whichever comes first.
     :param compression: ``"gzip"``, ``"zstd"``, ``"lz4"``, ``"snappy"`` or ``"none"``, or with a level as in
         ``"zstd:3"``.
     :param overflow: ``"drop_newest"`` or ``"drop_oldest"``.
+    :param rank: The number of this process among those that train together, which all pass the same ``output_path``: the
+        directory of a dataset. Each writes files of its own, below ``rank=N``, which are read as one table; see
+        ``open_metrics``. Nobody waits for another rank. A new file is begun every 10 minutes or 128 MiB.
+    :param columns: Metrics, which are numbers, that the file has from its beginning, null until there is a value. Pass
+        the same ones on all ranks: most engines take the columns of a table from its first file.
     :param exist_ok: Whether a logger of this process that has the file open is stopped first, as in a notebook cell
         that is run twice. A writer of another process is never stopped.
     :raises ValueError: for a setting that cannot be used.
@@ -47,17 +52,26 @@ class AsyncMetricsLogger(Logger):
         *,
         compression: str = "gzip",
         overflow: str = "drop_newest",
+        rank: int | None = None,
+        columns: Iterable[str] = (),
         exist_ok: bool = True,
     ) -> "AsyncMetricsLogger":
+        if rank is not None and not 0 <= rank < 2**32:
+            raise ValueError(f"rank is {rank}; choose the number of this process, counted from 0")
         path = Path(output_path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        real = os.path.realpath(path)
+        real = os.path.realpath(path if rank is None else path / f"rank={rank}")
         before = endings.holder(real)
         if before is not None and exist_ok:
             before.stop()
-        self = super().__new__(
-            cls, path, buffer_size, flush_interval, flush_seconds, compression, overflow
-        )
+        settings = {
+            "buffer_size": buffer_size,
+            "flush_interval": flush_interval,
+            "flush_seconds": flush_seconds,
+            "compression": compression,
+            "overflow": overflow,
+        }
+        self = super().__new__(cls, path, settings, list(columns), rank)
         self.output_path = path
         self._is_stopped = False
         endings.watch(self)
@@ -85,7 +99,8 @@ class AsyncMetricsLogger(Logger):
         return summary
 
     def dataframe(self, library: str | None = None, *, columns: Iterable[str] | None = None) -> Any:
-        """Everything that was logged so far, as a table of ``"pandas"``, ``"polars"`` or ``"pyarrow"``.
+        """Everything that was logged so far, as a table of ``"pandas"``, ``"polars"`` or ``"pyarrow"``; of a dataset, by all
+        ranks.
 
         Waits until it is in the file, unless the logger is stopped.
 
