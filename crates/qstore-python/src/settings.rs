@@ -78,7 +78,7 @@ impl Metrics {
     ///
     /// # Errors
     /// `ValueError`, which names the setting.
-    pub(crate) fn parsed(&self) -> PyResult<(LoggerSettings, WriterSettings)> {
+    pub(crate) fn parsed(self) -> PyResult<(LoggerSettings, WriterSettings)> {
         let ring = ring(self.buffer_size, &self.overflow)?;
         let writer = writer(self.flush_interval, self.flush_seconds, &self.compression)?;
         Ok((ring, writer))
