@@ -1,6 +1,7 @@
 """What a call of our Python package costs the training thread, beside what Python programs call instead.
 
-package.py SCRATCH SECONDS
+package.py SCRATCH SECONDS     everything but torch
+package.py SCRATCH torch       tensors of torch, and torch.save
 
 All contenders are called in turns, in one process. Each call is timed by itself; the clock is in every figure,
 and `py_empty_call` is the clock alone. A line of the output is {"row": NAME, "samples": [...]} or
@@ -327,29 +328,202 @@ def timed_ms(call):
     return result, (time.perf_counter_ns() - started) / 1e6
 
 
-def saves(home):
-    """A state of 1 GiB in 64 arrays, and one of 10 000 small ones."""
-    try:
-        import numpy
-    except ImportError as error:
-        print(json.dumps({"absent": "numpy", "why": f"{error}"}), flush=True)
-        return
+def has_memory():
+    """Whether there is room for a state of 1 GiB."""
+    available = available_memory()
+    if available is None or available >= NEEDED:
+        return True
+    why = f"{available >> 20} MiB of memory are available, and {NEEDED >> 20} are needed"
+    print(json.dumps({"absent": "a state of 1 GiB", "why": why}), flush=True)
+    return False
+
+
+def manager_at(path):
     import qstore
 
-    many = {f"w{n}": numpy.full(256, n, "float32") for n in range(10_000)}
-    with qstore.CheckpointManager(f"{home}/many", keep_last=1, compression="none") as manager:
+    return qstore.CheckpointManager(path, keep_last=1, compression="none")
+
+
+def per_tensor(home, row, many):
+    """What each of many small arrays costs the caller."""
+    with manager_at(f"{home}/many") as manager:
         took = []
         for epoch in range(6):
             ticket, ms = timed_ms(lambda: manager.save(epoch, many))
             ticket.wait()
             took.append(ms * 1e3 / len(many))
-    say("py_save_per_tensor_us", took[1:])
-    available = available_memory()
-    if available is not None and available < NEEDED:
-        why = f"{available >> 20} MiB of memory are available, and {NEEDED >> 20} are needed"
-        print(json.dumps({"absent": "a state of 1 GiB", "why": why}), flush=True)
+    say(row, took[1:])
+
+
+def stalls(home, suffix, state, copy):
+    """What a save costs the caller: one that copies, the first one, and one that is copied in a thread."""
+    stall, copies, first, reserved, staged = [], [], [], [], []
+    for _ in range(3):
+        with manager_at(f"{home}/fresh") as manager:
+            ticket, ms = timed_ms(lambda: manager.save(0, state))
+            first.append(ms)
+            ticket.wait()
+        with manager_at(f"{home}/fresh") as manager:
+            manager.reserve(state, wait=True)
+            for epoch in range(3):
+                ticket, ms = timed_ms(lambda: manager.save(epoch, state))
+                (reserved if epoch == 0 else stall).append(ms)
+                ticket.wait()
+                copies.append(timed_ms(copy)[1])
+            ticket, ms = timed_ms(lambda: manager.save(3, state, snapshot="staged"))
+            staged.append(ms)
+            ticket.wait()
+    say("py_save_stall_ms_1gb" + suffix, stall)
+    say("py_copyto_ms_1gb" + suffix, copies)
+    say("py_save_first_ms_1gb" + suffix, first)
+    say("py_save_first_reserved_ms_1gb" + suffix, reserved)
+    say("py_save_staged_return_ms_64" + suffix, staged)
+
+
+def pauses(home, state):
+    """The longest pause of an event loop that does nothing else, while it awaits a save of 1 GiB."""
+
+    async def longest(call):
+        pause, is_done = 0.0, False
+
+        async def tick():
+            nonlocal pause
+            last = time.perf_counter()
+            while not is_done:
+                await asyncio.sleep(0)
+                now = time.perf_counter()
+                pause, last = max(pause, now - last), now
+
+        ticking = asyncio.create_task(tick())
+        await asyncio.sleep(0)
+        await call()
+        is_done = True
+        await ticking
+        return pause * 1e3
+
+    with manager_at(f"{home}/pauses") as manager:
+        manager.reserve(state, wait=True)
+
+        async def save(**how):
+            await manager.save(0, state, **how)
+
+        calls = {
+            "py_await_save_loop_pause_ms": lambda: save(snapshot="staged"),
+            "py_await_save_copied_loop_pause_ms": save,
+            "py_idle_loop_pause_ms": lambda: asyncio.sleep(0.3),
+        }
+        took = {row: [] for row in calls}
+        for _ in range(5):
+            for row, call in calls.items():
+                took[row].append(asyncio.run(longest(call)))
+    for row, samples in took.items():
+        say(row, samples)
+
+
+def replaced(path, write):
+    """Writes a file as one does whose file must survive a power cut."""
+    write(path + ".tmp")
+    for each, rename in ((path + ".tmp", True), (os.path.dirname(path), False)):
+        file = os.open(each, os.O_RDONLY)
+        os.fsync(file)
+        os.close(file)
+        if rename:
+            os.rename(path + ".tmp", path)
+
+
+def durably(home, suffix, states, contenders):
+    """Until a checkpoint is durable, and until it is loaded with its file in the page cache; all contenders in turns."""
+    for size, state in states.items():
+        saved, loaded = {}, {}
+        for turn in range(4):
+            for name, (save, load) in contenders.items():
+                path = f"{home}/{name}-{size}"
+                _, took = timed_ms(lambda: save(path, state))
+                _, back = timed_ms(lambda: load(path))
+                # The first turn meets cold code and new memory.
+                if turn > 0:
+                    saved.setdefault(name, []).append(took / 1e3)
+                    loaded.setdefault(name, []).append(back / 1e3)
+        for name in contenders:
+            say(f"{name.format('save_durable')}_s_{size}{suffix}", saved[name])
+            say(f"{name.format('load')}_s_{size}{suffix}", loaded[name])
+
+
+class Managed:
+    """Our manager, open as long as the race goes on."""
+
+    def __init__(self):
+        self.managers = {}
+
+    def save(self, path, state):
+        if path not in self.managers:
+            self.managers[path] = manager_at(path)
+        self.managers[path].save(0, state).wait()
+
+    def load(self, path):
+        return self.managers[path].load(0)
+
+    def close(self):
+        for manager in self.managers.values():
+            manager.close()
+
+
+def peers_of_saves():
+    """Those that are installed: how they save durably what numpy has, and how they load it."""
+    found = {}
+    try:
+        import safetensors.numpy as safe
+
+        found["py_safetensors_{}"] = (
+            lambda path, state: replaced(path, lambda to: safe.save_file(state, to)),
+            lambda path: safe.load_file(path),
+        )
+    except ImportError as error:
+        print(json.dumps({"absent": "safetensors", "why": f"{error}"}), flush=True)
+    try:
+        import zarr
+
+        def save_zarr(path, state):
+            group = zarr.open_group(path, mode="w")
+            for name, array in state.items():
+                group.create_array(name, data=array, chunks=array.shape, compressors=None)
+
+        def load_zarr(path):
+            group = zarr.open_group(path, mode="r")
+            return {name: array[...] for name, array in group.arrays()}
+
+        found["py_zarr_{}"] = (save_zarr, load_zarr)
+    except ImportError as error:
+        print(json.dumps({"absent": "zarr", "why": f"{error}"}), flush=True)
+    try:
+        with SilentOutput():
+            original = original_storage().CheckpointManager
+
+        def save_original(path, state):
+            with SilentOutput():
+                asyncio.run(original(path, keep_last=1).save(0, state))
+
+        def load_original(path):
+            with SilentOutput():
+                return asyncio.run(original(path).load(0))
+
+        found["py_original_{}"] = (save_original, load_original)
+    except ImportError as error:
+        print(json.dumps({"absent": "q-store", "why": f"{error}"}), flush=True)
+    return found
+
+
+def saves(home):
+    """States of numpy: 1 GiB in 64 arrays, 100 MiB in 25, and 10 000 small ones."""
+    try:
+        import numpy
+    except ImportError as error:
+        print(json.dumps({"absent": "numpy", "why": f"{error}"}), flush=True)
         return
 
+    per_tensor(home, "py_save_per_tensor_us", {f"w{n}": numpy.full(256, n, "float32") for n in range(10_000)})
+    if not has_memory():
+        return
     rng = numpy.random.default_rng(1)
     state = {f"w{n}": rng.random(1 << 22, "float32") for n in range(64)}
     used = {name: numpy.zeros_like(array) + 1 for name, array in state.items()}
@@ -358,29 +532,56 @@ def saves(home):
         for name, array in state.items():
             numpy.copyto(used[name], array)
 
-    stalls, copies, first, reserved, loads = [], [], [], [], []
-    for turn in range(3):
-        with qstore.CheckpointManager(f"{home}/fresh", keep_last=1, compression="none") as manager:
-            ticket, ms = timed_ms(lambda: manager.save(0, state))
-            first.append(ms)
-            ticket.wait()
-        with qstore.CheckpointManager(f"{home}/fresh", keep_last=1, compression="none") as manager:
-            manager.reserve(state, wait=True)
-            for epoch in range(3):
-                ticket, ms = timed_ms(lambda: manager.save(epoch, state))
-                (reserved if epoch == 0 else stalls).append(ms)
-                ticket.wait()
-                copies.append(timed_ms(copy)[1])
-        loads.append(timed_ms(lambda: manager.load(2))[1] / 1e3)
-    say("py_save_stall_ms_1gb", stalls)
-    say("py_copyto_ms_1gb", copies)
-    say("py_save_first_ms_1gb", first)
-    say("py_save_first_reserved_ms_1gb", reserved)
-    say("py_load_s", loads)
+    stalls(home, "", state, copy)
+    pauses(home, state)
+    del used
+    small = {f"w{n}": rng.random(1 << 20, "float32") for n in range(25)}
+    ours = Managed()
+    contenders = {"py_{}": (ours.save, ours.load), **peers_of_saves()}
+    durably(home, "", {"100mb": small, "1gb": state}, contenders)
+    ours.close()
+
+
+def saves_of_torch(home):
+    """The same of torch, with or without numpy."""
+    import torch
+
+    many = {f"w{n}": torch.full((256,), float(n)) for n in range(10_000)}
+    per_tensor(home, "py_save_per_tensor_us_torch", many)
+    if not has_memory():
+        return
+    state = {f"w{n}": torch.rand(1 << 22) for n in range(64)}
+    used = {name: torch.ones_like(tensor) for name, tensor in state.items()}
+
+    def copy():
+        for name, tensor in state.items():
+            used[name].copy_(tensor)
+
+    # One thread, as a save has.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    stalls(home, "_torch", state, copy)
+    torch.set_num_threads(threads)
+    del used
+    small = {f"w{n}": torch.rand(1 << 20) for n in range(25)}
+    ours = Managed()
+    contenders = {
+        "py_{}": (ours.save, ours.load),
+        "py_torch_{}": (
+            lambda path, state: replaced(path, lambda to: torch.save(state, to)),
+            lambda path: torch.load(path, weights_only=True),
+        ),
+    }
+    durably(home, "_torch", {"100mb": small, "1gb": state}, contenders)
+    ours.close()
 
 
 def main():
-    home, seconds = sys.argv[1], float(sys.argv[2])
+    home = sys.argv[1]
+    if sys.argv[2] == "torch":
+        saves_of_torch(home)
+        return
+    seconds = float(sys.argv[2])
     log_steps(home)
     pushes()
     imports(home)

@@ -3,13 +3,15 @@
 //! `benches/python/package.py` measures: all contenders in turns, in one process. Here are the names of what it
 //! measures, and what each is to be seen beside.
 
+mod saves;
+
 use crate::harness::row::{Measure, Row};
 use crate::harness::statistics::Summary;
 use crate::harness::this_program;
 use crate::{Result, Run};
 use serde::Deserialize;
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) const NAME: &str = "python";
@@ -45,10 +47,27 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
     };
     // The peers' interpreter, if there is one: it has the original.
     let peers = run.peers.python_with(&["q-store"]).map_or(interpreter, PathBuf::from);
-    let mut python = Command::new(peers);
-    python.arg(SCRIPT).arg(run.scratch).arg(if run.long { LONG_SECONDS } else { "0" });
-    let said = this_program::answer_of(python.env("PYTHONPATH", package), "package.py")?;
     let mut rows = Vec::new();
+    let seconds = if run.long { LONG_SECONDS } else { "0" };
+    measured(run, &peers, &package, seconds, &mut rows)?;
+    if let Some(torch) = run.torch.python_with(&["torch"]) {
+        measured(run, torch, &package, "torch", &mut rows)?;
+    }
+    rows.extend(saves::of_the_library(run.scratch)?);
+    Ok(rows)
+}
+
+/// Adds what the script measures with this interpreter.
+fn measured(
+    run: &Run<'_>,
+    interpreter: &Path,
+    package: &Path,
+    what: &str,
+    rows: &mut Vec<Row>,
+) -> Result<()> {
+    let mut python = Command::new(interpreter);
+    python.arg(SCRIPT).arg(run.scratch).arg(what);
+    let said = this_program::answer_of(python.env("PYTHONPATH", package), "package.py")?;
     for line in said.lines() {
         match serde_json::from_str(line)? {
             Line::Absent { absent, why } => run.skip(&absent, why),
@@ -59,7 +78,7 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Row>> {
             }
         }
     }
-    Ok(rows)
+    Ok(())
 }
 
 fn measure(row: &str) -> Option<Measure> {
@@ -114,46 +133,13 @@ fn measure(row: &str) -> Option<Measure> {
             &[],
             "`import qstore` in a new interpreter; no numpy, torch, pandas or jax",
         ),
-        "py_save_per_tensor_us" => Measure::ours(
-            row,
-            "us",
-            &[],
-            "how long `save` of 10 000 arrays of 1 KiB of numpy takes the caller, for each",
-        ),
-        "py_save_stall_ms_1gb" => Measure::ours(
-            row,
-            "ms",
-            &["py_copyto_ms_1gb"],
-            "how long `save` of 1 GiB in 64 arrays takes the caller, but for the first one",
-        ),
-        "py_copyto_ms_1gb" => {
-            Measure::peer(row, "ms", "numpy.copyto of the same arrays into memory in use")
-        }
-        "py_save_first_ms_1gb" => Measure::ours(
-            row,
-            "ms",
-            &["py_copyto_ms_1gb"],
-            "the first save of a manager, whose memory the system has to clear",
-        ),
-        "py_save_first_reserved_ms_1gb" => Measure::ours(
-            row,
-            "ms",
-            &["py_copyto_ms_1gb"],
-            "the first save of a manager after `reserve`",
-        ),
-        "py_load_s" => Measure::ours(
-            row,
-            "s",
-            &[],
-            "`load` of 1 GiB that is not compressed, with the files in the page cache",
-        ),
         "py_rows_kept" => Measure::ours(
             row,
             "%",
             &[],
             "10 000 rows a second for a minute, a busy process for each processor, default settings",
         ),
-        _ => return None,
+        _ => return saves::measure(row),
     })
 }
 
@@ -177,8 +163,17 @@ mod tests {
         let names = script.split('"').filter(|word| word.starts_with("py_"));
         let mut count = 0;
         for name in names {
-            assert!(measure(name).is_some(), "{name}");
-            count += 1;
+            // `py_torch_{}` is a save and a load of each size.
+            let each: Vec<String> = match name.strip_suffix("{}") {
+                Some(who) => (["save_durable", "load"].iter())
+                    .flat_map(|verb| saves::SIZES.map(|(size, ..)| format!("{who}{verb}_s_{size}")))
+                    .collect(),
+                None => vec![name.to_owned()],
+            };
+            for name in each {
+                assert!(measure(&name).is_some(), "{name}");
+                count += 1;
+            }
         }
         assert!(count > 8, "{count} names");
         assert!(measure("py_log_step_17_p99").is_some() && measure("py_log").is_none());

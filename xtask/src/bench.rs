@@ -41,11 +41,12 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: lexopt::Parser) -> Resul
     let mut cargo = cargo_here();
     cargo.arg("run").args(PACKAGE).arg("--").args(&words);
     for group in GROUPS {
-        if with_peers && group.only_for.is_none_or(|set| is_asked_for(set, &words)) {
+        let is_wanted = group.only_for.iter().any(|set| is_asked_for(set, &words));
+        if with_peers && (group.only_for.is_empty() || is_wanted) {
             match group.prepare(workspace.root(), &workspace.target()?) {
                 Ok(home) => cargo.env(group.variable, home),
                 // The others can be measured without it; the program names what it misses.
-                Err(error) if group.only_for.is_some() => {
+                Err(error) if !group.only_for.is_empty() => {
                     eprintln!("{}", error.message().unwrap_or_default());
                     cargo.env_remove(group.variable)
                 }

@@ -45,7 +45,7 @@ pub(crate) struct Measure {
     /// How: durability, threads, what the clock includes.
     note: String,
     /// Rows of the same set it is to be seen beside.
-    rivals: Vec<String>,
+    pub(crate) rivals: Vec<String>,
     point: Option<Point>,
 }
 

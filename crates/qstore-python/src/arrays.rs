@@ -1,10 +1,10 @@
 //! Which objects are arrays, and where their elements are.
 //!
-//! There is one door, the buffer protocol. Arrays of libraries that do not have it, or not for every element type, are
-//! first made arrays of numpy over the same memory, by the library itself. numpy is imported only then, and a library
-//! only if the program has imported it.
+//! There are two doors, the buffer protocol and DLPack. Arrays of libraries that have neither, or not for every element
+//! type, are first made arrays of numpy over the same memory, by the library itself. numpy is imported only then, and a
+//! library only if the program has imported it.
 
-use crate::memory::{Export, Source, Target, bytes_of};
+use crate::memory::{Capsule, Export, Source, Target, bytes_of};
 use pyo3::exceptions::{PyBufferError, PyException, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,9 +12,15 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyMemoryView, PyString};
 use qstore_schema::{Dtype, Tensor};
 
+/// The memory behind an array.
+enum Memory {
+    Buffer(Export),
+    Capsule(Capsule),
+}
+
 /// An array of numbers of another library.
 pub(crate) struct Array {
-    export: Export,
+    memory: Memory,
     pub(crate) dtype: Dtype,
     pub(crate) shape: Vec<usize>,
     /// The bytes of a number whose order is reversed, or 1.
@@ -32,10 +38,10 @@ impl Array {
         {
             return Ok(Some(array));
         }
-        match plain_array(object)? {
-            Some((array, dtype)) => Self::export(&array, dtype, false).map(Some),
-            None => Ok(None),
+        if let Some(array) = plain_tensor(object) {
+            return Ok(Some(array));
         }
+        plain_array(object)?.map(|plain| Self::over(plain, false)).transpose()
     }
 
     /// The array that an object is, to be written to; `None` if it is something else, if it cannot be written to, or if
@@ -44,11 +50,14 @@ impl Array {
     /// # Errors
     /// As [`of`](Self::of).
     pub(crate) fn writable(object: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
+        if let Some(array) = plain_tensor(object) {
+            return Ok(Some(array));
+        }
         if is_read_by_copy(object)? {
             return Ok(None);
         }
-        let Some((array, dtype)) = plain_array(object)? else { return Ok(None) };
-        match Self::export(&array, dtype, true) {
+        let Some(plain) = plain_array(object)? else { return Ok(None) };
+        match Self::over(plain, true) {
             Ok(array) => Ok(Some(array)),
             // numpy raises ValueError for memory that is read-only, others BufferError.
             Err(error) if is_refusal(object.py(), &error) => Ok(None),
@@ -62,15 +71,18 @@ impl Array {
     /// # Errors
     /// What the object raises.
     pub(crate) fn shared(self, object: &Bound<'_, PyAny>) -> PyResult<Result<Tensor, Self>> {
-        let pays = self.len() >= SHARED_MIN && self.swapped == 1 && self.export.is_read_only();
-        if !pays || !is_unchanging(object)? {
+        let pays = self.len() >= SHARED_MIN && self.swapped == 1;
+        let Self { memory: Memory::Buffer(export), dtype, shape, swapped } = self else {
             return Ok(Err(self));
+        };
+        let again = |export| Self { memory: Memory::Buffer(export), dtype, shape: shape.clone(), swapped };
+        if !pays || !export.is_read_only() || !is_unchanging(object)? {
+            return Ok(Err(again(export)));
         }
-        let Self { export, dtype, shape, swapped } = self;
         Ok(match bytes_of(export) {
             Ok(bytes) => Ok(Tensor::new(dtype, shape, bytes)
                 .map_err(|error| PyTypeError::new_err(error.to_string()))?),
-            Err(export) => Err(Self { export, dtype, shape, swapped }),
+            Err(export) => Err(again(export)),
         })
     }
 
@@ -81,23 +93,49 @@ impl Array {
 
     /// Where its first element is.
     pub(crate) fn address(&self) -> usize {
-        self.export.address()
+        match &self.memory {
+            Memory::Buffer(export) => export.address(),
+            Memory::Capsule(capsule) => capsule.address(),
+        }
+    }
+
+    fn strides(&self) -> &[isize] {
+        match &self.memory {
+            Memory::Buffer(export) => export.strides(),
+            Memory::Capsule(capsule) => capsule.strides(),
+        }
     }
 
     /// Whether both are the same memory, seen in the same way, as tied weights are.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let seen = |array: &Self| (array.address(), array.dtype, array.swapped);
-        seen(self) == seen(other)
-            && self.shape == other.shape
-            && self.export.strides() == other.export.strides()
+        seen(self) == seen(other) && self.shape == other.shape && self.strides() == other.strides()
     }
 
     pub(crate) fn source(&self) -> Source<'_> {
-        self.export.source(self.swapped)
+        match &self.memory {
+            Memory::Buffer(export) => export.source(self.swapped),
+            Memory::Capsule(capsule) => capsule.source(),
+        }
     }
 
     pub(crate) fn target(&self) -> PyResult<Target<'_>> {
-        self.export.target(self.swapped)
+        match &self.memory {
+            Memory::Buffer(export) => export.target(self.swapped),
+            Memory::Capsule(capsule) => capsule.target(),
+        }
+    }
+
+    fn over(plain: Plain<'_>, is_written: bool) -> PyResult<Self> {
+        match plain {
+            Plain::Buffer(object, dtype) => Self::export(&object, dtype, is_written),
+            Plain::Capsule(capsule) => Ok(Self::behind(capsule)),
+        }
+    }
+
+    fn behind(capsule: Capsule) -> Self {
+        let (dtype, shape) = (capsule.dtype(), capsule.shape().to_vec());
+        Self { memory: Memory::Capsule(capsule), dtype, shape, swapped: 1 }
     }
 
     fn export(object: &Bound<'_, PyAny>, dtype: Option<Dtype>, is_written: bool) -> PyResult<Self> {
@@ -110,7 +148,8 @@ impl Array {
             return Err(PyTypeError::new_err(text));
         };
         let shape = export.shape();
-        Ok(Self { dtype: dtype.unwrap_or(found), shape, swapped, export })
+        let dtype = dtype.unwrap_or(found);
+        Ok(Self { memory: Memory::Buffer(export), dtype, shape, swapped })
     }
 }
 
@@ -160,8 +199,54 @@ fn is_ndarray(object: &Bound<'_, PyAny>) -> bool {
     NDARRAY.get(object.py()).is_some_and(|class| object.get_type().is(class))
 }
 
-/// What has the buffer protocol over the memory of an object, and the element type, if it is not that of the buffer.
-type Plain<'py> = (Bound<'py, PyAny>, Option<Dtype>);
+/// A way to the memory of an object.
+enum Plain<'py> {
+    /// By the buffer protocol, and the element type, if it is not that of the buffer.
+    Buffer(Bound<'py, PyAny>, Option<Dtype>),
+    Capsule(Capsule),
+}
+
+/// What is needed of torch for most of its tensors, once one of them was seen.
+struct Torch {
+    tensor: Py<PyAny>,
+    parameter: Py<PyAny>,
+    to_dlpack: Py<PyAny>,
+}
+
+static TORCH: PyOnceLock<Torch> = PyOnceLock::new();
+
+fn know_torch(py: Python<'_>) -> PyResult<&Torch> {
+    TORCH.get_or_try_init(py, || {
+        let torch = py.import("torch")?;
+        Ok(Torch {
+            tensor: torch.getattr("Tensor")?.unbind(),
+            parameter: py.import("torch.nn")?.getattr("Parameter")?.unbind(),
+            to_dlpack: py.import("torch.utils.dlpack")?.getattr("to_dlpack")?.unbind(),
+        })
+    })
+}
+
+/// A tensor of torch in the memory of this machine, as it is; `None` for all others, and for those that DLPack does not
+/// describe. Subclasses are others: they may not be what their memory is.
+fn plain_tensor(object: &Bound<'_, PyAny>) -> Option<Array> {
+    let torch = TORCH.get(object.py())?;
+    let class = object.get_type();
+    if !class.is(&torch.tensor) && !class.is(&torch.parameter) {
+        return None;
+    }
+    capsule_of(object, torch).ok().flatten().map(Array::behind)
+}
+
+/// `None` for what torch computes when it is read.
+fn capsule_of(tensor: &Bound<'_, PyAny>, torch: &Torch) -> PyResult<Option<Capsule>> {
+    let py = tensor.py();
+    for is_lazy in [intern!(py, "is_conj"), intern!(py, "is_neg")] {
+        if tensor.call_method0(is_lazy)?.is_truthy()? {
+            return Ok(None);
+        }
+    }
+    Capsule::of(torch.to_dlpack.bind(py).call1((tensor,))?, true).map(Some)
+}
 
 fn plain_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Plain<'py>>> {
     let py = object.py();
@@ -191,17 +276,18 @@ fn plain_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Plain<'py>>> 
         }
     }
     if Export::can_be_had(object) {
-        return Ok(Some((object.clone(), None)));
+        return Ok(Some(Plain::Buffer(object.clone(), None)));
     }
-    for (method, convert) in [
-        ("__array_interface__", "asarray"),
-        ("__array_struct__", "asarray"),
-        ("__dlpack__", "from_dlpack"),
-    ] {
+    for method in ["__array_interface__", "__array_struct__"] {
         if object.hasattr(method)? {
             let numpy = import_numpy(py)?;
-            return numpy_array(numpy.call_method1(convert, (object,))?).map(Some);
+            return numpy_array(numpy.call_method1("asarray", (object,))?).map(Some);
         }
+    }
+    if object.hasattr("__dlpack__")? {
+        // Whether it may be written to is not said.
+        let capsule = Capsule::of(object.call_method0("__dlpack__")?, false)?;
+        return Ok(Some(Plain::Capsule(capsule)));
     }
     Ok(None)
 }
@@ -271,19 +357,20 @@ fn numpy_array(array: Bound<'_, PyAny>) -> PyResult<Plain<'_>> {
         _ => None,
     };
     if let Some((dtype, integers)) = as_integers {
-        return Ok((array.call_method1(intern!(py, "view"), (integers,))?, Some(dtype)));
+        let view = array.call_method1(intern!(py, "view"), (integers,))?;
+        return Ok(Plain::Buffer(view, Some(dtype)));
     }
     // Times and texts have no format, and objects have one that must not be used.
     let kind = dtype.getattr(intern!(py, "kind"))?;
     if matches!(&*kind.cast::<PyString>()?.to_cow()?, "b" | "i" | "u" | "f" | "c") {
-        return Ok((array, None));
+        return Ok(Plain::Buffer(array, None));
     }
     Err(PyTypeError::new_err(format!(
         "its elements are of type {name}, which a checkpoint does not have"
     )))
 }
 
-/// A tensor of torch, as an array of numpy over the same memory; of another device, over a copy of it.
+/// The memory of a tensor of torch; of another device, that of a copy. Where DLPack does not do, as an array of numpy.
 fn torch<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Plain<'py>> {
     let py = tensor.py();
     let refused = |what: &str| Err(PyTypeError::new_err(format!("it is a {what} tensor of torch")));
@@ -307,6 +394,13 @@ fn torch<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Plain<'py>> {
             tensor = tensor.call_method0(resolve)?;
         }
     }
+    let torch = know_torch(py)?;
+    // A subclass may refuse numpy, and would not refuse this.
+    if tensor.get_type().is(&torch.tensor)
+        && let Ok(Some(capsule)) = capsule_of(&tensor, torch)
+    {
+        return Ok(Plain::Capsule(capsule));
+    }
     let name = tensor.getattr(intern!(py, "dtype"))?.to_string();
     let as_integers = match name.as_str() {
         "torch.bfloat16" => Some((Dtype::BFloat16, "int16")),
@@ -317,7 +411,7 @@ fn torch<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Plain<'py>> {
     if let Some((dtype, integers)) = as_integers {
         let integers = py.import("torch")?.getattr(integers)?;
         let view = tensor.call_method1("view", (integers,))?;
-        return Ok((view.call_method0("numpy")?, Some(dtype)));
+        return Ok(Plain::Buffer(view.call_method0("numpy")?, Some(dtype)));
     }
     let array = tensor.call_method0(intern!(py, "numpy")).map_err(|error| {
         if !error.is_instance_of::<PyException>(py) {
@@ -331,7 +425,7 @@ fn torch<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Plain<'py>> {
         refused.set_cause(py, Some(error));
         refused
     })?;
-    Ok((array, None))
+    Ok(Plain::Buffer(array, None))
 }
 
 /// The element type of a format of the module `struct`, and the bytes of a number if their order is reversed.

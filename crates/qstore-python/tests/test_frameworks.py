@@ -71,6 +71,36 @@ def test_tensors_of_torch_that_cannot_be_saved_are_refused_with_their_path(manag
         assert error.value.path == "model.layers.0"
 
 
+def test_tensors_of_torch_need_no_numpy(run_script, tmp_path):
+    pytest.importorskip("torch")
+    script = """
+        import sys, warnings
+        sys.modules["numpy"] = None  # as if it were not installed
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch says that there is none
+            import torch
+        import qstore
+        model = torch.nn.Linear(3, 2)
+        optimizer = torch.optim.Adam(model.parameters())
+        model(torch.ones(3)).sum().backward()
+        optimizer.step()
+        kinds = ("bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 bfloat16 float32 float64 complex64 "
+            "complex128").split()
+        state = {kind: torch.arange(6).reshape(2, 3).t().to(getattr(torch, kind)) for kind in kinds}
+        state |= {"none": torch.empty(0, 3), "one": torch.tensor(1.5), "model": model.state_dict()}
+        with qstore.CheckpointManager(sys.argv[1]) as manager:
+            manager.save(1, state, optimizer.state_dict()).wait()
+            loaded = manager.load(1, tensors="torch")["model_state"]
+            for name, tensor in state.items():
+                if name != "model":
+                    assert loaded[name].dtype == tensor.dtype and torch.equal(loaded[name], tensor), name
+            again = torch.nn.Linear(3, 2)
+            manager.load_into(1, {**state, "model": again.state_dict()})
+            assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters()))
+    """
+    run_script(script, tmp_path / "checkpoints")
+
+
 def test_a_distributed_tensor_is_not_taken_for_its_part_on_this_rank(manager, tmp_path):
     torch = pytest.importorskip("torch")
     distributed = pytest.importorskip("torch.distributed")

@@ -21,18 +21,18 @@ pub(super) struct Group {
     list: &'static str,
     /// Tells the bench program where the environment is.
     pub(super) variable: &'static str,
-    /// The set that is measured with them; none: several.
-    pub(super) only_for: Option<&'static str>,
+    /// The sets that are measured with them; empty: all.
+    pub(super) only_for: &'static [&'static str],
 }
 
 /// All of them.
 pub(super) const GROUPS: [Group; 2] = [
-    Group { name: "peers-venv", list: "peers.txt", variable: "QSTORE_PEERS", only_for: None },
+    Group { name: "peers-venv", list: "peers.txt", variable: "QSTORE_PEERS", only_for: &[] },
     Group {
         name: "torch-venv",
         list: "torch.txt",
         variable: "QSTORE_TORCH",
-        only_for: Some("checkpoint"),
+        only_for: &["checkpoint", "python"],
     },
 ];
 
