@@ -75,7 +75,8 @@ impl Array {
         let Self { memory: Memory::Buffer(export), dtype, shape, swapped } = self else {
             return Ok(Err(self));
         };
-        let again = |export| Self { memory: Memory::Buffer(export), dtype, shape: shape.clone(), swapped };
+        let again =
+            |export| Self { memory: Memory::Buffer(export), dtype, shape: shape.clone(), swapped };
         if !pays || !export.is_read_only() || !is_unchanging(object)? {
             return Ok(Err(again(export)));
         }

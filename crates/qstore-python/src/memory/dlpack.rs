@@ -79,7 +79,8 @@ impl Capsule {
             unsafe { slice::from_raw_parts(numbers, tensor.ndim.unsigned_abs() as usize) }
         };
         let item = dtype.size();
-        let shape: Vec<_> = numbers(tensor.shape).iter().map(|len| len.unsigned_abs() as usize).collect();
+        let shape: Vec<_> =
+            numbers(tensor.shape).iter().map(|len| len.unsigned_abs() as usize).collect();
         let strides = if tensor.strides.is_null() {
             contiguous(&shape, item)
         } else {
