@@ -50,8 +50,8 @@ pub struct RunSettings {
     pub writer: WriterSettings,
     /// How checkpoints are saved and kept.
     pub checkpoints: CheckpointSettings,
-    /// How often the processor, the memory and the disk are measured, into `system.parquet`. Default `None`:
-    /// never. At least 100 ms. Linux only.
+    /// How often the processor, the memory, the disk and the GPUs are measured, into `system.parquet`. Default
+    /// `None`: never. At least 100 ms. Linux only; GPUs of NVIDIA with the feature `nvml`.
     pub system_metrics: Option<Duration>,
     /// The budget of the jobs that the run sends to quantum computers. With one the run has a
     /// [ledger](crate::Run::ledger). Default `None`.

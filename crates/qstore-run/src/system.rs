@@ -1,9 +1,12 @@
 //! System metrics: what the process and the machine use, measured now and then into a file of its own.
 //!
 //! One thread measures, appends and flushes. A measurement is four small reads from `/proc` and one question to
-//! the file system. GPUs are not measured.
+//! the file system, and what the drivers of GPUs tell.
+
+mod gpu;
 
 use crate::error::{Result, RunError};
+use gpu::Gpus;
 use qstore_os::ForkCheck;
 use qstore_parquet::{MetricsLog, WriterSettings};
 use qstore_schema::Row;
@@ -51,7 +54,7 @@ impl SystemMetrics {
         let priority = writer.priority;
         let log = MetricsLog::<Row>::open_in(Arc::clone(&files), path, writer)?;
         let shared = Arc::new(Shared::default());
-        let meter = Meter { files, dir: dir.to_path_buf(), before: None };
+        let meter = Meter { files, dir: dir.to_path_buf(), before: None, gpus: None };
         let work = {
             let shared = Arc::clone(&shared);
             move || {
@@ -174,6 +177,8 @@ struct Meter {
     dir: PathBuf,
     /// The processor time at the last measurement, in ticks.
     before: Option<(Instant, u64)>,
+    /// `None` before the first measurement, which looks for them in the thread.
+    gpus: Option<Gpus>,
 }
 
 impl Meter {
@@ -211,6 +216,7 @@ impl Meter {
         if let Ok(Some(bytes)) = self.files.available(&self.dir) {
             row.set("disk_free_bytes", i64::try_from(bytes).unwrap_or(i64::MAX));
         }
+        self.gpus.get_or_insert_with(Gpus::find).measure(&mut row);
         row
     }
 }

@@ -46,7 +46,7 @@ class RunSettings(TypedDict, total=False):
     metrics: Mapping[str, Any]
     #: How checkpoints are saved and kept: parameters of ``CheckpointManager``, such as ``{"keep_last": 3}``.
     checkpoints: Mapping[str, Any]
-    #: How often the processor, the memory and the disk are measured, in seconds; None is never. Linux only.
+    #: How often the processor, the memory, the disk and the GPUs are measured, in seconds; None is never. Linux only.
     system_metrics: float | None
     #: Whether arguments, directory, variables and git are recorded. Default True.
     record_environment: bool
