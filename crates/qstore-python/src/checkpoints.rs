@@ -1,6 +1,7 @@
 //! The checkpoints of a directory: loading, listing, verifying. Reading needs no manager and no thread of one.
 
 use crate::errors::{of_checkpoints_open, of_load};
+use crate::memory::Loaded;
 use crate::objects::Objects;
 use crate::tree::unwrapped;
 use crate::waiting;
@@ -9,6 +10,7 @@ use pyo3::types::{PyDict, PyList};
 use qstore_checkpoint::{Checkpoint, CheckpointInfo, LoadError};
 use qstore_zarr as zarr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 /// The numbers of checkpoints that could not be loaded, and why.
@@ -62,8 +64,12 @@ impl Checkpoints {
         number: u64,
         convert: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let loaded = self.read_all(py, move |checkpoints| checkpoints.load(number))?;
-        of_checkpoint(py, loaded, convert)
+        let memory = Arc::new(Loaded::default());
+        let loading = self.checkpoints.clone().memory(Arc::clone(&memory) as _);
+        let read = move || loading.load(number);
+        let loaded =
+            waiting::elsewhere(py, "qstore-load", read)?.map_err(|error| of_load(&error))?;
+        of_checkpoint(py, loaded, convert, memory)
     }
 
     /// Loads the newest checkpoint that can be loaded, with the numbers and errors of newer ones that cannot.
@@ -73,12 +79,15 @@ impl Checkpoints {
         py: Python<'py>,
         convert: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<(Bound<'py, PyDict>, Skipped)>> {
-        let Some(latest) = self.read_all(py, zarr::Checkpoints::load_latest)? else {
-            return Ok(None);
-        };
+        let memory = Arc::new(Loaded::default());
+        let loading = self.checkpoints.clone().memory(Arc::clone(&memory) as _);
+        let read = move || loading.load_latest();
+        let latest =
+            waiting::elsewhere(py, "qstore-load", read)?.map_err(|error| of_load(&error))?;
+        let Some(latest) = latest else { return Ok(None) };
         let skipped = latest.skipped.iter();
         let skipped = skipped.map(|(number, error)| (*number, error.to_string())).collect();
-        Ok(Some((of_checkpoint(py, latest.checkpoint, convert)?, skipped)))
+        Ok(Some((of_checkpoint(py, latest.checkpoint, convert, memory)?, skipped)))
     }
 
     /// Describes a checkpoint without its tensors.
@@ -129,16 +138,17 @@ pub(crate) fn load_zarr_group<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let read = move || zarr::load_zarr_group(path, zarr::MissingChunks::Fill);
     let loaded = waiting::elsewhere(py, "qstore-load", read)?.map_err(|error| of_load(&error))?;
-    of_checkpoint(py, loaded, convert)
+    of_checkpoint(py, loaded, convert, Arc::default())
 }
 
-/// A loaded checkpoint as a dict: its description, and its `parts`.
+/// A checkpoint that was loaded into this memory as a dict: its description, and its `parts`.
 pub(crate) fn of_checkpoint<'py>(
     py: Python<'py>,
     loaded: Checkpoint,
     convert: Option<Bound<'py, PyAny>>,
+    memory: Arc<Loaded>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let objects = Objects { py, convert };
+    let objects = Objects { py, memory, convert };
     let parts = PyDict::new(py);
     let mut loaded = loaded;
     let names: Vec<_> = loaded.parts.names().map(ToOwned::to_owned).collect();
@@ -163,6 +173,9 @@ fn of_info(py: Python<'_>, info: CheckpointInfo) -> PyResult<Bound<'_, PyDict>> 
     dict.set_item("save_seq", info.save_seq)?;
     let sizes = PyList::new(py, &info.parts)?;
     dict.set_item("part_bytes", sizes.as_any().call_method0("copy")?)?;
-    dict.set_item("metadata", Objects { py, convert: None }.dict(info.metadata)?)?;
+    dict.set_item(
+        "metadata",
+        Objects { py, memory: Arc::default(), convert: None }.dict(info.metadata)?,
+    )?;
     Ok(dict)
 }

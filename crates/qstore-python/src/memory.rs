@@ -9,6 +9,7 @@ mod dlpack;
 mod export;
 mod fastcall;
 mod frozen;
+mod loaded;
 mod strided;
 mod tensor;
 
@@ -16,5 +17,6 @@ pub(crate) use dlpack::Capsule;
 pub(crate) use export::Export;
 pub(crate) use fastcall::{Arguments, FastMethod, add};
 pub(crate) use frozen::{bytes_of, release};
+pub(crate) use loaded::Loaded;
 pub(crate) use strided::{Source, Target};
 pub(crate) use tensor::Tensor;

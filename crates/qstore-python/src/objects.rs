@@ -1,10 +1,11 @@
 //! A loaded state as Python objects.
 
-use crate::memory::Tensor;
+use crate::memory::{Loaded as Memory, Tensor};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyComplex, PyDict, PyInt, PyList, PyNone, PyTuple};
 use qstore_schema::{Key, State, StateDict, Tensor as Loaded};
+use std::sync::Arc;
 
 /// Below this size in bytes, copying takes less time than letting others have the GIL meanwhile.
 const SMALL: usize = 1 << 16;
@@ -12,11 +13,13 @@ const SMALL: usize = 1 << 16;
 /// Turns states into objects; each tensor is what `convert` makes of it.
 pub(crate) struct Objects<'py> {
     pub(crate) py: Python<'py>,
+    /// The memory that the tensors were loaded into.
+    pub(crate) memory: Arc<Memory>,
     pub(crate) convert: Option<Bound<'py, PyAny>>,
 }
 
 impl<'py> Objects<'py> {
-    /// The object of a state. Tensors are dropped as soon as they are copied.
+    /// The object of a state. The memory of its tensors goes over, or is dropped as soon as it is copied.
     pub(crate) fn of(&self, state: State) -> PyResult<Bound<'py, PyAny>> {
         let py = self.py;
         Ok(match state {
@@ -58,14 +61,15 @@ impl<'py> Objects<'py> {
     }
 
     fn tensor(&self, loaded: Loaded) -> PyResult<Bound<'py, PyAny>> {
-        let copied = if loaded.data().len() < SMALL {
-            Tensor::of(&loaded)
+        let tensor = if loaded.data().len() < SMALL {
+            Tensor::of(loaded, &self.memory)
         } else {
             self.py.check_signals()?;
-            self.py.detach(|| Tensor::of(&loaded))
+            // It may have to be copied.
+            let memory = &self.memory;
+            self.py.detach(|| Tensor::of(loaded, memory))
         };
-        drop(loaded);
-        let tensor = Bound::new(self.py, copied)?.into_any();
+        let tensor = Bound::new(self.py, tensor)?.into_any();
         match &self.convert {
             Some(convert) => convert.call1((tensor,)),
             None => Ok(tensor),

@@ -141,7 +141,7 @@ impl Run {
     fn take_resumed<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         let taken = self.resumed.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(resumed) = taken else { return Ok(None) };
-        let dict = of_checkpoint(py, resumed.checkpoint, None)?;
+        let dict = of_checkpoint(py, resumed.checkpoint, None, Arc::default())?;
         let skipped = resumed.skipped.iter();
         let skipped: Vec<_> = skipped.map(|(number, error)| (*number, error.to_string())).collect();
         dict.set_item("step", resumed.step)?;

@@ -102,6 +102,7 @@ pub use exchange::{
 };
 pub use load::checkpoints::Checkpoints;
 pub use load::follow::{Follow, NewSave};
+pub use load::memory::{TensorBlock, TensorMemory};
 pub use load::reader::{CheckpointReader, TensorInfo};
 pub use manager::{CheckpointManager, TrySave};
 pub use save::arena::{ArenaError, ArenaStats, StagingArena};

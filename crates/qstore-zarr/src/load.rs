@@ -7,6 +7,7 @@
 pub(crate) mod checkpoints;
 mod fetch;
 pub(crate) mod follow;
+pub(crate) mod memory;
 pub(crate) mod reader;
 mod root;
 
@@ -16,6 +17,7 @@ use crate::format::codec::ArrayForm;
 use crate::format::structure::StructureError;
 pub(crate) use fetch::Depth;
 use fetch::{check_chunks, read_tensors};
+pub(crate) use memory::Loading;
 use qstore_checkpoint::{Checkpoint, CheckpointInfo, Damage, Latest, LoadError};
 use qstore_schema::{Dtype, Tensor};
 use root::Root;
@@ -42,13 +44,13 @@ fn read_checkpoint<T>(
     }
 }
 
-/// Reads one checkpoint with `workers` threads.
+/// Reads one checkpoint.
 pub(crate) fn load_checkpoint(
     catalog: &Catalog,
     number: u64,
-    workers: usize,
+    loading: &Loading,
 ) -> Result<Checkpoint, LoadError> {
-    read_checkpoint(catalog, number, |sealed| load_all(sealed, &Root::read(sealed)?, workers))
+    read_checkpoint(catalog, number, |sealed| load_all(sealed, &Root::read(sealed)?, loading))
 }
 
 /// Reads and checks everything, and keeps nothing in memory.
@@ -62,10 +64,10 @@ pub(crate) fn verify_checkpoint(
     })
 }
 
-fn load_all(sealed: &Sealed, root: &Root, workers: usize) -> Result<Checkpoint, LoadError> {
+fn load_all(sealed: &Sealed, root: &Root, loading: &Loading) -> Result<Checkpoint, LoadError> {
     let arrays = root.arrays(sealed)?;
     let mut tensors: HashMap<String, Tensor> =
-        read_tensors(sealed, arrays, workers)?.into_iter().collect();
+        read_tensors(sealed, arrays, loading)?.into_iter().collect();
     let parts = root.parts(sealed, &mut |path| {
         // Each path occurs once in the structure, and its array exists.
         tensors.remove(path).ok_or_else(|| StructureError::MissingTensor { path: path.into() })
@@ -104,7 +106,7 @@ pub(crate) fn checkpoint_info(catalog: &Catalog, number: u64) -> Result<Checkpoi
 /// If a question is given, only those count of whose info it is true. Of one that has no valid manifest nothing is known, so it is reported.
 pub(crate) fn load_latest(
     catalog: &Catalog,
-    workers: usize,
+    loading: &Loading,
     is_wanted: Option<&dyn Fn(&CheckpointInfo) -> bool>,
 ) -> Result<Option<Latest>, LoadError> {
     let mut vanished = None;
@@ -123,7 +125,7 @@ pub(crate) fn load_latest(
                 checkpoint_info(catalog, number).map(|info| is_wanted(&info))
             });
             let loaded = asked.and_then(|is_wanted| {
-                is_wanted.then(|| load_checkpoint(catalog, number, workers)).transpose()
+                is_wanted.then(|| load_checkpoint(catalog, number, loading)).transpose()
             });
             match loaded {
                 Ok(None) => {}

@@ -2,6 +2,7 @@
 
 use crate::catalog::Catalog;
 use crate::container::recognize::is_checkpoint_file;
+use crate::load::Loading;
 use crate::load::checkpoints::Checkpoints;
 use crate::save::intake::{Intake, Job, Pushed, SaveSink};
 use crate::save::settings::{Busy, CheckpointSettings};
@@ -130,7 +131,8 @@ impl CheckpointManager {
                 return Err(OpenError::Spawn { source });
             }
         };
-        let checkpoints = Checkpoints { catalog, workers: settings.workers };
+        let loading = Loading { workers: settings.workers, memory: None };
+        let checkpoints = Checkpoints { catalog, loading };
         Ok(Self { checkpoints, settings, intake, drain })
     }
 

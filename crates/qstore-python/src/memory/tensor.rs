@@ -1,13 +1,14 @@
 //! A loaded tensor, as Python sees it where there is no numpy, or where numpy has no such element type.
 
 use super::export::contiguous;
+use super::loaded::Words;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use qstore_schema::{Dtype, Tensor as Loaded};
-use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_int, c_long};
+use std::sync::Arc;
 
 /// An array of numbers: an element type, a shape, and memory that `memoryview`, `numpy.asarray` and `torch.frombuffer` see
 /// without a copy and may write to.
@@ -17,29 +18,16 @@ pub(crate) struct Tensor {
     shape: Vec<ffi::Py_ssize_t>,
     /// Of C order, in bytes.
     strides: Vec<ffi::Py_ssize_t>,
-    /// The length in bytes.
-    len: usize,
-    /// Whole words, so that every element type is aligned. Python may write to them.
-    words: UnsafeCell<Box<[u64]>>,
+    words: Arc<Words>,
 }
 
-// SAFETY: after `new` this crate neither writes to the words nor makes a reference to them; it hands out their address.
-// Who writes to them through it synchronizes, as with any array of Python.
-unsafe impl Sync for Tensor {}
-
 impl Tensor {
-    /// With a copy of the bytes.
-    pub(crate) fn of(loaded: &Loaded) -> Self {
-        let bytes = loaded.data();
-        let mut words = vec![0_u64; bytes.len().div_ceil(size_of::<u64>())].into_boxed_slice();
-        // SAFETY: the words are initialized, exclusively borrowed, and at least as long as the bytes.
-        let memory =
-            unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), bytes.len()) };
-        memory.copy_from_slice(bytes);
+    /// A tensor that was loaded into this memory; its memory goes over, if nothing else refers to it.
+    pub(crate) fn of(loaded: Loaded, memory: &super::Loaded) -> Self {
         let dtype = loaded.dtype();
         let shape = loaded.shape().iter().map(|length| *length as isize).collect();
         let strides = contiguous(loaded.shape(), dtype.size());
-        Self { dtype, shape, strides, len: bytes.len(), words: UnsafeCell::new(words) }
+        Self { dtype, shape, strides, words: memory.take(loaded) }
     }
 
     pub(crate) fn dtype(&self) -> Dtype {
@@ -64,7 +52,7 @@ impl Tensor {
     /// The size in bytes.
     #[getter]
     fn nbytes(&self) -> usize {
-        self.len
+        self.words.len()
     }
 
     fn __repr__(&self) -> String {
@@ -97,8 +85,8 @@ impl Tensor {
         // everything that the pointers point to and never changes it. It is contiguous, so it may leave out the strides.
         unsafe {
             let view = &mut *view;
-            view.buf = (*this.words.get()).as_mut_ptr().cast();
-            view.len = this.len as isize;
+            view.buf = this.words.address().cast();
+            view.len = this.words.len() as isize;
             view.itemsize = this.dtype.size() as isize;
             view.readonly = 0;
             view.ndim = this.shape.len() as c_int;

@@ -96,11 +96,8 @@ mod nvidia {
     use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
 
     /// The names of the library: that of a driver, and that which only a development package adds.
-    pub(super) const LIBRARIES: &[&str] = if cfg!(windows) {
-        &["nvml.dll"]
-    } else {
-        &["libnvidia-ml.so.1", "libnvidia-ml.so"]
-    };
+    pub(super) const LIBRARIES: &[&str] =
+        if cfg!(windows) { &["nvml.dll"] } else { &["libnvidia-ml.so.1", "libnvidia-ml.so"] };
 
     #[derive(Debug)]
     pub(super) struct Nvidia {

@@ -1,10 +1,10 @@
 //! The checkpoints of a repository as any process sees them, with or without a live writer.
 
 use super::follow::Follow;
+use super::memory::{Loading, TensorMemory};
 use super::reader::CheckpointReader;
 use crate::catalog::{Catalog, Found, pins, retain};
 use crate::load;
-use crate::workers;
 use qstore_checkpoint::repository::Repository;
 use qstore_checkpoint::retention::{self, Candidate, Decision, Policy};
 use qstore_checkpoint::{
@@ -40,7 +40,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
     pub(crate) catalog: Catalog,
-    pub(crate) workers: usize,
+    pub(crate) loading: Loading,
 }
 
 impl Checkpoints {
@@ -63,7 +63,7 @@ impl Checkpoints {
     /// The checkpoints of a repository of any kind.
     #[must_use]
     pub fn of(repository: Arc<dyn Repository>) -> Self {
-        Self { catalog: Catalog::read_only(repository), workers: workers::default_count() }
+        Self { catalog: Catalog::read_only(repository), loading: Loading::default() }
     }
 
     /// The checkpoints of a repository that is written to without a manager: a mirror. Stores what is counted
@@ -77,7 +77,7 @@ impl Checkpoints {
         policy: &Policy,
     ) -> Result<Self, OpenError> {
         let catalog = Catalog::writable(repository, Some(counter), policy)?;
-        Ok(Self { catalog, workers: workers::default_count() })
+        Ok(Self { catalog, loading: Loading::default() })
     }
 
     /// Gives later saves into this repository, by the manager that this value comes from, greater numbers
@@ -103,7 +103,14 @@ impl Checkpoints {
     /// How many threads read and decompress, at least 1. Default: the number of cores, at most 2.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers.max(1);
+        self.loading.workers = workers.max(1);
+        self
+    }
+
+    /// Puts the tensors of later loads into this memory. Default: the heap, in large pages where the system has them.
+    #[must_use]
+    pub fn memory(mut self, memory: Arc<dyn TensorMemory>) -> Self {
+        self.loading.memory = Some(memory);
         self
     }
 
@@ -113,7 +120,7 @@ impl Checkpoints {
     /// [`LoadError::NotFound`], [`LoadError::Damaged`], [`LoadError::UnsupportedVersion`],
     /// [`LoadError::Repository`].
     pub fn load(&self, number: u64) -> Result<Checkpoint, LoadError> {
-        load::load_checkpoint(&self.catalog, number, self.workers)
+        load::load_checkpoint(&self.catalog, number, &self.loading)
     }
 
     /// Loads the selected tensors of a checkpoint, by array path, in the order of the state. The others are
@@ -143,7 +150,7 @@ impl Checkpoints {
     /// # Errors
     /// As [`load`](Self::load); [`LoadError::Replaced`].
     pub fn reader(&self, number: u64) -> Result<CheckpointReader, LoadError> {
-        CheckpointReader::of_number(&self.catalog, number, self.workers)
+        CheckpointReader::of_number(&self.catalog, number, self.loading.clone())
     }
 
     /// Loads the newest checkpoint that can be loaded, and reports which newer ones were skipped and why.
@@ -153,7 +160,7 @@ impl Checkpoints {
     /// [`LoadError::NoneValid`] if there are checkpoints but none can be loaded;
     /// [`LoadError::Repository`].
     pub fn load_latest(&self) -> Result<Option<Latest>, LoadError> {
-        load::load_latest(&self.catalog, self.workers, None)
+        load::load_latest(&self.catalog, &self.loading, None)
     }
 
     /// As [`load_latest`](Self::load_latest), among the checkpoints whose info is wanted. The others are neither
@@ -181,7 +188,7 @@ impl Checkpoints {
         &self,
         is_wanted: impl Fn(&CheckpointInfo) -> bool,
     ) -> Result<Option<Latest>, LoadError> {
-        load::load_latest(&self.catalog, self.workers, Some(&is_wanted))
+        load::load_latest(&self.catalog, &self.loading, Some(&is_wanted))
     }
 
     /// What the numbers count. Epochs, unless something in the repository says otherwise.
@@ -223,7 +230,7 @@ impl Checkpoints {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn verify(&self, number: u64) -> Result<CheckpointInfo, LoadError> {
-        load::verify_checkpoint(&self.catalog, number, self.workers)
+        load::verify_checkpoint(&self.catalog, number, self.loading.workers)
     }
 
     /// Follows saves. The first [`poll`](Follow::poll) returns those that already exist.

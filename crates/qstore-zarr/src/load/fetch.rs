@@ -3,9 +3,10 @@
 //! Nothing is allocated for an array before all its chunks are known to exist with plausible lengths; see
 //! [`Root::array`](super::root::Root::array).
 
+use super::memory::Loading;
 use super::root::Array;
 use crate::container::sealed::Sealed;
-use crate::format::aligned::{Aligned, can_allocate};
+use crate::format::aligned::can_allocate;
 use crate::format::codec::{self, ArrayForm, ChunkError};
 use crate::workers::spread::spread;
 use qstore_checkpoint::{Damage, LoadError};
@@ -15,7 +16,7 @@ use qstore_schema::Tensor;
 pub(super) fn read_tensors(
     sealed: &Sealed,
     arrays: Vec<Array>,
-    workers: usize,
+    loading: &Loading,
 ) -> Result<Vec<(String, Tensor)>, LoadError> {
     let no_memory = |what: String, needed: u64| LoadError::OutOfMemory {
         location: sealed.container.location().into(),
@@ -28,20 +29,21 @@ pub(super) fn read_tensors(
         return Err(no_memory(format!("{} tensors", arrays.len()), total));
     }
     let memory = arrays.iter().map(|array| {
-        let zeroed = Aligned::try_zeroed(array.len);
-        zeroed.ok_or_else(|| no_memory(format!("`{}`", array.path), array.len as u64))
+        let block = loading.allocate(array.len);
+        block.ok_or_else(|| no_memory(format!("`{}`", array.path), array.len as u64))
     });
     let mut memory = memory.collect::<Result<Vec<_>, _>>()?;
     let mut tasks = Vec::new();
     for (array, memory) in arrays.iter().zip(&mut memory) {
         let mut rest = memory.bytes_mut();
+        assert_eq!(rest.len(), array.len, "a block has the length that was asked for");
         for (index, entry) in array.entries.iter().enumerate() {
             let (out, left) = rest.split_at_mut(array.form.grid.range(index).len());
             rest = left;
             tasks.push(Task { entry: *entry, form: &array.form, aim: Aim::Fill(out) });
         }
     }
-    run(sealed, tasks, workers)?;
+    run(sealed, tasks, loading.workers)?;
     let tensors = arrays.into_iter().zip(memory).map(|(array, memory)| {
         let ArrayForm { dtype, shape, .. } = array.form;
         let tensor = Tensor::new(dtype, shape, memory.into_bytes())

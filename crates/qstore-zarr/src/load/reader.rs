@@ -5,11 +5,11 @@
 //! `optimizer/state/0/exp_avg`.
 
 use super::fetch::read_tensors;
+use super::memory::Loading;
 use super::root::Root;
 use super::{Depth, load_all, verify_all};
 use crate::catalog::Catalog;
 use crate::container::sealed::Sealed;
-use crate::workers;
 use qstore_checkpoint::repository::RepositoryError;
 use qstore_checkpoint::{Checkpoint, CheckpointInfo, LoadError, LocalRepository, Select};
 use qstore_schema::{Dtype, Tensor};
@@ -64,7 +64,7 @@ pub struct CheckpointReader {
     number: u64,
     sealed: Sealed,
     root: Root,
-    workers: usize,
+    loading: Loading,
 }
 
 impl CheckpointReader {
@@ -94,21 +94,21 @@ impl CheckpointReader {
             }
             opened => opened?,
         };
-        Self::of(Sealed::of_source(source, &location)?, workers::default_count())
+        Self::of(Sealed::of_source(source, &location)?, Loading::default())
     }
 
     pub(crate) fn of_number(
         catalog: &Catalog,
         number: u64,
-        workers: usize,
+        loading: Loading,
     ) -> Result<Self, LoadError> {
-        Self::of(catalog.open(number)?, workers)
+        Self::of(catalog.open(number)?, loading)
     }
 
-    fn of(sealed: Sealed, workers: usize) -> Result<Self, LoadError> {
+    fn of(sealed: Sealed, loading: Loading) -> Result<Self, LoadError> {
         let number = sealed.manifest.number;
         match Root::read(&sealed) {
-            Ok(root) => Ok(Self { number, sealed, root, workers }),
+            Ok(root) => Ok(Self { number, sealed, root, loading }),
             Err(error) => Err(if sealed.container.is_replaced() {
                 let location = sealed.container.location().into();
                 LoadError::Replaced { number, location }
@@ -121,7 +121,7 @@ impl CheckpointReader {
     /// How many threads read and decompress, at least 1. Default: the number of cores, at most 2.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers.max(1);
+        self.loading.workers = workers.max(1);
         self
     }
 
@@ -183,7 +183,7 @@ impl CheckpointReader {
             if arrays.is_empty() && *select != Select::All {
                 return Err(self.not_found(select));
             }
-            read_tensors(&self.sealed, arrays, self.workers)
+            read_tensors(&self.sealed, arrays, &self.loading)
         })
     }
 
@@ -192,7 +192,7 @@ impl CheckpointReader {
     /// # Errors
     /// [`LoadError::Damaged`], [`LoadError::Replaced`], [`LoadError::Repository`].
     pub fn checkpoint(&self) -> Result<Checkpoint, LoadError> {
-        self.reading(|| load_all(&self.sealed, &self.root, self.workers))
+        self.reading(|| load_all(&self.sealed, &self.root, &self.loading))
     }
 
     /// Reads and checks all of it as [`checkpoint`](Self::checkpoint) does, but keeps nothing in memory.
@@ -201,7 +201,7 @@ impl CheckpointReader {
     /// # Errors
     /// As [`checkpoint`](Self::checkpoint).
     pub fn verify(&self) -> Result<CheckpointInfo, LoadError> {
-        self.reading(|| verify_all(&self.sealed, &self.root, self.workers, Depth::Decoded))
+        self.reading(|| verify_all(&self.sealed, &self.root, self.loading.workers, Depth::Decoded))
     }
 
     /// Reads all of it and compares every checksum, as [`verify`](Self::verify) does, but decompresses nothing:
@@ -211,7 +211,7 @@ impl CheckpointReader {
     /// # Errors
     /// As [`checkpoint`](Self::checkpoint).
     pub fn verify_stored(&self) -> Result<CheckpointInfo, LoadError> {
-        self.reading(|| verify_all(&self.sealed, &self.root, self.workers, Depth::Stored))
+        self.reading(|| verify_all(&self.sealed, &self.root, self.loading.workers, Depth::Stored))
     }
 
     /// An error of a checkpoint that was replaced in the meantime says so.

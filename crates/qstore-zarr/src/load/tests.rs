@@ -66,7 +66,7 @@ fn rewrite_with(
 }
 
 fn refusal(catalog: &Catalog) -> String {
-    let error = load_checkpoint(catalog, NUMBER, 2).unwrap_err();
+    let error = load_checkpoint(catalog, NUMBER, &Loading::default()).unwrap_err();
     let verified = verify_checkpoint(catalog, NUMBER, 2).unwrap_err();
     assert_eq!(error.to_string(), verified.to_string());
     assert!(error.damage().is_some(), "{error}");
@@ -106,7 +106,10 @@ fn check(pointer: &str, value: &Value, reason: &str) {
 fn a_rewritten_but_unchanged_checkpoint_is_read() {
     let dir = saved();
     rewrite(&dir, |_| {});
-    assert_eq!(load_checkpoint(&dir, NUMBER, 2).unwrap().model().unwrap().tensor_bytes(), 400);
+    assert_eq!(
+        load_checkpoint(&dir, NUMBER, &Loading::default()).unwrap().model().unwrap().tensor_bytes(),
+        400
+    );
 }
 
 #[test]
@@ -208,7 +211,7 @@ fn a_document_that_differs_from_its_copy_in_the_root_is_refused() {
         });
         let refusal = refusal(&dir);
         assert!(refusal.contains(name) && refusal.contains("consolidated metadata"), "{refusal}");
-        let reader = CheckpointReader::of_number(&dir, NUMBER, 1).unwrap();
+        let reader = CheckpointReader::of_number(&dir, NUMBER, Loading::default()).unwrap();
         let loaded = reader.load(&qstore_checkpoint::Select::All);
         assert!(
             loaded.is_err() == name.contains("/w/"),
@@ -226,7 +229,7 @@ fn a_document_that_only_looks_different_from_its_copy_is_read() {
             *own = serde_json::to_vec_pretty(&value).unwrap();
         }
     });
-    assert!(load_checkpoint(&dir, NUMBER, 2).is_ok());
+    assert!(load_checkpoint(&dir, NUMBER, &Loading::default()).is_ok());
 }
 
 /// Two checksums of the same bytes: ours in the manifest, and that of the archive for other programs.
@@ -240,7 +243,7 @@ fn an_archive_whose_own_checksum_is_wrong_is_found_by_a_verification() {
         assert!(
             matches!(error.damage(), Some(Damage::Checksum { entry: found }) if found == entry)
         );
-        assert_eq!(load_checkpoint(&dir, NUMBER, 2).is_err(), load_reads_it);
+        assert_eq!(load_checkpoint(&dir, NUMBER, &Loading::default()).is_err(), load_reads_it);
     }
 }
 
@@ -291,4 +294,66 @@ fn a_chunk_of_another_tensor_is_refused_by_its_length() {
         entries[0].1 = codec.encode(Cow::Borrowed(&[1; 800])).unwrap().parts().concat();
     });
     assert!(refusal(&dir).contains("does not have the length of a chunk"));
+}
+
+/// Memory that remembers where its blocks are, and has room for a number of bytes.
+#[derive(Debug)]
+struct Limited {
+    room: usize,
+    addresses: std::sync::Mutex<Vec<usize>>,
+}
+
+struct Block(Vec<u64>, usize);
+
+impl memory::TensorMemory for Limited {
+    fn allocate(&self, len: usize) -> Option<Box<dyn memory::TensorBlock>> {
+        let block = (len <= self.room).then(|| Block(vec![0; len.div_ceil(8)], len))?;
+        self.addresses.lock().unwrap().push(block.0.as_ptr() as usize);
+        Some(Box::new(block))
+    }
+}
+
+impl AsRef<[u8]> for Block {
+    fn as_ref(&self) -> &[u8] {
+        &bytemuck::must_cast_slice(&self.0)[..self.1]
+    }
+}
+
+impl memory::TensorBlock for Block {
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::must_cast_slice_mut(&mut self.0)[..self.1]
+    }
+
+    fn into_bytes(self: Box<Self>) -> bytes::Bytes {
+        bytes::Bytes::from_owner(*self)
+    }
+}
+
+#[test]
+fn tensors_are_put_into_the_memory_of_the_caller() {
+    let manager = crate::CheckpointManager::over(
+        Arc::new(MemoryRepository::new()),
+        CheckpointSettings::default(),
+    )
+    .unwrap();
+    let model = StateDict::from_iter([
+        ("w", Tensor::from_vec(vec![1.5_f32; 1_000], [1_000]).unwrap()),
+        ("b", Tensor::scalar(2.0_f64)),
+    ]);
+    let saved = manager.save(Snapshot::new(NUMBER).model(model.clone())).unwrap();
+    saved.wait(std::time::Duration::from_secs(60)).unwrap();
+
+    let memory = Arc::new(Limited { room: 4_000, addresses: std::sync::Mutex::default() });
+    let loading = manager.checkpoints().clone().memory(Arc::clone(&memory) as _);
+    let loaded = loading.load(NUMBER).unwrap();
+    assert_eq!(loaded.model().unwrap(), &model);
+    let addresses = memory.addresses.lock().unwrap().clone();
+    for (_, tensor) in loaded.model().unwrap().tensors() {
+        assert!(addresses.contains(&(tensor.data().as_ptr() as usize)), "{tensor:?}");
+    }
+
+    let memory = Arc::new(Limited { room: 3_999, addresses: std::sync::Mutex::default() });
+    let error = manager.checkpoints().clone().memory(memory).load(NUMBER).unwrap_err();
+    let LoadError::OutOfMemory { needed, .. } = error else { panic!("{error}") };
+    assert_eq!(needed, 4_000);
 }
