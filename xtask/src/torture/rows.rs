@@ -140,10 +140,7 @@ pub(super) const ROWS: &[Row] = &[
             ),
             with(
                 tests("checkpoints", "histories::"),
-                Knobs {
-                    quick: &[("PROPTEST_CASES", "64")],
-                    full: &[("PROPTEST_CASES", "2000")],
-                },
+                Knobs { quick: &[("PROPTEST_CASES", "64")], full: &[("PROPTEST_CASES", "2000")] },
             ),
         ],
     },
