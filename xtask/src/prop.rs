@@ -2,7 +2,7 @@
 //!
 //! The tests are found in the sources, so only their own programs are built. Each runs alone, in a process of
 //! its own and from one seed, and one that fails is printed with the command that repeats it. proptest keeps
-//! the case in `proptest-regressions/` beside the test's crate; committed, it is tried first from then on.
+//! the case in a folder `proptest-regressions/`; committed, it is tried first from then on.
 
 use std::collections::BTreeSet;
 use std::fs;
