@@ -3,6 +3,8 @@
 //! Each check is also a command of its own, so that the hosted workflow is one line per job and a
 //! person can repeat any job at home.
 
+use serde_json::Value;
+
 use crate::adapters;
 use crate::error::{Error, Result};
 use crate::process;
@@ -11,7 +13,8 @@ use crate::tidy;
 use crate::torture;
 use crate::workspace::Workspace;
 
-pub(crate) const ARGUMENTS: &str = "[fmt|clippy|docs|tidy|torture|test|msrv|deny|adapters]…";
+pub(crate) const ARGUMENTS: &str =
+    "[fmt|clippy|docs|tidy|torture|test|msrv|deny|adapters|package]…";
 pub(crate) const ABOUT: &str =
     "check as the hosted CI does (no word: fmt, tidy, clippy, docs, torture, test)";
 
@@ -29,7 +32,8 @@ const CHECKS: &[(&str, Check)] = &[
 
 /// Only by name: they need a toolchain or a tool that a new machine does not have, or minutes for packages that nothing
 /// else needs.
-const BY_NAME: &[(&str, Check)] = &[("msrv", msrv), ("deny", deny), ("adapters", adapters::check)];
+const BY_NAME: &[(&str, Check)] =
+    &[("msrv", msrv), ("deny", deny), ("adapters", adapters::check), ("package", package)];
 
 /// Runs the named checks, or the usual ones, and stops at the first that fails.
 pub(crate) fn run(workspace: &Workspace, arguments: lexopt::Parser) -> Result {
@@ -91,6 +95,29 @@ fn deny(workspace: &Workspace) -> Result {
     })
 }
 
+/// Does each crate compile from its archive alone? cargo packs them, and builds one after the other in the
+/// order in which they depend on each other, with the archives in place of a registry.
+fn package(workspace: &Workspace) -> Result {
+    let published = published(&workspace.metadata(&["--no-deps"])?);
+    let mut cargo = workspace.cargo();
+    // What is not committed yet is checked as well.
+    cargo.args(["package", "--allow-dirty"]);
+    cargo.args(published.iter().flat_map(|name| ["--package", name]));
+    // Otherwise each archive would be built in a directory of its own, with all its dependencies.
+    cargo.env("CARGO_TARGET_DIR", workspace.target()?.join("archives"));
+    process::run(&mut cargo)
+}
+
+/// The members that may go to a registry.
+fn published(metadata: &Value) -> Vec<&str> {
+    // `publish = false` is an empty list of registries.
+    let is_published = |package: &&Value| {
+        package["publish"].as_array().is_none_or(|registries| !registries.is_empty())
+    };
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    packages.filter(is_published).filter_map(|package| package["name"].as_str()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +136,16 @@ mod tests {
     #[test]
     fn named_checks_run_in_the_order_given() {
         assert_eq!(names("msrv fmt").unwrap(), ["msrv", "fmt"]);
+    }
+
+    #[test]
+    fn what_is_not_published_is_not_packaged() {
+        let metadata = serde_json::json!({ "packages": [
+            { "name": "a", "publish": null },
+            { "name": "b", "publish": [] },
+            { "name": "c", "publish": ["a registry"] },
+        ] });
+        assert_eq!(published(&metadata), ["a", "c"]);
     }
 
     #[test]

@@ -16,9 +16,12 @@ mod mutants;
 mod package;
 mod pictures;
 mod process;
+mod prop;
+mod properties;
 mod python;
 mod readers;
 mod test;
+mod test_programs;
 mod tidy;
 mod tokens;
 mod torture;
@@ -46,6 +49,7 @@ const COMMANDS: &[Command] = &[
         about: torture::ABOUT,
         run: torture::run,
     },
+    Command { name: "prop", arguments: prop::ARGUMENTS, about: prop::ABOUT, run: prop::run },
     Command {
         name: "python",
         arguments: package::session::ARGUMENTS,

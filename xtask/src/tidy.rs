@@ -17,7 +17,9 @@ mod manifest_rules;
 mod metadata;
 mod msrv;
 mod names;
+mod pickle;
 mod process_names;
+mod properties_page;
 mod rooms;
 mod sleep;
 mod source;
@@ -75,6 +77,9 @@ const TREE_RULES: &[fn(&Tree) -> Vec<Finding>] = &[
     rooms::imports_point_down,
     rooms::no_circles,
     test_names::test_files_say_so,
+    pickle::is_never_used,
+    properties_page::is_true_and_complete,
+    properties_page::cases_come_from_outside,
     words::plain_english,
     manifest_rules::default_features_are_off,
 ];

@@ -45,6 +45,11 @@
 //! | `rtrb` | One producer and one consumer, and faster for these. This ring takes any number of both. |
 //! | `tokio::sync::mpsc` | Waits for room as a future, inside a runtime. This ring needs no runtime and still has [`pop_async`](AsyncBuffer::pop_async). |
 
+/// The example of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod buffer;
 mod drain;
 mod error;

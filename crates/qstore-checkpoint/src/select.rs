@@ -101,6 +101,7 @@ fn is_match(glob: &[u8], path: &[u8]) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use proptest::test_runner::contextualize_config;
 
     #[test]
     fn patterns_match_as_documented() {
@@ -144,7 +145,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #![proptest_config(contextualize_config(ProptestConfig::with_cases(2_000)))]
         #[test]
         fn patterns_match_like_an_exhaustive_search(
             glob in "[ab/*?]{0,8}", path in "[ab/]{0,10}",

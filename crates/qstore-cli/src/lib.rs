@@ -43,6 +43,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The example of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod arguments;
 pub mod console;
 mod event_file;

@@ -20,6 +20,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The example of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod batch;
 mod budget;
 #[cfg(feature = "testing")]

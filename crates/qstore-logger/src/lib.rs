@@ -42,6 +42,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The example of the README compiles and runs.
+#[cfg(all(doctest, feature = "parquet"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod clock;
 mod epoch;
 mod error;

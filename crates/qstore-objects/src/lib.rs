@@ -57,6 +57,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The example of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod clock;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;

@@ -36,6 +36,11 @@
 
 #![deny(unsafe_code)]
 
+/// The example of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod fork;
 mod large_pages;
 mod machine;

@@ -46,6 +46,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The example of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod directory;
 mod environment;
 mod error;

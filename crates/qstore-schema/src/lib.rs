@@ -66,6 +66,11 @@
 #[cfg(target_endian = "big")]
 compile_error!("Q-Store keeps tensor bytes in native order and its formats are little-endian");
 
+/// The example of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod big_int;
 mod calendar;
 mod column_error;

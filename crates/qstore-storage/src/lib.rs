@@ -72,6 +72,11 @@
 #[cfg(not(unix))]
 compile_error!("qstore-storage needs positional writes and directory syncs as Unix has them");
 
+/// The example of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod attributes;
 mod by_name;
 mod cannot;

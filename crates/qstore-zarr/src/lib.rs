@@ -85,6 +85,11 @@
 #[cfg(target_endian = "big")]
 compile_error!("chunks are stored little-endian, as they are in memory");
 
+/// The example of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod catalog;
 mod container;
 mod exchange;

@@ -58,6 +58,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The example of the README compiles and runs.
+#[cfg(all(doctest, feature = "runs"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 #[cfg(all(feature = "metrics", feature = "checkpoints"))]
 pub mod manual;
 

@@ -5,27 +5,32 @@
 //! is built twice, and that an update is one line.
 
 use super::finding::Finding;
-use super::manifest::Manifest;
+use super::manifest::{Entry, Manifest, Mention};
 use super::tree::{ROOT_MANIFEST, Tree};
 
 /// Directories of packages that are never published.
 const ASIDES: &[&str] = &["xtask/", "tests/", "benches/"];
 
-/// A member names its dependencies and takes their versions from `[workspace.dependencies]`.
+/// A member names its dependencies and takes their versions from `[workspace.dependencies]`. Itself, which its
+/// tests may need with other features, it takes from where it lies: a version of it is in no registry yet, and
+/// cargo could not package it.
 pub(super) fn dependencies_are_inherited(manifest: &Manifest) -> Vec<Finding> {
-    manifest
-        .dependencies()
-        .into_iter()
-        .filter(|mention| !mention.inherited)
-        .map(|mention| {
-            Finding::new(
-                &manifest.path,
-                mention.line,
+    let is_name = |entry: &&Entry| entry.key == "name";
+    let own = manifest.section("package").find(is_name).map(|entry| entry.value.trim_matches('"'));
+    let finding = |mention: Mention| {
+        let (what, remedy) = match (own == Some(&*mention.name), mention.inherited) {
+            (false, false) => (
                 format!("`{}` is not taken from the workspace", mention.name),
                 "give its version in [workspace.dependencies] and write `workspace = true` here",
-            )
-        })
-        .collect()
+            ),
+            (true, true) => {
+                ("a package that depends on a version of itself".into(), "write `path = \".\"`")
+            }
+            _ => return None,
+        };
+        Some(Finding::new(&manifest.path, mention.line, what, remedy))
+    };
+    manifest.dependencies().into_iter().filter_map(finding).collect()
 }
 
 /// A member takes version, edition, MSRV, license and lints from the workspace.
@@ -113,6 +118,10 @@ mod tests {
     fn fails() {
         let own_version = GOOD.replace("bytes.workspace = true", "bytes = \"1\"");
         assert_eq!(findings(dependencies_are_inherited, &own_version), 1);
+        let itself = format!("{GOOD}[dev-dependencies]\na = {{ path = \".\" }}\n");
+        assert_eq!(findings(dependencies_are_inherited, &itself), 0);
+        let itself = itself.replace("path = \".\"", "workspace = true");
+        assert_eq!(findings(dependencies_are_inherited, &itself), 1);
         let own_edition = GOOD.replace("edition = { workspace = true }", "edition = \"2021\"");
         assert_eq!(findings(package_is_inherited, &own_edition), 1);
         let no_lints = GOOD.replace("[lints]\nworkspace = true\n", "");

@@ -25,6 +25,10 @@ pub(super) struct Package {
     pub(super) features: Vec<(String, Vec<String>)>,
     /// The names of its examples.
     pub(super) examples: Vec<String>,
+    /// Whether it may go to a registry.
+    pub(super) is_published: bool,
+    /// What a registry shows of a package and this one does not say.
+    pub(super) missing: Vec<&'static str>,
 }
 
 /// A dependency as declared.
@@ -35,6 +39,10 @@ pub(super) struct Dependency {
     pub(super) dev: bool,
     pub(super) optional: bool,
 }
+
+/// What a registry shows of a package, as its manifest and `cargo metadata` call it.
+const SHOWN: &[&str] =
+    &["description", "license", "readme", "documentation", "keywords", "categories"];
 
 impl Metadata {
     /// Reads the answer of `cargo metadata`.
@@ -86,7 +94,22 @@ fn package(value: &Value, root: &str) -> Package {
             .filter(|target| target["kind"][0] == "example")
             .map(|target| text(&target["name"]))
             .collect(),
+        // `publish = false` is an empty list of registries.
+        is_published: value["publish"].as_array().is_none_or(|registries| !registries.is_empty()),
+        missing: missing(value),
     }
+}
+
+fn missing(package: &Value) -> Vec<&'static str> {
+    let is_empty = |value: &Value| {
+        value.is_null() || value == "" || value.as_array().is_some_and(Vec::is_empty)
+    };
+    let mut missing: Vec<_> =
+        SHOWN.iter().copied().filter(|key| is_empty(&package[*key])).collect();
+    if is_empty(&package["metadata"]["docs"]["rs"]) {
+        missing.push("package.metadata.docs.rs");
+    }
+    missing
 }
 
 fn dependency(value: &Value) -> Dependency {
@@ -123,9 +146,16 @@ mod tests {
                     "manifest_path": "/q/crates/a/Cargo.toml",
                     "dependencies": [{ "name": "bytes", "kind": "dev", "optional": false }],
                     "features": { "default": ["x"] },
+                    "description": "A ring",
+                    "license": "MIT",
+                    "readme": "README.md",
+                    "keywords": ["ring"],
+                    "categories": [],
+                    "publish": null,
+                    "metadata": { "docs": { "rs": { "all-features": true } } },
                     "targets": [{ "kind": ["lib"], "name": "a" }, { "kind": ["example"], "name": "e" }],
                 },
-                { "id": "registry#bytes@1.0.0", "name": "bytes", "rust_version": null },
+                { "id": "registry#bytes@1.0.0", "name": "bytes", "rust_version": null, "publish": [] },
             ],
         });
         let metadata = Metadata::new(&answer);
@@ -136,5 +166,7 @@ mod tests {
         assert_eq!(package.examples, ["e"]);
         assert_eq!(package.feature("default"), ["x"]);
         assert!(package.dependencies[0].dev);
+        assert!(package.is_published && !metadata.third_party[0].is_published);
+        assert_eq!(package.missing, ["documentation", "categories"]);
     }
 }

@@ -16,6 +16,7 @@ const REQUIRED: &[&str] = &[
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "SECURITY.md",
     "adapters",
     "benches",
     "crates",

@@ -19,7 +19,10 @@ const HOMES: &[&str] = &["benches", "crates", "demo", "fuzz", "tests", "xtask"];
 /// Where Markdown is looked for, besides the top level.
 const PAGES: &[&str] = &["crates", "demo", "docs", "fuzz", "tests"];
 
-/// A page of Markdown.
+/// Where Python files are looked for.
+const SCRIPTS: &[&str] = &["crates"];
+
+/// A page of Markdown, or a file of Python.
 pub(super) struct Page {
     /// From the top of the workspace, with forward slashes.
     pub(super) path: String,
@@ -36,6 +39,8 @@ pub(super) struct Tree {
     pub(super) manifests: Vec<Manifest>,
     pub(super) sources: Vec<Source>,
     pub(super) pages: Vec<Page>,
+    /// The Python of the crates.
+    pub(super) scripts: Vec<Page>,
     pub(super) metadata: Metadata,
 }
 
@@ -61,6 +66,7 @@ impl Tree {
             manifests: manifests?,
             sources: sources(root)?,
             pages: pages(root)?,
+            scripts: texts(root, vec![], SCRIPTS, "py")?,
             metadata,
         })
     }
@@ -68,6 +74,11 @@ impl Tree {
     /// Is there a file or directory of this path?
     pub(super) fn exists(&self, path: &str) -> bool {
         self.root.join(path).exists()
+    }
+
+    /// The text of a file, if there is one.
+    pub(super) fn text(&self, path: &str) -> Option<String> {
+        fs::read_to_string(self.root.join(path)).ok()
     }
 }
 
@@ -103,10 +114,20 @@ fn sources(root: &Path) -> Result<Vec<Source>> {
 }
 
 fn pages(root: &Path) -> Result<Vec<Page>> {
-    let mut paths = names(root)?;
-    paths.retain(|name| has_extension(name, "md"));
-    for home in PAGES {
-        collect(root, home, "md", &mut paths)?;
+    let mut top_level = names(root)?;
+    top_level.retain(|name| has_extension(name, "md"));
+    texts(root, top_level, PAGES, "md")
+}
+
+/// These files, and all below the directories that have the extension.
+fn texts(
+    root: &Path,
+    mut paths: Vec<String>,
+    homes: &[&str],
+    extension: &str,
+) -> Result<Vec<Page>> {
+    for home in homes {
+        collect(root, home, extension, &mut paths)?;
     }
     let read = |path: String| Ok(Page { text: read(root, &path)?, path });
     paths.into_iter().map(read).collect()

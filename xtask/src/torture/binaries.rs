@@ -1,39 +1,25 @@
-//! Everything the rows run, built at once, and where cargo has put it.
-//!
-//! The test programs are run as they are: `cargo test` for one package at a time would rebuild much of the
-//! workspace, because fewer packages ask for fewer features.
+//! Everything the rows run, built at once.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
-
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::process;
+use crate::test_programs::TestPrograms;
 use crate::workspace::Workspace;
 
 /// The programs.
 pub(super) struct Binaries {
-    tests: Vec<TestBinary>,
+    tests: TestPrograms,
     torture: PathBuf,
-}
-
-struct TestBinary {
-    target: String,
-    path: PathBuf,
-    /// Where cargo would run it.
-    home: PathBuf,
 }
 
 impl Binaries {
     /// Builds the tests, the examples and the program `torture`.
     pub(super) fn build(workspace: &Workspace, target: &Path) -> Result<Self> {
-        let mut cargo = workspace.cargo();
-        cargo.args(["test", "--workspace", "--no-run", "--quiet"]);
-        let built = process::read(cargo.args(["--message-format", "json-render-diagnostics"]))?;
+        let tests = TestPrograms::build(workspace, &["--workspace".into()])?;
         let examples = ["build", "--workspace", "--examples", "--bins", "--quiet"];
         process::run(workspace.cargo().args(examples))?;
-        let tests = built.lines().filter_map(TestBinary::read).collect();
         Ok(Self { tests, torture: target.join("debug").join("torture") })
     }
 
@@ -44,42 +30,6 @@ impl Binaries {
 
     /// The tests of a crate's own, or of one of its test targets.
     pub(super) fn tests(&self, target: &str) -> Result<Command> {
-        let found = self.tests.iter().find(|test| test.target == target);
-        let Some(TestBinary { path, home, .. }) = found else {
-            return Err(Error::Failed(format!("cargo has built no tests named `{target}`")));
-        };
-        let mut command = Command::new(path);
-        command.current_dir(home);
-        Ok(command)
-    }
-}
-
-impl TestBinary {
-    /// Reads one of cargo's messages.
-    fn read(message: &str) -> Option<Self> {
-        let message: Value = serde_json::from_str(message).ok()?;
-        if message["reason"] != "compiler-artifact" || message["profile"]["test"] != true {
-            return None;
-        }
-        let path = PathBuf::from(message["executable"].as_str()?);
-        let target = message["target"]["name"].as_str()?.to_owned();
-        let home = Path::new(message["manifest_path"].as_str()?).parent()?.to_path_buf();
-        Some(Self { target, path, home })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_test_program_is_found_in_what_cargo_says() {
-        let text = r#"{"reason":"compiler-artifact","manifest_path":"/w/tests/Cargo.toml",
-            "target":{"kind":["test"],"name":"integration"},"profile":{"test":true},
-            "executable":"/w/target/debug/deps/integration-0"}"#;
-        let found = TestBinary::read(text).unwrap();
-        assert_eq!((&*found.target, &*found.home), ("integration", Path::new("/w/tests")));
-        assert!(TestBinary::read(&text.replace("true", "false")).is_none());
-        assert!(TestBinary::read("{\"reason\":\"build-finished\"}").is_none());
+        self.tests.command(target)
     }
 }

@@ -134,16 +134,13 @@ pub(super) const ROWS: &[Row] = &[
             with(
                 tests("qstore_checkpoint", "retention::tests::a_checkpoint_is_kept"),
                 Knobs {
-                    quick: &[("QSTORE_RETENTION_CASES", "20000")],
-                    full: &[("QSTORE_RETENTION_CASES", "100000")],
+                    quick: &[("PROPTEST_CASES", "20000")],
+                    full: &[("PROPTEST_CASES", "100000")],
                 },
             ),
             with(
                 tests("checkpoints", "histories::"),
-                Knobs {
-                    quick: &[("QSTORE_HISTORY_CASES", "64")],
-                    full: &[("QSTORE_HISTORY_CASES", "2000")],
-                },
+                Knobs { quick: &[("PROPTEST_CASES", "64")], full: &[("PROPTEST_CASES", "2000")] },
             ),
         ],
     },

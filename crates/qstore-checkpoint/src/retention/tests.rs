@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use proptest::test_runner::contextualize_config;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -75,16 +76,15 @@ fn must_stay(saved: &Candidate, history: &[Candidate], policy: &Policy) -> bool 
         || policy.every.is_some_and(|every| saved.number.is_multiple_of(every))
 }
 
-/// The number of random histories; `QSTORE_RETENTION_CASES` sets more than the default run has time for.
-fn cases() -> u32 {
-    let asked = std::env::var("QSTORE_RETENTION_CASES").ok();
-    let cases = asked.and_then(|cases| cases.parse().ok()).unwrap_or(10_000);
-    println!("{cases} cases: histories");
-    cases
+/// Says how many histories there are: `PROPTEST_CASES` sets more than the default run has time for.
+fn config() -> ProptestConfig {
+    let config = contextualize_config(ProptestConfig::with_cases(10_000));
+    println!("{} cases: histories", config.cases);
+    config
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases()))]
+    #![proptest_config(config())]
     #[test]
     fn a_checkpoint_is_kept_if_and_only_if_a_rule_keeps_it(
         steps in prop::collection::vec(step(), 1..40),

@@ -1,6 +1,7 @@
 //! A limit holds at each moment, but for the errors of estimates.
 
 use proptest::prelude::*;
+use proptest::test_runner::contextualize_config;
 use qstore_ledger::training::spec;
 use qstore_ledger::{Budget, JobKey, Ledger, LedgerError, Seen};
 use qstore_storage::MemoryFs;
@@ -61,7 +62,7 @@ fn each_share_raises_one_alarm_and_so_does_a_price_beyond_the_limit() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(contextualize_config(ProptestConfig::with_cases(64)))]
     // L4: never above the limit by more than the errors of the estimates.
     #[test]
     fn the_limit_is_passed_by_no_more_than_the_errors_of_estimates(

@@ -1,6 +1,7 @@
 //! Random histories of requests, lost answers, failures and kills: the provider's own list is the judge.
 
 use proptest::prelude::*;
+use proptest::test_runner::contextualize_config;
 use qstore_ledger::simulated::Simulation;
 use qstore_ledger::training::{Death, Doubt, doubles, history};
 
@@ -26,7 +27,7 @@ fn any_deaths() -> impl Strategy<Value = Vec<Death>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(contextualize_config(ProptestConfig::with_cases(96)))]
 
     // L2 and L6.
     #[test]

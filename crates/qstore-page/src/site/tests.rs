@@ -3,6 +3,7 @@
 use super::*;
 use crate::packed::tests::unpacked_text;
 use proptest::prelude::*;
+use proptest::test_runner::contextualize_config;
 use qstore_run::{Run, RunSettings};
 use serde_json::Value as Json;
 use std::fs;
@@ -239,7 +240,7 @@ fn every_answer_is_locked_down() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(contextualize_config(ProptestConfig::with_cases(64)))]
 
     /// There is a file next to the runs, and no request gets it.
     #[test]

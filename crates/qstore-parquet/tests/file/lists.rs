@@ -9,6 +9,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::printer::print_schema;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::contextualize_config;
 use qstore_parquet::{
     Appended, Compression, Follow, MetricsFile, MetricsLog, OpenError, ReadError, Values,
     WriterSettings,
@@ -86,7 +87,7 @@ fn any_settings() -> impl Strategy<Value = WriterSettings> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(contextualize_config(ProptestConfig::with_cases(150)))]
 
     /// Each session has settings of its own; a row is flushed where its flag says so, and a session ends with
     /// `close`, or with the process. A follower sees each list once.

@@ -1,6 +1,7 @@
 //! Runs that are interrupted and go back: the curve is that of a run that was not.
 
 use proptest::prelude::*;
+use proptest::test_runner::contextualize_config;
 use qstore_checkpoint::seal::seal;
 use qstore_checkpoint::{Counter, Layout, LoadError, Snapshot};
 use qstore_logger::{LoggerSettings, MetricsRow};
@@ -203,7 +204,11 @@ fn check(first: Option<u8>, history: &[Event]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, max_shrink_iters: 200, ..Default::default() })]
+    #![proptest_config(contextualize_config(ProptestConfig {
+        cases: 1000,
+        max_shrink_iters: 200,
+        ..Default::default()
+    }))]
 
     #[test]
     fn the_rows_that_count_are_those_of_an_uninterrupted_run(

@@ -4,6 +4,7 @@ use super::*;
 use crate::axis::Axis;
 use crate::leaf::Leaf;
 use proptest::prelude::*;
+use proptest::test_runner::contextualize_config;
 
 /// Rows as a training run logs them, and worse.
 #[derive(Debug, Clone)]
@@ -70,7 +71,7 @@ impl Rows {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(contextualize_config(ProptestConfig::with_cases(1_500)))]
     #[test]
     fn reduced_rows_are_drawn_as_all_rows_are(
         rows in rows(),

@@ -2,6 +2,7 @@
 
 use crate::{PATH, append, open};
 use proptest::prelude::*;
+use proptest::test_runner::contextualize_config;
 use qstore_parquet::{Compression, MetricsFile, MetricsLog, ReadError};
 use qstore_schema::{Row, Value};
 use qstore_storage::{FileSystem, MemoryFs};
@@ -152,7 +153,7 @@ fn has_column(file: &MetricsFile, name: &str) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(contextualize_config(ProptestConfig::with_cases(300)))]
     #[test]
     fn a_file_is_drawn_as_its_rows_are(
         run in run(),

@@ -4,6 +4,7 @@
 use crate::states::{Durable, model};
 use crate::watched::Watched;
 use proptest::prelude::*;
+use proptest::test_runner::contextualize_config;
 use qstore_storage::{FileSystem, MemoryFs, Operation, read_all};
 use qstore_zarr::retention::{Cause, Goal, Policy, Reason};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Layout, Snapshot, State, StateDict};
@@ -45,7 +46,7 @@ fn path() -> impl Strategy<Value = Vec<String>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(contextualize_config(ProptestConfig::with_cases(48)))]
     #[test]
     fn the_best_stays_whatever_the_metadata_and_the_earlier_policy(
         path in path(),

@@ -4,6 +4,7 @@
 use crate::states::Durable;
 use crate::states::{assert_same, model};
 use proptest::prelude::*;
+use proptest::test_runner::contextualize_config;
 use qstore_storage::{FileSystem, MemoryFs};
 use qstore_zarr::retention::{Candidate, Goal, Policy, plan};
 use qstore_zarr::{CheckpointManager, CheckpointSettings, Layout, LoadError, Snapshot};
@@ -78,16 +79,15 @@ fn damage(memory: &MemoryFs, epoch: u64, layout: Layout) -> bool {
     true
 }
 
-/// The number of random histories; `QSTORE_HISTORY_CASES` sets more than the default run has time for.
-fn cases() -> u32 {
-    let asked = std::env::var("QSTORE_HISTORY_CASES").ok();
-    let cases = asked.and_then(|cases| cases.parse().ok()).unwrap_or(64);
-    println!("{cases} cases: histories of a manager");
-    cases
+/// Says how many histories there are: `PROPTEST_CASES` sets more than the default run has time for.
+fn config() -> ProptestConfig {
+    let config = contextualize_config(ProptestConfig::with_cases(64));
+    println!("{} cases: histories of a manager", config.cases);
+    config
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases()))]
+    #![proptest_config(config())]
     #[test]
     fn after_any_history_the_directory_matches_the_model(
         steps in prop::collection::vec(step(), 1..25),

@@ -3,6 +3,7 @@
 use crate::states::Durable;
 use crate::states::{any_state, assert_same};
 use proptest::prelude::*;
+use proptest::test_runner::contextualize_config;
 use qstore_schema::{Dtype, StateDict, Tensor};
 use qstore_storage::{FileSystem, MemoryFs, read_all};
 use qstore_zarr::{
@@ -18,7 +19,7 @@ fn open(settings: CheckpointSettings) -> CheckpointManager {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(contextualize_config(ProptestConfig::with_cases(192)))]
 
     #[test]
     fn any_state_comes_back_unchanged(

@@ -10,6 +10,7 @@ use parquet::data_type::{BoolType, ByteArrayType, DataType as ParquetType, Doubl
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
 use proptest::prelude::*;
+use proptest::test_runner::contextualize_config;
 use qstore_schema::{Row, TrainingMetrics, Value};
 use qstore_settings::Compression;
 use qstore_storage::{MemoryFs, StagedFile, read_all};
@@ -160,14 +161,8 @@ fn widen(model: &mut [Seen]) {
     }
 }
 
-/// `QSTORE_CASES` sets the number of cases; the default is 200.
-fn cases() -> ProptestConfig {
-    let cases = std::env::var("QSTORE_CASES").ok().and_then(|text| text.parse().ok());
-    ProptestConfig::with_cases(cases.unwrap_or(200))
-}
-
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(contextualize_config(ProptestConfig::with_cases(200)))]
     #[test]
     fn every_flushed_row_comes_back_bit_for_bit(
         steps in steps(),
