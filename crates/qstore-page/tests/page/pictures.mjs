@@ -25,6 +25,6 @@ try {
   await picture("report");
   console.log("all hold");
 } finally {
-  close();
+  await close();
 }
 process.exit(0);
