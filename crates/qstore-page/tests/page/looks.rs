@@ -189,8 +189,8 @@ fn write_jobs(path: &Path) {
 }
 
 #[test]
-fn pictures_for_the_documentation() {
-    const TEST: &str = "pictures_for_the_documentation";
+fn the_pictures_of_the_page_can_be_made() {
+    const TEST: &str = "the_pictures_of_the_page_can_be_made";
     let (Some(chromium), Some(node)) = (chromium(TEST), node(TEST)) else { return };
     let dir = tempfile::tempdir().unwrap();
     let runs = dir.path().join("runs");
