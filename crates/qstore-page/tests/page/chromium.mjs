@@ -46,11 +46,12 @@ export const open = async (chromium, pictures) => {
       if (await find(expression)) return;
       await new Promise((done) => setTimeout(done, 20));
     }
-    throw new Error(`${what} did not happen: ${await find("document.body.innerText.slice(0, 2000)")}`);
+    throw new Error(`${what} did not happen: ${await find("document.body?.innerText.slice(0, 2000)")}`);
   };
   const visit = async (url) => {
     events.length = 0;
     await call("Page.navigate", { url });
+    await until(`${url} is loaded`, "document.readyState === 'complete'");
   };
   /** What is on the screen, as a PNG. */
   const screen = async () => Buffer.from((await call("Page.captureScreenshot", { format: "png" })).data, "base64");

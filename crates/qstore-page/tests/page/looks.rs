@@ -132,7 +132,7 @@ fn settings(name: &str, lr: f64) -> RunSettings {
         .param("layers", 4)
         .goal("val_loss", Direction::Min)
         .checkpoints(CheckpointSettings::default().keep_last(2).keep_best(1, "val_loss", Goal::Lowest))
-        .system_metrics(Duration::from_millis(50))
+        .system_metrics(Duration::from_millis(100))
         .git_timeout(Duration::ZERO)
 }
 
