@@ -1,4 +1,4 @@
-// The pictures of the documentation: the page in both themes, the checkpoints, and a report.
+// The pictures of the documentation: the page in both themes, and a report.
 // node pictures.mjs CHROMIUM PAGE REPORT PICTURES
 import { inked, open } from "./chromium.mjs";
 
@@ -8,8 +8,9 @@ const theme = (name) => find(`document.documentElement.dataset.theme === "${name
 const curves = (name) => until(`curves in the theme ${name}`, `document.documentElement.dataset.theme === "${name}" && ${inked("train_loss")} > 100 && ${inked("energy")} > 100`);
 
 try {
-  await call("Emulation.setDeviceMetricsOverride", { width: 1200, height: 760, deviceScaleFactor: 1, mobile: false });
-  await visit(page);
+  await call("Emulation.setDeviceMetricsOverride", { width: 1200, height: 700, deviceScaleFactor: 1, mobile: false });
+  // Three charts beside each other: all of them are on the picture.
+  await visit(`${page}#size=3`);
   for (const name of ["light", "dark"]) {
     await theme(name);
     await curves(name);
@@ -20,9 +21,10 @@ try {
   await until("the report", "document.querySelectorAll('.run').length === 3");
   await theme("light");
   await curves("light");
+  await call("Emulation.setDeviceMetricsOverride", { width: 1200, height: 520, deviceScaleFactor: 1, mobile: false });
   await find("document.getElementById('tab-compare').click()");
   await until("the comparison", "document.getElementById('panel').textContent.includes('optimizer')");
-  await picture("report");
+  await picture("report-compare");
   console.log("all hold");
 } finally {
   await close();
