@@ -107,11 +107,36 @@ fn long_run(run: &Run<'_>, browser: &Browser) -> Result<Vec<Row>> {
     fs::remove_dir_all(&dir)?;
     let since = "since the address was opened; the server and Chromium are new, the file is in the system's cache";
     Ok(vec![
-        row(format!("page_data_s_{size}x20"), "s", &format!("the first curve arrives, {since}"), data)?,
-        row(format!("page_painted_s_{size}x20"), "s", &format!("all charts of the screen show bounds, {since}"), painted)?,
-        row(format!("page_exact_s_{size}x20"), "s", &format!("all of them are exact, {since}"), exact)?,
-        row(format!("page_server_rss_mb_{size}x20"), "MB", "the most memory that the server had", memory)?,
-        row("idle_polls_without_body".into(), "of 1", "polls of a run that does not change", vec![share])?,
+        row(
+            format!("page_data_s_{size}x20"),
+            "s",
+            &format!("the first curve arrives, {since}"),
+            data,
+        )?,
+        row(
+            format!("page_painted_s_{size}x20"),
+            "s",
+            &format!("all charts of the screen show bounds, {since}"),
+            painted,
+        )?,
+        row(
+            format!("page_exact_s_{size}x20"),
+            "s",
+            &format!("all of them are exact, {since}"),
+            exact,
+        )?,
+        row(
+            format!("page_server_rss_mb_{size}x20"),
+            "MB",
+            "the most memory that the server had",
+            memory,
+        )?,
+        row(
+            "idle_polls_without_body".into(),
+            "of 1",
+            "polls of a run that does not change",
+            vec![share],
+        )?,
     ])
 }
 
@@ -134,14 +159,18 @@ fn charts(run: &Run<'_>, browser: &Browser) -> Result<Vec<Row>> {
         }
     }
     fs::remove_dir_all(&dir)?;
-    let note = format!("a report of {:.1} MB is opened; all its charts are drawn", html.len() as f64 / 1e6);
+    let note = format!(
+        "a report of {:.1} MB is opened; all its charts are drawn",
+        html.len() as f64 / 1e6
+    );
     Ok(vec![row(format!("charts_{CHARTS}x{RUNS}x{POINTS}_painted_s"), "s", &note, painted)?])
 }
 
 /// A metrics file of noise, so that no pixel column is like the next.
 fn write_noise(dir: &Path, seed: u64) -> Result {
     fs::create_dir_all(dir)?;
-    let mut log = MetricsLog::<Columns>::open(dir.join("metrics.parquet"), WriterSettings::default())?;
+    let mut log =
+        MetricsLog::<Columns>::open(dir.join("metrics.parquet"), WriterSettings::default())?;
     let mut random = fastrand::Rng::with_seed(seed);
     let names: Vec<_> = (0..CHARTS).map(|number| format!("m{number:02}")).collect();
     for step in 0..i64::from(POINTS) {

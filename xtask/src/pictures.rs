@@ -17,7 +17,8 @@ pub(crate) const ABOUT: &str =
 /// The variables that name a directory to a test, the package of the test, and the test.
 const TERMINAL: [&str; 3] =
     ["QSTORE_WATCH_PICTURES", "qstore-cli", "pictures_for_the_documentation"];
-const PAGE: [&str; 3] = ["QSTORE_PAGE_PICTURES", "qstore-page", "the_pictures_of_the_page_can_be_made"];
+const PAGE: [&str; 3] =
+    ["QSTORE_PAGE_PICTURES", "qstore-page", "the_pictures_of_the_page_can_be_made"];
 
 /// Writes to `docs/pictures`.
 pub(crate) fn run(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {

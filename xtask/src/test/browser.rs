@@ -29,7 +29,8 @@ fn choose(
     has_node: bool,
     is_there: impl Fn(&str) -> bool,
 ) -> Vec<&'static str> {
-    let is_wanted = |test: &str| filters.is_empty() || filters.iter().any(|part| test.contains(part));
+    let is_wanted =
+        |test: &str| filters.is_empty() || filters.iter().any(|part| test.contains(part));
     let mut skipped = Vec::new();
     for (test, needs) in TESTS.into_iter().filter(|(test, _)| is_wanted(test)) {
         let missing = needs.iter().find(|name| !is_there(name));

@@ -131,7 +131,11 @@ fn settings(name: &str, lr: f64) -> RunSettings {
         .param("optimizer", &name[4..])
         .param("layers", 4)
         .goal("val_loss", Direction::Min)
-        .checkpoints(CheckpointSettings::default().keep_last(2).keep_best(1, "val_loss", Goal::Lowest))
+        .checkpoints(CheckpointSettings::default().keep_last(2).keep_best(
+            1,
+            "val_loss",
+            Goal::Lowest,
+        ))
         .system_metrics(Duration::from_millis(100))
         .git_timeout(Duration::ZERO)
 }
