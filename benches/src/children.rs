@@ -1,11 +1,11 @@
 //! What this program does when it is started as a child: one thing, whose result it prints.
 
-use crate::{Result, checkpoint, command, end_to_end, instructions, parquet, view};
+use crate::{Result, checkpoint, command, end_to_end, instructions, live, parquet, view};
 
 /// Given the arguments behind the word; what it returns is printed.
 type Child = fn(&[String]) -> Result<String>;
 
-const CHILDREN: [(&str, Child); 9] = [
+const CHILDREN: [(&str, Child); 10] = [
     (command::watching::CHILD, command::watching::child),
     (checkpoint::load::CHILD, checkpoint::load::child),
     (parquet::long_runs::CHILD, parquet::long_runs::child),
@@ -15,6 +15,7 @@ const CHILDREN: [(&str, Child); 9] = [
     (end_to_end::CHILD, end_to_end::child),
     (instructions::CHILD, instructions::child),
     (view::CHILD, view::child),
+    (live::CHILD, live::child),
 ];
 
 /// Does what the first word says.

@@ -13,6 +13,7 @@ mod end_to_end;
 mod harness;
 mod instructions;
 mod ledger;
+mod live;
 mod logger;
 mod parquet;
 mod peers;

@@ -16,10 +16,10 @@ use std::ffi::OsString;
 use peers::GROUPS;
 
 pub(crate) const ARGUMENTS: &str = "[SET…] [--long] [--peers] [--baseline FILE] [--write-docs] …";
-pub(crate) const ABOUT: &str = "measure: buffer, logger, parquet, checkpoint, ledger, end_to_end, python, view, command, scaling, instructions (no SET: all)";
+pub(crate) const ABOUT: &str = "measure: buffer, logger, parquet, checkpoint, ledger, end_to_end, python, view, live, command, scaling, instructions (no SET: all)";
 
 /// The sets, as [`ABOUT`] has them.
-const SETS: [&str; 11] = [
+const SETS: [&str; 12] = [
     "buffer",
     "logger",
     "parquet",
@@ -28,6 +28,7 @@ const SETS: [&str; 11] = [
     "end_to_end",
     "python",
     "view",
+    "live",
     "command",
     "scaling",
     "instructions",

@@ -5,7 +5,7 @@
 //! | readers | the Python environment with pandas, pyarrow, polars, DuckDB, zarr and TensorStore |
 //! | spark | environments with Spark 3.5 and 4, where there is a Java; one that is missing counts as ignored |
 //! | build | every test, binary and example, so that the next step's time is the tests' own |
-//! | tests | unit, property and integration tests, under cargo-nextest when it is installed |
+//! | tests | unit, property and integration tests, under cargo-nextest when it is installed; those that miss a browser count as ignored |
 //! | doctests | the examples in the documentation |
 //! | models | the ring and its wake-up under the model checkers loom and shuttle |
 //! | consumers | programs outside the workspace that take a single crate |
@@ -14,6 +14,7 @@
 //! A step that fails does not stop the ones after it, except that nothing can run unbuilt: one run
 //! tells everything that is broken. The last line is always `N passed, N failed`.
 
+mod browser;
 mod consumers;
 mod frameworks;
 mod models;
@@ -146,12 +147,16 @@ fn cases(
         Some(python) => cargo.env(READERS, python),
         None => cargo.env_remove(READERS),
     };
+    let skipped = browser::skipped(filters);
+    let skips = skipped.iter().flat_map(|test| ["--skip", test]);
     let (status, tally) = if has_nextest(workspace) {
         cargo.args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(filters);
-        count(&mut cargo, Tally::hear_nextest)?
+        // It counts what it skips.
+        count(cargo.arg("--").args(skips), Tally::hear_nextest)?
     } else {
         cargo.args(["test", "--workspace", "--tests", "--no-fail-fast", "--"]).args(filters);
-        count(&mut cargo, Tally::hear_libtest)?
+        let (status, tally) = count(cargo.args(skips), Tally::hear_libtest)?;
+        (status, tally + Tally { ignored: skipped.len(), ..Tally::default() })
     };
     let ran_none = tally.passed + tally.failed == 0;
     let nothing_broke = status.success() || status.code() == Some(NEXTEST_RAN_NONE);

@@ -27,6 +27,7 @@ const CHECKPOINTS: &str = "checkpoints";
 const JOBS: &str = "jobs";
 const PYTHON: &str = "Python";
 const VIEW: &str = "pictures";
+const LIVE: &str = "live";
 const COMMAND: &str = "runs and the command";
 
 const fn goal(
@@ -181,6 +182,13 @@ pub(super) const GOALS: &[Goal] = &[
     goal(VIEW, "pictures_equal_of_4", &[], AtLeast(4.0)),
     goal(VIEW, "spikes_shown_of_10000", &[], AtLeast(10_000.0)),
     goal(VIEW, "peak_rss_mb_1e7x20", &[], AtMost(200.0)),
+    goal(LIVE, "page_data_s_1e7x20", &[], AtMost(0.2)),
+    goal(LIVE, "page_painted_s_1e7x20", &[], AtMost(1.0)),
+    goal(LIVE, "page_server_rss_mb_1e7x20", &[], AtMost(200.0)),
+    goal(LIVE, "charts_20x4x4000_painted_s", &[], AtMost(0.7)),
+    goal(LIVE, "idle_polls_without_body", &[], AtLeast(0.95)),
+    goal(LIVE, "watch_cpu_share", &[], AtMost(0.02)),
+    goal(LIVE, "watch_rss_mb", &[], AtMost(40.0)),
     goal(COMMAND, "ls_1000_runs_s", &[], AtMost(0.5)),
     goal(COMMAND, "tail_ms_1e7", &[], AtMost(30.0)),
     goal(COMMAND, "run_create_ms", &[], AtMost(20.0)),

@@ -325,6 +325,7 @@ class App {
     by("settings").hidden = !isCharts;
     by("reset").hidden = !this.window;
     const panel = by("panel");
+    panel.ariaBusy = String(!isCharts);
     if (isCharts) {
       this.showCharts(isOther);
       return;
@@ -354,7 +355,7 @@ class App {
         if (runs.length > 1) {
           const swatch = make("i", "");
           swatch.style.background = this.style(run.id).color;
-          parts.push(make("h3", "", swatch, " ", run.name));
+          parts.push(make("h2", "part", swatch, " ", run.name));
         }
         if (this.tab === "epochs") parts.push(...epochsPanel((await this.source.get(`api/epochs/${run.id}`)).answer));
         if (this.tab === "checkpoints") parts.push(...checkpointsPanel(detail));
@@ -367,7 +368,9 @@ class App {
     const tab = this.tab;
     draw().catch((error) => [make("p", "problem", error.message)]).then((parts) => {
       // Another view may have been opened in the meantime.
-      if (this.tab === tab) panel.replaceChildren(...this.problemParts(), ...parts);
+      if (this.tab !== tab) return;
+      panel.replaceChildren(...this.problemParts(), ...parts);
+      panel.ariaBusy = "false";
     });
   }
 
@@ -420,7 +423,7 @@ class App {
       for (const name of ordered) {
         if (groups.size > 1 && group(name) !== current) {
           current = group(name);
-          this.grid.append(make("h3", "group", current === "" ? "metrics" : current));
+          this.grid.append(make("h2", "part group", current === "" ? "metrics" : current));
         }
         const card = this.card(name, isSystem);
         this.cards.set(name, card);

@@ -20,6 +20,8 @@ function table(caption, heads, rows) {
     return element;
   };
   const head = make("tr", "", ...heads.map((text) => {
+    // The corner above the heads of rows is no head of anything.
+    if (text === "") return make("td", "");
     const element = cell(text, true, "th");
     element.scope = "col";
     return element;
@@ -28,7 +30,8 @@ function table(caption, heads, rows) {
   const element = make("table", "", make("caption", "", caption), make("thead", "", head), make("tbody", "", ...body));
   const box = make("div", "scroll", element);
   box.tabIndex = 0;
-  box.setAttribute("role", "region");
+  // Not a region: several runs have the same tables, and landmarks must have names of their own.
+  box.setAttribute("role", "group");
   box.setAttribute("aria-label", caption);
   return box;
 }
@@ -124,7 +127,7 @@ function attemptsPanel(detail) {
     parts.push(table("Each start of the run", ["", "ended", "went on from", "started", "took", right("rows that count"), right("superseded"), "host", "error"], rows));
   }
   if (detail.losses.length > 0) {
-    parts.push(make("h3", "", "Rows and values that are not in the file"));
+    parts.push(make("h2", "part", "Rows and values that are not in the file"));
     parts.push(table("What was lost, over all attempts", ["what", right("count")], detail.losses.map(([what, count]) => [what, right(integer(count))])));
   }
   if (detail.gaps.length > 0) {
@@ -193,7 +196,7 @@ function jobsPanel(detail) {
   }
   parts.push(table("By device", ["device", "provider", right("jobs"), right("shots"), right("paid"), right("reserved")],
     jobs.devices.map((one) => [one.device, one.provider, right(integer(one.jobs)), right(integer(one.shots)), right(usd(one.cost_usd)), right(usd(one.reserved_usd))])));
-  parts.push(make("h3", "", "Jobs"));
+  parts.push(make("h2", "part", "Jobs"));
   parts.push(table(`The newest ${jobs.list.length} of ${integer(jobs.count)}`,
     ["key", "state", "device", "provider's job", right("step"), right("shots"), right("usd"), right("queued"), right("ran"), "intended", "error"],
     jobs.list.map((one) => [
@@ -218,7 +221,7 @@ function environmentPanel(detail) {
       ...Object.entries(one.env ?? {}).map(([name, value]) => [name, value]),
       ...Object.entries(one.params ?? {}).map(([name, value]) => [`${name} (changed)`, plain(value)]),
     ];
-    parts.push(make("h3", "", `Attempt ${one.number}`));
+    parts.push(make("h2", "part", `Attempt ${one.number}`));
     parts.push(table(`Where attempt ${one.number} ran`, ["", ""], known.filter(([, value]) => value instanceof Node || value !== "")));
   }
   return parts;

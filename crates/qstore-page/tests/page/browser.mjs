@@ -1,77 +1,11 @@
-// Drives Chromium over its own protocol, through a pipe, and checks what a person would see.
+// Checks in Chromium what a person would see.
 // node browser.mjs CHROMIUM PAGE EVIL REPORT PICTURES — the addresses of the page, of the page under another name, of a
 // report, and a directory for pictures. "grow" on the output asks for more rows.
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import assert from "node:assert/strict";
+import { inked, open } from "./chromium.mjs";
 
 const [chromium, page, evil, report, pictures] = process.argv.slice(2);
-const profile = mkdtempSync(join(tmpdir(), "qstore-page-"));
-const child = spawn(chromium, [
-  "--headless", "--no-sandbox", "--disable-gpu", "--no-zygote", "--hide-scrollbars", "--no-first-run", "--disable-dev-shm-usage",
-  "--remote-debugging-pipe", `--user-data-dir=${profile}`, "--host-resolver-rules=MAP evil.test 127.0.0.1", "about:blank",
-], { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
-let [last, rest] = [0, ""];
-const waiting = new Map();
-const events = [];
-child.stdio[4].on("data", (data) => {
-  rest += data;
-  for (let end = rest.indexOf("\0"); end >= 0; end = rest.indexOf("\0")) {
-    const message = JSON.parse(rest.slice(0, end));
-    rest = rest.slice(end + 1);
-    if (message.id) waiting.get(message.id)(message);
-    else events.push(message);
-  }
-});
-const send = (method, params = {}, sessionId) => new Promise((done, failed) => {
-  last += 1;
-  waiting.set(last, (message) => (message.error ? failed(new Error(`${method}: ${message.error.message}`)) : done(message.result)));
-  child.stdio[3].write(`${JSON.stringify({ id: last, method, params, sessionId })}\0`);
-});
-const { targetId } = await send("Target.createTarget", { url: "about:blank" });
-const { sessionId } = await send("Target.attachToTarget", { targetId, flatten: true });
-const call = (method, params) => send(method, params, sessionId);
-for (const domain of ["Page", "Runtime", "Network", "Log"]) await call(`${domain}.enable`);
-await call("Emulation.setDeviceMetricsOverride", { width: 1400, height: 900, deviceScaleFactor: 1, mobile: false });
-const find = async (expression) => {
-  const { result, exceptionDetails } = await call("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
-  if (exceptionDetails) throw new Error(`${expression}: ${JSON.stringify(exceptionDetails)}`);
-  return result.value;
-};
-/** Looks until something holds; the limit is for what never will. */
-const until = async (what, expression) => {
-  for (let tries = 0; tries < 300; tries += 1) {
-    if (await find(expression)) return;
-    await new Promise((done) => setTimeout(done, 100));
-  }
-  throw new Error(`${what} did not happen: ${await find("document.body.innerText.slice(0, 2000)")}`);
-};
-const visit = async (url) => {
-  events.length = 0;
-  await call("Page.navigate", { url });
-};
-const picture = async (name) => {
-  const { data } = await call("Page.captureScreenshot", { format: "png" });
-  if (pictures) writeFileSync(join(pictures, `${name}.png`), Buffer.from(data, "base64"));
-};
-const complaints = () => events.filter(({ method, params }) =>
-  method === "Runtime.exceptionThrown" || (method === "Log.entryAdded" && ["error", "security"].includes(params.entry.level)))
-  .map(({ params }) => JSON.stringify(params));
-/** How many dots of a chart are not background, of the colors of curves. */
-const inked = (name) => `(() => {
-  const card = [...document.querySelectorAll(".card")].find((card) => card.querySelector("h2").textContent.startsWith(${JSON.stringify(name)}));
-  const canvas = card?.querySelector("canvas");
-  if (!canvas?.width) return 0;
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  let count = 0;
-  for (let at = 0; at < data.length; at += 4) {
-    const [red, green, blue, alpha] = data.subarray(at, at + 4);
-    if (alpha > 128 && Math.max(red, green, blue) - Math.min(red, green, blue) > 60) count += 1;
-  }
-  return count;
-})()`;
+const { call, find, until, visit, picture, complaints, events, close } = await open(chromium, pictures);
 
 try {
   await visit(page);
@@ -151,7 +85,6 @@ try {
   await picture("report");
   console.log("all hold");
 } finally {
-  child.kill();
-  rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  await close();
 }
 process.exit(0);

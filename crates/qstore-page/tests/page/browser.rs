@@ -2,8 +2,9 @@
 //! nothing. Skipped where there is no Chromium or no node. `QSTORE_PAGE_PICTURES` names a directory for the pictures.
 
 use super::programs::{chromium, node};
-use qstore_page::{Port, Report, Site, SiteSettings, Source, random_token};
+use qstore_page::{Port, Report, Server, Site, SiteSettings, Source, random_token};
 use qstore_run::{Direction, Run, RunPlace, RunSettings};
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -51,22 +52,49 @@ fn the_page_is_what_it_should_be_in_a_browser() {
     let site = Site::new(RunPlace::default(), source, port.number(), settings);
     let server = port.serve(site).unwrap();
 
+    let pictures = env::var_os("QSTORE_PAGE_PICTURES").unwrap_or_default();
+    let words = [server.url().into(), evil.into(), address(&file).into(), pictures];
+    drive(&node, "browser.mjs", &chromium, &words, |line| {
+        if line == "grow" {
+            log(&running, 500..700);
+        }
+    });
+    server.stop();
+    running.finish().unwrap();
+}
+
+/// The address of a file.
+pub(crate) fn address(file: &Path) -> String {
+    format!("file://{}", file.display())
+}
+
+/// Runs a script of this directory, which prints at the end that all hold.
+pub(crate) fn drive(
+    node: &Path,
+    script: &str,
+    chromium: &Path,
+    words: &[OsString],
+    mut told: impl FnMut(&str),
+) {
     let mut driver = Command::new(node)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page/browser.mjs"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page").join(script))
         .arg(chromium)
-        .args([server.url(), evil, format!("file://{}", file.display())])
-        .arg(env::var_os("QSTORE_PAGE_PICTURES").unwrap_or_default())
+        .args(words)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut all_hold = false;
     for line in BufReader::new(driver.stdout.take().unwrap()).lines() {
-        match line.unwrap().as_str() {
-            "grow" => log(&running, 500..700),
-            line => all_hold |= line == "all hold",
-        }
+        let line = line.unwrap();
+        told(&line);
+        all_hold |= line == "all hold";
     }
-    assert!(driver.wait().unwrap().success() && all_hold);
-    server.stop();
-    running.finish().unwrap();
+    assert!(driver.wait().unwrap().success() && all_hold, "{script} does not hold");
+}
+
+/// A page of these runs, on which one needs no token.
+pub(crate) fn serve(source: Source) -> Server {
+    let port = Port::take(0).unwrap();
+    let site = Site::new(RunPlace::default(), source, port.number(), SiteSettings::default());
+    port.serve(site).unwrap()
 }

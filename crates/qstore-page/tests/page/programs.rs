@@ -32,3 +32,12 @@ pub(crate) fn chromium(test: &str) -> Option<PathBuf> {
 pub(crate) fn scripts(names: &[&str]) -> String {
     names.iter().map(|name| fs::read_to_string(page().join(name)).unwrap()).collect()
 }
+
+/// The rules of accessibility, if `QSTORE_AXE` names `axe.min.js`.
+pub(crate) fn axe(test: &str) -> Option<PathBuf> {
+    let found = env::var_os("QSTORE_AXE").map(PathBuf::from).filter(|path| path.is_file());
+    if found.is_none() {
+        println!("skipped: {test} needs axe.min.js of axe-core, which QSTORE_AXE names");
+    }
+    found
+}
