@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(findings(&package, None, &library), 1);
         assert_eq!(findings(&package, Some("# a\n\n```text\na\n```\n"), &library), 1);
         assert_eq!(findings(&package, Some(readme), PAGE), 1);
-        let package = Package { missing: vec!["documentation"], ..package };
+        let package = Package { missing: vec!["keywords"], ..package };
         assert_eq!(findings(&package, Some(readme), &library), 1);
     }
 }

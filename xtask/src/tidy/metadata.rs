@@ -41,8 +41,7 @@ pub(super) struct Dependency {
 }
 
 /// What a registry shows of a package, as its manifest and `cargo metadata` call it.
-const SHOWN: &[&str] =
-    &["description", "license", "readme", "documentation", "keywords", "categories"];
+const SHOWN: &[&str] = &["description", "license", "readme", "keywords", "categories"];
 
 impl Metadata {
     /// Reads the answer of `cargo metadata`.
@@ -167,6 +166,6 @@ mod tests {
         assert_eq!(package.feature("default"), ["x"]);
         assert!(package.dependencies[0].dev);
         assert!(package.is_published && !metadata.third_party[0].is_published);
-        assert_eq!(package.missing, ["documentation", "categories"]);
+        assert_eq!(package.missing, ["categories"]);
     }
 }
