@@ -17,7 +17,7 @@ try {
     await picture(`page-${name}`);
   }
   await theme("light");
-  await visit(report);
+  await visit(`${report}#size=3`);
   await until("the report", "document.querySelectorAll('.run').length === 3");
   await theme("light");
   await curves("light");
