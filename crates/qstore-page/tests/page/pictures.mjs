@@ -5,7 +5,9 @@ import { inked, open } from "./chromium.mjs";
 const [chromium, page, report, pictures] = process.argv.slice(2);
 const { call, find, until, visit, picture, close } = await open(chromium, pictures);
 const theme = (name) => find(`document.documentElement.dataset.theme === "${name}" || document.getElementById("theme").click()`);
-const curves = (name) => until(`curves in the theme ${name}`, `document.documentElement.dataset.theme === "${name}" && ${inked("train_loss")} > 100 && ${inked("energy")} > 100`);
+/** Waits until every chart that is on the screen shows its curves. */
+const curves = (name) => until(`curves in the theme ${name}`, `document.documentElement.dataset.theme === "${name}" && ${inked("train_loss")} > 100
+  && [...document.querySelectorAll(".plot")].every(({ chart }) => !chart || chart.curves.some(({ traces }) => traces.length > 0))`);
 
 try {
   await call("Emulation.setDeviceMetricsOverride", { width: 1200, height: 700, deviceScaleFactor: 1, mobile: false });
@@ -17,7 +19,7 @@ try {
     await picture(`page-${name}`);
   }
   await theme("light");
-  await visit(report);
+  await visit(`${report}#size=3`);
   await until("the report", "document.querySelectorAll('.run').length === 3");
   await theme("light");
   await curves("light");
