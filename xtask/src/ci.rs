@@ -98,7 +98,8 @@ fn deny(workspace: &Workspace) -> Result {
 /// Does each crate compile from its archive alone? cargo packs them, and builds one after the other in the
 /// order in which they depend on each other, with the archives in place of a registry.
 fn package(workspace: &Workspace) -> Result {
-    let published = published(&workspace.metadata(&["--no-deps"])?);
+    let metadata = workspace.metadata(&["--no-deps"])?;
+    let published = published(&metadata);
     let mut cargo = workspace.cargo();
     // What is not committed yet is checked as well.
     cargo.args(["package", "--allow-dirty"]);

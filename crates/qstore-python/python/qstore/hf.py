@@ -101,9 +101,9 @@ class QStoreCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
     def _save(self, state: Any, objects: dict[str, Any]) -> None:
         if self._recording.manager is None:
             return
-        from . import torch
+        from .torch import save
 
-        torch.save(
+        save(
             self._recording.manager,
             state.global_step,
             objects["model"],

@@ -125,7 +125,7 @@ struct Whole(Arc<Words>);
 
 impl AsRef<[u8]> for Whole {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: there are so many bytes, and nothing writes to them before Python has them: see `Words`.
+        // SAFETY: there are `len` bytes, and nothing writes to them before Python has them: see `Words`.
         unsafe { slice::from_raw_parts(self.0.address(), self.0.len) }
     }
 }
