@@ -14,7 +14,6 @@ import json
 import multiprocessing
 import os
 import queue
-import statistics
 import subprocess
 import sys
 import time
@@ -420,15 +419,18 @@ def pauses(home, state):
         say(row, samples)
 
 
+def sync(path):
+    file = os.open(path, os.O_RDONLY)
+    os.fsync(file)
+    os.close(file)
+
+
 def replaced(path, write):
     """Writes a file as one does whose file must survive a power cut."""
     write(path + ".tmp")
-    for each, rename in ((path + ".tmp", True), (os.path.dirname(path), False)):
-        file = os.open(each, os.O_RDONLY)
-        os.fsync(file)
-        os.close(file)
-        if rename:
-            os.rename(path + ".tmp", path)
+    sync(path + ".tmp")
+    os.rename(path + ".tmp", path)
+    sync(os.path.dirname(path))
 
 
 def durably(home, suffix, states, contenders):

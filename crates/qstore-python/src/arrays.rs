@@ -420,8 +420,10 @@ fn torch<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Plain<'py>> {
         }
         let is_distributed = instance_of(&tensor, "torch.distributed.tensor", "DTensor");
         let refused = PyTypeError::new_err(match is_distributed {
-            Ok(Some(_)) => "save its `full_tensor()`, or on each rank its `to_local()`".into(),
-            _ => format!("torch gives no array of a {}, of elements {name}", class_of(&tensor)),
+            Ok(Some(_)) => {
+                "it is a part of a whole; save its `full_tensor()`, or on each rank its `to_local()`".into()
+            }
+            _ => format!("torch makes no array of a {} with elements {name}", class_of(&tensor)),
         });
         refused.set_cause(py, Some(error));
         refused

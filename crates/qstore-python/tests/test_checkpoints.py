@@ -689,3 +689,28 @@ def test_a_staged_save_is_awaited_in_asyncio(tmp_path):
     with CheckpointManager(tmp_path) as manager:
         asyncio.run(train(manager))
     assert manager.list_checkpoints() == [1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_load_has_each_tensor_once_in_memory(run_script, tmp_path):
+    """What was loaded becomes the array of the caller as it is. A copy would need the same memory again."""
+    script = """
+        import sys
+        import numpy, qstore
+
+        def memory(name):
+            return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name)) * 1024
+
+        how, path, size = sys.argv[1], sys.argv[2], 1 << 27
+        if how == "save":
+            with qstore.CheckpointManager(path, compression="none") as manager:
+                manager.save(1, {"w": numpy.full(size, 7, "uint8")}).wait()
+        else:
+            checkpoints = qstore.Checkpoints(path)
+            before = memory("VmRSS:")
+            loaded = checkpoints.load(1)["model_state"]["w"]
+            assert loaded.nbytes == size and loaded[-1] == 7 and loaded.flags.writeable
+            assert memory("VmHWM:") - before < 1.5 * size, (memory("VmHWM:") - before) / size
+    """
+    for how in ("save", "load"):
+        run_script(script, how, tmp_path / "checkpoints")

@@ -61,6 +61,7 @@ def test_tensors_of_torch_that_cannot_be_saved_are_refused_with_their_path(manag
     refused = {
         "sparse": torch.eye(3).to_sparse(),
         "meta": torch.zeros(3, device="meta"),
+        "quantized": torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.qint8),
         "nested": torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)], layout=torch.jagged),
         "elements torch.bits8": torch.zeros(3, dtype=torch.uint8).view(torch.bits8),
         "pass its `state_dict\\(\\)`": torch.nn.Linear(1, 1),

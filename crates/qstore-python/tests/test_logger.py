@@ -380,6 +380,7 @@ def test_the_same_path_again_takes_the_file_over(metrics):
         {"overflow": "wait"},
         {"rank": -1},
         {"columns": ["a", "a"]},
+        {"columns": "accuracy"},
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(metrics, settings):
@@ -445,6 +446,12 @@ def test_what_was_logged_is_a_table_while_the_logger_lives_and_afterwards(tmp_pa
         logger.dataframe("excel")
 
 
+def values_by_column(table, library):
+    if library == "pandas":
+        return table.to_dict("list")
+    return table.to_dict(as_series=False) if library == "polars" else table.to_pydict()
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
 def test_ranks_write_one_table(tmp_path, library):
     pytest.importorskip(library)
@@ -459,7 +466,7 @@ def test_ranks_write_one_table(tmp_path, library):
     assert (dataset / "rank=1" / "_part-00000.parquet").exists()  # being written
     names = ["rank", "step", "train_loss", "accuracy", "late"]
     for table in (qstore.open_metrics(dataset, library, columns=names), loggers[1].dataframe(library)):
-        rows = table.to_dict("list") if library == "pandas" else table.to_pydict() if library == "pyarrow" else table.to_dict(as_series=False)
+        rows = values_by_column(table, library)
         assert list(rows["rank"]) == [0] * 10 + [1] * 10 and list(rows["step"]) == [*range(10)] * 2
         assert list(rows["train_loss"]) == [0.5] * 10 + [1.5] * 10
         late = [value for value in rows["late"] if value is not None and not math.isnan(value)]
@@ -473,6 +480,9 @@ def test_ranks_write_one_table(tmp_path, library):
         loggers[1].log_step(0, 10, 0.5)
     with AsyncMetricsLogger(dataset, rank=0), pytest.raises(qstore.OpenError, match="open in another writer"):
         AsyncMetricsLogger(dataset, rank=0, exist_ok=False)
+    (dataset / "rank=all").mkdir()
+    (dataset / "rank=all" / "part-00000.parquet").write_text("somebody else's")
+    assert len(qstore.open_metrics(dataset, library)) == 21
     with pytest.raises(FileNotFoundError, match="no parts of ranks"):
         qstore.open_metrics(tmp_path, library)
 
@@ -499,3 +509,21 @@ def test_a_table_of_a_dataset_is_whole_while_parts_are_sealed(tmp_path):
         opened.unlink()
         assert len(qstore.open_metrics(dataset, "pyarrow")) == 1
     assert len(looks) == 2
+
+
+def test_parts_that_are_being_replaced_are_waited_for(tmp_path, monkeypatch):
+    from qstore import tables
+
+    dataset = tmp_path / "metrics"
+    with AsyncMetricsLogger(dataset, rank=0) as logger:
+        logger.log_step(0, 0, 0.5)
+    # As `compact_rank` writes it while both the old parts and the new one may be listed.
+    plan = dataset / "rank=0" / "part-00003.compacting.parquet"
+    plan.write_text("a plan")
+    monkeypatch.setattr(tables.time, "sleep", lambda _: plan.unlink())
+    assert len(qstore.open_metrics(dataset, "pyarrow")) == 1
+    plan.write_text("what a killed compaction leaves")
+    monkeypatch.setattr(tables, "_PATIENCE", 0.0)
+    with pytest.raises(OSError, match="are being compacted") as error:
+        qstore.open_metrics(dataset, "pyarrow")
+    assert error.value.filename == str(plan)

@@ -58,6 +58,8 @@ class AsyncMetricsLogger(Logger):
     ) -> "AsyncMetricsLogger":
         if rank is not None and not 0 <= rank < 2**32:
             raise ValueError(f"rank is {rank}; choose the number of this process, counted from 0")
+        if isinstance(columns, str):
+            raise ValueError(f"columns is {columns!r}; pass a list of names")
         path = Path(output_path)
         path.parent.mkdir(parents=True, exist_ok=True)
         real = os.path.realpath(path if rank is None else path / f"rank={rank}")

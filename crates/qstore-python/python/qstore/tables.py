@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,8 +12,12 @@ from typing import Any
 
 _LIBRARIES = ("pandas", "polars", "pyarrow")
 
-#: How often the parts of a dataset are listed, if one of them has another name when it is read.
-_TRIES = 100
+#: How the name ends of a file that is there while some parts are replaced by one, and that is none itself.
+_PLAN = ".compacting.parquet"
+
+#: How long the parts of a dataset are listed again, in seconds, if they are not those that are found. A compaction takes
+#: two seconds for each part that it writes.
+_PATIENCE = 10.0
 
 
 def open_metrics(
@@ -25,25 +30,35 @@ def open_metrics(
     :param library: ``"pandas"``, ``"polars"`` or ``"pyarrow"``; None is the first of these that is installed.
     :param columns: Their names; None means all.
     :raises ImportError: if the library is not installed.
-    :raises FileNotFoundError: if there is no such file.
+    :raises FileNotFoundError: if there is no such file, or no part of a rank in the directory.
+    :raises OSError: if parts of a rank have been replaced for ten seconds: a compaction was killed.
     """
     path, names = Path(path), None if columns is None else list(columns)
     if not path.is_dir():
         return read_table(path, library, names, None)
-    library = _chosen(library)
-    tries = 0
+    return _read_dataset(path, _chosen(library), names)
+
+
+def _read_dataset(path: Path, library: str, columns: list[str] | None) -> Any:
+    deadline = time.monotonic() + _PATIENCE
     while True:
         parts = _parts(path)
         if not parts:
-            what = "there are no parts of ranks, such as `rank=0/part-00000.parquet`"
+            what = "there are no parts of ranks, such as `rank=0/part-00000.parquet`; of a run, open its `metrics.parquet`"
             raise FileNotFoundError(errno.ENOENT, what, str(path))
-        try:
-            return _polars_dataset(parts, names) if library == "polars" else _pyarrow_dataset(parts, names, library)
-        except FileNotFoundError:
-            # A part was sealed or compacted after it was listed, so that it has another name.
-            tries += 1
-            if tries == _TRIES:
-                raise
+        plan = next((part for _, part in parts if part.name.endswith(_PLAN)), None)
+        if plan is None:
+            try:
+                return _polars_dataset(parts, columns) if library == "polars" else _pyarrow_dataset(parts, columns, library)
+            except FileNotFoundError:
+                # A part was sealed or compacted after it was listed, so that it has another name.
+                if time.monotonic() >= deadline:
+                    raise
+        elif time.monotonic() >= deadline:
+            what = "parts of this rank are being compacted; if no process does that, a logger of this rank finishes it"
+            raise OSError(errno.EBUSY, what, str(plan))
+        else:
+            time.sleep(0.05)
 
 
 def read_table(
@@ -114,7 +129,9 @@ def _parts(path: Path) -> list[tuple[int, Path]]:
     # Those that are written first: one that is sealed in between is found twice then, and not missed.
     found = [*path.glob("rank=*/_part-*.parquet"), *path.glob("rank=*/part-*.parquet")]
     parts = {(part.parent, part.name.removeprefix("_")): part for part in found}
-    ranks = ((int(part.parent.name.removeprefix("rank=")), part) for part in parts.values())
+    named = ((part.parent.name.removeprefix("rank="), part) for part in parts.values())
+    # Another directory may be called `rank=all`.
+    ranks = ((int(rank), part) for rank, part in named if rank.isdecimal())
     return sorted(ranks, key=lambda each: (each[0], each[1].name.removeprefix("_")))
 
 

@@ -76,16 +76,13 @@ impl std::fmt::Debug for Words {
 impl Loaded {
     /// The memory of a loaded tensor, which is dropped; a copy, if something else still refers to it, or if it was loaded
     /// into other memory.
-    pub(super) fn take(&self, tensor: Tensor) -> Arc<Words> {
-        let address = tensor.data().as_ptr() as usize;
-        let known = self.filled.lock().remove(&address);
-        match known {
-            Some(words) if tensor.data().is_unique() && tensor.data().len() == words.len => {
-                drop(tensor);
-                words
-            }
-            _ => Arc::new(Words::of(tensor.data())),
-        }
+    pub(super) fn take(&self, tensor: Tensor) -> Words {
+        let (address, len) = (tensor.data().as_ptr() as usize, tensor.data().len());
+        let known = self.filled.lock().remove(&address).filter(|words| words.len == len);
+        let Some(words) = known else { return Words::of(tensor.data()) };
+        // `Bytes` do not say whether they are the only ones over memory of an owner, but the owner goes with the last of them.
+        drop(tensor);
+        Arc::try_unwrap(words).unwrap_or_else(|shared| Words::of(Whole(shared).as_ref()))
     }
 }
 

@@ -8,7 +8,6 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use qstore_schema::{Dtype, Tensor as Loaded};
 use std::ffi::{CStr, c_int, c_long};
-use std::sync::Arc;
 
 /// An array of numbers: an element type, a shape, and memory that `memoryview`, `numpy.asarray` and `torch.frombuffer` see
 /// without a copy and may write to.
@@ -18,7 +17,7 @@ pub(crate) struct Tensor {
     shape: Vec<ffi::Py_ssize_t>,
     /// Of C order, in bytes.
     strides: Vec<ffi::Py_ssize_t>,
-    words: Arc<Words>,
+    words: Words,
 }
 
 impl Tensor {

@@ -1,6 +1,6 @@
 //! GPUs: how busy each is, its memory in use, its power and its temperature.
 //!
-//! Those of NVIDIA are asked by the library of their driver, NVML, which is loaded when it is there (feature `nvml`):
+//! Those of NVIDIA are read through NVML, the library of their driver, which is loaded where it is (feature `nvml`):
 //! <https://docs.nvidia.com/deploy/nvml-api/>. Those of AMD are read from the files of their driver:
 //! <https://docs.kernel.org/gpu/amdgpu/thermal.html>. A machine without any has no columns for them.
 
@@ -96,8 +96,7 @@ mod nvidia {
     use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
 
     /// The names of the library: that of a driver, and that which only a development package adds.
-    pub(super) const LIBRARIES: &[&str] =
-        if cfg!(windows) { &["nvml.dll"] } else { &["libnvidia-ml.so.1", "libnvidia-ml.so"] };
+    pub(super) const LIBRARIES: &[&str] = &["libnvidia-ml.so.1", "libnvidia-ml.so"];
 
     #[derive(Debug)]
     pub(super) struct Nvidia {
@@ -129,14 +128,13 @@ mod nvidia {
         }
     }
 
-    #[cfg(all(test, unix))]
+    #[cfg(test)]
     mod tests {
         use super::*;
         use std::process::Command;
 
         /// A library with the functions that are called, of a machine with two GPUs of which one is lost.
         const LIBRARY: &str = r"
-            #include <string.h>
             typedef struct { unsigned gpu, memory; } Rates;
             typedef struct { unsigned version; unsigned long long total, reserved, free, used; } Memory;
             int nvmlInit_v2(void) { return 0; }
